@@ -1,0 +1,1 @@
+"""Everything that must stay true, told as stories and tables."""
