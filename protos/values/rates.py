@@ -1,0 +1,106 @@
+"""What a model costs, and the one place where a cost is computed.
+
+A rate is a whole number of pico-dollars per unit of one kind. A model's price holds tiers: the one
+with the largest `above_input` that the prompt exceeds applies to the whole call ("cliff"). A kind
+that a tier does not price falls back to its parent kind (cache writes and cached input to `input`,
+audio to text), so that nothing that was used is free by omission; a kind without a parent and
+without a rate makes the call unpriceable, which is an error, not zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protos.values import quantities as kinds
+from protos.values.money import PICO_PER_NANO
+from protos.values.quantities import INFORMATIVE, Quantities, input_total
+
+_PARENT: Mapping[str, str] = {
+    kinds.CACHED: kinds.INPUT,
+    kinds.CACHE_WRITE: kinds.INPUT,
+    kinds.CACHE_WRITE_LONG: kinds.CACHE_WRITE,
+    kinds.AUDIO_INPUT: kinds.INPUT,
+    kinds.AUDIO_OUTPUT: kinds.OUTPUT,
+}
+
+
+class UnpriceableError(ValueError):
+    """A quantity has no rate, so that its cost cannot be known."""
+
+    def __init__(self, kind: str) -> None:
+        """Name the kind that has no rate."""
+        super().__init__(f"the price has no rate for {kind}")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The rates of a price that hold when the prompt is larger than a bound."""
+
+    above_input: int
+    """Applies to calls whose whole prompt has more tokens than this; 0 for the base tier."""
+    rates_pico_usd: Mapping[str, int]
+    """Pico-dollars per unit, by quantity kind."""
+
+    def rate_pico_usd(self, kind: str) -> int:
+        """The rate of a kind or of its nearest priced parent. Raises UnpriceableError."""
+        name: str | None = kind
+        while name is not None:
+            rate = self.rates_pico_usd.get(name)
+            if rate is not None:
+                return rate
+            name = _PARENT.get(name)
+        raise UnpriceableError(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """One model's limits and rates in one version of the price book."""
+
+    provider: str
+    """The provider that serves it, such as "openai"."""
+    model: str
+    """The model's id at the provider."""
+    aliases: tuple[str, ...]
+    """Other ids that mean the same model, each matched exactly."""
+    input_max: int
+    """Tokens of prompt that the model takes at most."""
+    output_max: int
+    """Tokens that the model writes at most; 0 for models that write none (embeddings)."""
+    tiers: tuple[Tier, ...]
+    """By rising `above_input`; the first has 0."""
+    version: str
+    """The price book version that this stands in; every ledger entry names it."""
+    cache_write_implicit: bool = False
+    """The provider bills cache writes without being asked to cache."""
+    expands_text: bool = False
+    """The tokenizer normalises text (NFKC), so that bytes alone are no bound on tokens."""
+    hides_reasoning: bool = False
+    """The model may bill output tokens that it never shows."""
+
+    def __post_init__(self) -> None:
+        """Refuse a price that could not be applied."""
+        assert self.tiers and self.tiers[0].above_input == 0
+        assert all(
+            a.above_input < b.above_input for a, b in zip(self.tiers, self.tiers[1:], strict=False)
+        )
+
+    def tier(self, input_count: int) -> Tier:
+        """The tier that a prompt of so many tokens falls in."""
+        chosen = self.tiers[0]
+        for tier in self.tiers[1:]:
+            if input_count > tier.above_input:
+                chosen = tier
+        return chosen
+
+
+def cost_nano_usd(used: Quantities, price: ModelPrice) -> int:
+    """What a call costs: the sum of quantity x rate, rounded up once to whole nano-dollars.
+
+    Raises UnpriceableError when a kind that was used has no rate.
+    """
+    tier = price.tier(input_total(used))
+    total_pico_usd = 0
+    for kind, count in used.items():
+        if count and kind not in INFORMATIVE:
+            total_pico_usd += count * tier.rate_pico_usd(kind)
+    return -(-total_pico_usd // PICO_PER_NANO)
