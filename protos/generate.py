@@ -46,12 +46,12 @@ def proto_files(root: Path) -> list[str]:
     """Every .proto under the wire folder, by path from the root, in a fixed order."""
     found = sorted(path.relative_to(root).as_posix() for path in (root / WIRE).rglob("*.proto"))
     if not found:
-        message = f"no .proto file under {root / WIRE}"
-        raise GenerateError(message)
+        raise GenerateError(f"no .proto file under {root / WIRE}")
     strangers = [path for path in found if Path(path).parent.as_posix() not in SENTENCES]
     if strangers:
-        message = f"{', '.join(strangers)}: give the package a sentence in SENTENCES first"
-        raise GenerateError(message)
+        raise GenerateError(
+            f"{', '.join(strangers)}: give the package a sentence in SENTENCES first"
+        )
     return found
 
 
@@ -129,7 +129,8 @@ def _run_protoc(root: Path, out: Path, protos: Sequence[str]) -> list[FileDescri
     )
     if done.returncode != 0:
         raise GenerateError(done.stderr.decode(errors="replace").strip())
-    return list(FileDescriptorSet.FromString(descriptor_set.read_bytes()).file)
+    files = FileDescriptorSet.FromString(descriptor_set.read_bytes()).file
+    return sorted(files, key=lambda file: file.name)
 
 
 def _facade(package: str, files: Sequence[FileDescriptorProto], stubs: Mapping[str, str]) -> str:
@@ -180,13 +181,11 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
         except GenerateError as error:
             print(f"protos.generate: {error}", file=sys.stderr)
             return 2
-    found = differences(made, committed(root))
+    stale = list(differences(made, committed(root)))
     if not check:
-        changed = list(found)
         write(root, made)
-        print(f"{len(made)} files made, {len(changed)} of them changed")
+        print(f"{len(made)} files made, {len(stale)} changes")
         return 0
-    stale = list(found)
     for line in stale:
         print(line, file=sys.stderr)
     if stale:
