@@ -1,0 +1,1 @@
+"""Decides alone, on localhost, from leased money, whether a call may be made; forwards and meters it."""
