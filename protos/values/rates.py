@@ -79,7 +79,8 @@ class ModelPrice:
 
     def __post_init__(self) -> None:
         """Refuse a price that could not be applied."""
-        assert self.tiers and self.tiers[0].above_input == 0
+        assert self.tiers
+        assert self.tiers[0].above_input == 0
         assert all(
             a.above_input < b.above_input for a, b in zip(self.tiers, self.tiers[1:], strict=False)
         )
