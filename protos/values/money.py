@@ -13,6 +13,18 @@ PICO_PER_USD_PER_MILLION = 1_000_000
 """A price of one dollar per million units, in pico-dollars per unit."""
 MONEY_MAX_NANO_USD = 2**63 - 1
 """The largest amount: what a signed 64-bit column holds."""
+_DIGITS_MAX = 28
+"""Digits that decimal arithmetic keeps exactly; more would be rounded in silence."""
+
+
+def _decimal(text: str) -> Decimal:
+    """Read digits with an optional sign, dollar sign and thousands commas; NaN for all else."""
+    cleaned = text.strip().replace(",", "").replace("$", "", 1)
+    try:
+        number = Decimal(cleaned)
+    except InvalidOperation:
+        return Decimal("NaN")
+    return number if len(number.as_tuple().digits) <= _DIGITS_MAX else Decimal("NaN")
 
 
 def usd_to_nano(text: str) -> int:
@@ -20,11 +32,7 @@ def usd_to_nano(text: str) -> int:
 
     Raises ValueError when the text is no amount, is finer than a nano-dollar, or does not fit.
     """
-    cleaned = text.strip().removeprefix("$").replace(",", "").replace("_", "")
-    try:
-        amount = Decimal(cleaned)
-    except InvalidOperation:
-        amount = Decimal("NaN")
+    amount = _decimal(text)
     if not amount.is_finite():
         message = f"{text!r} is not an amount in dollars, such as 300 or 12.50"
         raise ValueError(message)
@@ -43,11 +51,7 @@ def usd_per_million_to_pico(text: str) -> int:
 
     Raises ValueError when the text is no price, is negative, or is finer than a pico-dollar.
     """
-    cleaned = text.strip().removeprefix("$").replace(",", "")
-    try:
-        price = Decimal(cleaned)
-    except InvalidOperation:
-        price = Decimal("NaN")
+    price = _decimal(text)
     if not price.is_finite() or price < 0 or price > MONEY_MAX_NANO_USD:
         message = f"{text!r} is not a price in dollars per million, such as 0.25"
         raise ValueError(message)
