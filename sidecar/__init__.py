@@ -1,1 +1,1 @@
-"""Decides alone, on localhost, from leased money, whether a call may be made; forwards and meters it."""
+"""Decides alone, from leased money, whether a call may be made; forwards, meters, reports."""

@@ -18,7 +18,7 @@ class Bound:
     input_worst_nano_usd: int
     """Bound on everything but the output, in nano-dollars."""
     output_rate_pico_usd: int
-    """The dearest reachable rate of output, in pico-dollars per token; 0 when there is no output."""
+    """The dearest reachable rate of output, in pico-dollars per token; 0 without output."""
     choices: int
     """How many answers are asked for at once."""
     output_max: int

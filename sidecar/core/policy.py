@@ -1,0 +1,236 @@
+"""What a sidecar knows: projects, keys, budgets, prices, providers; indexed for the hot path.
+
+A snapshot is whole and never changes: a newer one replaces it. Every lookup that a call makes is a
+dictionary access; the budgets that a call matches are worked out once per combination of project,
+key, workflow and model and remembered within a bound.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from protos.values.rates import ModelPrice
+from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
+
+MATCHES_MAX = 10_000
+"""Remembered combinations of project, key, workflow, model and region; then it starts afresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A client of the agency."""
+
+    project_id: str
+    display_name: str
+    active: bool
+    """Whether its calls may pass; a suspended or archived project's keys are refused."""
+    patience_ms: int
+    """How long a call may wait for money that others hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One secret of one gateway key."""
+
+    digest: bytes = field(repr=False)
+    """SHA-256 of the whole key text."""
+    key_id: str
+    secret_id: str
+    project_id: str
+    expires_unix_ms: int | None
+    """When the secret ends; None for never."""
+    models: frozenset[str]
+    """Models that the key may use; empty means every priced model."""
+    workflow: str
+    """The workflow that its calls belong to, above anything that the caller says; may be empty."""
+    revoked: bool
+    """Kept for a while after its end, so that the refusal can say so."""
+
+    def allows(self, model: str) -> bool:
+        """Whether the key may use the model, named by its id in the price book."""
+        return not self.models or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Selector and kind of cap; the amount of the cap comes with the lease."""
+
+    budget_id: str
+    display_name: str
+    selector: Selector
+    split_by: SplitBy
+    capped: bool
+    """A budget without a cap has no lease and never waits; it only counts."""
+    cap_version: int
+    """Rises with every change of the cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPrice:
+    """A price and the instant from which it holds."""
+
+    price: ModelPrice
+    valid_from_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where calls of one provider go."""
+
+    name: str
+    """Its name in paths and prices, such as "openai"."""
+    family: str
+    """The wire format that it speaks: "openai" or "anthropic"."""
+    base_url: str
+    """Such as https://api.openai.com; the path of the call follows it."""
+    sealed_secret: bytes = field(repr=False)
+    """The provider secret, sealed to this sidecar's key; empty when there is none."""
+    secret_version: int
+    """Rises with every change of the secret."""
+
+
+class Policy:
+    """A snapshot of what the sidecar is allowed to do."""
+
+    __slots__ = (
+        "_aliases",
+        "_by_digest",
+        "_by_project",
+        "_matches",
+        "_models",
+        "_projects",
+        "_providers",
+        "_versions",
+        "budgets",
+        "keys",
+        "prices",
+        "projects",
+        "providers",
+        "region",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        version: int,
+        region: str = "",
+        projects: Iterable[Project] = (),
+        keys: Iterable[Key] = (),
+        budgets: Iterable[Budget] = (),
+        prices: Iterable[DatedPrice] = (),
+        providers: Iterable[Provider] = (),
+    ) -> None:
+        """Take the parts of a snapshot and index them."""
+        self.version = version
+        self.region = region
+        """The region of this sidecar, which every call is counted in."""
+        self.projects = tuple(projects)
+        self.keys = tuple(keys)
+        self.budgets = tuple(sorted(budgets, key=lambda budget: budget.budget_id))
+        self.prices = tuple(prices)
+        self.providers = tuple(providers)
+        self._projects = {project.project_id: project for project in self.projects}
+        self._by_digest = {key.digest: key for key in self.keys}
+        self._providers = {provider.name: provider for provider in self.providers}
+        self._by_project: dict[str, tuple[Budget, ...]] = {}
+        self._matches: dict[Attributes, tuple[Budget, ...]] = {}
+        self._index_prices()
+
+    def _index_prices(self) -> None:
+        self._versions: dict[tuple[str, str], list[DatedPrice]] = {}
+        self._aliases: dict[tuple[str, str], str] = {}
+        models: dict[str, list[str]] = {}
+        for dated in sorted(self.prices, key=lambda dated: dated.valid_from_unix_ms):
+            price = dated.price
+            self._versions.setdefault((price.provider, price.model), []).append(dated)
+            for name in (price.model, *price.aliases):
+                # A model's own id outranks another model's alias of the same name.
+                if name == price.model or (price.provider, name) not in self._versions:
+                    self._aliases[price.provider, name] = price.model
+                served_by = models.setdefault(name, [])
+                if price.provider in self._providers and price.provider not in served_by:
+                    served_by.append(price.provider)
+        self._models = {name: tuple(sorted(served_by)) for name, served_by in models.items()}
+
+    def project(self, project_id: str) -> Project | None:
+        """The project of this id."""
+        return self._projects.get(project_id)
+
+    def key_by_digest(self, digest: bytes) -> Key | None:
+        """The secret whose text has this SHA-256."""
+        return self._by_digest.get(digest)
+
+    def provider(self, name: str) -> Provider | None:
+        """The provider of this name."""
+        return self._providers.get(name)
+
+    def providers_of_model(self, model_or_alias: str) -> tuple[str, ...]:
+        """The names of the configured providers that serve a model, in alphabetical order."""
+        return self._models.get(model_or_alias, ())
+
+    def price(self, provider: str, model_or_alias: str, now_unix_ms: int) -> ModelPrice | None:
+        """The price in force at an instant; None when the model has none."""
+        model = self._aliases.get((provider, model_or_alias))
+        if model is None:
+            return None
+        in_force = None
+        for dated in self._versions[provider, model]:
+            if dated.valid_from_unix_ms <= now_unix_ms:
+                in_force = dated.price
+        return in_force
+
+    def prices_between(
+        self, provider: str, model_or_alias: str, from_unix_ms: int, until_unix_ms: int
+    ) -> tuple[ModelPrice, ...]:
+        """Every price in force at some time between the two instants, the earliest first."""
+        model = self._aliases.get((provider, model_or_alias))
+        if model is None:
+            return ()
+        found: list[ModelPrice] = []
+        for dated in self._versions[provider, model]:
+            if dated.valid_from_unix_ms <= from_unix_ms:
+                found = [dated.price]
+            elif dated.valid_from_unix_ms <= until_unix_ms:
+                found.append(dated.price)
+        return tuple(found)
+
+    def models_of(self, key: Key) -> tuple[ModelPrice, ...]:
+        """The latest known price of every model that a key may use and a provider here serves."""
+        return tuple(
+            versions[-1].price
+            for (provider, model), versions in sorted(self._versions.items())
+            if provider in self._providers and key.allows(model)
+        )
+
+    def matching(self, attributes: Attributes) -> tuple[Budget, ...]:
+        """Every budget that counts a call, by ascending id; capped or not."""
+        known = self._matches.get(attributes)
+        if known is not None:
+            return known
+        found = tuple(
+            budget
+            for budget in self._of_project(attributes.project_id)
+            if budget.selector.matches(attributes)
+        )
+        if len(self._matches) >= MATCHES_MAX:
+            self._matches.clear()
+        self._matches[attributes] = found
+        return found
+
+    def _of_project(self, project_id: str) -> tuple[Budget, ...]:
+        known = self._by_project.get(project_id)
+        if known is None:
+            known = tuple(
+                budget for budget in self.budgets if budget.selector.project_id in ("", project_id)
+            )
+            if project_id in self._projects:
+                self._by_project[project_id] = known
+        return known
+
+    def partition(self, budget: Budget, attributes: Attributes) -> str:
+        """The partition of a budget that a call falls in."""
+        return partition_of(budget.split_by, attributes)
+
+
+EMPTY = Policy(version=0)
+"""What a sidecar knows before it ever heard anything: nothing may pass."""

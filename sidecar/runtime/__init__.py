@@ -1,0 +1,1 @@
+"""Effects of a sidecar, on trio: admission, journal, control link, server, upstream."""
