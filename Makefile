@@ -51,7 +51,7 @@ fmt: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 lock: $(READY) ## write the versions in .venv down as the ones to install
-	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable; } > .venv/lock
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable; } > .venv/lock
 	@mv .venv/lock requirements.lock
 
 clean: ## remove .venv and every cache

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ def locked() -> dict[str, str]:
     lines = tree.read(Path("requirements.lock")).splitlines()
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in pins}
+
+
+def is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +48,21 @@ def test_every_dependency_is_locked_to_a_version_inside_its_range() -> None:
             pin = pins.get(canonicalize_name(requirement.name))
             assert pin is not None, f"{requirement.name} is not in requirements.lock: make lock"
             assert requirement.specifier.contains(pin), f"{requirement} is locked to {pin}"
+
+
+def test_what_the_dependencies_bring_along_is_locked_too() -> None:
+    pins = locked()
+    brought = [
+        Requirement(line) for name in pins if is_installed(name) for line in requires(name) or ()
+    ]
+    assert brought
+    here = [one for one in brought if not one.marker or one.marker.evaluate({"extra": ""})]
+    loose = {one.name for one in here} - {"pip"}  # every virtual environment brings its own pip
+    assert not {name for name in loose if canonicalize_name(name) not in pins}, "make lock"
+
+
+def test_the_environment_is_what_the_lock_file_says() -> None:
+    assert {name: version(name) for name in locked() if is_installed(name)} == locked()
 
 
 def test_the_lock_file_holds_exact_versions_and_no_addresses() -> None:
