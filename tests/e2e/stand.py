@@ -1,0 +1,335 @@
+"""A whole installation as real processes: control plane, sidecars, rehearsal provider.
+
+Everything runs on 127.0.0.1 with ports of the system's choice, in one folder of the test's. A
+process is ended by its own id, and every end is waited for.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.request import Request, urlopen
+
+import grpc
+
+from protos.bursar.admin import v1 as admin
+
+START_S = 30
+"""How long a process may take until it says that it is ready."""
+STOP_S = 30
+"""How long a process may take to end cleanly."""
+RPC_S = 10
+
+
+class Process:
+    """A child process with a ready file and a log."""
+
+    def __init__(self, name: str, folder: Path, argv: list[str], env: dict[str, str]) -> None:
+        """Start it and wait until it wrote its ready file."""
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.ready_file = folder / f"{name}.ready"
+        self.ready_file.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", *argv, "--ready-file", str(self.ready_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | env,
+            )
+        self.ready: dict[str, Any] = self._wait_ready()
+
+    def _wait_ready(self) -> dict[str, Any]:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._popen.poll() is not None:
+                break
+            if self.ready_file.exists():
+                found: dict[str, Any] = json.loads(self.ready_file.read_text())
+                return found
+            time.sleep(0.02)
+        self.kill()
+        message = f"{self.name} did not get ready:\n{self.log.read_text()[-4000:]}"
+        raise AssertionError(message)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def stop(self) -> int:
+        """End it by SIGTERM; its exit status."""
+        if self._popen.poll() is None:
+            self._popen.send_signal(signal.SIGTERM)
+        try:
+            return self._popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            message = f"{self.name} did not end:\n{self.log.read_text()[-4000:]}"
+            raise AssertionError(message) from None
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._popen.kill()
+        self._popen.wait(STOP_S)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A project of the agency, with a key that works."""
+
+    project_id: str
+    budget_id: str
+    key_id: str
+    key: str
+
+
+class Bursar:
+    """The admin services, each as its stub."""
+
+    def __init__(self, address: str, token: str) -> None:
+        """Open a channel as the owner of the token."""
+        self._channel = grpc.insecure_channel(address)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self.projects = admin.ProjectServiceStub(self._channel)
+        self.keys = admin.KeyServiceStub(self._channel)
+        self.budgets = admin.BudgetServiceStub(self._channel)
+        self.prices = admin.PriceServiceStub(self._channel)
+        self.providers = admin.ProviderServiceStub(self._channel)
+        self.calls = admin.CallServiceStub(self._channel)
+        self.leases = admin.LeaseServiceStub(self._channel)
+        self.sidecars = admin.SidecarAdminServiceStub(self._channel)
+
+    def ask(self, method: Any, request: Any) -> Any:
+        """Call a method with the token and a deadline."""
+        return method(request, timeout=RPC_S, metadata=self._metadata, wait_for_ready=True)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class Stand:
+    """An installation that a story plays in."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder; nothing runs yet."""
+        self.folder = folder
+        self._stack = ExitStack()
+        self._requests = 0
+        self.sidecars: dict[str, Process] = {}
+        self.rehearsal: Process
+        self.control_plane: Process
+        self.bursar: Bursar
+
+    def __enter__(self) -> Self:
+        """Start the rehearsal provider and a control plane that knows it."""
+        self.rehearsal = Process(
+            "rehearsal", self.folder, ["clients.rehearsal", "--port", "0"], env={}
+        )
+        self._stack.callback(self.rehearsal.stop)
+        self.start_control_plane()
+        self._stack.callback(lambda: self.control_plane.stop())  # noqa: PLW0108 - the one that runs then
+        for family in ("openai", "anthropic"):
+            self.bursar.ask(
+                self.bursar.providers.SetProvider,
+                admin.SetProviderRequest(
+                    request_id=self.request_id(),
+                    provider=admin.Provider(
+                        provider=family, family=family, base_url=self.rehearsal.ready["url"]
+                    ),
+                    secret=f"sk-rehearsal-{family}",
+                ),
+            )
+        self._price_the_cent_models()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all that runs, sidecars first."""
+        for sidecar in self.sidecars.values():
+            self._stack.callback(sidecar.stop)
+        self._stack.close()
+        self.bursar.close()
+
+    def request_id(self) -> str:
+        """A new id for a mutation."""
+        self._requests += 1
+        return f"{self.folder.name}-{self._requests}"
+
+    def start_control_plane(self, address: str = "127.0.0.1:0") -> None:
+        """Start the control plane, again on the same address when it is given."""
+        data = self.folder / "control-plane"
+        self.control_plane = Process(
+            "control-plane",
+            self.folder,
+            ["control_plane", "--data", str(data), "--listen", address],
+            env={},
+        )
+        token = (data / "owner.token").read_text().strip()
+        self.bursar = Bursar(self.control_plane.ready["address"], token)
+
+    def stop_control_plane(self) -> str:
+        """End the control plane; the address that it had."""
+        address: str = self.control_plane.ready["address"]
+        self.bursar.close()
+        assert self.control_plane.stop() == 0
+        return address
+
+    def start_sidecar(self, name: str) -> str:
+        """Start a sidecar, joining first when it is new; its base URL."""
+        data = self.folder / name
+        env = {}
+        if not data.exists():
+            answer = self.bursar.ask(
+                self.bursar.sidecars.CreateJoinToken,
+                admin.CreateJoinTokenRequest(request_id=self.request_id()),
+            )
+            env["BURSAR_JOIN_TOKEN"] = answer.join_token
+        self.sidecars[name] = Process(
+            name,
+            self.folder,
+            [
+                "sidecar",
+                *("--data", str(data)),
+                *("--name", name),
+                *("--control-plane", self.control_plane.ready["address"]),
+                *("--listen", "127.0.0.1:0"),
+            ],
+            env=env,
+        )
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """The base URL of a sidecar."""
+        found: str = self.sidecars[name].ready["url"]
+        return found
+
+    def add_client(
+        self, name: str, cap_nano_usd: int, *, patience_ms: int = 20_000, workflow: str = ""
+    ) -> Client:
+        """Make a project with a capped month and a key."""
+        made = self.bursar.ask(
+            self.bursar.projects.CreateProject,
+            admin.CreateProjectRequest(
+                request_id=self.request_id(),
+                project=admin.Project(display_name=name, patience_ms=patience_ms),
+                budget=admin.Budget(display_name=f"{name} month", cap_nano_usd=cap_nano_usd),
+            ),
+        )
+        key = self.bursar.ask(
+            self.bursar.keys.CreateKey,
+            admin.CreateKeyRequest(
+                request_id=self.request_id(),
+                key=admin.Key(
+                    project_id=made.project.project_id, display_name=name, workflow=workflow
+                ),
+            ),
+        )
+        return Client(made.project.project_id, made.budget.budget_id, key.key.key_id, key.secret)
+
+    def add_budget(self, name: str, cap_nano_usd: int, **selector: Any) -> str:
+        """Make another budget; its id."""
+        made = self.bursar.ask(
+            self.bursar.budgets.CreateBudget,
+            admin.CreateBudgetRequest(
+                request_id=self.request_id(),
+                budget=admin.Budget(display_name=name, cap_nano_usd=cap_nano_usd, **selector),
+                reason="a story",
+            ),
+        )
+        budget_id: str = made.budget_id
+        return budget_id
+
+    def set_cap(self, budget_id: str, cap_nano_usd: int, **options: Any) -> Any:
+        """Set a budget's cap on the latest etag."""
+        budget = self.budget(budget_id)
+        return self.bursar.ask(
+            self.bursar.budgets.SetCap,
+            admin.SetCapRequest(
+                request_id=self.request_id(),
+                budget_id=budget_id,
+                cap_nano_usd=cap_nano_usd,
+                reason="a story",
+                etag=budget.etag,
+                **options,
+            ),
+        )
+
+    def budget(self, budget_id: str) -> Any:
+        """A budget with its current period."""
+        return self.bursar.ask(
+            self.bursar.budgets.GetBudget, admin.GetBudgetRequest(budget_id=budget_id)
+        )
+
+    def ledger(self, project_id: str = "") -> list[Any]:
+        """Every call that the ledger has, newest first."""
+        calls: list[Any] = []
+        token = ""
+        while True:
+            page = self.bursar.ask(
+                self.bursar.calls.ListCalls,
+                admin.ListCallsRequest(project_id=project_id, page_size=1000, page_token=token),
+            )
+            calls += page.calls
+            token = page.next_page_token
+            if not token:
+                return calls
+
+    def usage_nano_usd(self, project_id: str = "") -> int:
+        """The total of the ledger's sums."""
+        answer = self.bursar.ask(
+            self.bursar.calls.QueryUsage, admin.QueryUsageRequest(project_id=project_id)
+        )
+        total: int = answer.total.cost_nano_usd
+        return total
+
+    def provider(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the rehearsal provider something outside the wire formats."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.rehearsal.ready["url"] + path, data=data)  # noqa: S310 - loopback
+        with urlopen(request, timeout=RPC_S) as answer:  # noqa: S310 - loopback
+            return json.loads(answer.read())
+
+    def bill_nano_usd(self) -> int:
+        """What the provider billed in all."""
+        return int(self.provider("/rehearsal/bill")["total_nano_usd"])
+
+    def until(self, holds: Callable[[], bool], within_s: float = 20) -> None:
+        """Wait until something holds that other processes bring about."""
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come to hold in time"
+            time.sleep(0.05)
+
+    def _price_the_cent_models(self) -> None:
+        for provider, model in (
+            ("openai", "rehearsal-cent"),
+            ("anthropic", "claude-rehearsal-cent"),
+        ):
+            self.bursar.ask(
+                self.bursar.prices.SetPrice,
+                admin.SetPriceRequest(
+                    request_id=self.request_id(),
+                    price=admin.Price(
+                        provider=provider,
+                        model=model,
+                        input_max_count=1_000_000,
+                        output_max_count=40,
+                        tiers=[
+                            admin.PriceTier(
+                                rates=[
+                                    admin.Rate(kind="input", pico_usd=0),
+                                    admin.Rate(kind="output", pico_usd=1_000_000_000),
+                                ]
+                            )
+                        ],
+                    ),
+                    reason="ten tokens of output cost a cent",
+                ),
+            )

@@ -1,0 +1,111 @@
+"""Many calls at once with the official SDKs, and what became of each."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import openai
+import trio
+
+CONNECTIONS_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one SDK call came to."""
+
+    status: int
+    """The status of the last answer; 200 when it passed."""
+    tries: int
+    """Requests that the SDK made for it."""
+    started_ns: int
+    """On the monotonic clock, which all processes of a machine share."""
+    ended_ns: int
+    text: str = ""
+    error: dict[str, Any] = field(default_factory=dict)
+    """The refusal's body, when it was refused."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.status == 200
+
+
+class Caller:
+    """A workflow's unmodified client, whose requests are counted."""
+
+    def __init__(self, base_url: str, key: str, **options: Any) -> None:
+        """Point the OpenAI SDK at a sidecar."""
+        self._tries: dict[str, int] = {}
+        self.sdk = openai.AsyncOpenAI(
+            base_url=f"{base_url}/v1",
+            api_key=key,
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
+                event_hooks={"request": [self._count]},
+            ),
+            **options,
+        )
+
+    async def _count(self, request: httpx2.Request) -> None:
+        tag = request.headers["x-request-tag"]
+        self._tries[tag] = self._tries.get(tag, 0) + 1
+
+    async def call(self, tag: str, *, stream: bool = False, **request: Any) -> Answer:
+        """Make one call and read its answer to the end."""
+        started_ns = time.monotonic_ns()
+        headers = {"x-request-tag": tag}
+        try:
+            if stream:
+                text, told = await self._streamed(headers, request)
+            else:
+                raw = await self.sdk.chat.completions.with_raw_response.create(
+                    extra_headers=headers, **request
+                )
+                text, told = raw.parse().choices[0].message.content or "", dict(raw.headers)
+        except openai.APIStatusError as refusal:
+            body = refusal.body if isinstance(refusal.body, dict) else {}
+            return Answer(
+                refusal.status_code,
+                self._tries[tag],
+                started_ns,
+                time.monotonic_ns(),
+                error=body,
+                headers=dict(refusal.response.headers),
+            )
+        return Answer(
+            200, self._tries[tag], started_ns, time.monotonic_ns(), text=text, headers=told
+        )
+
+    async def _streamed(
+        self, headers: dict[str, str], request: dict[str, Any]
+    ) -> tuple[str, dict[str, str]]:
+        pieces = []
+        stream = await self.sdk.chat.completions.create(
+            stream=True, extra_headers=headers, **request
+        )
+        async with stream:
+            async for chunk in stream:
+                assert chunk.choices, "a usage-only chunk reached a client that did not ask for it"
+                pieces.append(chunk.choices[0].delta.content or "")
+        return "".join(pieces), dict(stream.response.headers)
+
+
+async def burst(
+    callers: list[tuple[Caller, int]], calls: int, concurrency: int, **request: Any
+) -> list[Answer]:
+    """Make so many calls, so many at a time, spread over the callers by their weights."""
+    turns = [caller for caller, weight in callers for _ in range(weight)]
+    answers: list[Answer] = []
+    limit = trio.CapacityLimiter(concurrency)
+
+    async def one(number: int) -> None:
+        async with limit:
+            caller = turns[number % len(turns)]
+            answers.append(await caller.call(f"call-{number}", **request))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(calls):
+            nursery.start_soon(one, number)
+    return answers
