@@ -1,0 +1,104 @@
+"""What a field of a request may hold; each refusal names the field and says what is allowed."""
+
+import unicodedata
+
+from protos.values import ids
+from protos.values.errors import EtagMismatchError, InvalidArgumentError
+
+NAME_CHARACTERS_MAX = 100
+"""Longest display name."""
+REASON_CHARACTERS_MAX = 500
+"""Longest reason."""
+REQUEST_ID_CHARACTERS_MAX = 64
+"""Longest request id."""
+ETAG_CHARACTERS_MAX = 32
+"""Longest etag."""
+
+
+def invalid(field: str, message: str) -> InvalidArgumentError:
+    """The refusal of one field."""
+    return InvalidArgumentError(f"{field}: {message}", field=field)
+
+
+def check_name(text: str, field: str) -> str:
+    """A name for people: 1 to 100 printable characters, NFC, without spaces at its ends."""
+    name = unicodedata.normalize("NFC", text)
+    if not 1 <= len(name) <= NAME_CHARACTERS_MAX:
+        raise invalid(field, f"give a name of 1 to {NAME_CHARACTERS_MAX} characters")
+    if name != name.strip() or not _is_printable(name):
+        raise invalid(field, "no control characters, and no spaces at the ends")
+    return name
+
+
+def name_key(name: str) -> str:
+    """A name as it is compared and sorted: case and compatibility forms do not count."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def check_reason(text: str, field: str = "reason") -> str:
+    """Why something is done; may be empty."""
+    if len(text) > REASON_CHARACTERS_MAX:
+        raise invalid(field, f"at most {REASON_CHARACTERS_MAX} characters")
+    if not all(_is_printable(line) for line in text.splitlines()):
+        raise invalid(field, "no control characters")
+    return text
+
+
+def check_label(text: str, field: str) -> str:
+    """A workflow, a region or another label; may be empty."""
+    if text and not ids.is_label(text):
+        raise invalid(
+            field,
+            f"1 to {ids.LABEL_CHARACTERS_MAX} letters, digits and . _ @ / - or inner spaces, "
+            "beginning with a letter or a digit",
+        )
+    return text
+
+
+def check_id(text: str, prefix: str, field: str) -> str:
+    """An id that this installation could have made."""
+    if not ids.is_id(text, prefix):
+        raise invalid(field, f"an id such as {prefix}_… is required")
+    return text
+
+
+def check_between(value: int, least: int, most: int, field: str) -> int:
+    """A whole number within bounds."""
+    if not least <= value <= most:
+        raise invalid(field, f"must be from {least} to {most}, not {value}")
+    return value
+
+
+def check_request_id(text: str) -> str:
+    """The id by which a change is told from its repetition."""
+    if not 1 <= len(text) <= REQUEST_ID_CHARACTERS_MAX or not text.isascii():
+        raise invalid(
+            "request_id",
+            f"make one of 1 to {REQUEST_ID_CHARACTERS_MAX} ASCII characters, such as a random "
+            "UUID, keep it, and send it again when the answer is lost",
+        )
+    if not text.isprintable():
+        raise invalid("request_id", "no control characters")
+    return text
+
+
+def etag_of(version: int) -> str:
+    """What a reader sends back to say which version its decision was made on."""
+    return f"v{version}"
+
+
+def check_etag(given: str, version: int, what: str, *, required: bool = True) -> None:
+    """Refuse a decision that was made on an older version."""
+    if not given:
+        if required:
+            raise invalid("etag", f"send the etag that {what} was read with")
+        return
+    if given != etag_of(version):
+        raise EtagMismatchError(
+            f"{what} has changed since it was read: read it again, then decide again",
+            etag=etag_of(version),
+        )
+
+
+def _is_printable(text: str) -> bool:
+    return all(unicodedata.category(letter)[0] != "C" for letter in text)

@@ -1,0 +1,116 @@
+"""What a project is: one client of the agency, kept apart from all others."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from control_plane.core import fields
+from control_plane.core.zones import check_zone
+from protos.values.errors import FailedPreconditionError
+
+PATIENCE_DEFAULT_MS: Final = 20_000
+"""How long a call waits for money that others hold, unless the project says otherwise."""
+PATIENCE_MAX_MS: Final = 600_000
+"""The longest patience: that of the longest call."""
+
+
+class ProjectState(Enum):
+    """Whether a project's calls may pass."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    ARCHIVED = "ARCHIVED"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A client of the agency."""
+
+    project_id: str
+    """Made by the control plane; never changes."""
+    display_name: str
+    """Unique among projects that are not archived, whatever the case of its letters."""
+    time_zone: str
+    """IANA zone in which the windows of budgets made later turn."""
+    state: ProjectState
+    """Whether its calls may pass."""
+    patience_ms: int
+    """How long a call may wait for money that others hold."""
+    created_unix_ms: int
+    """When it was made."""
+    updated_unix_ms: int
+    """When it was last changed."""
+    version: int
+    """Rises with every change."""
+
+    @property
+    def etag(self) -> str:
+        """What an update must send back."""
+        return fields.etag_of(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project that is asked for."""
+
+    display_name: str
+    time_zone: str = ""
+    """Empty for the installation's."""
+    patience_ms: int = 0
+    """0 for the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectChange:
+    """The fields of a project that are to change; None leaves one as it is."""
+
+    display_name: str | None = None
+    time_zone: str | None = None
+    patience_ms: int | None = None
+
+
+CHANGEABLE: Final = ("display_name", "time_zone", "patience_ms")
+"""What an update mask may name."""
+
+TRANSITIONS: Final[dict[ProjectState, frozenset[ProjectState]]] = {
+    ProjectState.ACTIVE: frozenset({ProjectState.SUSPENDED, ProjectState.ARCHIVED}),
+    ProjectState.SUSPENDED: frozenset({ProjectState.ACTIVE, ProjectState.ARCHIVED}),
+    ProjectState.ARCHIVED: frozenset(),
+}
+"""From which state a project may go where. Staying where it is changes nothing and is allowed."""
+
+
+def check_new(asked: NewProject, default_time_zone: str) -> NewProject:
+    """The project that is asked for, with its defaults."""
+    zone = asked.time_zone or default_time_zone
+    return NewProject(
+        display_name=fields.check_name(asked.display_name, "project.display_name"),
+        time_zone=check_zone(zone, "project.time_zone"),
+        patience_ms=check_patience(asked.patience_ms or PATIENCE_DEFAULT_MS),
+    )
+
+
+def check_patience(patience_ms: int) -> int:
+    """A patience within its bounds."""
+    return fields.check_between(patience_ms, 1, PATIENCE_MAX_MS, "project.patience_ms")
+
+
+def check_transition(project: Project, to: ProjectState) -> None:
+    """Refuse a change of state that the table does not hold."""
+    if project.state is not to and to not in TRANSITIONS[project.state]:
+        raise FailedPreconditionError(
+            f"project {project.display_name!r} is {project.state.value.lower()} and stays so: "
+            "make a new project",
+            project_id=project.project_id,
+            state=project.state.value,
+        )
+
+
+def check_not_archived(project: Project) -> None:
+    """Refuse to build on a project that is over."""
+    if project.state is ProjectState.ARCHIVED:
+        raise FailedPreconditionError(
+            f"project {project.display_name!r} is archived: make a new project",
+            project_id=project.project_id,
+            state=project.state.value,
+        )
