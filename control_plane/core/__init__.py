@@ -1,0 +1,1 @@
+"""Pure decisions: leases, ledger, windows, budgets, prices; values in, values out."""

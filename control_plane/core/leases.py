@@ -1,0 +1,89 @@
+"""A lease: three numbers that only grow, merged by maximum.
+
+`granted` is written by the control plane, `returned` and `spent` by the sidecar that holds it. Loss,
+repetition and reordering of messages therefore change nothing. No lease ends by time, and no
+number ever falls: money returns only on evidence.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PeriodKey:
+    """One window of one partition of a budget."""
+
+    budget_id: str
+    partition: str
+    """The value of the key or workflow the budget is split by; "" when it is not split."""
+    period_id: str
+    """The local start date of the window, or "once"."""
+
+
+LeaseKey = PeriodKey
+"""Among the leases of one sidecar epoch a lease is named by its period alone."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BudgetRef:
+    """A budget's partition, without a period."""
+
+    budget_id: str
+    partition: str
+
+    def period(self, period_id: str) -> PeriodKey:
+        """The period of that name."""
+        return PeriodKey(self.budget_id, self.partition, period_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A life of a sidecar's journal: who holds a lease."""
+
+    sidecar_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Money of one budget period, held by one epoch of one sidecar, as the ledger has it."""
+
+    holder: Holder
+    key: LeaseKey
+    granted_nano_usd: int = 0
+    """All that was ever granted."""
+    returned_nano_usd: int = 0
+    """All that was ever given back."""
+    spent_nano_usd: int = 0
+    """All that was settled and reported as records."""
+    serial: int = 0
+    """The period's grant serial at this lease's latest grant."""
+    frozen: bool = False
+    """A bill above its worst case was charged here: no new call on this lease."""
+    state: str = "ACTIVE"
+    """ACTIVE, ORPHANED (its journal was lost) or CLOSED (nothing can move any more)."""
+    authority_end_unix_ms: int = 0
+    """Until when the sidecar may start calls at the latest; announced, never used for money."""
+
+    @property
+    def outstanding_nano_usd(self) -> int:
+        """What the holder may still spend or has spent without telling."""
+        return self.granted_nano_usd - self.returned_nano_usd - self.spent_nano_usd
+
+    def grant(self, amount_nano_usd: int, serial: int) -> "Lease":
+        """The lease with more granted."""
+        assert amount_nano_usd > 0
+        assert serial >= self.serial
+        return replace(
+            self, granted_nano_usd=self.granted_nano_usd + amount_nano_usd, serial=serial
+        )
+
+    def merge(
+        self, *, granted_nano_usd: int = 0, returned_nano_usd: int = 0, spent_nano_usd: int = 0
+    ) -> "Lease":
+        """The lease with each number at least as given."""
+        return replace(
+            self,
+            granted_nano_usd=max(self.granted_nano_usd, granted_nano_usd),
+            returned_nano_usd=max(self.returned_nano_usd, returned_nano_usd),
+            spent_nano_usd=max(self.spent_nano_usd, spent_nano_usd),
+        )

@@ -1,0 +1,98 @@
+"""Every bound of the control plane, by name and with its unit."""
+
+# --- Store ----------------------------------------------------------------------------------------
+
+WRITE_QUEUE_MAX = 4_096
+"""Writes that may wait for the writer; more are refused as UNAVAILABLE."""
+WRITE_BATCH_MAX = 256
+"""Writes that share one COMMIT."""
+READ_QUEUE_MAX = 256
+"""Reads that may wait for a reader."""
+READERS = 2
+"""Read-only connections."""
+READ_TIME_LIMIT_MS = 2_000
+"""A read that takes longer is interrupted."""
+READ_ROWS_MAX = 100_000
+"""Rows that one statement may return."""
+
+# --- Messages -------------------------------------------------------------------------------------
+
+MESSAGE_BYTES_MAX = 4 << 20
+"""Largest gRPC message that is taken or sent; a Sync has 512 KiB of records at most."""
+METADATA_BYTES_MAX = 8_192
+"""Largest gRPC metadata that is taken."""
+CONCURRENT_RPCS_MAX = 4_096
+"""RPCs in progress over all connections, Watch streams included."""
+
+# --- Sync -----------------------------------------------------------------------------------------
+
+SYNC_RECORDS_MAX = 500
+"""Records in one Sync."""
+SYNC_RECORD_BYTES_MAX = 512 << 10
+"""Bytes of records in one Sync."""
+SYNC_LEASES_MAX = 4_096
+"""Lease reports in one Sync."""
+SYNC_DEMANDS_MAX = 1_024
+"""Demands in one Sync."""
+SYNC_DEMANDS_PER_SET_MAX = 16
+"""Demands of one set of budgets in one Sync; the oldest count."""
+SYNC_REFUSALS_MAX = 512
+"""Refusal counters in one Sync."""
+SYNC_SECRET_USES_MAX = 1_024
+"""Uses of secrets in one Sync."""
+VECTOR_MAX = 32
+"""Budgets that one call can match."""
+TEXT_CHARACTERS_MAX = 512
+"""Longest text that a record or a counter may carry; longer ones are cut."""
+
+# --- Leasing --------------------------------------------------------------------------------------
+
+SYNC_INTERVAL_MS = 10_000
+"""When a quiet sidecar syncs again."""
+SYNC_SOON_MS = 500
+"""When a sidecar with waiting calls syncs again."""
+SYNC_BACKOFF_MS = 1_000
+"""When a sidecar that was refused for load comes back."""
+DEMAND_LIFE_MS = 1_000
+"""Demands that were not repeated for so long are forgotten."""
+RECALL_PENDING_MS = 250
+"""A recall that was sent is counted as on its way for so long."""
+SILENT_AFTER_MS = 30_000
+"""A sidecar that did not speak for so long is silent."""
+ACTIVE_HOLDER_MS = 30_000
+"""A sidecar's levels count in the sharing of money for so long."""
+NUDGE_INTERVAL_MS = 20
+"""A sidecar is nudged at most so often."""
+PATIENCE_DEFAULT_MS = 20_000
+"""How long a waiting call waits when it did not say."""
+PATIENCE_MAX_MS = 600_000
+"""No patience is believed beyond this."""
+WANT_HORIZON_S = 60
+"""A want above so many seconds of burn is not believed."""
+STARTER_LEAD_MS = 3_600_000
+"""From when the next period's first leases are granted, before the boundary."""
+OFFLINE_DEFAULT_MS = 300_000
+"""How long a cut-off sidecar may go on starting calls, unless the budget says otherwise."""
+
+# --- Watch ----------------------------------------------------------------------------------------
+
+HEARTBEAT_MS = 10_000
+"""A Watch stream carries something at least so often."""
+WATCH_RECALLS_MAX = 1_024
+"""Recalls that wait for one stream; a newer one replaces the older one of its lease."""
+DRAIN_GRACE_S = 5
+"""For how long running RPCs may finish after SIGTERM."""
+
+# --- Ledger ---------------------------------------------------------------------------------------
+
+BUCKET_MS = 900_000
+"""Roll-ups are per quarter of an hour (UTC): every zone's midnight is a boundary of one."""
+REFUSAL_LIFE_MS = 35 * 86_400_000
+"""Refusal counters are kept for so long."""
+HOUSEKEEPING_INTERVAL_S = 60
+"""How often periods are closed and old counters dropped."""
+
+assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
+assert SYNC_SOON_MS < DEMAND_LIFE_MS
+assert RECALL_PENDING_MS < SYNC_SOON_MS
+assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS

@@ -1,0 +1,28 @@
+"""What the servicers are given; made once, by app.py."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from control_plane.clock import Clock
+from control_plane.config import Config
+from control_plane.entropy import Entropy
+from control_plane.rpc.hub import Hub
+from control_plane.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts that requests are answered with."""
+
+    store: Store
+    """The data."""
+    clock: Clock
+    """The time."""
+    entropy: Entropy
+    """Ids and secrets."""
+    hub: Hub
+    """Watch streams; call `policy_changed` after a commit that raised the policy version."""
+    vault: Any
+    """Opens and seals provider secrets."""
+    config: Config
+    """What the control plane was told at its start."""

@@ -1,0 +1,128 @@
+"""Carries directives from decisions to the Watch streams of sidecars.
+
+Rules. Everything is a level, never a queue: a newer recall replaces the older one of its lease, two
+nudges are one, and a changed policy is only a flag. So a slow stream costs no memory and misses
+nothing that still holds. All of it runs on the event loop; whoever is on another thread uses
+`loop.call_soon_threadsafe`. Directives for a sidecar that does not watch are dropped: Watch only
+makes things faster.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from control_plane import limits
+from control_plane.core.leases import LeaseKey
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """What one stream has to say now."""
+
+    recalls: tuple[tuple[LeaseKey, int], ...]
+    """Leases with what may stay available, in nano-dollars."""
+    nudge: bool
+    """The sidecar shall sync now."""
+    policy: bool
+    """The policy may have changed."""
+
+
+class Subscription:
+    """One Watch stream."""
+
+    def __init__(self, sidecar_id: str, incarnation: str) -> None:
+        self.sidecar_id = sidecar_id
+        self.incarnation = incarnation
+        self.ended = False
+        self._recalls: dict[LeaseKey, int] = {}
+        self._nudge = False
+        self._policy = True
+        self._wake = asyncio.Event()
+
+    async def wait(self, timeout_ms: int) -> Directives:
+        """What there is to say, as soon as there is something or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._wake.wait()
+        self._wake.clear()
+        directives = Directives(tuple(self._recalls.items()), self._nudge, self._policy)
+        self._recalls, self._nudge, self._policy = {}, False, False
+        return directives
+
+    def recall(self, lease: LeaseKey, keep_nano_usd: int) -> None:
+        if lease not in self._recalls and len(self._recalls) >= limits.WATCH_RECALLS_MAX:
+            return
+        self._recalls[lease] = keep_nano_usd
+        self._wake.set()
+
+    def nudge(self) -> None:
+        self._nudge = True
+        self._wake.set()
+
+    def policy_changed(self) -> None:
+        self._policy = True
+        self._wake.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self._wake.set()
+
+
+class Hub:
+    """Every Watch stream of this server, one for each sidecar."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, Subscription] = {}
+        self._closed = False
+
+    def subscribe(self, sidecar_id: str, incarnation: str) -> Subscription:
+        """Begin a stream; an earlier one of the same sidecar ends."""
+        earlier = self._streams.get(sidecar_id)
+        if earlier is not None:
+            earlier.end()
+        stream = Subscription(sidecar_id, incarnation)
+        if self._closed:
+            stream.end()
+        self._streams[sidecar_id] = stream
+        return stream
+
+    def unsubscribe(self, stream: Subscription) -> None:
+        """End a stream."""
+        stream.end()
+        if self._streams.get(stream.sidecar_id) is stream:
+            del self._streams[stream.sidecar_id]
+
+    def policy_changed(self) -> None:
+        """Let every stream look whether its snapshot changed; call it after the commit."""
+        for stream in self._streams.values():
+            stream.policy_changed()
+
+    def recall(self, sidecar_id: str, lease: LeaseKey, keep_nano_usd: int) -> None:
+        """Ask a sidecar to give back what a lease has available above an amount."""
+        stream = self._streams.get(sidecar_id)
+        if stream is not None:
+            stream.recall(lease, keep_nano_usd)
+
+    def nudge(self, sidecar_ids: Iterable[str]) -> None:
+        """Ask sidecars to sync now."""
+        for sidecar_id in sidecar_ids:
+            stream = self._streams.get(sidecar_id)
+            if stream is not None:
+                stream.nudge()
+
+    def end(self, sidecar_id: str) -> None:
+        """End a sidecar's stream, such as when its credential was revoked."""
+        stream = self._streams.get(sidecar_id)
+        if stream is not None:
+            stream.end()
+
+    def watching(self, sidecar_id: str) -> bool:
+        """Whether the sidecar has a stream open."""
+        return sidecar_id in self._streams
+
+    def close(self) -> None:
+        """End every stream; later ones end at once."""
+        self._closed = True
+        for stream in self._streams.values():
+            stream.end()

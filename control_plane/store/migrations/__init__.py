@@ -1,0 +1,1 @@
+"""Numbered steps that bring a database to the schema this program expects."""
