@@ -125,9 +125,10 @@ class Campaign:
                     if number >= case.rounds:
                         continue
                     for subject in turn:
-                        if subject.name == DIRECT and not case.direct:
+                        asked = cases.direct(case) if subject.name == DIRECT else case
+                        if subject.name == DIRECT and (not case.direct or number >= asked.rounds):
                             continue
-                        sample = self._sample(name, case, subject, upstream)
+                        sample = self._sample(name, asked, subject, upstream)
                         if subject.name == SIDECAR:
                             answered += sample.load.answered
             if installation is not None:

@@ -14,7 +14,7 @@ RATIO_BAR_PERCENT = 60
 PASS_THROUGH_BAR_US = 330
 
 CONTENDED_SHARE = 0.2
-GENERATOR_BOUND_SHARE = 0.95
+OTHER_CORE_FULL_SHARE = 0.95
 
 Number = float | int | None
 
@@ -66,8 +66,8 @@ class Group:
         if self.contended:
             flags.append(f"CONTENDED {max(sample.foreign_share for sample in self.samples):.2f}")
         others = max(sample.other_core_share for sample in self.samples)
-        if others > GENERATOR_BOUND_SHARE and self.samples[0].subject != campaign.DIRECT:
-            flags.append("GENERATOR-BOUND")
+        if others > OTHER_CORE_FULL_SHARE and self.samples[0].subject != campaign.DIRECT:
+            flags.append("OTHER CORE FULL")
         return " ".join(flags)
 
 
