@@ -1,6 +1,7 @@
 """The rehearsal provider as a process: arguments, listener, signals."""
 
 import argparse
+import json
 import os
 import resource
 import signal
@@ -35,6 +36,8 @@ class Config:
     """The port to listen on; 0: any free one."""
     port_file: Path | None
     """Where to write the port once it is known."""
+    ready_file: Path | None
+    """Where to write the address and the process id once it listens, as JSON."""
     tls: ssl.SSLContext | None
     """How to speak TLS; None: plain HTTP."""
     accepted_keys: tuple[str, ...]
@@ -65,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one")
     parser.add_argument("--port-file", type=Path, help="write the port here once it is known")
+    parser.add_argument(
+        "--ready-file", type=Path, help='write {"url": ..., "pid": ...} here once it listens'
+    )
     parser.add_argument("--certificate", type=Path, help="speak TLS with this PEM chain")
     parser.add_argument("--key", type=Path, help="the certificate's private key")
     parser.add_argument(
@@ -107,6 +113,7 @@ def _config_of(given: argparse.Namespace) -> Config:
         host=given.host,
         port=given.port,
         port_file=given.port_file,
+        ready_file=given.ready_file,
         tls=_tls_of(given.certificate, given.key),
         accepted_keys=tuple(given.require_key),
         rows_max=given.keep_calls,
@@ -171,17 +178,24 @@ async def serve(
 
 
 def _announce(config: Config, port: int) -> None:
-    if config.port_file is not None:
-        # Written aside and moved, so that whoever waits for the file never reads half a number.
-        aside = config.port_file.with_name(config.port_file.name + ".new")
-        try:
-            aside.write_text(f"{port}\n", encoding="ascii")
-            aside.replace(config.port_file)
-        except OSError as error:
-            raise StartError(f"cannot write --port-file {config.port_file}: {error}") from None
     scheme = "http" if config.tls is None else "https"
     host = f"[{config.host}]" if ":" in config.host else config.host
-    _say(f"rehearsal provider on {scheme}://{host}:{port}")
+    url = f"{scheme}://{host}:{port}"
+    if config.port_file is not None:
+        _write_whole(config.port_file, f"{port}\n")
+    if config.ready_file is not None:
+        _write_whole(config.ready_file, json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+    _say(f"rehearsal provider on {url}")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write aside and move, so that whoever waits for the file never reads half of it."""
+    aside = path.with_name(path.name + ".new")
+    try:
+        aside.write_text(text, encoding="ascii")
+        aside.replace(path)
+    except OSError as error:
+        raise StartError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _closing_words(provider: Provider) -> str:

@@ -340,7 +340,7 @@ def _event_to_json(event: Event, origin_ns: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "event": event.kind,
         "at_ms": _ms(event.at_ns, origin_ns),
-        "at_us": (event.at_ns - origin_ns) // 1_000,
+        "at_monotonic_ns": event.at_ns,
         "call": call.number,
         "request_id": call.subject.request_id,
         "worst_nano_usd": str(call.worst_nano_usd),

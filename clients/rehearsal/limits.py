@@ -36,7 +36,7 @@ ROWS_MAX = 5_000_000
 PAGE_ROWS_DEFAULT = 10_000
 """Rows in one answer of /rehearsal/bill and /rehearsal/log."""
 
-PAGE_ROWS_MAX = 50_000
+PAGE_ROWS_MAX = 200_000
 """The most rows that ?limit= accepts."""
 
 PROMPT_HEAD_CHARS = 64

@@ -7,6 +7,7 @@ does not exist for the model. Tiers, speed and geography multiply the whole call
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 TOKENS_PER_PRICE = 1_000_000
 NANO_USD_PER_USD = 1_000_000_000
@@ -162,6 +163,7 @@ def served_by(provider: str) -> tuple[Model, ...]:
     return tuple(model for model in MODELS if model.provider == provider)
 
 
+@cache
 def nano_usd_per_token(price: str | None) -> Fraction:
     """Return an exact price per token; a kind that does not exist costs nothing."""
     return Fraction(price or "0") * NANO_USD_PER_USD / TOKENS_PER_PRICE
