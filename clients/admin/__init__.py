@@ -1,0 +1,35 @@
+"""The typed Python client of the control plane, for people's programs and the command."""
+
+from clients.admin.budgets import Budget as Budget
+from clients.admin.budgets import CapChange as CapChange
+from clients.admin.budgets import ChangedCap as ChangedCap
+from clients.admin.budgets import Period as Period
+from clients.admin.budgets import Window as Window
+from clients.admin.calls import Call as Call
+from clients.admin.calls import Grouping as Grouping
+from clients.admin.calls import Refusal as Refusal
+from clients.admin.calls import Usage as Usage
+from clients.admin.calls import UsageRow as UsageRow
+from clients.admin.client import DEFAULT_ADDRESS as DEFAULT_ADDRESS
+from clients.admin.client import Bursar as Bursar
+from clients.admin.client import connect as connect
+from clients.admin.installation import Backup as Backup
+from clients.admin.installation import InstallationInfo as InstallationInfo
+from clients.admin.keys import IssuedKey as IssuedKey
+from clients.admin.keys import Key as Key
+from clients.admin.keys import KeySecret as KeySecret
+from clients.admin.keys import RevokedKey as RevokedKey
+from clients.admin.leases import Lease as Lease
+from clients.admin.policy import Reach as Reach
+from clients.admin.prices import Price as Price
+from clients.admin.principals import AdminToken as AdminToken
+from clients.admin.principals import AuditEntry as AuditEntry
+from clients.admin.principals import IssuedToken as IssuedToken
+from clients.admin.principals import Principal as Principal
+from clients.admin.principals import Role as Role
+from clients.admin.projects import CreatedProject as CreatedProject
+from clients.admin.projects import Project as Project
+from clients.admin.projects import ProjectState as ProjectState
+from clients.admin.providers import Provider as Provider
+from clients.admin.sidecars import JoinToken as JoinToken
+from clients.admin.sidecars import Sidecar as Sidecar

@@ -1,0 +1,173 @@
+"""Projects: one client of the agency each, kept apart from all others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from clients.admin.amounts import cap_from_caller
+from clients.admin.budgets import Budget, Window, budget_from_wire, window_to_wire
+from clients.admin.instants import instant_from_wire
+from clients.admin.limits import PAGE_ITEMS
+from clients.admin.wire import Wire
+from protos.bursar.admin import v1
+
+ProjectState = Literal["unknown", "active", "suspended", "archived"]
+
+_STATE_FROM_WIRE: Mapping[int, ProjectState] = {
+    v1.ProjectState.PROJECT_STATE_UNSPECIFIED: "unknown",
+    v1.ProjectState.PROJECT_STATE_ACTIVE: "active",
+    v1.ProjectState.PROJECT_STATE_SUSPENDED: "suspended",
+    v1.ProjectState.PROJECT_STATE_ARCHIVED: "archived",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A client of the agency: own keys, budgets, log and statement."""
+
+    project_id: str
+    """Made by the control plane, such as prj_01jd…."""
+    display_name: str
+    """Unique among projects that are not archived."""
+    time_zone: str
+    """IANA time zone in which its windows turn."""
+    state: ProjectState
+    """Whether its calls may pass."""
+    patience_ms: int
+    """How long a call may wait for money that other calls hold."""
+    create_time: datetime
+    """When it was made."""
+    update_time: datetime
+    """When it was last changed."""
+    etag: str
+    """Send it back on update."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedProject:
+    """A new project together with its first budget."""
+
+    project: Project
+    """The project."""
+    budget: Budget
+    """Its first budget."""
+
+
+class Projects:
+    """Makes, reads and changes projects."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._stub = v1.ProjectServiceStub(wire.channel)
+
+    def create(
+        self,
+        *,
+        display_name: str,
+        cap_usd: str | None = None,
+        cap_nano_usd: int | None = None,
+        window: Window = "month",
+        time_zone: str = "",
+        anchor_day: int = 0,
+        patience_ms: int = 0,
+        request_id: str = "",
+    ) -> CreatedProject:
+        """Make a project and its first budget; without a cap that budget only counts."""
+        request = v1.CreateProjectRequest(
+            request_id=request_id or self._wire.request_id(),
+            project=v1.Project(
+                display_name=display_name, time_zone=time_zone, patience_ms=patience_ms
+            ),
+            budget=v1.Budget(
+                cap_nano_usd=cap_from_caller(cap_usd, cap_nano_usd),
+                window=window_to_wire(window),
+                time_zone=time_zone,
+                anchor_day=anchor_day,
+            ),
+        )
+        answer = self._wire.ask(self._stub.CreateProject, request)
+        return CreatedProject(
+            project=project_from_wire(answer.project), budget=budget_from_wire(answer.budget)
+        )
+
+    def get(self, project: str) -> Project:
+        """Read one project by its id or by its display name."""
+        request = v1.GetProjectRequest(project=project)
+        return project_from_wire(self._wire.ask(self._stub.GetProject, request))
+
+    def list(self, *, show_archived: bool = False) -> Iterator[Project]:
+        """Yield projects by name."""
+
+        def fetch(token: str) -> v1.ListProjectsResponse:
+            request = v1.ListProjectsRequest(
+                page_size=PAGE_ITEMS, page_token=token, show_archived=show_archived
+            )
+            return self._wire.ask(self._stub.ListProjects, request)
+
+        return self._wire.pages(fetch, lambda page: map(project_from_wire, page.projects))
+
+    def update(
+        self,
+        project: Project,
+        *,
+        display_name: str | None = None,
+        time_zone: str | None = None,
+        patience_ms: int | None = None,
+        request_id: str = "",
+    ) -> Project:
+        """Change what is given. Raises EtagMismatchError when `project` is not the newest."""
+        wanted = v1.Project(project_id=project.project_id, etag=project.etag)
+        paths = []
+        if display_name is not None:
+            wanted.display_name = display_name
+            paths.append("display_name")
+        if time_zone is not None:
+            wanted.time_zone = time_zone
+            paths.append("time_zone")
+        if patience_ms is not None:
+            wanted.patience_ms = patience_ms
+            paths.append("patience_ms")
+        request = v1.UpdateProjectRequest(
+            request_id=request_id or self._wire.request_id(),
+            project=wanted,
+            update_mask=FieldMask(paths=paths),
+        )
+        return project_from_wire(self._wire.ask(self._stub.UpdateProject, request))
+
+    def suspend(self, project_id: str, *, reason: str = "", request_id: str = "") -> Project:
+        """Refuse all calls until the project is resumed."""
+        request = v1.SuspendProjectRequest(
+            request_id=request_id or self._wire.request_id(), project_id=project_id, reason=reason
+        )
+        return project_from_wire(self._wire.ask(self._stub.SuspendProject, request))
+
+    def resume(self, project_id: str, *, reason: str = "", request_id: str = "") -> Project:
+        """Let calls pass again."""
+        request = v1.ResumeProjectRequest(
+            request_id=request_id or self._wire.request_id(), project_id=project_id, reason=reason
+        )
+        return project_from_wire(self._wire.ask(self._stub.ResumeProject, request))
+
+    def archive(self, project_id: str, *, reason: str = "", request_id: str = "") -> Project:
+        """End a project for good: its keys are revoked, its ledger stays."""
+        request = v1.ArchiveProjectRequest(
+            request_id=request_id or self._wire.request_id(), project_id=project_id, reason=reason
+        )
+        return project_from_wire(self._wire.ask(self._stub.ArchiveProject, request))
+
+
+def project_from_wire(wire: v1.Project) -> Project:
+    """Read a project."""
+    return Project(
+        project_id=wire.project_id,
+        display_name=wire.display_name,
+        time_zone=wire.time_zone,
+        state=_STATE_FROM_WIRE[wire.state],
+        patience_ms=wire.patience_ms,
+        create_time=instant_from_wire(wire.create_time),
+        update_time=instant_from_wire(wire.update_time),
+        etag=wire.etag,
+    )
