@@ -4,13 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.house import tree
 
 QUOTED_RULE = re.compile(r'^\s*"(?P<rule>[A-Z]+[0-9]*)",(?P<rest>.*)$')
 INLINE = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma)\b(?P<rest>.*)$")
-NAMED_AND_ARGUED = re.compile(
-    r"^(?::\s*[A-Z]+\d+(?:, ?[A-Z]+\d+)*|\[[a-z-]+(?:, ?[a-z-]+)*\])\s*\S*\s*\w+"
-)
+RULES = r"(?::\s*[A-Z]+\d+(?:, ?[A-Z]+\d+)*|\[[a-z-]+(?:, ?[a-z-]+)*\])"
+NAMED_AND_ARGUED = re.compile(RULES + r"\s+[-#]\s*\w+")
 
 
 def test_every_lint_rule_that_is_off_says_why() -> None:
@@ -24,6 +25,20 @@ def test_every_lint_rule_that_is_off_says_why() -> None:
 def test_every_rule_is_on_unless_it_is_off() -> None:
     lint = tomllib.loads(tree.read(Path("pyproject.toml")))["tool"]["ruff"]["lint"]
     assert lint["select"] == ["ALL"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "argued"),
+    [
+        (": BLE001 - every future must hear of it", True),
+        ("[attr-defined]  # gRPC's stub", True),
+        (": SIM115, PTH123", False),
+        (": ASYNC110", False),
+        ("", False),
+    ],
+)
+def test_a_reason_is_told_from_a_rule(rest: str, argued: bool) -> None:
+    assert bool(NAMED_AND_ARGUED.match(rest)) is argued
 
 
 def test_an_ignore_in_the_code_names_its_rule_and_its_reason() -> None:

@@ -12,7 +12,7 @@ LIMITS = [path for path in tree.modules() if path.name == "limits.py"]
 # TOKENS_MAX and IDLE_MS_DEFAULT say which of several; the unit stands before that word.
 QUALIFIERS = {"MAX", "MIN", "DEFAULT", "FIRST", "INLINE"}
 # A unit is a plural (MS, S, BYTES, CALLS), or one of these.
-SINGULAR_UNITS = {"USD", "PERCENT", "MILLE", "MILLION", "DEPTH", "SECOND"}
+SINGULAR_UNITS = {"USD", "PERCENT", "MILLE", "MILLION", "DEPTH", "SECOND", "KIB", "MIB"}
 
 
 def unit(name: str) -> str:
