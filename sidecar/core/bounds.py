@@ -1,0 +1,114 @@
+"""The most that a call can cost, known before it is sent.
+
+No tokenizer is needed for a bound: every token of a byte-level or byte-fallback tokenizer covers at
+least one byte of the text that it was made from, and a request's JSON is never shorter than the
+texts in it. What bytes do not bound is added: what normalising may make of a text, images by their
+largest size, hidden preambles, and for what is only named and fetched elsewhere the whole window.
+Rates are the dearest that can apply: over all price versions in force until the longest call would
+end, all tiers that the prompt can reach, and cache writes where they can happen.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice, Tier
+from sidecar.core.calls import Bound
+
+SLACK_TOKENS = 64
+"""What a provider adds around a prompt."""
+CHARACTERS_REMEMBERED = 4096
+"""Characters whose expansion is remembered; more are worked out again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for, as far as it decides what the call can cost."""
+
+    text_bytes: int
+    """Bytes of the request that may be text: all of it but the payloads of images."""
+    expanded_bytes: int = 0
+    """By how much the text may grow when it is normalised (NFKC)."""
+    media_tokens: int = 0
+    """The most that its images make."""
+    preamble_tokens: int = 0
+    """What the provider adds for tools, where nobody sees it."""
+    opaque: bool = False
+    """Part of the input is fetched elsewhere or packed, so only the model's window bounds it."""
+    inputs: int = 1
+    """How many prompts are sent at once, each with a window for itself."""
+    choices: int = 1
+    """How many answers are asked for."""
+    output_limit: int | None = None
+    """The caller's limit on the output of one answer; None when it set none."""
+    prediction_bytes: int = 0
+    """A predicted output, of which what is rejected is billed as output."""
+    cache_write: str = ""
+    """The dearest kind of cache write that is asked for; empty for none."""
+
+
+def input_bound_tokens(asked: Asked, price: ModelPrice) -> int:
+    """The most tokens of prompt that a request can make."""
+    window = price.input_max * asked.inputs
+    if asked.opaque:
+        return window
+    text = asked.text_bytes + (asked.expanded_bytes if price.expands_text else 0)
+    return min(window, text + asked.media_tokens + asked.preamble_tokens + SLACK_TOKENS)
+
+
+def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
+    """The most that a call can cost. `prices` are all versions that may come into force.
+
+    Raises UnpriceableError when a price has no rate for what can be used.
+    """
+    assert prices
+    output_max = max(price.output_max for price in prices)
+    input_pico_usd = output_rate_pico_usd = 0
+    for price in prices:
+        tokens = input_bound_tokens(asked, price)
+        tiers = [tier for tier in price.tiers if tier.above_input < tokens or not tier.above_input]
+        output_rate = max(_output_rate_pico_usd(tier, price) for tier in tiers)
+        predicted = asked.prediction_bytes * asked.choices * output_rate
+        rate = max(_input_rate_pico_usd(tier, price, asked.cache_write) for tier in tiers)
+        input_pico_usd = max(input_pico_usd, tokens * rate + predicted)
+        output_rate_pico_usd = max(output_rate_pico_usd, output_rate)
+    limit = asked.output_limit
+    return Bound(
+        input_worst_nano_usd=-(-input_pico_usd // 1000),
+        output_rate_pico_usd=output_rate_pico_usd,
+        choices=asked.choices,
+        output_max=output_max,
+        output_limit=None if limit is None else min(limit, output_max),
+    )
+
+
+def _input_rate_pico_usd(tier: Tier, price: ModelPrice, cache_write: str) -> int:
+    rate = max(tier.rate_pico_usd(kinds.INPUT), tier.rate_pico_usd(kinds.CACHED))
+    if cache_write or price.cache_write_implicit:
+        rate = max(rate, tier.rate_pico_usd(kinds.CACHE_WRITE))
+    if cache_write == kinds.CACHE_WRITE_LONG:
+        rate = max(rate, tier.rate_pico_usd(kinds.CACHE_WRITE_LONG))
+    return rate
+
+
+def _output_rate_pico_usd(tier: Tier, price: ModelPrice) -> int:
+    return tier.rate_pico_usd(kinds.OUTPUT) if price.output_max else 0
+
+
+def expanded_bytes(text: str) -> int:
+    """By how many bytes a text may grow when it is normalised; characters that shrink do not help."""
+    if text.isascii():
+        return 0
+    return sum(
+        growth * text.count(character)
+        for character in set(text)
+        if character > "\x7f" and (growth := _growth_bytes(character))
+    )
+
+
+@lru_cache(maxsize=CHARACTERS_REMEMBERED)
+def _growth_bytes(character: str) -> int:
+    normal = unicodedata.normalize("NFKC", character)
+    return max(0, len(normal.encode()) - len(character.encode()))

@@ -1,0 +1,108 @@
+"""What a call cost: from the usage that a provider reported, or from what was seen of its answer.
+
+Rules:
+1. A report is taken at its word only where every part of it can be priced. A part that is not known,
+   or a tier that the price does not cover, is charged at the worst case that was held (or more, if
+   the known parts already cost more) and flagged: never too low, never silently.
+2. Without a report the cost is an estimate that is not too low: the input as far as it is known, else
+   its bound; the output by the bytes that were seen and a little more, else its bound. A model that
+   may bill what it does not show is charged its whole bound.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice, UnpriceableError, cost_nano_usd
+from sidecar.core.bounds import Asked, input_bound_tokens
+from sidecar.core.calls import Hold
+
+UNSEEN_TOKENS = 256
+"""Output that a provider may have made between the last byte seen and the end of its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a provider says a call used."""
+
+    quantities: Mapping[str, int]
+    """Units by kind; kinds do not overlap."""
+    answered_model: str = ""
+    """The model that it says it used."""
+    tier: str = ""
+    """The service tier that it says it used."""
+    unpriced: tuple[str, ...] = ()
+    """What it reported that this program has no kind for, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of an answer that came without its usage."""
+
+    output_bytes: int = 0
+    """UTF-8 bytes of all texts, reasoning and tool calls in it."""
+    input_quantities: Mapping[str, int] | None = None
+    """The prompt's quantities, when the provider told them early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call costs."""
+
+    cost_nano_usd: int
+    estimated: bool = False
+    """It rests on a bound, not on a report."""
+    quantities: Mapping[str, int] = field(default_factory=dict)
+    """What was used, by kind; for an estimate, what it was taken to have used."""
+    unpriced: tuple[str, ...] = ()
+    """What was reported and could not be priced."""
+
+
+def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int) -> Charge:
+    """What a reported usage costs."""
+    unpriced = usage.unpriced
+    try:
+        cost = cost_nano_usd(usage.quantities, price)
+    except UnpriceableError as error:
+        cost = worst_nano_usd
+        unpriced = (*unpriced, error.kind)
+    if unpriced:
+        cost = max(cost, worst_nano_usd)
+    return Charge(cost, bool(unpriced), usage.quantities, unpriced)
+
+
+def estimate_of(hold: Hold, asked: Asked, price: ModelPrice, seen: Seen) -> Charge:
+    """What an answer without usage is taken to have cost."""
+    if price.hides_reasoning and price.output_max:
+        return worst_of(hold, asked, price)
+    bound = hold.call.bound
+    output = min(seen.output_bytes + UNSEEN_TOKENS, output_bound_tokens(hold))
+    output_pico_usd = output * bound.output_rate_pico_usd
+    known = seen.input_quantities
+    if known is None:
+        used = {kinds.INPUT: input_bound_tokens(asked, price), kinds.OUTPUT: output}
+        cost = bound.input_worst_nano_usd - (-output_pico_usd // 1000)
+    else:
+        used = {**known, kinds.OUTPUT: output}
+        try:
+            cost = cost_nano_usd(known, price) - (-output_pico_usd // 1000)
+        except UnpriceableError:
+            cost = hold.worst_nano_usd
+    return Charge(min(cost, hold.worst_nano_usd), estimated=True, quantities=_counted(used))
+
+
+def worst_of(hold: Hold, asked: Asked, price: ModelPrice) -> Charge:
+    """The worst case, as the charge of a call of which nothing is known."""
+    used = {kinds.INPUT: input_bound_tokens(asked, price), kinds.OUTPUT: output_bound_tokens(hold)}
+    return Charge(hold.worst_nano_usd, estimated=True, quantities=_counted(used))
+
+
+def output_bound_tokens(hold: Hold) -> int:
+    """The most tokens that all answers of a call can have together."""
+    bound = hold.call.bound
+    limit = hold.output_limit if hold.output_limit is not None else bound.output_limit
+    return bound.choices * (bound.output_max if limit is None else limit)
+
+
+def _counted(used: Mapping[str, int]) -> dict[str, int]:
+    return {kind: count for kind, count in used.items() if count}

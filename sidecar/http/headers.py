@@ -1,0 +1,76 @@
+"""Which headers travel on: an allow-list towards providers, a deny-list towards callers.
+
+Towards a provider only what is known to be meant for it goes on: never the caller's credentials,
+cookies, host or addresses, never our own headers. Towards the caller everything goes on but what
+belongs to one connection, tells of the agency's account, or would steer a browser.
+"""
+
+from collections.abc import Iterable
+
+from sidecar.http.codec import Header
+
+_TO_PROVIDER = frozenset(
+    (
+        *(b"content-type", b"accept", b"user-agent", b"accept-language"),
+        *(b"idempotency-key", b"x-client-request-id", b"x-request-id"),
+        *(b"anthropic-version", b"anthropic-beta", b"openai-beta", b"openai-platform"),
+        *(b"anthropic-dangerous-direct-browser-access", b"x-app", b"traceparent", b"tracestate"),
+    )
+)
+_TO_PROVIDER_PREFIX = b"x-stainless-"
+
+HOP_BY_HOP = frozenset(
+    (
+        *(b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization"),
+        *(b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+    )
+)
+_NOT_TO_CALLER = HOP_BY_HOP | frozenset(
+    (
+        *(b"content-length", b"content-encoding", b"set-cookie", b"set-cookie2", b"alt-svc"),
+        *(b"openai-organization", b"openai-project", b"anthropic-organization-id"),
+        *(b"strict-transport-security", b"access-control-allow-origin", b"location"),
+    )
+)
+_OUR_PREFIX = b"x-bursar-"
+
+
+def to_provider(headers: Iterable[Header], connection: bytes | None) -> list[Header]:
+    """The caller's headers that a provider is to see; `connection` is that header's value."""
+    named = _named_by(connection) if connection else None
+    return [
+        header
+        for header in headers
+        if (header[0] in _TO_PROVIDER or header[0].startswith(_TO_PROVIDER_PREFIX))
+        and (named is None or header[0] not in named)
+    ]
+
+
+def to_caller(headers: Iterable[Header], connection: bytes | None) -> list[Header]:
+    """The provider's headers that the caller is to see; `connection` is that header's value."""
+    named = _named_by(connection) if connection else None
+    return [
+        header
+        for header in headers
+        if header[0] not in _NOT_TO_CALLER
+        and not header[0].startswith(_OUR_PREFIX)
+        and (named is None or header[0] not in named)
+    ]
+
+
+def _named_by(connection: bytes) -> frozenset[bytes]:
+    return frozenset(name.strip() for name in connection.lower().split(b","))
+
+
+def key_text(values: dict[bytes, bytes]) -> str:
+    """The gateway key that a request carries: Authorization: Bearer, else x-api-key; "" for none.
+
+    Both at once must agree. Raises ValueError when they do not.
+    """
+    bearer = values.get(b"authorization", b"")
+    scheme, _, credentials = bearer.partition(b" ")
+    by_bearer = credentials.strip() if scheme.lower() == b"bearer" else b""
+    by_header = values.get(b"x-api-key", b"").strip()
+    if by_bearer and by_header and by_bearer != by_header:
+        raise ValueError("Authorization and x-api-key carry different keys")
+    return (by_bearer or by_header).decode("latin-1")

@@ -1,0 +1,171 @@
+"""What a request target means: an exact list of what is served, and prefixes for attribution.
+
+Rules:
+1. The raw target is matched; nothing is normalised, so that no two readers can differ. Doubled
+   slashes, dots, backslashes and escapes are refused outside of a label.
+2. What is not on the list is refused by name and never forwarded: a path that is not metered could
+   cost money that no budget counts.
+
+    /w/<label>/v1/...      the workflow that the call belongs to
+    /p/<provider>/v1/...   the provider that it goes to, where its path is shared
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote_to_bytes
+
+from protos.values.ids import label_from_text
+from sidecar.http import limits
+
+OPENAI = "openai"
+ANTHROPIC = "anthropic"
+
+
+class Surface(Enum):
+    """What is served; the value is the path without prefixes."""
+
+    CHAT = "/v1/chat/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    MESSAGES = "/v1/messages"
+    MODELS = "/v1/models"
+    MODEL = "/v1/models/{model}"
+    HEALTH = "/healthz"
+
+
+METERED = {Surface.CHAT: OPENAI, Surface.EMBEDDINGS: OPENAI, Surface.MESSAGES: ANTHROPIC}
+"""The surfaces that are forwarded, each with the API family that it belongs to."""
+_BY_PATH = {surface.value: surface for surface in Surface if surface is not Surface.MODEL}
+_METHOD = {surface: b"POST" if surface in METERED else b"GET" for surface in Surface}
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
+_MODEL = re.compile(r"[A-Za-z0-9._~:@-]+(?:/[A-Za-z0-9._~:@-]+)*\Z")
+_QUERY = re.compile(r"[A-Za-z0-9._~=&,+:-]*\Z")
+_FAMILY_HINTS = (("/v1/messages", ANTHROPIC), ("/v1/complete", ANTHROPIC))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request is meant to go."""
+
+    surface: Surface
+    label: str = ""
+    """The workflow that the path names; may be empty."""
+    provider: str = ""
+    """The provider that the path names; may be empty."""
+    model: str = ""
+    """The model that GET /v1/models/{model} asks for."""
+    query: str = ""
+    """What follows the question mark, as it came."""
+
+
+class NoRouteError(Exception):
+    """The target is none that is served."""
+
+    def __init__(self, status: int, code: str, message: str, allow: str = "") -> None:
+        """Take the HTTP status, the error's code, words, and the methods that would be allowed."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.allow = allow
+
+
+def _refuse_path(path: str) -> NoRouteError:
+    hint = ""
+    if "/v1" + path in _BY_PATH:
+        hint = " Put /v1 at the end of the base URL."
+    elif path.startswith("/v1/v1/"):
+        hint = " Take /v1 off the end of the base URL."
+    return NoRouteError(
+        403,
+        "endpoint_not_allowed",
+        f"{path[:200]} is not served: its cost could not be metered. Served are "
+        f"{', '.join(_BY_PATH)}.{hint}",
+    )
+
+
+def _malformed(message: str) -> NoRouteError:
+    return NoRouteError(400, "invalid_request", message)
+
+
+def route(method: bytes, target: bytes) -> Route:
+    """What a request asks for. Raises NoRouteError."""
+    if len(target) > limits.TARGET_MAX_BYTES:
+        raise _malformed(f"the request target is longer than {limits.TARGET_MAX_BYTES} bytes")
+    if not target.isascii():
+        raise _malformed("the request target must be ASCII; escape other characters")
+    whole = target.decode("ascii")
+    if whole == "*" and method == b"OPTIONS":
+        return Route(Surface.HEALTH)
+    path, _, query = whole.partition("?")
+    if not path.startswith("/"):
+        raise _malformed("the request target must be a path; this is no forward proxy")
+    label, provider, path = _prefixes(path)
+    surface, model = _surface(path)
+    if _QUERY.match(query) is None:
+        raise _malformed("the query holds characters that are not taken")
+    allowed = _METHOD[surface]
+    if method not in (allowed, b"OPTIONS") and not (method == b"HEAD" and allowed == b"GET"):
+        methods = "POST, OPTIONS" if allowed == b"POST" else "GET, HEAD, OPTIONS"
+        shown = method.decode("ascii", "replace")
+        raise NoRouteError(
+            405, "method_not_allowed", f"{path} takes {methods}, not {shown}", methods
+        )
+    return Route(surface, label, provider, model, query)
+
+
+def methods_of(surface: Surface) -> str:
+    """What the header Allow says of a surface."""
+    return "POST, OPTIONS" if surface in METERED else "GET, HEAD, OPTIONS"
+
+
+def _prefixes(path: str) -> tuple[str, str, str]:
+    """Take /w/<label> and /p/<provider> off the front, each at most once, in any order."""
+    label = provider = ""
+    while True:
+        if path.startswith("/w/") and not label:
+            raw, slash, rest = path[3:].partition("/")
+            label = _label(raw)
+        elif path.startswith("/p/") and not provider:
+            provider, slash, rest = path[3:].partition("/")
+            if _SEGMENT.match(provider) is None:
+                raise _malformed("/p/ must be followed by a provider's name")
+        else:
+            return label, provider, path
+        path = slash + rest
+
+
+def _label(raw: str) -> str:
+    try:
+        text = unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed("the workflow in the path is not UTF-8") from None
+    label = label_from_text(text)
+    if not label:
+        raise _malformed("/w/ must be followed by a workflow's name with at least one letter")
+    return label
+
+
+def _surface(path: str) -> tuple[Surface, str]:
+    known = _BY_PATH.get(path)
+    if known is not None:
+        return known, ""
+    if path.startswith("/v1/models/"):
+        model = path.removeprefix("/v1/models/")
+        if _MODEL.match(model) is not None and ".." not in model:
+            return Surface.MODEL, model
+    raise _refuse_path(path)
+
+
+def family_of(target: bytes, values: dict[bytes, bytes]) -> str:
+    """The API family whose envelope a caller is most likely to understand."""
+    path = target.decode("latin-1").partition("?")[0]
+    for hint, family in _FAMILY_HINTS:
+        if hint in path:
+            return family
+    if "/chat/" in path or path.endswith(Surface.EMBEDDINGS.value):
+        return OPENAI
+    if b"anthropic-version" in values or b"x-api-key" in values:
+        return ANTHROPIC
+    return OPENAI
