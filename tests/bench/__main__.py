@@ -66,7 +66,6 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         print("the benchmark reads /proc and needs Linux", file=sys.stderr)
         return 2
-    arguments.folder.mkdir(parents=True, exist_ok=True)
     kind = machine.file_system(arguments.folder)
     if kind in machine.MEMORY_FILE_SYSTEMS:
         print(
@@ -75,6 +74,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     cores = machine.cores()
     if cores.others is not None:
         os.sched_setaffinity(0, {cores.others})
