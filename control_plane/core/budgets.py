@@ -1,0 +1,282 @@
+"""What a budget is: selector, window and cap.
+
+Selector, window, zone and anchor never change. The cap changes by decisions that are numbered per
+budget, each for good or for one period only; in a period the newest decision that concerns it is in
+force. What was used is never reset.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.core import fields
+from control_plane.core.windows import ANCHOR_DAY_MAX, WINDOWS, Window, WindowSpan, window_at
+from control_plane.core.zones import check_zone
+from protos.values.money import MONEY_MAX_NANO_USD
+from protos.values.selectors import Selector, SplitBy
+
+OFFLINE_MIN_MS: Final = 15_000
+"""The shortest max_offline."""
+OFFLINE_MAX_MS: Final = 24 * 3_600_000
+"""The longest max_offline."""
+MATCHING_MAX: Final = 32
+"""Budgets that one call can match at most."""
+BUDGETS_PER_SCOPE_MAX: Final = 500
+"""Budgets of one project, or of the agency, that are not archived."""
+EVERY_CALL: Final = Selector()
+"""The selector of the whole agency."""
+REACH_MARGIN_MS: Final = 1_000
+"""Added to every announced reach, for what is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget."""
+
+    budget_id: str
+    """Made by the control plane."""
+    display_name: str
+    """A name for people and messages."""
+    selector: Selector
+    """Which calls it counts."""
+    split_by: SplitBy
+    """By what the cap is given to each value for itself."""
+    window: Window
+    """The stretch of time over which the cap holds."""
+    time_zone: str
+    """In which the window turns."""
+    anchor_day: int
+    """The day of the month, or of the week from Monday = 1, on which a window begins."""
+    cap_nano_usd: int | None
+    """The cap for good; None for a budget that only counts."""
+    cap_version: int
+    """The number of the newest decision about the cap."""
+    max_offline_ms: int
+    """For how long a cut-off sidecar may go on starting calls."""
+    created_unix_ms: int
+    """When it was made."""
+    archived_unix_ms: int | None
+    """When it was archived."""
+    version: int
+    """Rises with every change."""
+
+    @property
+    def etag(self) -> str:
+        """What an update must send back."""
+        return fields.etag_of(self.version)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether it has a cap, and therefore leases."""
+        return self.cap_nano_usd is not None
+
+    def span_at(self, instant_unix_ms: int) -> WindowSpan:
+        """The window that an instant is in."""
+        return window_at(self.window, self.time_zone, self.anchor_day, instant_unix_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class CapChange:
+    """One decision about a cap."""
+
+    budget_id: str
+    cap_version: int
+    """Numbers the decisions of a budget, from 1."""
+    period_id: str
+    """The only period that it holds for; empty when it holds for good."""
+    old_cap_nano_usd: int | None
+    new_cap_nano_usd: int | None
+    actor: str
+    """The principal who decided."""
+    reason: str
+    changed_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewBudget:
+    """A budget that is asked for; empty texts and zeros stand for defaults."""
+
+    display_name: str = ""
+    selector: Selector = EVERY_CALL
+    split_by: SplitBy = ""
+    window: str = ""
+    time_zone: str = ""
+    anchor_day: int = 0
+    cap_nano_usd: int | None = None
+    max_offline_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetChange:
+    """The fields of a budget that are to change; None leaves one as it is."""
+
+    display_name: str | None = None
+    max_offline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetCap:
+    """A decision about a cap."""
+
+    budget_id: str
+    cap_nano_usd: int | None
+    """None takes the cap away."""
+    this_period_only: bool = False
+    reason: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One window of a budget for one partition, as people see it."""
+
+    budget_id: str
+    partition: str
+    span: WindowSpan
+    cap_nano_usd: int | None
+    spent_nano_usd: int = 0
+    """What the ledger has booked, overruns included."""
+    leased_nano_usd: int = 0
+    """What sidecars hold: leased and not yet spent, open calls included."""
+    held_nano_usd: int = 0
+    """What open calls hold, as last reported."""
+    overrun_nano_usd: int = 0
+    orphaned_nano_usd: int = 0
+    cap_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """By when a change binds every sidecar."""
+
+    policy_version: int
+    sidecar_count: int
+    acked_count: int
+    guaranteed_unix_ms: int | None
+    """None when calls that only uncapped budgets count can go on: no lease, no authority."""
+
+
+CHANGEABLE: Final = ("display_name", "max_offline_ms")
+"""What an update mask may name."""
+
+
+def check_new(asked: NewBudget, default_time_zone: str, max_offline_ms: int) -> NewBudget:
+    """The budget that is asked for, with its defaults, as far as it can be checked alone."""
+    window = _check_window(asked.window or "month")
+    selector = asked.selector
+    fields.check_label(selector.workflow, "budget.workflow")
+    fields.check_label(selector.region, "budget.region")
+    if selector.key_id and not selector.project_id:
+        raise fields.invalid("budget.key_id", "a key belongs to a project: name it too")
+    if (asked.split_by == "key" and selector.key_id) or (
+        asked.split_by == "workflow" and selector.workflow
+    ):
+        raise fields.invalid(
+            "budget.split_by", f"one {asked.split_by} alone cannot be split by {asked.split_by}"
+        )
+    most = ANCHOR_DAY_MAX[window]
+    anchor_day = fields.check_between(asked.anchor_day or 1, 1, most, "budget.anchor_day")
+    return NewBudget(
+        display_name=fields.check_name(
+            asked.display_name or _default_name(window, asked), "budget.display_name"
+        ),
+        selector=selector,
+        split_by=asked.split_by,
+        window=window,
+        time_zone=check_zone(asked.time_zone or default_time_zone, "budget.time_zone"),
+        anchor_day=anchor_day,
+        cap_nano_usd=check_cap(asked.cap_nano_usd, "budget.cap_nano_usd"),
+        max_offline_ms=check_offline(asked.max_offline_ms or max_offline_ms),
+    )
+
+
+def check_cap(cap_nano_usd: int | None, field: str) -> int | None:
+    """A cap that is not negative; 0 stops every call."""
+    if cap_nano_usd is not None and cap_nano_usd < 0:
+        raise fields.invalid(field, "a cap cannot be negative: 0 stops every call")
+    if cap_nano_usd is not None and cap_nano_usd > MONEY_MAX_NANO_USD:
+        raise fields.invalid(field, "larger than this program can hold")
+    return cap_nano_usd
+
+
+def check_offline(max_offline_ms: int) -> int:
+    """A max_offline within its bounds."""
+    return fields.check_between(
+        max_offline_ms, OFFLINE_MIN_MS, OFFLINE_MAX_MS, "budget.max_offline_ms"
+    )
+
+
+def matching_max(selectors: Iterable[Selector]) -> int:
+    """An upper bound on how many of these selectors one call can match.
+
+    Of the selectors that narrow the same conditions a call can match only those that agree on
+    every value, so the largest such group of every kind counts.
+    """
+    groups: Counter[tuple[str, ...]] = Counter()
+    for selector in selectors:
+        groups[_values(selector)] += 1
+    largest: dict[tuple[bool, ...], int] = {}
+    for values, count in groups.items():
+        narrowed = tuple(bool(value) for value in values)
+        largest[narrowed] = max(largest.get(narrowed, 0), count)
+    return sum(largest.values())
+
+
+def guaranteed_unix_ms(max_offline_ms: int, now_unix_ms: int) -> int:
+    """After this no lease that was renewed until now has authority, on clocks wrong by a tenth."""
+    return now_unix_ms + max_offline_ms + -(-max_offline_ms // 4) + REACH_MARGIN_MS
+
+
+def authority_ms_of(call_class: Selector, budgets: Iterable[Budget]) -> int | None:
+    """For how long calls of a class can still be started on authority that was given before.
+
+    Every capped budget that a call matches must have authority. So the class ends with the first
+    of those that match all of it; else, when each of its calls could match only capped budgets,
+    with the last of these; else it has no end, which is None.
+    """
+    possible = [budget for budget in budgets if _can_match(budget.selector, call_class)]
+    covering = [
+        budget.max_offline_ms
+        for budget in possible
+        if budget.is_capped and _covers(budget.selector, call_class)
+    ]
+    if covering:
+        return min(covering)
+    if any(not budget.is_capped for budget in possible):
+        return None
+    return max((budget.max_offline_ms for budget in possible), default=0)
+
+
+def _values(selector: Selector) -> tuple[str, ...]:
+    return (
+        selector.project_id,
+        selector.key_id,
+        selector.workflow,
+        selector.model,
+        selector.region,
+    )
+
+
+def _can_match(selector: Selector, call_class: Selector) -> bool:
+    pairs = zip(_values(selector), _values(call_class), strict=True)
+    return all(not wanted or not given or wanted == given for wanted, given in pairs)
+
+
+def _covers(selector: Selector, call_class: Selector) -> bool:
+    pairs = zip(_values(selector), _values(call_class), strict=True)
+    return all(not wanted or wanted == given for wanted, given in pairs)
+
+
+def _check_window(text: str) -> Window:
+    for window in WINDOWS:
+        if text == window:
+            return window
+    raise fields.invalid("budget.window", f"one of {', '.join(WINDOWS)}")
+
+
+def _default_name(window: Window, asked: NewBudget) -> str:
+    length = {"day": "daily", "week": "weekly", "month": "monthly", "once": "total"}[window]
+    narrowed = asked.selector.workflow or asked.selector.model or asked.selector.region
+    of = f" of {narrowed}" if narrowed else (" of one key" if asked.selector.key_id else "")
+    return f"{length}{of}" + (f" per {asked.split_by}" if asked.split_by else "")

@@ -1,0 +1,153 @@
+"""Where calls are sent, and the rules for an address that a secret may go to."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from control_plane.core import fields
+from protos.values.errors import FailedPreconditionError
+from protos.values.listening import is_loopback, is_private
+
+Family = Literal["openai", "anthropic"]
+
+FAMILIES: Final[tuple[Family, ...]] = ("openai", "anthropic")
+"""Wire formats that exist."""
+BASE_URLS: Final[dict[str, str]] = {
+    "openai": "https://api.openai.com",
+    "anthropic": "https://api.anthropic.com",
+}
+"""Where a provider of a well-known name is, when nothing else is said."""
+SECRET_CHARACTERS_MAX: Final = 1_024
+"""Longest provider secret."""
+URL_CHARACTERS_MAX: Final = 512
+"""Longest base URL."""
+PROVIDERS_MAX: Final = 100
+"""Providers of one installation."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+_HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of models; the secret itself is only in the store, encrypted."""
+
+    provider: str
+    """Its name in paths and prices."""
+    family: Family
+    """The wire format that it speaks."""
+    base_url: str
+    """Where the path of a call follows."""
+    secret_hint: str
+    """The last four characters of the secret; empty when there is none."""
+    secret_version: int
+    """Rises with every change of the secret."""
+    updated_unix_ms: int
+    version: int
+    """Rises with every change."""
+
+    @property
+    def etag(self) -> str:
+        """What an update must send back."""
+        return fields.etag_of(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class SetProvider:
+    """A provider as it is to be."""
+
+    provider: str
+    family: str
+    base_url: str
+    secret: str
+    """Empty keeps the one that is there."""
+    etag: str
+
+    def __repr__(self) -> str:
+        """Everything but the secret."""
+        return f"SetProvider(provider={self.provider!r}, base_url={self.base_url!r})"
+
+
+def check_set(asked: SetProvider, before: Provider | None) -> SetProvider:
+    """The provider as it is to be, with its defaults."""
+    if _NAME.match(asked.provider) is None:
+        raise fields.invalid(
+            "provider.provider", "1 to 32 small letters, digits and inner dashes, such as openai"
+        )
+    family = asked.family or (before.family if before else "") or asked.provider
+    if family not in FAMILIES:
+        raise fields.invalid("provider.family", f"one of {', '.join(FAMILIES)}")
+    url = asked.base_url or (before.base_url if before else "") or BASE_URLS.get(asked.provider, "")
+    base_url = check_base_url(url)
+    check_secret(asked.secret)
+    if not asked.secret and before is None:
+        raise fields.invalid("secret", "a new provider needs its secret")
+    if not asked.secret and before is not None and base_url != before.base_url:
+        raise fields.invalid(
+            "secret",
+            "give the secret again together with a new address: a stored secret never goes "
+            "anywhere but where it was given for",
+        )
+    return SetProvider(asked.provider, family, base_url, asked.secret, asked.etag)
+
+
+def check_secret(secret: str) -> str:
+    """A secret that can stand in a header; may be empty. The refusal does not repeat it."""
+    if len(secret) > SECRET_CHARACTERS_MAX:
+        raise fields.invalid("secret", f"at most {SECRET_CHARACTERS_MAX} characters")
+    if not all("!" <= letter <= "~" for letter in secret):
+        raise fields.invalid("secret", "only visible ASCII characters, and no spaces")
+    return secret
+
+
+def check_base_url(url: str) -> str:
+    """An address that a secret may be sent to: https, or http inside this machine or network."""
+    field = "provider.base_url"
+    example = "such as https://api.openai.com"
+    if not url:
+        raise fields.invalid(field, f"give the address, {example}")
+    if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
+        raise fields.invalid(field, f"at most {URL_CHARACTERS_MAX} plain characters, {example}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise fields.invalid(field, f"not an address, {example}") from None
+    host = parts.hostname or ""
+    if parts.scheme not in {"https", "http"} or not _is_host(host):
+        raise fields.invalid(field, f"an address with https:// and a host, {example}")
+    if parts.username is not None or parts.password is not None:
+        raise fields.invalid(field, "no user name or password in the address")
+    if parts.query or parts.fragment or "?" in url or "#" in url or port == 0:
+        raise fields.invalid(field, "no query, no fragment, no port 0")
+    if parts.path not in {"", "/"}:
+        raise fields.invalid(field, "no path: the path of the call follows it")
+    if parts.scheme == "http" and not (is_loopback(host) or is_private(host)):
+        raise fields.invalid(
+            field,
+            "http would show the secret to the network: use https; http is only for a loopback or "
+            "private address, such as a rehearsal provider's",
+        )
+    return _rebuilt(parts, host, port)
+
+
+def check_found(provider: Provider | None, name: str) -> Provider:
+    """The provider, or a refusal that says how to make one."""
+    if provider is None:
+        raise FailedPreconditionError(f"there is no provider {name!r}: set it first", provider=name)
+    return provider
+
+
+def _rebuilt(parts: SplitResult, host: str, port: int | None) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST.match(host) is not None
+    return True
