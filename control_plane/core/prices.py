@@ -1,0 +1,157 @@
+"""What models cost, from which instant on.
+
+A price never changes and is never deleted: a later one replaces it when it begins. Of the prices
+of a model that have begun the one that began last is in force; of two that begin together, the one
+that was set later.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from control_plane.core import fields
+from protos.values import quantities as kinds
+from protos.values.errors import AlreadyExistsError
+from protos.values.rates import ModelPrice, Tier
+
+MODEL_CHARACTERS_MAX: Final = 128
+"""Longest id of a model."""
+ALIASES_MAX: Final = 50
+"""Aliases of one model."""
+TIERS_MAX: Final = 8
+"""Tiers of one price."""
+COUNT_MAX: Final = 100_000_000
+"""Most tokens that a model may take or write."""
+RATE_MAX_PICO_USD: Final = 10_000_000_000
+"""The dearest rate: $10,000 per million units."""
+PRICES_MAX: Final = 20_000
+"""Prices of one installation, replaced ones included."""
+BUILT_IN: Final = "built in"
+"""The source of prices that come with the software."""
+OPERATOR: Final = "operator"
+"""The source of prices that somebody set."""
+
+PRICED_KINDS: Final = frozenset(kinds.KINDS) - kinds.INFORMATIVE
+"""The kinds that may have a rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One model's price from an instant on."""
+
+    model_price: ModelPrice
+    """Limits and rates, and the version that the ledger names."""
+    valid_from_unix_ms: int
+    """From when it holds."""
+    source: str
+    """Where it comes from."""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Which model it is for: the provider and the model's id."""
+        return self.model_price.provider, self.model_price.model
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Later prices are larger."""
+        return self.valid_from_unix_ms, self.model_price.version
+
+
+def in_force(prices: Iterable[Price], now_unix_ms: int) -> dict[tuple[str, str], Price]:
+    """The price of each model that holds at an instant."""
+    found: dict[tuple[str, str], Price] = {}
+    for price in prices:
+        if price.valid_from_unix_ms <= now_unix_ms:
+            before = found.get(price.name)
+            if before is None or before.order < price.order:
+                found[price.name] = price
+    return found
+
+
+def since(prices: Iterable[Price], from_unix_ms: int) -> list[Price]:
+    """Every price that holds at an instant or at any later one, in order."""
+    known = list(prices)
+    first = in_force(known, from_unix_ms)
+    kept = [
+        price
+        for price in known
+        if price.valid_from_unix_ms > from_unix_ms or first[price.name] is price
+    ]
+    return sorted(kept, key=lambda price: (*price.name, *price.order))
+
+
+def models_by_name(prices: Iterable[Price]) -> dict[str, set[str]]:
+    """The ids of models by each id and alias that means them, over all providers."""
+    names: dict[str, set[str]] = {}
+    for price in prices:
+        model = price.model_price.model
+        for name in (model, *price.model_price.aliases):
+            names.setdefault(name, set()).add(model)
+    return names
+
+
+def check_price(price: ModelPrice) -> ModelPrice:
+    """A price that can be applied to every call of its model."""
+    _check_model(price.provider, "price.provider")
+    _check_model(price.model, "price.model")
+    if len(price.aliases) > ALIASES_MAX:
+        raise fields.invalid("price.aliases", f"at most {ALIASES_MAX}")
+    for alias in price.aliases:
+        _check_model(alias, "price.aliases")
+    if len({price.model, *price.aliases}) != 1 + len(price.aliases):
+        raise fields.invalid("price.aliases", "a name stands there twice")
+    fields.check_between(price.input_max, 1, COUNT_MAX, "price.input_max_count")
+    fields.check_between(price.output_max, 0, COUNT_MAX, "price.output_max_count")
+    wanted = {kinds.INPUT} | ({kinds.OUTPUT} if price.output_max else set())
+    for tier in price.tiers:
+        _check_rates(tier.rates_pico_usd, wanted)
+    first = set(price.tiers[0].rates_pico_usd)
+    if any(set(tier.rates_pico_usd) != first for tier in price.tiers):
+        raise fields.invalid("price.tiers", "every tier must have a rate for the same kinds")
+    return price
+
+
+def check_tiers(tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    """Tiers that rise from 0; checked before a price is made of them."""
+    if not 1 <= len(tiers) <= TIERS_MAX:
+        raise fields.invalid("price.tiers", f"1 to {TIERS_MAX} tiers")
+    if tiers[0].above_input != 0:
+        raise fields.invalid("price.tiers", "the first tier begins above_input_count 0")
+    bounds = [tier.above_input for tier in tiers]
+    if any(later <= earlier for earlier, later in pairwise(bounds)):
+        raise fields.invalid("price.tiers", "above_input_count must rise from tier to tier")
+    return tiers
+
+
+def check_names_free(price: ModelPrice, others: Iterable[Price]) -> None:
+    """Refuse a model id or alias that already means another model of the provider."""
+    taken: dict[str, str] = {}
+    for other in others:
+        if other.model_price.provider == price.provider and other.model_price.model != price.model:
+            for name in (other.model_price.model, *other.model_price.aliases):
+                taken[name] = other.model_price.model
+    for name in (price.model, *price.aliases):
+        if name in taken:
+            raise AlreadyExistsError(
+                f"{name!r} already means {taken[name]!r} at {price.provider}: take another alias",
+                field="price.aliases",
+                model=taken[name],
+            )
+
+
+def _check_model(name: str, field: str) -> None:
+    good = 1 <= len(name) <= MODEL_CHARACTERS_MAX and name.isascii() and name.isprintable()
+    if not good or " " in name:
+        raise fields.invalid(field, f"1 to {MODEL_CHARACTERS_MAX} ASCII characters, no spaces")
+
+
+def _check_rates(rates_pico_usd: Mapping[str, int], wanted: set[str]) -> None:
+    for kind, rate_pico_usd in rates_pico_usd.items():
+        if kind not in PRICED_KINDS:
+            known = ", ".join(sorted(PRICED_KINDS))
+            raise fields.invalid("price.tiers.rates.kind", f"one of {known}")
+        fields.check_between(rate_pico_usd, 0, RATE_MAX_PICO_USD, "price.tiers.rates.pico_usd")
+    missing = sorted(wanted - set(rates_pico_usd))
+    if missing:
+        raise fields.invalid("price.tiers.rates", f"a rate for {missing[0]} is missing")

@@ -1,0 +1,164 @@
+"""What was used, summed: groupings, spans of time, and how rows become an answer.
+
+Sums are over roll-ups of quarter hours (UTC). Every zone that is in use is off UTC by whole quarter
+hours, so a day of any zone is a whole number of them. Every call is in exactly one row of an
+answer, so the rows sum to the total, to the nano-dollar.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from control_plane.core import fields
+from control_plane.core.windows import INSTANT_MAX_UNIX_MS, window_at
+
+BUCKET_MS: Final = 900_000
+"""A quarter of an hour."""
+DAYS_MAX: Final = 400
+"""Most days of one question that groups by day."""
+ROWS_MAX: Final = 10_000
+"""Most rows of one answer."""
+
+Grouping = Literal["project", "workflow", "model", "key", "provider", "outcome", "day"]
+GROUPINGS: Final[tuple[Grouping, ...]] = (
+    "project",
+    "workflow",
+    "model",
+    "key",
+    "provider",
+    "outcome",
+    "day",
+)
+"""By what may be grouped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A sum over calls."""
+
+    call_count: int = 0
+    failed_count: int = 0
+    """Calls that did not end well."""
+    estimated_count: int = 0
+    """Calls whose cost is an estimate."""
+    input_count: int = 0
+    """Tokens of prompt, cached ones included."""
+    output_count: int = 0
+    cost_nano_usd: int = 0
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together."""
+        return Sums(
+            self.call_count + other.call_count,
+            self.failed_count + other.failed_count,
+            self.estimated_count + other.estimated_count,
+            self.input_count + other.input_count,
+            self.output_count + other.output_count,
+            self.cost_nano_usd + other.cost_nano_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """A sum over the calls that share the values of the grouping."""
+
+    group: tuple[str, ...]
+    """The value of each grouping, in the order that was asked for."""
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuestion:
+    """What to sum, and how."""
+
+    group_by: tuple[str, ...] = ()
+    project_id: str = ""
+    """Empty for all."""
+    start_unix_ms: int | None = None
+    """None for the start of the current month."""
+    end_unix_ms: int | None = None
+    """None for now."""
+    time_zone: str = ""
+    """Empty for the project's or the installation's."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAnswer:
+    """The sums, and over what they were made."""
+
+    rows: tuple[UsageRow, ...]
+    total: Sums
+    start_unix_ms: int
+    end_unix_ms: int
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Buckets that are summed together."""
+
+    day: str
+    """The local date; empty when days do not matter."""
+    start_unix_ms: int
+    end_unix_ms: int
+
+
+def check_groupings(group_by: Iterable[str]) -> tuple[Grouping, ...]:
+    """Groupings that exist, each once."""
+    found: list[Grouping] = []
+    for name in group_by:
+        known = [grouping for grouping in GROUPINGS if grouping == name]
+        if not known or known[0] in found:
+            raise fields.invalid("group_by", f"each of {', '.join(GROUPINGS)} at most once")
+        found.append(known[0])
+    return tuple(found)
+
+
+def span_of(question: UsageQuestion, zone: str, now_unix_ms: int) -> tuple[int, int]:
+    """From when until when, in whole buckets: the start rounded down, the end rounded up."""
+    end = now_unix_ms if question.end_unix_ms is None else question.end_unix_ms
+    start = question.start_unix_ms
+    if start is None:
+        start = window_at("month", zone, 1, now_unix_ms).start_unix_ms
+    for instant, field in ((start, "start_time"), (end, "end_time")):
+        fields.check_between(instant, 0, INSTANT_MAX_UNIX_MS - BUCKET_MS, field)
+    if end < start:
+        raise fields.invalid("end_time", "lies before start_time")
+    return start // BUCKET_MS * BUCKET_MS, -(-end // BUCKET_MS) * BUCKET_MS
+
+
+def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) -> list[Stretch]:
+    """The parts that are summed each for itself: days of a zone, or the whole."""
+    if not by_day:
+        return [Stretch("", start_unix_ms, end_unix_ms)]
+    found = []
+    at = start_unix_ms
+    while at < end_unix_ms:
+        day = window_at("day", zone, 1, at)
+        assert day.end_unix_ms is not None
+        # Zones of the distant past turned between quarter hours; their odd minutes go to the day
+        # in which the bucket ends.
+        turn = max(day.end_unix_ms // BUCKET_MS * BUCKET_MS, at + BUCKET_MS)
+        found.append(Stretch(day.period_id, at, min(turn, end_unix_ms)))
+        if len(found) > DAYS_MAX:
+            raise fields.invalid("group_by", f"at most {DAYS_MAX} days at once: ask for less time")
+        at = turn
+    return found
+
+
+def arrange(rows: Iterable[UsageRow], group_by: tuple[Grouping, ...]) -> tuple[UsageRow, ...]:
+    """Largest cost first; where days are asked for, days in order first."""
+    day = group_by.index("day") if "day" in group_by else None
+
+    def order(row: UsageRow) -> tuple[str, int, tuple[str, ...]]:
+        return ("" if day is None else row.group[day], -row.sums.cost_nano_usd, row.group)
+
+    return tuple(sorted(rows, key=order))
+
+
+def total_of(rows: Iterable[UsageRow]) -> Sums:
+    """The sum of all rows."""
+    total = Sums()
+    for row in rows:
+        total = total.plus(row.sums)
+    return total
