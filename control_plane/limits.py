@@ -67,8 +67,12 @@ PATIENCE_DEFAULT_MS = 20_000
 """How long a waiting call waits when it did not say."""
 PATIENCE_MAX_MS = 600_000
 """No patience is believed beyond this."""
-WANT_HORIZON_S = 60
-"""A want above so many seconds of burn is not believed."""
+DECISION_DEMANDS_MAX = 1_024
+"""Demands that one decision looks at; the oldest count."""
+IDLE_FLOOR_MEDIANS = 4
+"""A lease that is quiet keeps at most so many median worst cases, to survive an outage."""
+IDLE_FLOOR_LIFE_MS = 86_400_000
+"""A lease that was not used for so long keeps nothing."""
 STARTER_LEAD_MS = 3_600_000
 """From when the next period's first leases are granted, before the boundary."""
 OFFLINE_DEFAULT_MS = 300_000

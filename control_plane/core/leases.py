@@ -1,8 +1,8 @@
 """A lease: three numbers that only grow, merged by maximum.
 
-`granted` is written by the control plane, `returned` and `spent` by the sidecar that holds it. Loss,
-repetition and reordering of messages therefore change nothing. No lease ends by time, and no
-number ever falls: money returns only on evidence.
+`granted` is written by the control plane, `returned` and `spent` by the sidecar that holds it.
+Loss, repetition and reordering of messages therefore change nothing. No lease ends by time, and no
+number falls but by an ADJUST record: money returns only on evidence.
 """
 
 from dataclasses import dataclass, replace
@@ -57,17 +57,20 @@ class Lease:
     """All that was settled and reported as records."""
     serial: int = 0
     """The period's grant serial at this lease's latest grant."""
-    frozen: bool = False
-    """A bill above its worst case was charged here: no new call on this lease."""
+    frozen_cap_version: int | None = None
+    """The cap's version when a bill above its worst case was charged here: no new call on this
+    lease until the cap is changed, because then a person has looked. None when nothing was."""
     state: str = "ACTIVE"
     """ACTIVE, ORPHANED (its journal was lost) or CLOSED (nothing can move any more)."""
-    authority_end_unix_ms: int = 0
-    """Until when the sidecar may start calls at the latest; announced, never used for money."""
 
     @property
     def outstanding_nano_usd(self) -> int:
         """What the holder may still spend or has spent without telling."""
         return self.granted_nano_usd - self.returned_nano_usd - self.spent_nano_usd
+
+    def frozen(self, cap_version: int) -> bool:
+        """Whether no new call may use this lease under this version of the cap."""
+        return self.frozen_cap_version is not None and self.frozen_cap_version >= cap_version
 
     def grant(self, amount_nano_usd: int, serial: int) -> "Lease":
         """The lease with more granted."""

@@ -91,8 +91,7 @@ CREATE TABLE lease (
   returned_nano_usd BIGINT NOT NULL DEFAULT 0 CHECK (returned_nano_usd >= 0),
   spent_nano_usd BIGINT NOT NULL DEFAULT 0 CHECK (spent_nano_usd >= 0),
   serial BIGINT NOT NULL DEFAULT 0,
-  frozen BIGINT NOT NULL DEFAULT 0 CHECK (frozen IN (0, 1)),
-  authority_end_unix_ms BIGINT NOT NULL DEFAULT 0,
+  frozen_cap_version BIGINT,
   state TEXT NOT NULL DEFAULT 'ACTIVE' CHECK (state IN ('ACTIVE', 'ORPHANED', 'CLOSED')),
   PRIMARY KEY (sidecar_id, epoch, budget_id, partition, period_id),
   CHECK (spent_nano_usd <= granted_nano_usd - returned_nano_usd)

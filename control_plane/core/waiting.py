@@ -1,0 +1,174 @@
+"""Walks the waiting calls, oldest first, and says who gets money, who is next, and what is short.
+
+Rules. The order (since, call) is the same at every decision, and waiting holds nothing: so there
+is no cycle to deadlock in. A call gets what it misses from all its budgets at once or from none. A
+call that waits for longer than half its patience and is the first such in all its budgets reserves
+what it misses, so that smaller ones cannot pass it for ever; after a reservation ends, its budgets
+make no new one for as long as it lasted, so that the small ones have their turn.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from control_plane.core.leases import PeriodKey
+from control_plane.core.situation import Demand, Reservation, Situation, Vector
+
+
+@dataclass(slots=True)
+class Walk:
+    """What the walk has found so far; made by `walk`, read by the rest of a decision."""
+
+    headroom_nano_usd: dict[PeriodKey, int]
+    """What is left after the grants of this decision."""
+    reserved_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
+    """What is kept for calls of other sidecars and for the oldest ones."""
+    claimed_nano_usd: dict[tuple[str, PeriodKey], int] = field(
+        default_factory=lambda: defaultdict(int)
+    )
+    """What a sidecar's own older demands will hold."""
+    granted_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
+    """What this decision grants the asker."""
+    shortage_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
+    """What is missing for calls that cannot be met."""
+    vectors: list[Vector] = field(default_factory=list)
+    nudges: set[str] = field(default_factory=set)
+    reservations: dict[PeriodKey, Reservation] = field(default_factory=dict)
+    heads: set[PeriodKey] = field(default_factory=set)
+    """Periods whose oldest call in need has been found."""
+    hopeless: list[str] = field(default_factory=list)
+
+    def free_nano_usd(self, key: PeriodKey) -> int:
+        """Headroom that is kept for nobody."""
+        return self.headroom_nano_usd[key] - self.reserved_nano_usd[key]
+
+
+def walk(situation: Situation) -> Walk:
+    """Walk all live demands of all sidecars in their order."""
+    found = Walk({key: period.headroom_nano_usd for key, period in situation.periods.items()})
+    found.reservations = _still_valid(situation)
+    for demand in sorted(situation.demands, key=lambda waiting: waiting.order):
+        keys = _periods_of(situation, demand)
+        if keys is None:
+            if demand.sidecar_id == situation.asker and _no_period(situation, demand):
+                found.hopeless.append(demand.call_id)
+            continue
+        if any(demand.worst_nano_usd > situation.reachable_nano_usd(key) for key in keys):
+            continue
+        _visit(situation, found, demand, keys)
+    return found
+
+
+def _periods_of(situation: Situation, demand: Demand) -> tuple[PeriodKey, ...] | None:
+    """The running periods of all its budgets; None when it cannot be met from them."""
+    keys = []
+    for budget in demand.budgets:
+        key = situation.current.get(budget)
+        period = situation.periods.get(key) if key is not None else None
+        if key is None or period is None or not period.running(situation.now_unix_ms):
+            return None
+        lease = situation.leases.get(key, {}).get(demand.sidecar_id)
+        if lease is not None and lease.frozen(period.cap_version):
+            return None
+        keys.append(key)
+    return tuple(sorted(keys))
+
+
+def _no_period(situation: Situation, demand: Demand) -> bool:
+    return any(budget not in situation.current for budget in demand.budgets)
+
+
+def _missing(
+    situation: Situation, found: Walk, demand: Demand, keys: tuple[PeriodKey, ...]
+) -> dict[PeriodKey, int]:
+    missing = {}
+    for key in keys:
+        have = situation.have_nano_usd(demand.sidecar_id, key)
+        if demand.sidecar_id == situation.asker:
+            have += found.granted_nano_usd[key]
+        claimed = found.claimed_nano_usd[demand.sidecar_id, key]
+        missing[key] = max(0, demand.worst_nano_usd - (have - claimed))
+    return missing
+
+
+def _visit(situation: Situation, found: Walk, demand: Demand, keys: tuple[PeriodKey, ...]) -> None:
+    missing = _missing(situation, found, demand, keys)
+    tight = [key for key in keys if missing[key] > 0 and missing[key] > found.free_nano_usd(key)]
+    if tight:
+        _cannot_be_met(situation, found, demand, missing, tight)
+        return
+    for key in keys:
+        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd
+    if demand.sidecar_id != situation.asker:
+        for key in keys:
+            found.reserved_nano_usd[key] += missing[key]
+        found.nudges.add(demand.sidecar_id)
+        return
+    for key in keys:
+        found.headroom_nano_usd[key] -= missing[key]
+        found.granted_nano_usd[key] += missing[key]
+    amounts = tuple((key, missing[key]) for key in keys if missing[key])
+    found.vectors.append(Vector(demand.call_id, amounts))
+
+
+def _cannot_be_met(
+    situation: Situation,
+    found: Walk,
+    demand: Demand,
+    missing: dict[PeriodKey, int],
+    tight: list[PeriodKey],
+) -> None:
+    for key in tight:
+        found.shortage_nano_usd[key] += missing[key] - max(0, found.free_nano_usd(key))
+    if not _may_reserve(situation, found, demand, missing, tight):
+        return
+    for key, amount in missing.items():
+        found.reserved_nano_usd[key] += amount
+        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd
+        found.heads.add(key)
+    for key in tight:
+        earlier = found.reservations.get(key)
+        since = situation.now_unix_ms
+        if earlier is not None and earlier.call_id == demand.call_id:
+            since = earlier.since_unix_ms
+        found.reservations[key] = Reservation(demand.call_id, since, situation.now_unix_ms)
+
+
+def _may_reserve(
+    situation: Situation,
+    found: Walk,
+    demand: Demand,
+    missing: dict[PeriodKey, int],
+    tight: list[PeriodKey],
+) -> bool:
+    waited_ms = situation.now_unix_ms - demand.since_unix_ms
+    if waited_ms * 2 < demand.patience_ms or any(key in found.heads for key in missing):
+        return False
+    allowed = True
+    for key in tight:
+        earlier = found.reservations.get(key)
+        if earlier is None or earlier.call_id == demand.call_id:
+            continue
+        if earlier.call_id:
+            # Another call was the first here until now: its reservation ends with this decision.
+            earlier = found.reservations[key] = _paused(earlier, situation.now_unix_ms)
+        if situation.now_unix_ms < earlier.pause_until_unix_ms:
+            allowed = False
+    return allowed
+
+
+def _still_valid(situation: Situation) -> dict[PeriodKey, Reservation]:
+    """Reservations whose call still waits, and pauses that are not over."""
+    live = {demand.call_id for demand in situation.demands}
+    kept = {}
+    for key, reservation in situation.reservations.items():
+        held = reservation
+        if held.call_id and held.call_id not in live:
+            held = _paused(held, situation.now_unix_ms)
+        if held.call_id or held.pause_until_unix_ms > situation.now_unix_ms:
+            kept[key] = held
+    return kept
+
+
+def _paused(reservation: Reservation, now_unix_ms: int) -> Reservation:
+    lasted_ms = reservation.last_unix_ms - reservation.since_unix_ms
+    return Reservation("", now_unix_ms, now_unix_ms, now_unix_ms + lasted_ms)
