@@ -98,7 +98,7 @@ def _output_rate_pico_usd(tier: Tier, price: ModelPrice) -> int:
 
 
 def expanded_bytes(text: str) -> int:
-    """By how many bytes a text may grow when it is normalised; characters that shrink do not help."""
+    """By how many bytes a text may grow when it is normalised; what shrinks does not help."""
     if text.isascii():
         return 0
     return sum(

@@ -1,12 +1,12 @@
 """What a call cost: from the usage that a provider reported, or from what was seen of its answer.
 
 Rules:
-1. A report is taken at its word only where every part of it can be priced. A part that is not known,
-   or a tier that the price does not cover, is charged at the worst case that was held (or more, if
-   the known parts already cost more) and flagged: never too low, never silently.
-2. Without a report the cost is an estimate that is not too low: the input as far as it is known, else
-   its bound; the output by the bytes that were seen and a little more, else its bound. A model that
-   may bill what it does not show is charged its whole bound.
+1. A report is taken at its word only where every part of it can be priced. A part that is not
+   known, or a tier that the price does not cover, is charged at the worst case that was held (or
+   more, if the known parts already cost more) and flagged: never too low, never silently.
+2. Without a report the cost is an estimate that is not too low: the input as far as it is known,
+   else its bound; the output by the bytes that were seen and a little more, else its bound. A model
+   that may bill what it does not show is charged its whole bound.
 """
 
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Bytes in, values out: HTTP messages, headers, event streams, strict JSON, routes and the pool's plan."""
+"""HTTP without sockets: messages, headers, event streams, strict JSON, routes, the pool's plan."""

@@ -82,7 +82,9 @@ class ResponseHead:
         self.values: dict[bytes, bytes] = dict(self.headers)
         values = self.values
         self.framed = (
-            b"content-length" in values or b"transfer-encoding" in values or self.status in (204, 304)
+            b"content-length" in values
+            or b"transfer-encoding" in values
+            or self.status in (204, 304)
         )
         """Whether the body ends by itself, and not with the connection."""
         self.keep_alive = event.http_version == b"1.1" and self.framed

@@ -1,8 +1,8 @@
 """JSON that can be read in one way only.
 
 A budget is held for what this program read; the provider bills what *it* read. So whatever two
-readers could take differently is refused: keys given twice, NaN and Infinity, numbers that overflow,
-text that is not UTF-8, halves of surrogate pairs, and nesting that exhausts a parser.
+readers could take differently is refused: keys given twice, NaN and Infinity, numbers that
+overflow, text that is not UTF-8, halves of surrogate pairs, and nesting that exhausts a parser.
 """
 
 import json
@@ -53,9 +53,7 @@ def read(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise BadJsonError(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise BadJsonError(
-            f"{error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+        raise BadJsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise BadJsonError("objects and arrays are nested too deeply") from None
     except BadJsonError:
@@ -82,9 +80,7 @@ def _refuse_deep(value: Any) -> None:
         if not inner:
             return
         level = inner
-    raise BadJsonError(
-        f"objects and arrays are nested deeper than {limits.JSON_DEPTH_MAX_TIMES}"
-    )
+    raise BadJsonError(f"objects and arrays are nested deeper than {limits.JSON_DEPTH_MAX_TIMES}")
 
 
 def _refuse_lone_surrogates(value: Any) -> None:

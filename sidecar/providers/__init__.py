@@ -1,1 +1,1 @@
-"""One file per API family: where model, limits and usage stand, what cannot be bounded, and how a refusal looks."""
+"""One file per API: where model, limits and usage stand, and how a refusal looks."""

@@ -1,0 +1,322 @@
+"""Anthropic messages: where model, limits and usage stand, and what cannot be bounded."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from protos.values import quantities as kinds
+from sidecar.core.bounds import Asked
+from sidecar.core.metering import Usage
+from sidecar.http import strict_json
+from sidecar.providers import reading
+from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS
+from sidecar.providers.reading import BadRequestError, CallRequest, unbounded
+from sidecar.providers.streams import StreamMeter
+
+_TOOLS_PREAMBLE_TOKENS = 1_024
+"""The hidden prompt that any tool brings."""
+_CLIENT_TOOL_PREAMBLE_TOKENS = 4_096
+"""The hidden prompt of one of Anthropic's own tools that the caller runs."""
+_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+_STANDARD_TIERS = frozenset(("", "standard", "priority"))
+"""Priority is paid for ahead, by the token at the standard rates."""
+_REFUSED = {
+    "mcp_servers": "its tools run at the provider, without a bound on what they read",
+    "container": "the time of a container is billed by itself",
+    "fallbacks": "which model answers, and at which price, is not known before",
+}
+_USAGE_KEYS = frozenset(
+    (
+        *("input_tokens", "output_tokens", "cache_creation_input_tokens"),
+        *("cache_read_input_tokens", "cache_creation", "output_tokens_details"),
+        *("server_tool_use", "service_tier", "speed", "inference_geo", "iterations"),
+    )
+)
+_CREATION_KEYS = frozenset(("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"))
+_OUTPUT_KEYS = frozenset(("thinking_tokens",))
+_HOME_GEO = (None, "", "global", "not_available")
+
+
+def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+    """What a request says and asks for. Raises BadRequestError."""
+    model = reading.read_model(value)
+    messages = value.get("messages")
+    if type(messages) is not list or not messages:
+        raise BadRequestError("messages must be a list with at least one message", "messages")
+    limit = reading.read_count(value, "max_tokens", 0, reading.LIMIT_MAX_TOKENS)
+    if limit is None:
+        raise BadRequestError("max_tokens is missing: the API requires it", "max_tokens")
+    _refuse_unbounded(value)
+    media = _Media()
+    system = value.get("system")
+    if type(system) is list:
+        media.look_at(system)
+    elif system is not None and type(system) is not str:
+        raise BadRequestError("system must be a text or a list of blocks", "system")
+    for message in messages:
+        if type(message) is not dict:
+            raise BadRequestError("each of messages must be an object", "messages")
+        content = message.get("content")
+        if type(content) is list:
+            media.look_at(content)
+        elif type(content) is not str:
+            raise BadRequestError("content must be a text or a list of blocks", "messages")
+    return CallRequest(
+        model=model,
+        streamed=reading.read_flag(value, "stream"),
+        usage_wanted=True,
+        asked=Asked(
+            text_bytes=len(body) - media.payload_bytes,
+            expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
+            media_tokens=media.images * ANTHROPIC_IMAGE_MAX_TOKENS,
+            preamble_tokens=_preamble_tokens(value),
+            opaque=media.opaque,
+            output_limit=limit,
+            cache_write=_cache_write(value, body),
+        ),
+    )
+
+
+def _refuse_unbounded(value: Mapping[str, Any]) -> None:
+    for name, why in _REFUSED.items():
+        if name in value and reading.is_given(value, name):
+            raise unbounded(name, why)
+    if value.get("speed") not in (None, "standard"):
+        raise unbounded("speed", "the price book holds the rates of the standard speed only")
+    if value.get("inference_geo") not in _HOME_GEO:
+        raise unbounded("inference_geo", "the price book holds no rates by geography")
+    if value.get("service_tier") not in (None, "auto", "standard_only"):
+        raise unbounded("service_tier", "the price book holds the rates of the standard tier only")
+    management = value.get("context_management")
+    if management is None:
+        return
+    if type(management) is not dict:
+        raise BadRequestError("context_management must be an object", "context_management")
+    for edit in reading.read_list(management, "edits"):
+        kind = edit.get("type") if type(edit) is dict else None
+        if type(kind) is not str or not kind.startswith("clear_"):
+            raise unbounded("context_management", "what it writes beside the answer has no limit")
+
+
+def _preamble_tokens(value: Mapping[str, Any]) -> int:
+    tools = reading.read_list(value, "tools") if "tools" in value else []
+    if not tools:
+        return 0
+    tokens = _TOOLS_PREAMBLE_TOKENS
+    for tool in tools:
+        if type(tool) is not dict:
+            raise BadRequestError("each of tools must be an object", "tools")
+        kind = tool.get("type")
+        if kind in (None, "custom"):
+            continue
+        if type(kind) is not str:
+            raise BadRequestError("a tool's type must be a text", "tools")
+        if not kind.startswith(_CLIENT_TOOLS):
+            raise unbounded(f"the tool {kind[:64]}", "it runs at the provider, without a bound")
+        tokens += _CLIENT_TOOL_PREAMBLE_TOKENS
+    return tokens
+
+
+def _cache_write(value: Mapping[str, Any], body: bytes) -> str:
+    """Cache writes happen only where a cache_control stands, at the dearest of the lives named."""
+    if b"\\u" in body:
+        body = strict_json.write(value)
+    if b'"cache_control"' not in body:
+        return ""
+    return kinds.CACHE_WRITE_LONG if b'"1h"' in body else kinds.CACHE_WRITE
+
+
+class _Media:
+    """What of a prompt is not text."""
+
+    __slots__ = ("images", "opaque", "payload_bytes")
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.payload_bytes = 0
+        self.opaque = False
+
+    def look_at(self, blocks: list[Any]) -> None:
+        """Count the blocks of a message, and of the tool results in it."""
+        for block in blocks:
+            kind = block.get("type") if type(block) is dict else None
+            if kind in ("text", "tool_use", "thinking", "redacted_thinking", "search_result"):
+                continue
+            if kind == "image":
+                self.images += 1
+                self.payload_bytes += _payload_bytes(block)
+            elif kind == "tool_result":
+                content = block.get("content")
+                if type(content) is list:
+                    self.look_at(content)
+            elif kind == "container_upload":
+                raise unbounded(kind, _REFUSED["container"])
+            elif type(kind) is str:
+                self.opaque = self.opaque or not _is_plain_document(block)
+            else:
+                raise BadRequestError(
+                    "each block of content must be an object with a type", "messages"
+                )
+
+
+def _source(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    source = block.get("source")
+    if type(source) is not dict:
+        raise BadRequestError(f"{block['type']} must have a source", "messages")
+    return source
+
+
+def _payload_bytes(block: Mapping[str, Any]) -> int:
+    source = _source(block)
+    data = source.get("data")
+    return len(data) if source.get("type") == "base64" and type(data) is str else 0
+
+
+def _is_plain_document(block: Mapping[str, Any]) -> bool:
+    return block["type"] == "document" and _source(block).get("type") == "text"
+
+
+def rewrite(
+    value: dict[str, Any],
+    body: bytes,
+    request: CallRequest,
+    provider: str,
+    output_limit: int | None,
+) -> bytes:
+    """The body as it goes to the provider: as it came, since it always has a limit of its own."""
+    del request, provider
+    if output_limit is None:
+        return body
+    return reading.with_members(value, body, {"max_tokens": output_limit})
+
+
+def usage_of(answer: Mapping[str, Any]) -> Usage | None:
+    """The usage of a whole answer; None when it tells none."""
+    usage = answer.get("usage")
+    if type(usage) is not dict or type(usage.get("input_tokens")) is not int:
+        return None
+    return usage_from(usage, answer.get("model"))
+
+
+def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
+    """What a usage object tells; the counts do not overlap."""
+    creation = reading.part_of(usage, "cache_creation")
+    output_parts = reading.part_of(usage, "output_tokens_details")
+    tools = reading.part_of(usage, "server_tool_use")
+    written = reading.count_of(usage, "cache_creation_input_tokens")
+    short = reading.count_of(creation, "ephemeral_5m_input_tokens")
+    long = reading.count_of(creation, "ephemeral_1h_input_tokens")
+    if written and not creation:
+        short = written
+    tier = usage.get("service_tier")
+    tier = tier if type(tier) is str else ""
+    counted = (
+        (kinds.INPUT, reading.count_of(usage, "input_tokens")),
+        (kinds.CACHED, reading.count_of(usage, "cache_read_input_tokens")),
+        (kinds.CACHE_WRITE, short),
+        (kinds.CACHE_WRITE_LONG, long + max(0, written - short - long)),
+        (kinds.OUTPUT, reading.count_of(usage, "output_tokens")),
+        (kinds.REASONING, reading.count_of(output_parts, "thinking_tokens")),
+    )
+    return Usage(
+        quantities={kind: count for kind, count in counted if count},
+        answered_model=model[: reading.MODEL_MAX_CHARACTERS] if type(model) is str else "",
+        tier=tier,
+        unpriced=(
+            *reading.unknown_counts(usage, _USAGE_KEYS),
+            *reading.unknown_counts(creation, _CREATION_KEYS, "cache_creation."),
+            *reading.unknown_counts(output_parts, _OUTPUT_KEYS, "output_tokens_details."),
+            *reading.unknown_counts(tools, frozenset(), "server_tool_use."),
+            *_dearer(usage, tier),
+        ),
+    )
+
+
+def _dearer(usage: Mapping[str, Any], tier: str) -> tuple[str, ...]:
+    """What the usage says was used and the price book holds no rates for."""
+    found: list[str] = []
+    if tier not in _STANDARD_TIERS:
+        found.append(f"service_tier={tier[:32]}")
+    if usage.get("speed") not in (None, "", "standard"):
+        found.append("speed")
+    if usage.get("inference_geo") not in _HOME_GEO:
+        found.append("inference_geo")
+    for entry in usage.get("iterations") or ():
+        if type(entry) is not dict or entry.get("type") != "message":
+            found.append("iterations")
+            break
+    return tuple(found)
+
+
+def seen_bytes(answer: Mapping[str, Any]) -> int:
+    """Bytes of output in a whole answer."""
+    return reading.text_bytes(answer.get("content"))
+
+
+def error_kind(answer: Any) -> str:
+    """What an error's body says went wrong, in a word; "" when it says nothing."""
+    error = answer.get("error") if type(answer) is dict else None
+    word = error.get("type") if type(error) is dict else None
+    return word[:64] if type(word) is str else ""
+
+
+class MessageStream(StreamMeter):
+    """Meters a stream of events; none is ever taken out."""
+
+    __slots__ = ("_model", "_usage")
+
+    def __init__(self, request: CallRequest) -> None:
+        """Begin with no usage told."""
+        super().__init__(frames_matter=False)
+        self._usage: dict[str, Any] = {}
+        self._model = request.model
+
+    def read_frame(self, data: bytes) -> bool:
+        if b'"content_block_delta"' in data:
+            return True
+        if b'"message_start"' in data:
+            message = _loads(data).get("message")
+            if type(message) is dict:
+                self._model = message.get("model") or self._model
+                self._merge(message.get("usage"))
+                told = usage_from(self._usage, self._model).quantities
+                self.input_quantities = {
+                    kind: count for kind, count in told.items() if kind in kinds.INPUT_KINDS
+                }
+        elif b'"message_delta"' in data:
+            event = _loads(data)
+            self._merge(event.get("usage"))
+            delta = event.get("delta")
+            if type(delta) is dict and delta.get("stop_reason") is not None:
+                self._settle()
+        elif b'"message_stop"' in data:
+            self._settle()
+            self.done = True
+        elif b'"error"' in data:
+            self.error_kind = error_kind(_loads(data)) or "error"
+        return True
+
+    def _merge(self, usage: Any) -> None:
+        """Later values replace earlier ones; they are cumulative."""
+        if type(usage) is dict:
+            self._usage.update((name, told) for name, told in usage.items() if told is not None)
+
+    def _settle(self) -> None:
+        if type(self._usage.get("input_tokens")) is int:
+            self.usage = usage_from(self._usage, self._model)
+
+    def seen_in(self, data: bytes) -> int:
+        event = _loads(data)
+        delta = event.get("delta")
+        if event.get("type") == "content_block_delta" and type(delta) is dict:
+            # A signature proves that thinking was not tampered with; nobody is billed for it.
+            return 0 if delta.get("type") == "signature_delta" else reading.text_bytes(delta)
+        return reading.text_bytes(event.get("content_block"))
+
+
+def _loads(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if type(value) is dict else {}

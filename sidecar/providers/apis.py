@@ -1,0 +1,73 @@
+"""The metered APIs, each as the functions that the proxy asks; one table, by surface."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sidecar.core.metering import Usage
+from sidecar.http.routes import ANTHROPIC, OPENAI, Surface
+from sidecar.providers import anthropic_messages, openai_chat, openai_embeddings
+from sidecar.providers.reading import CallRequest
+from sidecar.providers.streams import StreamMeter
+
+
+class Read(Protocol):
+    """Reads a request; raises BadRequestError."""
+
+    def __call__(self, value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+        """Say what the request asks for."""
+        ...
+
+
+Rewrite = Callable[[dict[str, Any], bytes, CallRequest, str, int | None], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One metered API."""
+
+    family: str
+    """Whose envelope its callers read."""
+    read: Read
+    """Says what a request asks for."""
+    rewrite: Rewrite
+    """Makes the body that goes to the provider."""
+    usage_of: Callable[[Mapping[str, Any]], Usage | None]
+    """Reads the usage of a whole answer."""
+    seen_bytes: Callable[[Mapping[str, Any]], int]
+    """Counts the output in a whole answer."""
+    error_kind: Callable[[Any], str]
+    """Reads what an error's body says went wrong."""
+    meter: Callable[[CallRequest], StreamMeter] | None
+    """Makes the meter of a stream; None where nothing is streamed."""
+
+
+APIS: Mapping[Surface, Api] = {
+    Surface.CHAT: Api(
+        family=OPENAI,
+        read=openai_chat.read,
+        rewrite=openai_chat.rewrite,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_chat.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_chat.ChatStream,
+    ),
+    Surface.EMBEDDINGS: Api(
+        family=OPENAI,
+        read=openai_embeddings.read,
+        rewrite=openai_embeddings.rewrite,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_chat.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+    ),
+    Surface.MESSAGES: Api(
+        family=ANTHROPIC,
+        read=anthropic_messages.read,
+        rewrite=anthropic_messages.rewrite,
+        usage_of=anthropic_messages.usage_of,
+        seen_bytes=anthropic_messages.seen_bytes,
+        error_kind=anthropic_messages.error_kind,
+        meter=anthropic_messages.MessageStream,
+    ),
+}

@@ -1,0 +1,277 @@
+"""OpenAI chat completions: where model, limits and usage stand, and what cannot be bounded."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from protos.values import quantities as kinds
+from sidecar.core.bounds import Asked
+from sidecar.core.metering import Usage
+from sidecar.providers import reading
+from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
+from sidecar.providers.reading import BadRequestError, CallRequest, unbounded
+from sidecar.providers.streams import StreamMeter
+
+_NEW_LIMIT = "max_completion_tokens"
+_OLD_LIMIT = "max_tokens"
+_NEW_LIMIT_PROVIDERS = frozenset(("openai", "azure", "groq", "xai"))
+_USAGE_UNASKED_PROVIDERS = frozenset(("mistral", "openrouter", "perplexity"))
+"""They send usage by themselves, and some refuse to be asked for it."""
+_TIER_PROVIDERS = frozenset(("openai", "azure"))
+"""Here a request without a tier gets the tier that the account is set to, at that tier's price."""
+_STANDARD_TIERS = frozenset(("", "default", "auto", "standard"))
+_SHORT_CACHES = (None, "", "in_memory", "in-memory")
+
+_REFUSED = {
+    "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
+    "audio": "spoken output has rates of its own that the price book does not hold",
+    "search_parameters": "a search is billed by itself, and nothing bounds how many there are",
+    "plugins": "what a plugin costs is not metered",
+    "models": "which of them answers, and at which price, is not known before",
+}
+_USAGE_KEYS = frozenset(
+    (
+        *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"),
+        *("completion_tokens_details", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens"),
+        *("queue_time", "prompt_time", "completion_time", "total_time"),
+    )
+)
+_PROMPT_KEYS = frozenset(
+    ("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens")
+)
+_COMPLETION_KEYS = frozenset(
+    (
+        *("reasoning_tokens", "audio_tokens", "text_tokens"),
+        *("accepted_prediction_tokens", "rejected_prediction_tokens"),
+    )
+)
+_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+
+
+def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+    """What a request says and asks for. Raises BadRequestError."""
+    model = reading.read_model(value)
+    messages = value.get("messages")
+    if type(messages) is not list or not messages:
+        raise BadRequestError("messages must be a list with at least one message", "messages")
+    _refuse_unbounded(value)
+    _check_tools(value)
+    payload_bytes, images, opaque = _media_of(messages)
+    options = value.get("stream_options")
+    if options is not None and type(options) is not dict:
+        raise BadRequestError("stream_options must be an object", "stream_options")
+    predicted = value.get("prediction")
+    return CallRequest(
+        model=model,
+        streamed=reading.read_flag(value, "stream"),
+        usage_wanted=options is not None and reading.read_flag(options, "include_usage"),
+        asked=Asked(
+            text_bytes=len(body) - payload_bytes,
+            expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
+            media_tokens=images * openai_image_max_tokens(model) if images else 0,
+            opaque=opaque,
+            choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
+            output_limit=_output_limit(value),
+            prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
+            cache_write=_cache_write(value),
+        ),
+    )
+
+
+def _output_limit(value: Mapping[str, Any]) -> int | None:
+    new = reading.read_count(value, _NEW_LIMIT, 1, reading.LIMIT_MAX_TOKENS)
+    old = reading.read_count(value, _OLD_LIMIT, 1, reading.LIMIT_MAX_TOKENS)
+    if new is None or old is None:
+        return old if new is None else new
+    return max(new, old)
+
+
+def _refuse_unbounded(value: Mapping[str, Any]) -> None:
+    for name, why in _REFUSED.items():
+        if name in value and reading.is_given(value, name):
+            raise unbounded(name, why)
+    if value.get("modalities") not in (None, ["text"], []):
+        raise unbounded("modalities", "only text has a rate in the price book")
+    tier = value.get("service_tier")
+    if tier is not None and tier not in _STANDARD_TIERS:
+        raise unbounded("service_tier", "the price book holds the rates of the default tier only")
+
+
+def _check_tools(value: Mapping[str, Any]) -> None:
+    if "tools" not in value:
+        return
+    for tool in reading.read_list(value, "tools"):
+        kind = tool.get("type") if type(tool) is dict else None
+        if type(kind) is not str:
+            raise BadRequestError("each of tools must be an object with a type", "tools")
+        if kind not in ("function", "custom"):
+            raise unbounded(f"the tool {kind[:64]}", "it runs at the provider, without a bound")
+
+
+def _cache_write(value: Mapping[str, Any]) -> str:
+    """Caching for longer than usual is billed at the dearest rate of cache writes."""
+    if value.get("prompt_cache_retention") not in _SHORT_CACHES:
+        return kinds.CACHE_WRITE_LONG
+    return kinds.CACHE_WRITE_LONG if reading.is_given(value, "prompt_cache_options") else ""
+
+
+def _media_of(messages: list[Any]) -> tuple[int, int, bool]:
+    """Bytes of inline images, the number of images, and whether anything else is not text."""
+    payload_bytes = images = 0
+    opaque = False
+    for message in messages:
+        if type(message) is not dict:
+            raise BadRequestError("each of messages must be an object", "messages")
+        if message.get("audio") is not None:
+            raise unbounded("audio", _REFUSED["audio"])
+        content = message.get("content")
+        if type(content) is not list:
+            if content is not None and type(content) is not str:
+                raise BadRequestError("content must be a text or a list of parts", "messages")
+            continue
+        for part in content:
+            kind = part.get("type") if type(part) is dict else None
+            if kind in ("text", "refusal"):
+                continue
+            if kind == "image_url":
+                images += 1
+                payload_bytes += _image_payload_bytes(part)
+            elif kind == "input_audio":
+                raise unbounded("input_audio", "the price book holds no rate for spoken input")
+            elif type(kind) is str:
+                opaque = True
+            else:
+                raise BadRequestError(
+                    "each part of content must be an object with a type", "messages"
+                )
+    return payload_bytes, images, opaque
+
+
+def _image_payload_bytes(part: Mapping[str, Any]) -> int:
+    image = part.get("image_url")
+    url = image.get("url") if type(image) is dict else image
+    if type(url) is not str:
+        raise BadRequestError("image_url must be an object with a url", "messages")
+    return inline_payload_bytes(url)
+
+
+def rewrite(
+    value: dict[str, Any],
+    body: bytes,
+    request: CallRequest,
+    provider: str,
+    output_limit: int | None,
+) -> bytes:
+    """The body as it goes to the provider."""
+    members: dict[str, Any] = {}
+    if output_limit is not None:
+        field = _NEW_LIMIT if provider in _NEW_LIMIT_PROVIDERS else _OLD_LIMIT
+        members[field] = output_limit
+    if request.streamed and not request.usage_wanted and provider not in _USAGE_UNASKED_PROVIDERS:
+        members["stream_options"] = {**(value.get("stream_options") or {}), "include_usage": True}
+    if provider in _TIER_PROVIDERS and value.get("service_tier") in (None, "auto"):
+        members["service_tier"] = "default"
+    return reading.with_members(value, body, members) if members else body
+
+
+def usage_of(answer: Mapping[str, Any]) -> Usage | None:
+    """The usage of an answer or of a chunk; None when it tells none."""
+    usage = answer.get("usage")
+    if type(usage) is not dict or type(usage.get("prompt_tokens")) is not int:
+        return None
+    prompt_parts = reading.part_of(usage, "prompt_tokens_details")
+    output_parts = reading.part_of(usage, "completion_tokens_details")
+    prompt = reading.count_of(usage, "prompt_tokens")
+    output = reading.count_of(usage, "completion_tokens")
+    # Where reasoning stands outside of completion_tokens, only the total tells of it.
+    output = max(output, reading.count_of(usage, "total_tokens") - prompt)
+    cached = reading.count_of(prompt_parts, "cached_tokens")
+    written = reading.count_of(prompt_parts, "cache_write_tokens")
+    heard = reading.count_of(prompt_parts, "audio_tokens")
+    spoken = reading.count_of(output_parts, "audio_tokens")
+    reasoning = reading.count_of(output_parts, "reasoning_tokens")
+    rest = prompt - cached - written - heard
+    tier = answer.get("service_tier")
+    tier = tier if type(tier) is str else ""
+    unpriced = (
+        *reading.unknown_counts(usage, _USAGE_KEYS),
+        *reading.unknown_counts(prompt_parts, _PROMPT_KEYS, "prompt_tokens_details."),
+        *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
+        *(("prompt_tokens_details",) if rest < 0 else ()),
+        *(("audio_tokens",) if heard or spoken else ()),
+        *((f"service_tier={tier[:32]}",) if tier not in _STANDARD_TIERS else ()),
+    )
+    counted = (
+        (kinds.INPUT, max(0, rest)),
+        (kinds.CACHED, cached),
+        (kinds.CACHE_WRITE, written),
+        (kinds.AUDIO_INPUT, heard),
+        (kinds.OUTPUT, output - min(spoken, output)),
+        (kinds.AUDIO_OUTPUT, min(spoken, output)),
+        (kinds.REASONING, reasoning),
+    )
+    return Usage(
+        quantities={kind: count for kind, count in counted if count},
+        answered_model=_text(answer, "model"),
+        tier=tier,
+        unpriced=unpriced,
+    )
+
+
+def _text(answer: Mapping[str, Any], name: str) -> str:
+    text = answer.get(name)
+    return text[: reading.MODEL_MAX_CHARACTERS] if type(text) is str else ""
+
+
+def seen_bytes(answer: Mapping[str, Any]) -> int:
+    """Bytes of output in an answer, or in a chunk of one."""
+    total = 0
+    for choice in answer.get("choices") or ():
+        if type(choice) is dict:
+            total += reading.text_bytes(choice.get("delta") or choice.get("message"))
+    return total
+
+
+def error_kind(answer: Any) -> str:
+    """What an error's body says went wrong, in a word; "" when it says nothing."""
+    error = answer.get("error") if type(answer) is dict else None
+    if type(error) is not dict:
+        return ""
+    word = error.get("code") or error.get("type")
+    return word[:64] if type(word) is str else ""
+
+
+class ChatStream(StreamMeter):
+    """Meters a stream of chunks, and takes out the one that only tells usage."""
+
+    __slots__ = ("_hides_usage",)
+
+    def __init__(self, request: CallRequest) -> None:
+        """Hide usage from a caller that did not ask for it."""
+        super().__init__(frames_matter=not request.usage_wanted)
+        self._hides_usage = not request.usage_wanted
+
+    def read_frame(self, data: bytes) -> bool:
+        if data.startswith(b'{"error"'):
+            self.error_kind = error_kind(_loads(data)) or "error"
+        elif b'"usage"' in data and _USAGE_OBJECT.search(data) is not None:
+            chunk = _loads(data)
+            usage = usage_of(chunk)
+            if usage is not None:
+                self.usage = usage
+                return not (self._hides_usage and chunk.get("choices") == [])
+        elif data == b"[DONE]":
+            self.done = True
+        return True
+
+    def seen_in(self, data: bytes) -> int:
+        return seen_bytes(_loads(data))
+
+
+def _loads(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if type(value) is dict else {}

@@ -1,0 +1,165 @@
+"""Reading a request's fields: the right type or a refusal that names the field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.core.bounds import Asked, expanded_bytes
+from sidecar.core.refusals import Reason
+from sidecar.http import strict_json
+
+CHOICES_MAX = 128
+"""Answers that may be asked for at once."""
+LIMIT_MAX_TOKENS = 2**31 - 1
+"""No output limit is larger."""
+MODEL_MAX_CHARACTERS = 256
+"""No model's id is longer."""
+
+
+class BadRequestError(Exception):
+    """The request cannot be taken."""
+
+    def __init__(
+        self, message: str, param: str = "", reason: Reason = Reason.INVALID_REQUEST
+    ) -> None:
+        """Take words for the caller, and the field that is wrong."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """What a request says, as far as the sidecar must know it."""
+
+    model: str
+    """The model, as the caller wrote it."""
+    streamed: bool
+    """Whether the answer is to be streamed."""
+    usage_wanted: bool
+    """Whether the caller itself asked for usage in the stream."""
+    asked: Asked
+    """What decides its cost."""
+
+
+def unbounded(feature: str, why: str) -> BadRequestError:
+    """The refusal of a feature whose cost has no bound, or no price."""
+    return BadRequestError(
+        f"{feature} is not let through: {why}. Take it out of the request.",
+        feature,
+        Reason.UNBOUNDED_FEATURE,
+    )
+
+
+def read_object(value: Any) -> dict[str, Any]:
+    """The request's body, which must be a JSON object."""
+    if type(value) is not dict:
+        raise BadRequestError("the body must be a JSON object")
+    return value
+
+
+def read_model(value: Mapping[str, Any]) -> str:
+    """The model, which every request must name."""
+    model = value.get("model")
+    if type(model) is not str or not model:
+        raise BadRequestError("you must name a model, as a text in the field model", "model")
+    if len(model) > MODEL_MAX_CHARACTERS:
+        raise BadRequestError("the model's name is too long", "model")
+    return model
+
+
+def read_flag(value: Mapping[str, Any], name: str) -> bool:
+    """A boolean; absent and null mean false."""
+    flag = value.get(name)
+    if flag is None:
+        return False
+    if type(flag) is not bool:
+        raise BadRequestError(f"{name} must be true or false", name)
+    return flag
+
+
+def read_count(value: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
+    """A whole number within bounds; None when absent or null."""
+    count = value.get(name)
+    if count is None:
+        return None
+    if type(count) is not int or not least <= count <= most:
+        raise BadRequestError(f"{name} must be a whole number from {least} to {most}", name)
+    return count
+
+
+def read_list(value: Mapping[str, Any], name: str) -> list[Any]:
+    """A list; absent and null mean empty."""
+    items = value.get(name)
+    if items is None:
+        return []
+    if type(items) is not list:
+        raise BadRequestError(f"{name} must be a list", name)
+    return items
+
+
+def is_given(value: Mapping[str, Any], name: str) -> bool:
+    """Whether a field says anything: absent, null and empty ones do not."""
+    return value.get(name) not in (None, "", [], {}, False)
+
+
+def growth_of(value: Any, body: bytes) -> int:
+    """By how much the texts of a request may grow when they are normalised."""
+    if b"\\u" in body:
+        body = strict_json.write(value)
+    return expanded_bytes(body.decode("utf-8"))
+
+
+def text_bytes(value: Any) -> int:
+    """UTF-8 bytes of all texts in a value, at any depth."""
+    total = 0
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if type(item) is str:
+            total += len(item) if item.isascii() else len(item.encode("utf-8", "surrogatepass"))
+        elif type(item) is dict:
+            pending.extend(item.values())
+        elif type(item) is list:
+            pending.extend(item)
+    return total
+
+
+def with_members(value: dict[str, Any], body: bytes, members: Mapping[str, Any]) -> bytes:
+    """The body with these members set; bytes that need not change are kept as they are."""
+    for name, member in members.items():
+        if name in value:
+            return strict_json.write({**value, **members})
+        body = strict_json.with_member(body, name, member)
+    return body
+
+
+def count_of(value: Mapping[str, Any], name: str) -> int:
+    """A count that a provider reported; 0 when absent, null, or nothing that can be believed."""
+    count = value.get(name)
+    return count if type(count) is int and count > 0 else 0
+
+
+def part_of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object that a provider reported; empty when absent or null."""
+    part = value.get(name)
+    return part if type(part) is dict else {}
+
+
+def unknown_counts(
+    value: Mapping[str, Any], known: frozenset[str], prefix: str = ""
+) -> tuple[str, ...]:
+    """The names of numbers that are not zero and that nobody knows what they mean.
+
+    A number that no provider can mean (negative, or no whole number where one is known) counts too.
+    """
+    found: list[str] = []
+    for name, item in value.items():
+        kind = type(item)
+        if kind is dict:
+            if name not in known:
+                found.extend(unknown_counts(item, frozenset(), f"{prefix}{name}."))
+        elif kind in (int, float) and (item < 0 if name in known else item):
+            found.append(prefix + name)
+    return tuple(found)
