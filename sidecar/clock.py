@@ -1,0 +1,26 @@
+"""The one place where a sidecar reads a clock."""
+
+import time
+from typing import Protocol
+
+from sidecar.core.instants import Now
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Clock(Protocol):
+    """Reads both clocks."""
+
+    def now(self) -> Now:
+        """One instant, now."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    __slots__ = ()
+
+    def now(self) -> Now:
+        """One instant, now."""
+        return Now(time.time_ns() // 1_000_000, time.clock_gettime_ns(_BOOT_CLOCK) // 1_000_000)

@@ -1,0 +1,292 @@
+"""Whether a call may open now: a pure decision over its leases, made anew at each attempt.
+
+A call opens when every lease covers its worst case, beyond what the oldest local waiter of that
+budget needs, while authority lasts. A call that touches a DIRECT budget opens only when the control
+plane named it; naming is permission, not money, so every lease is checked all the same. A worst
+case above what the control plane says is unspent is refused at once: that number only falls until
+the cap changes or the window turns. Being busy is never remembered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sidecar.core.calls import NewCall
+from sidecar.core.clamping import (
+    Limited,
+    OutputLengths,
+    WorkflowKey,
+    clamp,
+    fair_share_nano_usd,
+    near_cap,
+    unclamped,
+)
+from sidecar.core.instants import Now
+from sidecar.core.leases import Account, AccountKey, Lease
+from sidecar.core.policy import Budget
+from sidecar.core.refusals import Reason, Refusal, Shortage, plain_refusal, refusal_of
+from sidecar.limits import REACHABLE_FRESH_MS
+
+NO_CLAIMS: Mapping[Account, int] = {}
+_UNLIMITED_NANO_USD = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which budgets the calls of one key, workflow and model are charged to."""
+
+    budgets: tuple[Budget, ...]
+    """The capped budgets, by ascending id."""
+    accounts: tuple[Account, ...]
+    """Their accounts, in the same order."""
+    counted: tuple[AccountKey, ...]
+    """Budgets without a cap that count the calls."""
+    counted_names: tuple[str, ...] = ()
+    """Their names, for messages."""
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """A call that asks to be admitted, for as long as it asks."""
+
+    call_id: str
+    call: NewCall
+    since_boot_ms: int
+    """When it came; its place in every queue."""
+    patience_ms: int
+    route: Route
+    asked: Limited | None = None
+    """The worst case that it was last told to wait for; it never rises while it waits."""
+    told: bool = False
+    """A Sync has carried it as a demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a decision depends on besides the call and its leases."""
+
+    now: Now
+    away: bool
+    """The last Sync failed: nobody can name a call, and what is here is all there is."""
+    heard: bool
+    """A Sync was answered lately enough for calls that no capped budget counts."""
+    lengths: OutputLengths
+
+
+class Open(NamedTuple):
+    """The call may open on these leases."""
+
+    limited: Limited
+    leases: tuple[Lease, ...]
+
+
+class Wait(NamedTuple):
+    """The call must wait its turn."""
+
+    limited: Limited
+    room_nano_usd: int
+    """What a smaller call behind it could still hold; 0 or less when nothing can open."""
+
+
+class Refuse(NamedTuple):
+    """The call cannot be paid."""
+
+    refusal: Refusal
+
+
+Plan = Open | Wait | Refuse
+
+
+def workflow_key(call: NewCall) -> WorkflowKey:
+    """Whose answers this call's answer is like."""
+    attributes = call.attributes
+    return WorkflowKey(attributes.project_id, attributes.workflow or attributes.key_id)
+
+
+def decide(
+    case: Case,
+    at: Circumstances,
+    *,
+    named: bool = False,
+    claims: Mapping[Account, int] = NO_CLAIMS,
+) -> Plan:
+    """Say whether a call opens, waits or is refused; nothing changes by asking."""
+    route = case.route
+    if not route.accounts and not route.counted:
+        return Refuse(plain_refusal(Reason.NO_BUDGET))
+    leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
+    left_nano_usd = _left_nano_usd(route, leases, at)
+    limited = _limit(case, left_nano_usd, at)
+    shortages = _final_shortages(case, leases, limited.worst_nano_usd)
+    if shortages:
+        return Refuse(refusal_of(shortages))
+    room_nano_usd = _room_nano_usd(route, leases, at, named=named, claims=claims)
+    if limited.worst_nano_usd > room_nano_usd and near_cap(case.call.bound, left_nano_usd):
+        floor = at.lengths.floor_count(workflow_key(case.call))
+        smaller = clamp(case.call.bound, max(0, room_nano_usd), floor)
+        if smaller.worst_nano_usd <= min(room_nano_usd, limited.worst_nano_usd):
+            limited = smaller
+    if 0 <= limited.worst_nano_usd <= room_nano_usd:
+        return Open(limited, tuple(lease for lease in leases if lease is not None))
+    return Wait(limited, room_nano_usd)
+
+
+def _known(budget: Budget, lease: Lease | None) -> Lease | None:
+    """The lease, when what was heard of it still holds: not for an earlier version of the cap."""
+    if lease is None or lease.latest is None:
+        return None
+    return lease if lease.latest.cap_version >= budget.cap_version else None
+
+
+def _left_nano_usd(route: Route, leases: Sequence[Lease | None], at: Circumstances) -> int | None:
+    """The least that is left in a budget for all calls that could open; None when not known."""
+    least: int | None = None
+    for budget, lease in zip(route.budgets, leases, strict=True):
+        if at.away:
+            left = None if lease is None else lease.available_nano_usd
+        else:
+            known = _known(budget, lease)
+            if known is None or known.latest is None:
+                continue
+            held = max(known.latest.held_nano_usd, known.held_nano_usd)
+            left = max(0, known.latest.unspent_nano_usd - held)
+        if left is not None and (least is None or left < least):
+            least = left
+    return least
+
+
+def _limit(case: Case, left_nano_usd: int | None, at: Circumstances) -> Limited:
+    """The call's worst case, under a limit of its own or under one that is chosen for it."""
+    bound = case.call.bound
+    if left_nano_usd is None or not near_cap(bound, left_nano_usd):
+        limited = unclamped(bound)
+    else:
+        floor = at.lengths.floor_count(workflow_key(case.call))
+        limited = clamp(bound, fair_share_nano_usd(left_nano_usd), floor)
+    asked = case.asked
+    if asked is not None and asked.worst_nano_usd < limited.worst_nano_usd:
+        return asked
+    return limited
+
+
+def _room_nano_usd(
+    route: Route,
+    leases: Sequence[Lease | None],
+    at: Circumstances,
+    *,
+    named: bool,
+    claims: Mapping[Account, int],
+) -> int:
+    """The largest worst case that could open now; -1 when none may."""
+    if not leases:
+        return _UNLIMITED_NANO_USD if at.heard else -1
+    room_nano_usd = _UNLIMITED_NANO_USD
+    for account, lease in zip(route.accounts, leases, strict=True):
+        if lease is None or not lease.usable(at.now.boot_ms):
+            return -1
+        if not named and not at.away and lease.direct:
+            return -1
+        available_nano_usd = lease.available_nano_usd
+        if claims:
+            available_nano_usd -= claims.get(account, 0)
+        room_nano_usd = min(room_nano_usd, available_nano_usd)
+    return room_nano_usd
+
+
+def _final_shortages(
+    case: Case, leases: Sequence[Lease | None], worst_nano_usd: int
+) -> list[Shortage]:
+    """The budgets that waiting would not help, as far as the control plane's word still holds."""
+    found = []
+    for budget, lease in zip(case.route.budgets, leases, strict=True):
+        known = _known(budget, lease)
+        if known is None or known.latest is None:
+            continue
+        unspent_nano_usd = known.latest.unspent_nano_usd
+        if worst_nano_usd > unspent_nano_usd:
+            used_up = unspent_nano_usd < _smallest_nano_usd(known)
+            reason = Reason.EXHAUSTED if used_up else Reason.TOO_LARGE
+            found.append(shortage(budget, known, reason, worst_nano_usd, unspent_nano_usd))
+        elif (
+            worst_nano_usd > known.latest.reachable_nano_usd
+            and known.heard_boot_ms + REACHABLE_FRESH_MS >= case.since_boot_ms
+        ):
+            reachable_nano_usd = known.latest.reachable_nano_usd
+            found.append(
+                shortage(budget, known, Reason.UNREACHABLE, worst_nano_usd, reachable_nano_usd)
+            )
+    return found
+
+
+def _smallest_nano_usd(lease: Lease) -> int:
+    """The smallest worst case seen lately, here or anywhere; 1 when none was."""
+    assert lease.latest is not None
+    seen = (lease.latest.smallest_worst_nano_usd, lease.account.smallest_worst_nano_usd)
+    return min((worst for worst in seen if worst > 0), default=1)
+
+
+def shortage(
+    budget: Budget,
+    lease: Lease | None,
+    reason: Reason,
+    worst_nano_usd: int,
+    fits_nano_usd: int,
+) -> Shortage:
+    """Say how a budget stands, with what was last heard about it."""
+    latest = lease.latest if lease is not None else None
+    partition = lease.key.partition if lease is not None else ""
+    name = f"{budget.display_name} ({partition})" if partition else budget.display_name
+    return Shortage(
+        reason=reason,
+        budget_id=budget.budget_id,
+        name=name,
+        worst_nano_usd=worst_nano_usd,
+        cap_nano_usd=latest.cap_nano_usd if latest else None,
+        spent_nano_usd=latest.spent_nano_usd if latest else None,
+        held_nano_usd=latest.held_nano_usd if latest else None,
+        period_end_unix_ms=lease.period_end_unix_ms if lease is not None else None,
+        fits_nano_usd=max(0, fits_nano_usd),
+        conditions=budget.selector.conditions,
+        silent_sidecar=latest.silent_sidecar if latest else "",
+    )
+
+
+def give_up(case: Case, at: Circumstances, reason: Reason) -> Refusal:
+    """Put into words why a call's patience ended: busy, or no control plane (unreachable).
+
+    Names the budgets that do not cover the call, or all when each would by itself. A call without a
+    limit of its own that does not fit even under the smallest limit is too large.
+    """
+    route = case.route
+    leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
+    left_nano_usd = _left_nano_usd(route, leases, at)
+    limited = _limit(case, left_nano_usd, at)
+    worst_nano_usd = limited.worst_nano_usd
+    short: list[Shortage] = []
+    rest: list[Shortage] = []
+    for budget, lease in zip(route.budgets, leases, strict=True):
+        known = _known(budget, lease)
+        fits_nano_usd = 0
+        if known is not None and known.latest is not None:
+            fits_nano_usd = known.latest.unspent_nano_usd - known.latest.held_nano_usd
+        why = reason
+        if (
+            reason is Reason.BUSY
+            and known is not None
+            and near_cap(case.call.bound, left_nano_usd)
+            and worst_nano_usd > max(0, fits_nano_usd)
+        ):
+            why = Reason.TOO_LARGE
+        covered = (
+            lease is not None
+            and lease.usable(at.now.boot_ms)
+            and lease.available_nano_usd >= worst_nano_usd
+        )
+        (rest if covered else short).append(
+            shortage(budget, lease, why, worst_nano_usd, fits_nano_usd)
+        )
+    found = short or rest
+    for ref, name in zip(route.counted, route.counted_names, strict=False):
+        if not found:
+            found = [Shortage(reason, ref.budget_id, name, worst_nano_usd)]
+    return refusal_of(found)

@@ -1,0 +1,278 @@
+"""What a sidecar may spend: its leases, what calls hold of them, what goes back.
+
+Rules:
+
+1. A hold is taken from all leases of a call or from none, and no lease ever has less than nothing.
+2. Money goes back by evidence only: `take_returns` lowers what is available at once; its records
+   must be durable before anybody is told.
+3. While the last Sync failed nothing is given back: what is here must last until the control plane
+   answers again. DIRECT mode does not bind then either, as nobody is there to name a call.
+4. An answer is merged by maximum, so a lost, repeated or late one does nothing.
+5. Authority only ever grows, and counts from before the Sync was sent.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sidecar.core.instants import Now
+from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
+from sidecar.limits import (
+    ACCOUNTS_MAX,
+    FLOOR_MS,
+    IDLE_RETURN_LOW_MS,
+    IDLE_RETURN_MS,
+    LEASES_REPORTED_MAX,
+    RETURN_HYSTERESIS_PARTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLevels:
+    """What a sidecar says of one lease; it replaces what it said before."""
+
+    key: LeaseKey
+    granted_seen_nano_usd: int
+    returned_nano_usd: int
+    spent_nano_usd: int
+    held_nano_usd: int
+    available_nano_usd: int
+    open_calls: int
+    burn_nano_usd_per_second: int
+    want_nano_usd: int
+    median_worst_nano_usd: int
+    smallest_worst_nano_usd: int
+    idle_ms: int
+    serial_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLease:
+    """What the journal knows of a lease."""
+
+    key: LeaseKey
+    period_start_unix_ms: int
+    period_end_unix_ms: int | None
+    granted_nano_usd: int
+    returned_nano_usd: int
+    spent_nano_usd: int
+    authority_boot_ms: int
+    """0 when it was measured by the clock of another boot."""
+    median_worst_nano_usd: int
+    frozen: bool
+
+
+class Allowance:
+    """All accounts and leases of one epoch."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._accounts: dict[AccountKey, Account] = {}
+        self._leases: dict[LeaseKey, Lease] = {}
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(self._leases.values())
+
+    def restore(self, stored: StoredLease, boot_ms: int) -> Lease:
+        """Take a lease as the journal knows it."""
+        lease = self._lease(stored.key, stored.period_start_unix_ms, stored.period_end_unix_ms)
+        lease.granted_nano_usd = stored.granted_nano_usd
+        lease.returned_nano_usd = stored.returned_nano_usd
+        lease.spent_nano_usd = stored.spent_nano_usd
+        lease.authority_boot_ms = stored.authority_boot_ms
+        lease.frozen = stored.frozen
+        assert lease.available_nano_usd >= 0
+        if stored.median_worst_nano_usd:
+            lease.account.worsts_nano_usd.append(stored.median_worst_nano_usd)
+            lease.account.opened_boot_ms = boot_ms
+        return lease
+
+    def account(self, key: AccountKey) -> Account:
+        """The account of a budget, made when it is first asked for."""
+        account = self._accounts.get(key)
+        if account is None:
+            if len(self._accounts) >= ACCOUNTS_MAX:
+                self._forget_accounts()
+            account = self._accounts[key] = Account(key)
+        return account
+
+    def _forget_accounts(self) -> None:
+        """Drop what holds nothing; an account that is still pointed at goes on living there."""
+        self._accounts = {key: account for key, account in self._accounts.items() if account.leases}
+
+    def lease(self, key: LeaseKey) -> Lease | None:
+        """The lease of this name."""
+        return self._leases.get(key)
+
+    def _lease(self, key: LeaseKey, start_unix_ms: int, end_unix_ms: int | None) -> Lease:
+        lease = self._leases.get(key)
+        if lease is None:
+            account = self.account(AccountKey(key.budget_id, key.partition))
+            lease = self._leases[key] = Lease(account, key, start_unix_ms, end_unix_ms)
+            account.leases.append(lease)
+            account.leases.sort(key=lambda each: each.period_start_unix_ms)
+            self._accounts[account.key] = account
+        return lease
+
+    def merge(self, grant: Grant, sent_boot_ms: int, *, renews: bool) -> Lease:
+        """Take an answer; `renews` tells whether it may prolong authority."""
+        lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
+        if lease.latest is not None and sent_boot_ms < lease.heard_boot_ms:
+            return lease
+        lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
+        lease.latest = grant
+        lease.heard_boot_ms = sent_boot_ms
+        lease.frozen = grant.frozen
+        if renews:
+            lease.authority_boot_ms = max(
+                lease.authority_boot_ms, sent_boot_ms + grant.authority_ms
+            )
+        return lease
+
+    def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:
+        """Set a call's worst case aside, from all its leases at once."""
+        assert worst_nano_usd >= 0
+        assert all(lease.available_nano_usd >= worst_nano_usd for lease in leases)
+        for lease in leases:
+            lease.held_nano_usd += worst_nano_usd
+            lease.open_calls += 1
+            lease.changed = True
+            lease.account.note_opened(worst_nano_usd, boot_ms)
+
+    def settle(self, leases: Iterable[Lease], worst_nano_usd: int, amount_nano_usd: int) -> None:
+        """Turn a hold into what was spent and free the rest."""
+        assert 0 <= amount_nano_usd <= worst_nano_usd
+        for lease in leases:
+            assert lease.held_nano_usd >= worst_nano_usd
+            assert lease.open_calls > 0
+            lease.held_nano_usd -= worst_nano_usd
+            lease.spent_nano_usd += amount_nano_usd
+            lease.open_calls -= 1
+            lease.changed = True
+
+    def overrun(self, leases: Iterable[Lease], seq: int) -> None:
+        """A bill passed its worst case: no new call here until the ledger has the record."""
+        for lease in leases:
+            lease.overrun_seq = seq
+
+    def acknowledged(self, acked_seq: int) -> None:
+        """The ledger has all records up to this one."""
+        for lease in self._leases.values():
+            if lease.overrun_seq and lease.overrun_seq <= acked_seq:
+                lease.overrun_seq = 0
+
+    def take_returns(self, now: Now) -> list[Lease]:
+        """Give back what is not needed; the caller writes down and tells the new levels.
+
+        Only to be called while the control plane answers.
+        """
+        given = []
+        for lease in self._leases.values():
+            amount_nano_usd = _surplus_nano_usd(lease, now)
+            if amount_nano_usd > 0:
+                _give_back(lease, amount_nano_usd)
+                given.append(lease)
+        return given
+
+    def recall(self, key: LeaseKey, keep_nano_usd: int) -> Lease | None:
+        """Give back what is above the level that a directive names; None when there is nothing."""
+        lease = self._leases.get(key)
+        if lease is None or lease.available_nano_usd <= keep_nano_usd:
+            return None
+        _give_back(lease, lease.available_nano_usd - keep_nano_usd)
+        return lease
+
+    def take_all(self) -> list[Lease]:
+        """Give back everything that no open call holds; for the end."""
+        given = [lease for lease in self._leases.values() if lease.available_nano_usd > 0]
+        for lease in given:
+            _give_back(lease, lease.available_nano_usd)
+        return given
+
+    def reportable(self, now: Now) -> list[Lease]:
+        """The leases that a Sync must tell of, those that changed first."""
+        told = [
+            lease
+            for lease in self._leases.values()
+            if lease.changed or lease.available_nano_usd or lease.held_nano_usd
+        ]
+        told.sort(key=lambda lease: (not lease.changed, lease.heard_boot_ms))
+        # A lease of the current period that is empty is told too while its budget is in use:
+        # only a lease that is told is filled up.
+        known = {id(lease) for lease in told}
+        for account in self._accounts.values():
+            lease = account.lease_at(now.unix_ms)
+            if lease is not None and id(lease) not in known and _in_use(account, now):
+                told.append(lease)
+        return told[:LEASES_REPORTED_MAX]
+
+    def levels(self, lease: Lease, now: Now) -> LeaseLevels:
+        """What is said of a lease."""
+        account = lease.account
+        account.decay(now.boot_ms)
+        idle_ms = account.idle_ms(now.boot_ms)
+        return LeaseLevels(
+            key=lease.key,
+            granted_seen_nano_usd=lease.granted_nano_usd,
+            returned_nano_usd=lease.returned_nano_usd,
+            spent_nano_usd=lease.spent_nano_usd,
+            held_nano_usd=lease.held_nano_usd,
+            available_nano_usd=lease.available_nano_usd,
+            open_calls=lease.open_calls,
+            burn_nano_usd_per_second=account.burn_nano_usd_per_second,
+            want_nano_usd=account.want_nano_usd if _in_use(account, now) else 0,
+            median_worst_nano_usd=account.median_worst_nano_usd,
+            smallest_worst_nano_usd=account.smallest_worst_nano_usd,
+            idle_ms=FLOOR_MS if idle_ms is None else idle_ms,
+            serial_seen=lease.latest.serial if lease.latest else 0,
+        )
+
+    def forget_ended(self, now: Now) -> list[LeaseKey]:
+        """Drop leases of past periods of which nothing is left to hold, return or tell."""
+        gone = [
+            lease
+            for lease in self._leases.values()
+            if lease.ended(now.unix_ms)
+            and not (lease.changed or lease.held_nano_usd or lease.available_nano_usd)
+            and not lease.overrun_seq
+        ]
+        for lease in gone:
+            del self._leases[lease.key]
+            lease.account.leases.remove(lease)
+        return [lease.key for lease in gone]
+
+
+def _in_use(account: Account, now: Now) -> bool:
+    idle_ms = account.idle_ms(now.boot_ms)
+    return idle_ms is not None and idle_ms < FLOOR_MS
+
+
+def _give_back(lease: Lease, amount_nano_usd: int) -> None:
+    assert 0 < amount_nano_usd <= lease.available_nano_usd
+    lease.returned_nano_usd += amount_nano_usd
+    lease.changed = True
+
+
+def _surplus_nano_usd(lease: Lease, now: Now) -> int:
+    """How much of a lease is not needed here."""
+    available_nano_usd = lease.available_nano_usd
+    if available_nano_usd <= 0:
+        return 0
+    if lease.ended(now.unix_ms):
+        return available_nano_usd
+    if lease.latest is None or not lease.covers(now.unix_ms):
+        return 0
+    keep_nano_usd = lease.latest.keep_nano_usd
+    if keep_nano_usd == 0:
+        return available_nano_usd
+    account = lease.account
+    idle_ms = account.idle_ms(now.boot_ms)
+    low = lease.low
+    if idle_ms is None or idle_ms >= (IDLE_RETURN_LOW_MS if low else IDLE_RETURN_MS):
+        floor_nano_usd = 0
+        if not low and _in_use(account, now):
+            # The control plane's keep is bound by the headroom's share of each active sidecar.
+            floor_nano_usd = min(2 * account.median_worst_nano_usd, keep_nano_usd)
+        return max(0, available_nano_usd - floor_nano_usd)
+    if available_nano_usd > keep_nano_usd + keep_nano_usd // RETURN_HYSTERESIS_PARTS:
+        return available_nano_usd - keep_nano_usd
+    return 0

@@ -1,0 +1,192 @@
+"""Calls that wait for money. A waiting call owns nothing; it only has its place in the queue.
+
+The order is by age over all queues, so that calls of several budgets never wait for each other in a
+circle. There is one queue per set of budgets, and each is bounded by itself: one client whose
+budget is used up never delays another.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from sidecar.core.admission import NO_CLAIMS, Case
+from sidecar.core.instants import Now
+from sidecar.core.leases import Account, AccountKey
+from sidecar.limits import DEMANDS_MAX, DEMANDS_PER_QUEUE_MAX, QUEUE_MAX, QUEUES_MAX
+
+QueueKey = tuple[Account, ...]
+
+
+class Attempt(Enum):
+    """What became of a waiting call that was tried."""
+
+    DONE = "done"
+    """It opened, or was refused: it no longer waits."""
+    STAYS = "stays"
+    """It goes on waiting; a smaller one behind it may still open."""
+    CLOSED = "closed"
+    """It goes on waiting, and so does every call behind it in the same queue."""
+
+
+class DemandLevel(NamedTuple):
+    """What a Sync says of a waiting call."""
+
+    call_id: str
+    age_ms: int
+    worst_nano_usd: int
+    budgets: tuple[AccountKey, ...]
+    patience_ms: int
+
+
+Try = Callable[[Case, bool, Mapping[Account, int]], Attempt]
+"""Tries to open a call: named or not, against what older waiters claim."""
+
+
+class Waiting:
+    """All waiting calls of a sidecar."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._queues: dict[QueueKey, dict[str, Case]] = {}
+        self._cases: dict[str, Case] = {}
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._cases
+
+    def add(self, case: Case) -> bool:
+        """Queue a call behind those of the same budgets; False when there is no room."""
+        key = case.route.accounts
+        queue = self._queues.get(key)
+        if queue is None:
+            if len(self._queues) >= QUEUES_MAX:
+                return False
+            queue = self._queues[key] = {}
+        if len(queue) >= QUEUE_MAX:
+            return False
+        queue[case.call_id] = case
+        self._cases[case.call_id] = case
+        return True
+
+    def remove(self, case: Case) -> None:
+        """Take a call out of its queue, if it is still there."""
+        if self._cases.pop(case.call_id, None) is None:
+            return
+        key = case.route.accounts
+        queue = self._queues[key]
+        del queue[case.call_id]
+        if not queue:
+            del self._queues[key]
+
+    def take_all(self) -> list[Case]:
+        """Empty all queues, the oldest call first; for queueing anew under another policy."""
+        cases = sorted(self._cases.values(), key=_age)
+        self._queues.clear()
+        self._cases.clear()
+        return cases
+
+    def claims(
+        self, accounts: Collection[Account], now: Now, *, away: bool
+    ) -> Mapping[Account, int]:
+        """What the oldest waiter of each of these budgets needs; a newcomer must leave it."""
+        if not self._queues:
+            return NO_CLAIMS
+        oldest: dict[Account, Case] = {}
+        for key, queue in self._queues.items():
+            case = next(iter(queue.values()))
+            for account in key:
+                if account in accounts:
+                    known = oldest.get(account)
+                    if known is None or _age(case) < _age(known):
+                        oldest[account] = case
+        return {
+            account: _worst_nano_usd(case)
+            for account, case in oldest.items()
+            if away or not _direct(account, now)
+        }
+
+    def scan(
+        self, attempt: Try, now: Now, named: Collection[str] = (), *, away: bool, every: bool
+    ) -> None:
+        """Try the waiting calls, the oldest first, those that were named before all others.
+
+        `every` tries also calls behind one that closed its queue: after an answer, when some of
+        them may have to be refused.
+        """
+        claims: dict[Account, int] = {}
+
+        def settle(case: Case, *, named: bool) -> Attempt:
+            outcome = attempt(case, named, claims)
+            if outcome is Attempt.DONE:
+                self.remove(case)
+                return outcome
+            for account in case.route.accounts:
+                if account not in claims and (away or not _direct(account, now)):
+                    claims[account] = _worst_nano_usd(case)
+            return outcome
+
+        chosen = [self._cases[call_id] for call_id in named if call_id in self._cases]
+        for case in sorted(chosen, key=_age):
+            settle(case, named=True)
+        heads: list[tuple[tuple[int, str], Case, Iterator[Case]]] = []
+        for queue in list(self._queues.values()):
+            rest = iter(list(queue.values()))
+            head = next(rest)
+            heads.append((_age(head), head, rest))
+        heapq.heapify(heads)
+        while heads:
+            _, case, rest = heads[0]
+            outcome = Attempt.STAYS
+            if case.call_id in self._cases and case.call_id not in named:
+                outcome = settle(case, named=False)
+            following = None
+            if every or outcome is not Attempt.CLOSED:
+                following = next(rest, None)
+            if following is None:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, (_age(following), following, rest))
+
+    def _window(self) -> Iterator[Case]:
+        for queue in self._queues.values():
+            for place, case in enumerate(queue.values()):
+                if place >= DEMANDS_PER_QUEUE_MAX:
+                    break
+                yield case
+
+    def untold(self) -> bool:
+        """Whether a call that the control plane should know of has not been in a Sync yet."""
+        return any(not case.told for case in self._window())
+
+    def demands(self, now: Now) -> list[DemandLevel]:
+        """The waiting calls that a Sync tells of, the oldest first; they count as told."""
+        told = sorted(self._window(), key=_age)[:DEMANDS_MAX]
+        for case in told:
+            case.told = True
+        return [
+            DemandLevel(
+                call_id=case.call_id,
+                age_ms=max(0, now.boot_ms - case.since_boot_ms),
+                worst_nano_usd=_worst_nano_usd(case),
+                budgets=tuple(account.key for account in case.route.accounts),
+                patience_ms=case.patience_ms,
+            )
+            for case in told
+        ]
+
+
+def _age(case: Case) -> tuple[int, str]:
+    return case.since_boot_ms, case.call_id
+
+
+def _worst_nano_usd(case: Case) -> int:
+    assert case.asked is not None
+    return case.asked.worst_nano_usd
+
+
+def _direct(account: Account, now: Now) -> bool:
+    lease = account.lease_at(now.unix_ms)
+    return lease is not None and lease.direct

@@ -1,0 +1,141 @@
+"""Every bound of a sidecar, named with its unit; relations between them are asserted on import."""
+
+# --- Leases and holds --------------------------------------------------------------------------
+
+ACCOUNTS_MAX = 100_000
+"""Budget partitions that are remembered; partitions are made by labels that callers choose."""
+LEASES_REPORTED_MAX = 1_000
+"""Leases that one Sync tells of; the rest follow with the next."""
+RECENT_WORSTS_MAX = 40
+"""Worst cases that the median and the smallest are taken from, per budget partition."""
+BURN_HALF_LIFE_S = 30
+"""Half of what was opened is forgotten after so long."""
+BURN_FORGOTTEN_S = 600
+"""After so long nothing of what was opened is remembered."""
+WANT_HORIZON_S = 60
+"""A lease wants to hold what is opened in so long."""
+IDLE_RETURN_MS = 10_000
+"""A lease on which nothing was opened for so long gives back what is above its floor."""
+IDLE_RETURN_LOW_MS = 1_000
+"""The same, when less than a tenth of the cap is left."""
+FLOOR_MS = 24 * 3_600_000
+"""A budget that was used here within this time keeps a floor, to live through an outage."""
+UNCAPPED_AUTHORITY_MS = 300_000
+"""For how long after an answered Sync calls that match no capped budget may be opened."""
+PAUSE_MS = 2_000
+"""Wall clock and boot clock may disagree by so much before a pause is suspected."""
+RETURN_HYSTERESIS_PARTS = 8
+"""What is above keep goes back once it is above this part of keep (one eighth)."""
+
+# --- Waiting ------------------------------------------------------------------------------------
+
+QUEUE_MAX = 1_024
+"""Calls that wait per set of budgets, so that one exhausted client never delays another."""
+QUEUES_MAX = 4_096
+"""Sets of budgets that calls wait for at once."""
+DEMANDS_PER_QUEUE_MAX = 16
+"""The oldest waiting calls per set of budgets that a Sync tells of."""
+DEMANDS_MAX = 512
+"""Waiting calls that one Sync tells of, the oldest first."""
+UNREACHABLE_PATIENCE_MS = 2_000
+"""How long a call waits for a control plane that does not answer."""
+PATIENCE_MS = 20_000
+"""How long a call waits for money when its project says nothing."""
+PATIENCE_MAX_MS = 600_000
+"""The longest patience that is believed."""
+REACHABLE_FRESH_MS = 1_000
+"""How old an answer may be for telling an arriving call that its money is out of reach."""
+
+# --- Clamping -----------------------------------------------------------------------------------
+
+CLAMP_SHARE = 10
+"""An unlimited answer may hold this part of what is left (one tenth); above it, it is clamped."""
+OUTPUT_FLOOR_COUNT = 1_024
+"""Tokens of output below which no answer is clamped."""
+OUTPUT_UNKNOWN_COUNT = 4_096
+"""The same for a workflow whose answers are not known."""
+OUTPUT_SAMPLES_MIN = 20
+"""Answers of a workflow from which its needs are known."""
+OUTPUT_SAMPLES_MAX = 200
+"""Answers that are remembered per workflow."""
+OUTPUT_WORKFLOWS_MAX = 4_096
+"""Workflows whose answers are remembered."""
+
+# --- Journal ------------------------------------------------------------------------------------
+
+JOURNAL_LINGER_MS = 10
+"""How long a record that nobody waits for may wait for others before it is written."""
+RECORDS_KEPT_MS = 72 * 3_600_000
+"""How long records are kept after no fail-over can lose them."""
+RECORDS_KEPT_BYTES = 1 << 30
+"""Room for records that are kept although the ledger has them."""
+RECORDS_PRUNED_MAX = 5_000
+"""Records that are dropped in one transaction."""
+BALLAST_BYTES = 4 << 20
+"""Room that is kept free, so that open calls can settle on a full disk."""
+OPEN_CALLS_MAX = 20_000
+"""Calls that hold money at once."""
+
+# --- Control link -------------------------------------------------------------------------------
+
+SYNC_MS = 10_000
+"""Time between two Syncs when nothing happens."""
+SYNC_JITTER_PARTS = 5
+"""The time between two Syncs varies by this part to either side (one fifth)."""
+SYNC_MIN_MS = 50
+"""Two Syncs are never closer."""
+SYNC_POLL_MS = 500
+"""Time between two Syncs while someone waits."""
+SYNC_REFILL_MS = 1_000
+"""A Sync that only refills comes at most so often."""
+SYNC_DEADLINE_MS = 2_000
+"""How long an answer may take."""
+SYNC_DEADLINE_WAITING_MS = 300
+"""The same, while someone waits."""
+RECORDS_WAIT_MS = 1_000
+"""Records are told within this time,"""
+RECORDS_WAIT_COUNT = 64
+"""or when there are so many."""
+SYNC_RECORDS_MAX = 500
+"""Records that one Sync tells,"""
+SYNC_RECORDS_BYTES = 512 * 1024
+"""and their size in all."""
+REFUSAL_KINDS_MAX = 1_000
+"""Different refusals that are counted for one minute; the rest are counted together."""
+REFUSAL_MINUTES_MAX = 30
+"""Minutes of refusals that are kept for a control plane that is away."""
+REFUSALS_SENT_MAX = 500
+"""Refusal counts that one Sync tells."""
+SECRET_USES_MAX = 10_000
+"""Secrets whose last use waits to be told."""
+RECONNECT_MIN_MS = 200
+"""The first pause after a control plane did not answer,"""
+RECONNECT_MAX_MS = 2_000
+"""which doubles up to this."""
+WATCH_SILENT_MS = 25_000
+"""A stream of directives that is silent for so long is opened anew; heartbeats come each 10 s."""
+POLICY_LATE_MS = 2_000
+"""A newer policy that the stream did not bring within this time is asked for by registering."""
+REGISTER_DEADLINE_MS = 10_000
+"""How long a registration may take."""
+DRAIN_MS = 5_000
+"""How long reporting and returning may take at the end."""
+POLICY_BYTES_MAX = 16 << 20
+"""The largest policy snapshot."""
+
+# --- Calls --------------------------------------------------------------------------------------
+
+LONGEST_CALL_MS = 600_000
+"""Hard wall for one attempt at a provider."""
+DRAIN_CALLS_MS = 30_000
+"""How long open calls may go on after the sidecar was asked to end."""
+
+assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
+assert SYNC_MS * 2 < WATCH_SILENT_MS
+assert OUTPUT_FLOOR_COUNT <= OUTPUT_UNKNOWN_COUNT
+assert OUTPUT_SAMPLES_MIN <= OUTPUT_SAMPLES_MAX
+assert RECORDS_WAIT_COUNT <= SYNC_RECORDS_MAX
+assert DEMANDS_PER_QUEUE_MAX <= QUEUE_MAX
+assert UNREACHABLE_PATIENCE_MS <= PATIENCE_MS <= PATIENCE_MAX_MS <= LONGEST_CALL_MS
+assert IDLE_RETURN_LOW_MS <= IDLE_RETURN_MS <= FLOOR_MS
+assert RECONNECT_MIN_MS <= RECONNECT_MAX_MS <= UNREACHABLE_PATIENCE_MS
