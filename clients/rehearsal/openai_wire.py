@@ -167,7 +167,8 @@ def _called_tool(body: JsonObject, knobs: Knobs) -> replies.ToolCall | None:
     if not knobs.tool_call or not isinstance(tools, list) or body.get("tool_choice") == "none":
         return None
     choice = body.get("tool_choice")
-    wanted = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+    named = choice.get("function") if isinstance(choice, dict) else None
+    wanted = named.get("name") if isinstance(named, dict) else None
     for tool in tools:
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):

@@ -156,7 +156,8 @@ class Provider:
             raise Refusal(400, "anthropic-version: header is required")
 
     def _serve_free(self, request: Request) -> Answer:
-        provider = ANTHROPIC if request.speaks_anthropic else OPENAI
+        messages = request.path.startswith(anthropic_wire.MESSAGES_PATH)
+        provider = ANTHROPIC if messages or request.speaks_anthropic else OPENAI
         request_id = self._request_id(provider)
         try:
             return self._free_answer(request, provider, request_id)

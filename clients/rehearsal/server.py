@@ -95,6 +95,7 @@ class _Connection:
         self._inbox = bytearray()
         self._eof = False
         self._discarding = False
+        self._head_only = False
         self._arrived = trio.Event()
         self._drained = trio.Event()
         self._answering: trio.CancelScope | None = None
@@ -166,6 +167,7 @@ class _Connection:
                 return
             if request is None:
                 return
+            self._head_only = request.method == "HEAD"
             now_ns = clock.monotonic_ns()
             decided = self._provider.handle(request, now_ns, clock.unix_s())
             try:
@@ -238,6 +240,9 @@ class _Connection:
 
     async def _send_answer(self, answer: Answer, split_bytes: int | None = None) -> None:
         head = _head_of(answer)
+        if self._head_only:
+            await self._send(head, h11.EndOfMessage())
+            return
         if split_bytes is None:
             await self._send(head, h11.Data(data=answer.body), h11.EndOfMessage())
             return
@@ -322,7 +327,8 @@ class _Connection:
             if await self._interrupted(metered, stream, interlude, sent):
                 return
             if sent and pace_s:
-                due += pace_s
+                # A stall or a slow client shifts what follows; it is not caught up with a burst.
+                due = max(due, trio.current_time() - pace_s) + pace_s
                 await trio.sleep_until(due)
             call.generated_tokens += chunk.tokens
             await self._send_body(chunk.data, split_bytes)
