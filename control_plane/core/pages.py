@@ -1,8 +1,8 @@
 """Pages of a list: how many, and from where on.
 
-A page continues after the key of the last row of the page before, so rows that come and go meanwhile
-shift nothing. The token that says so also carries a digest of what was asked for: a token that is
-sent with another filter is refused and not misread.
+A page continues after the key of the last row of the page before, so rows that come and go
+meanwhile shift nothing. The token that says so also carries a digest of what was asked for: a token
+that is sent with another filter is refused and not misread.
 """
 
 import base64
