@@ -210,7 +210,7 @@ def _say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever started this has gone; there is nobody left to tell.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - kept open to the end
 
 
 def _raise_file_limit() -> None:

@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
+import trustme
 
 from clients.rehearsal import limits
+from clients.rehearsal.app import serve
 from clients.rehearsal.provider import Provider
 
 pytestmark = pytest.mark.trio
@@ -300,3 +303,28 @@ async def test_many_streams_stay_open_at_once(connect: Connect, provider: Provid
     await until(lambda: provider.bill.summary()["in_flight"] == 0)
     summary = provider.bill.summary()
     assert (summary["in_flight_peak"], summary["by_outcome"]["client_gone"]) == (many, many)
+
+
+async def test_a_client_that_leaves_is_noticed_through_tls_too(
+    nursery: trio.Nursery, provider: Provider
+) -> None:
+    authority = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(serve, provider, listeners, theirs)
+    port = listeners[0].socket.getsockname()[1]
+    for close in (trio.aclose_forcefully, trio.SSLStream.aclose):
+        plain = await trio.open_tcp_stream("127.0.0.1", port)
+        stream = trio.SSLStream(plain, ours, server_hostname="localhost", https_compatible=True)
+        knobs = "[rehearse reply_tokens=50 stall_after_chunks=2]"
+        await stream.send_all(request(knobs, stream=True))
+        seen = b""
+        while seen.count(b"data: ") < 1 + 2:
+            seen += await stream.receive_some()
+        await close(stream)
+        await until(lambda: provider.bill.summary()["in_flight"] == 0)
+    assert [row["outcome"] for row in rows(provider)] == ["client_gone"] * 2
+    assert [row["quantities"]["output_tokens"] for row in rows(provider)] == [12, 12]
