@@ -83,6 +83,7 @@ class Allowance:
         assert lease.available_nano_usd >= 0
         if stored.median_worst_nano_usd:
             lease.account.worsts_nano_usd.append(stored.median_worst_nano_usd)
+            lease.account.typical_worst_nano_usd = stored.median_worst_nano_usd
             lease.account.opened_boot_ms = boot_ms
         return lease
 
@@ -210,6 +211,7 @@ class Allowance:
         account = lease.account
         account.decay(now.boot_ms)
         idle_ms = account.idle_ms(now.boot_ms)
+        account.typical_worst_nano_usd = account.median_worst_nano_usd
         return LeaseLevels(
             key=lease.key,
             granted_seen_nano_usd=lease.granted_nano_usd,
@@ -220,7 +222,7 @@ class Allowance:
             open_calls=lease.open_calls,
             burn_nano_usd_per_second=account.burn_nano_usd_per_second,
             want_nano_usd=account.want_nano_usd if _in_use(account, now) else 0,
-            median_worst_nano_usd=account.median_worst_nano_usd,
+            median_worst_nano_usd=account.typical_worst_nano_usd,
             smallest_worst_nano_usd=account.smallest_worst_nano_usd,
             idle_ms=FLOOR_MS if idle_ms is None else idle_ms,
             serial_seen=lease.latest.serial if lease.latest else 0,

@@ -153,6 +153,8 @@ class Account:
     burn_boot_ms: int = 0
     worsts_nano_usd: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_WORSTS_MAX))
     """Worst cases of the latest calls."""
+    typical_worst_nano_usd: int = 0
+    """The median, as of the last report."""
     opened_boot_ms: int | None = None
     """When the latest call was opened; None when none was since the start."""
 

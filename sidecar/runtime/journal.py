@@ -1,0 +1,317 @@
+"""The journal: what must outlive the process, written in groups by one thread.
+
+Rules:
+
+1. A call's OPEN is durable before its first byte goes out; a RETURN and a SETTLE before they are
+   told. Nothing is told from memory: records are read back from the file that they are in.
+2. One thread writes. It takes all that waits, writes it in one transaction, and wakes all who wait
+   for it through the event loop at once. A line that nobody waits for lingers a moment for company.
+3. Lines become durable in the order in which they were added, whole groups at a time.
+4. An error while writing poisons the journal: what is on the disk is not known any more, so nothing
+   is tried on that file again and no call opens. A full disk is the exception: ballast makes room
+   for calls that are open to settle, and no new one opens.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import trio
+
+from sidecar.clock import Clock
+from sidecar.core.leases import Lease, LeaseKey
+from sidecar.limits import (
+    JOURNAL_LINGER_MS,
+    RECORDS_KEPT_BYTES,
+    RECORDS_KEPT_MS,
+    SYNC_RECORDS_BYTES,
+    SYNC_RECORDS_MAX,
+)
+from sidecar.runtime.journal_file import Batch, JournalFile, Recovered, lease_row
+
+T = TypeVar("T")
+
+
+class JournalFailedError(Exception):
+    """The journal cannot be written any more; the message says why."""
+
+
+class Group:
+    """Lines that become durable together, and those who wait for that."""
+
+    __slots__ = ("batch", "done", "durable", "errands", "failure")
+
+    def __init__(self) -> None:
+        """Begin an empty group."""
+        self.batch = Batch()
+        self.errands: list[_Errand[object]] = []
+        self.done: trio.Event | None = None
+        self.durable = False
+        self.failure: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do for it."""
+        return self.batch.empty and not self.errands
+
+
+class _Errand(Generic[T]):
+    """Something that the writing thread does after a group, such as reading records."""
+
+    __slots__ = ("error", "result", "run")
+
+    def __init__(self, run: Callable[[JournalFile], T]) -> None:
+        self.run = run
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+
+class Journal:
+    """The journal of one epoch, for the tasks of one event loop."""
+
+    def __init__(self, file: JournalFile, recovered: Recovered, clock: Clock) -> None:
+        """Take over an open file and go on where it ends."""
+        self._file = file
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._filling = Group()
+        self._signals: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._awake = False
+        self._stopping = False
+        self._idle = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._lingering = trio.Event()
+        self._next_number = recovered.next_number
+        self._failure: str | None = None
+        self._disk_full = False
+        self.epoch = recovered.epoch
+        self.last_seq = recovered.last_seq
+        """The last record that was added."""
+        self.acked_seq = recovered.acked_seq
+        """The last record that the ledger has."""
+        self.first_unacked_boot_ms: int | None = None
+        """Since when records wait to be told; None when none does."""
+
+    # --- Life --------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until `close` is called."""
+        self._token = trio.lowlevel.current_trio_token()
+        writer = threading.Thread(target=self._write_groups, name="journal", daemon=True)
+        writer.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._linger)
+            task_status.started()
+            try:
+                await self._idle.wait()
+            finally:
+                with trio.CancelScope(shield=True):
+                    self._stop()
+                    await self._idle.wait()
+                    await trio.to_thread.run_sync(writer.join)
+                self._file.close()
+            nursery.cancel_scope.cancel()
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._stopping = True
+        self._signals.put(None)
+
+    async def close(self) -> None:
+        """Write all that waits, then end `run`."""
+        self._stop()
+        await self._idle.wait()
+
+    @property
+    def failure(self) -> str | None:
+        """Why no call may open; None while all is well."""
+        if self._failure is not None:
+            return self._failure
+        return "the disk is full" if self._disk_full else None
+
+    # --- Adding lines ------------------------------------------------------------------------
+
+    def open_call(self, serialize: Callable[[], bytes]) -> tuple[int, Group]:
+        """Add a call's OPEN. It may go out once `durable(group)` returned."""
+        number = self._next_number
+        self._next_number += 1
+        body = serialize()
+        with self._lock:
+            group = self._filling
+            group.batch.opens.append((number, body))
+        return number, group
+
+    def record(
+        self,
+        serialize: Callable[[int], bytes],
+        *,
+        ends: int | None = None,
+        leases: Iterable[Lease] = (),
+    ) -> int:
+        """Add a record that the ledger must have, with the levels that it led to.
+
+        `ends` is the number of the open call that it ends. Returns the record's number.
+        """
+        seq = self.last_seq + 1
+        body = serialize(seq)
+        self.last_seq = seq
+        now = self._clock.now()
+        if self.first_unacked_boot_ms is None:
+            self.first_unacked_boot_ms = now.boot_ms
+        with self._lock:
+            batch = self._filling.batch
+            batch.records.append((seq, now.unix_ms, body))
+            if ends is not None:
+                batch.ends.append((ends,))
+            for lease in leases:
+                batch.leases[lease.key] = lease_row(lease)
+        self._linger_soon()
+        return seq
+
+    def note_leases(self, leases: Iterable[Lease], forgotten: Iterable[LeaseKey] = ()) -> None:
+        """Add the levels and authority of leases, such as after a grant."""
+        with self._lock:
+            batch = self._filling.batch
+            for lease in leases:
+                batch.leases[lease.key] = lease_row(lease)
+            for key in forgotten:
+                batch.leases.pop(key, None)
+                batch.forgotten.append(key)
+        self._linger_soon()
+
+    def note(self, **meta: int | str | bytes) -> None:
+        """Add facts about the journal itself."""
+        with self._lock:
+            self._filling.batch.meta.update(meta)
+        self._linger_soon()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Give a new journal the epoch that the control plane began with it."""
+        assert self.epoch == 0
+        assert self.last_seq == 0
+        self.epoch = epoch
+        self.note(epoch=epoch)
+
+    def acknowledge(self, acked_seq: int) -> None:
+        """The ledger has all records up to this one; or, after a gap, only so many."""
+        if acked_seq == self.acked_seq:
+            return
+        self.acked_seq = min(acked_seq, self.last_seq)
+        behind = self.acked_seq < self.last_seq
+        self.first_unacked_boot_ms = self._clock.now().boot_ms if behind else None
+        self.note(acked_seq=self.acked_seq)
+
+    # --- Waiting -----------------------------------------------------------------------------
+
+    async def durable(self, group: Group) -> None:
+        """Wait until a group is on the disk. Raises JournalFailedError."""
+        if not group.durable and group.failure is None:
+            if group.done is None:
+                group.done = trio.Event()
+            self._wake()
+            await group.done.wait()
+        if group.failure is not None:
+            raise JournalFailedError(group.failure)
+
+    async def flush(self) -> None:
+        """Wait until everything added so far is on the disk. Raises JournalFailedError."""
+        await self._errand(lambda _: None)
+
+    async def records(self, from_seq: int) -> tuple[list[bytes], bytes]:
+        """Durable records from a number on, and the chain after the last; as one Sync may tell."""
+        return await self._errand(
+            lambda file: file.records(from_seq, SYNC_RECORDS_MAX, SYNC_RECORDS_BYTES)
+        )
+
+    async def prune(self, stable_seq: int) -> int:
+        """Drop records that no fail-over can lose and nobody will ask for; returns how many."""
+        before_unix_ms = self._clock.now().unix_ms - RECORDS_KEPT_MS
+        return await self._errand(
+            lambda file: file.prune(stable_seq, before_unix_ms, RECORDS_KEPT_BYTES)
+        )
+
+    async def _errand(self, run: Callable[[JournalFile], T]) -> T:
+        errand = _Errand(run)
+        with self._lock:
+            group = self._filling
+            group.errands.append(errand)  # type: ignore[arg-type]  # results are kept apart
+        await self.durable(group)
+        if errand.error is not None:
+            raise JournalFailedError(str(errand.error)) from errand.error
+        return errand.result  # type: ignore[return-value]  # None only where T is None
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._awake:
+                return
+            self._awake = True
+        self._signals.put(None)
+
+    def _linger_soon(self) -> None:
+        if not self._awake and not self._lingering.is_set():
+            self._lingering.set()
+
+    async def _linger(self) -> None:
+        while True:
+            await self._lingering.wait()
+            await trio.sleep(JOURNAL_LINGER_MS / 1_000)
+            self._lingering = trio.Event()
+            self._wake()
+
+    # --- On the writing thread ---------------------------------------------------------------
+
+    def _write_groups(self) -> None:
+        while True:
+            with self._lock:
+                group = self._filling
+                if group.empty:
+                    if self._stopping:
+                        break
+                    self._awake = False
+                else:
+                    self._awake = True
+                    self._filling = Group()
+            if group.empty:
+                self._signals.get()
+            else:
+                self._write(group)
+                self._tell(self._written, group)
+        self._tell(self._idle.set)
+
+    def _write(self, group: Group) -> None:
+        if self._failure is None:
+            try:
+                if not group.batch.empty and not self._file.write(group.batch):
+                    self._disk_full = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the file is lost
+                self._failure = f"{type(error).__name__}: {error}"
+        if self._failure is not None:
+            group.failure = self._failure
+            return
+        for errand in group.errands:
+            try:
+                errand.result = errand.run(self._file)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                errand.error = error
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        assert self._token is not None
+        try:
+            self._token.run_sync_soon(function, *arguments)
+        except trio.RunFinishedError:
+            return
+
+    # --- Back on the event loop --------------------------------------------------------------
+
+    def _written(self, group: Group) -> None:
+        group.durable = group.failure is None
+        if group.done is not None:
+            group.done.set()
+
+
+def open_journal(folder: Path, clock: Clock, *, synchronous: str) -> tuple[Journal, Recovered]:
+    """Open the journal in a folder. Raises JournalLostError."""
+    file, recovered = JournalFile.open(folder, synchronous=synchronous)
+    return Journal(file, recovered, clock), recovered

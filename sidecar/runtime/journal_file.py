@@ -1,0 +1,342 @@
+"""The journal's file: tables, what is read back at the start, and one transaction per batch.
+
+One connection, used by one thread at a time, both writes and checkpoints. The tables hold the state
+that the journal's lines led to, so that a start reads what is open and not what ever was:
+
+- `lease`: granted, returned and spent of each lease, as of the last line written;
+- `open_call`: the OPEN of each call that has no end yet;
+- `record`: the lines that the ledger must have, with their chain: sha256(chain before | body).
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidecar.core.allowance import StoredLease
+from sidecar.core.leases import Lease, LeaseKey
+from sidecar.limits import BALLAST_BYTES, RECORDS_PRUNED_MAX
+
+NO_CHAIN = bytes(32)
+"""The chain before the first record of an epoch."""
+_FORMAT = 1
+_NAME = "journal.db"
+_BALLAST = "ballast"
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE lease (
+  budget_id TEXT NOT NULL,
+  partition TEXT NOT NULL,
+  period_id TEXT NOT NULL,
+  period_start_unix_ms INTEGER NOT NULL,
+  period_end_unix_ms INTEGER,
+  granted_nano_usd INTEGER NOT NULL,
+  returned_nano_usd INTEGER NOT NULL CHECK (returned_nano_usd >= 0),
+  spent_nano_usd INTEGER NOT NULL CHECK (spent_nano_usd >= 0),
+  authority_boot_ms INTEGER NOT NULL,
+  median_worst_nano_usd INTEGER NOT NULL,
+  frozen INTEGER NOT NULL CHECK (frozen IN (0, 1)),
+  PRIMARY KEY (budget_id, partition, period_id),
+  CHECK (returned_nano_usd + spent_nano_usd <= granted_nano_usd)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE open_call (number INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE record (
+  seq INTEGER PRIMARY KEY,
+  written_unix_ms INTEGER NOT NULL,
+  chain BLOB NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
+"""
+
+LeaseRow = tuple[str, str, str, int, int | None, int, int, int, int, int, int]
+
+
+class JournalLostError(Exception):
+    """The journal cannot be read, or does not hang together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the journal says at the start."""
+
+    epoch: int
+    """0 before the first registration."""
+    generation: int
+    last_seq: int
+    chain: bytes
+    """The chain after the last record."""
+    acked_seq: int
+    next_number: int
+    boot_id: str
+    machine_id: str
+    heard_until_boot_ms: int
+    """Until when calls that no capped budget counts may be opened."""
+    leases: tuple[StoredLease, ...]
+    open_calls: tuple[tuple[int, bytes], ...]
+    """Calls without an end, by number."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Lines that become durable together."""
+
+    opens: list[tuple[int, bytes]] = field(default_factory=list)
+    ends: list[tuple[int]] = field(default_factory=list)
+    records: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Number, time and body."""
+    leases: dict[LeaseKey, LeaseRow] = field(default_factory=dict)
+    """The levels after the last line of the batch."""
+    forgotten: list[LeaseKey] = field(default_factory=list)
+    meta: dict[str, int | str | bytes] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.opens or self.records or self.leases or self.meta or self.forgotten)
+
+
+def lease_row(lease: Lease) -> LeaseRow:
+    """A lease's levels, as they are at this moment."""
+    key = lease.key
+    return (
+        key.budget_id,
+        key.partition,
+        key.period_id,
+        lease.period_start_unix_ms,
+        lease.period_end_unix_ms,
+        lease.granted_nano_usd,
+        lease.returned_nano_usd,
+        lease.spent_nano_usd,
+        lease.authority_boot_ms,
+        lease.account.typical_worst_nano_usd,
+        int(lease.frozen),
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+Connect = Callable[[Path], sqlite3.Connection]
+
+
+class JournalFile:
+    """The SQLite file under a journal."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, chain: bytes) -> None:
+        """Take over an open file; `chain` is the one after its last record."""
+        self._connection = connection
+        self._ballast = folder / _BALLAST
+        self._chain = chain
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, synchronous: str = "full", connect: Connect = _connect
+    ) -> tuple["JournalFile", Recovered]:
+        """Open the journal in a folder, making it when it is missing. Raises JournalLostError."""
+        assert synchronous in ("full", "normal")
+        path = folder / _NAME
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
+            connection.execute("PRAGMA wal_autocheckpoint = 2000")
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+                _create(connection)
+            recovered = _recover(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise JournalLostError(f"the journal {path} cannot be read: {error}") from error
+        except JournalLostError:
+            connection.close()
+            raise
+        _lay_ballast(folder / _BALLAST)
+        return cls(connection, folder, recovered.chain), recovered
+
+    @staticmethod
+    def set_aside(folder: Path, suffix: str) -> Path:
+        """Rename a journal that cannot be read, so that its evidence stays."""
+        kept = folder / f"{_NAME}.{suffix}"
+        for ending in ("", "-wal", "-shm"):
+            path = folder / f"{_NAME}{ending}"
+            if path.exists():
+                path.rename(folder / f"{_NAME}.{suffix}{ending}")
+        return kept
+
+    def write(self, batch: Batch) -> bool:
+        """Write a batch in one transaction, which is durable on return.
+
+        Returns False when the disk was full and the ballast had to go: nothing new should open.
+        Any other error leaves it unknown what is on the disk; the file must not be used again.
+        """
+        chained = list(self._chained(batch.records))
+        try:
+            self._transaction(batch, chained)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._drop_ballast():
+                raise
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._transaction(batch, chained)
+            self._chain = chained[-1][2] if chained else self._chain
+            return False
+        if chained:
+            self._chain = chained[-1][2]
+        return True
+
+    def _chained(
+        self, records: Iterable[tuple[int, int, bytes]]
+    ) -> Iterator[tuple[int, int, bytes, bytes]]:
+        chain = self._chain
+        for seq, written_unix_ms, body in records:
+            chain = hashlib.sha256(chain + body).digest()
+            yield seq, written_unix_ms, chain, body
+
+    def _transaction(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> None:
+        run = self._connection.execute
+        run_many = self._connection.executemany
+        run("BEGIN IMMEDIATE")
+        if batch.leases:
+            run_many(_UPSERT_LEASE, batch.leases.values())
+        if batch.forgotten:
+            run_many(_DELETE_LEASE, batch.forgotten)
+        if batch.opens:
+            run_many("INSERT INTO open_call VALUES (?, ?)", batch.opens)
+        if batch.ends:
+            run_many("DELETE FROM open_call WHERE number = ?", batch.ends)
+        if chained:
+            run_many("INSERT INTO record VALUES (?, ?, ?, ?)", chained)
+        if batch.meta:
+            run_many(_UPSERT_META, batch.meta.items())
+        run("COMMIT")
+
+    def _drop_ballast(self) -> bool:
+        if not self._ballast.exists():
+            return False
+        self._ballast.unlink()
+        return True
+
+    def records(self, from_seq: int, count_max: int, bytes_max: int) -> tuple[list[bytes], bytes]:
+        """Bodies from a number on, within bounds, and the chain after the last of them."""
+        bodies: list[bytes] = []
+        chain = NO_CHAIN
+        size = 0
+        rows = self._connection.execute(
+            "SELECT chain, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?",
+            (from_seq, count_max),
+        )
+        for row_chain, body in rows:
+            size += len(body)
+            if bodies and size > bytes_max:
+                break
+            bodies.append(body)
+            chain = row_chain
+        return bodies, chain
+
+    def prune(self, stable_seq: int, before_unix_ms: int, bytes_max: int) -> int:
+        """Drop old records that no fail-over can lose; returns how many went."""
+        run = self._connection.execute
+        pages = run("PRAGMA page_count").fetchone()[0] - run("PRAGMA freelist_count").fetchone()[0]
+        size = pages * run("PRAGMA page_size").fetchone()[0]
+        limit = "" if size > bytes_max else " AND written_unix_ms < :before"
+        run("BEGIN IMMEDIATE")
+        gone = run(
+            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= :stable"  # noqa: S608
+            f" AND seq < (SELECT max(seq) FROM record){limit} ORDER BY seq LIMIT :count)",
+            {"stable": stable_seq, "before": before_unix_ms, "count": RECORDS_PRUNED_MAX},
+        ).rowcount
+        run("COMMIT")
+        return gone
+
+    def close(self) -> None:
+        """Close the file; its last write is already durable."""
+        self._connection.close()
+
+
+_UPSERT_LEASE = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE_LEASE = "DELETE FROM lease WHERE budget_id = ? AND partition = ? AND period_id = ?"
+_UPSERT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(_UPSERT_META, ("format", _FORMAT))
+    connection.execute("COMMIT")
+
+
+def _recover(connection: sqlite3.Connection) -> Recovered:
+    run = connection.execute
+    meta = dict(run("SELECT name, value FROM meta"))
+    if meta.get("format") != _FORMAT:
+        raise JournalLostError(
+            f"the journal is of format {meta.get('format')}, this program reads {_FORMAT}"
+        )
+    last = run("SELECT seq, chain FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+    last_seq, chain = last if last is not None else (0, NO_CHAIN)
+    acked_seq = int(meta.get("acked_seq", 0))
+    _check_chain(connection, acked_seq)
+    next_number = int(run("SELECT coalesce(max(number), 0) FROM open_call").fetchone()[0]) + 1
+    leases = tuple(_stored_lease(row) for row in run("SELECT * FROM lease"))
+    return Recovered(
+        epoch=int(meta.get("epoch", 0)),
+        generation=int(meta.get("generation", 0)),
+        last_seq=last_seq,
+        chain=chain,
+        acked_seq=acked_seq,
+        next_number=next_number,
+        boot_id=str(meta.get("boot_id", "")),
+        machine_id=str(meta.get("machine_id", "")),
+        heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
+        leases=leases,
+        open_calls=tuple(run("SELECT number, body FROM open_call ORDER BY number")),
+    )
+
+
+def _stored_lease(row: LeaseRow) -> StoredLease:
+    return StoredLease(
+        key=LeaseKey(row[0], row[1], row[2]),
+        period_start_unix_ms=row[3],
+        period_end_unix_ms=row[4],
+        granted_nano_usd=row[5],
+        returned_nano_usd=row[6],
+        spent_nano_usd=row[7],
+        authority_boot_ms=row[8],
+        median_worst_nano_usd=row[9],
+        frozen=bool(row[10]),
+    )
+
+
+def _check_chain(connection: sqlite3.Connection, acked_seq: int) -> None:
+    """Check that the records which the ledger may not have yet follow upon each other."""
+    expected_seq: int | None = None
+    chain = NO_CHAIN
+    rows = connection.execute(
+        "SELECT seq, chain, body FROM record WHERE seq >= ? ORDER BY seq", (acked_seq,)
+    )
+    for seq, row_chain, body in rows:
+        if expected_seq is not None or seq == 1:
+            if expected_seq is not None and seq != expected_seq:
+                raise JournalLostError(f"record {expected_seq} is missing")
+            if hashlib.sha256(chain + body).digest() != row_chain:
+                raise JournalLostError(f"record {seq} does not follow the one before it")
+        chain = row_chain
+        expected_seq = seq + 1
+
+
+def _lay_ballast(path: Path) -> None:
+    """Keep some room free; without it the journal works as well, until the disk is full."""
+    if path.exists() and path.stat().st_size == BALLAST_BYTES:
+        return
+    try:
+        with path.open("wb") as file:
+            file.write(bytes(BALLAST_BYTES))
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
