@@ -1,6 +1,7 @@
 """The bill against numbers worked out by hand."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,13 @@ def test_a_call_from_before_a_reset_is_not_counted_when_it_ends() -> None:
     summary = bill.summary()
     assert (summary["total_nano_usd"], summary["in_flight"]) == ("0", 0)
     assert bill.page(0, 10)["calls"] == []
+
+
+def test_the_readme_shows_the_price_table_as_it_is() -> None:
+    readme = Path(__file__).parents[3] / "clients" / "rehearsal" / "README.md"
+    shown = set(readme.read_text(encoding="utf-8").splitlines())
+    for each in MODELS:
+        prices = (each.input, each.cached_input, each.cache_write, each.cache_write_1h)
+        cells = [price or "-" for price in (*prices, None if each.embeds else each.output)]
+        cells += [f"{each.max_input_tokens:,}", f"{each.max_output_tokens:,}"]
+        assert f"| `{each.name}` | {' | '.join(cells)} |" in shown
