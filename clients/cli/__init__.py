@@ -1,0 +1,1 @@
+"""The `bursar` command: one file per noun, and `up`, which starts everything as child processes."""

@@ -1,0 +1,124 @@
+"""The root of the command: its nouns, its exit codes, and how an error is told."""
+
+import errno
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from clients.cli import (
+    budgets,
+    calls,
+    doctor,
+    exits,
+    installation,
+    keys,
+    leases,
+    prices,
+    principals,
+    processes,
+    projects,
+    providers,
+    session,
+    sidecars,
+    up,
+)
+from clients.cli.output import json_text
+from clients.cli.session import Session
+from protos.values.errors import BursarError
+from protos.values.keys import redact
+
+
+class Root(session.Group):
+    """The command itself; every error leaves it in one way."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click decides this signature
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and end the process with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(given, prog_name, complete_var, False, **extra)
+        as_json = "--json" in given
+        try:
+            code = super().main(given, prog_name or "bursar", complete_var, False, **extra)
+            sys.stdout.flush()
+        except (BursarError, click.ClickException, click.Abort, OSError) as error:
+            code = _told(error, as_json=as_json)
+        sys.exit(code if isinstance(code, int) else exits.OK)
+
+
+def _told(error: Exception, *, as_json: bool) -> int:
+    """Say what went wrong, to stderr, and return the exit code for it."""
+    if isinstance(error, BursarError):
+        return _tell(error.message, error.reason, error.fields, _code(error), as_json=as_json)
+    if isinstance(error, click.ClickException):
+        if as_json:
+            return _tell(error.format_message(), "USAGE", {}, error.exit_code, as_json=True)
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        return _tell("stopped; nothing was done", "ABORTED", {}, exits.FAILED, as_json=as_json)
+    assert isinstance(error, OSError)
+    if error.errno == errno.EPIPE:  # nobody reads stdout any more; say nothing at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+    where = f"{error.filename}: " if error.filename else ""
+    return _tell(f"{where}{error.strerror}", "SYSTEM", {}, exits.FAILED, as_json=as_json)
+
+
+def _code(error: BursarError) -> int:
+    return next(exits.BY_ERROR[kind] for kind in type(error).__mro__ if kind in exits.BY_ERROR)
+
+
+def _tell(text: str, reason: str, fields: Mapping[str, str], code: int, *, as_json: bool) -> int:
+    told = redact(text).strip()
+    if as_json:
+        error = {"reason": reason, "message": told, "fields": fields, "exit_code": code}
+        click.echo(json_text({"error": error}), err=True)
+    else:
+        click.echo(f"Error: {told}", err=True)
+    return code
+
+
+@click.group(
+    cls=Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=exits.epilog()
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Hard spending caps for every client's AI calls, decided on localhost.
+
+    Start with `bursar up`, then `bursar client add "Acme Dental" --cap 300`.
+    """
+    ctx.ensure_object(Session)
+
+
+for noun in (
+    *up.COMMANDS,
+    *projects.COMMANDS,
+    *keys.COMMANDS,
+    *budgets.COMMANDS,
+    *calls.COMMANDS,
+    *providers.COMMANDS,
+    *prices.COMMANDS,
+    *sidecars.COMMANDS,
+    *leases.COMMANDS,
+    *doctor.COMMANDS,
+    *installation.COMMANDS,
+    *principals.COMMANDS,
+    *processes.COMMANDS,
+):
+    cli.add_command(noun)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    cli.main()
+    raise AssertionError("the command ends the process")

@@ -1,0 +1,250 @@
+"""`bursar price`: what models cost."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+from rich.text import Text
+
+from clients.admin import Bursar, Price
+from clients.cli.limits import LIST_MAX_ITEMS
+from clients.cli.output import count_text, instant_text, table
+from clients.cli.parameters import LATER, RATE
+from clients.cli.session import Group, Session, pass_session
+from protos.values import quantities
+from protos.values.money import pico_to_usd_per_million, usd_per_million_to_pico
+from protos.values.rates import Tier
+
+_SHOWN = (
+    quantities.INPUT,
+    quantities.CACHED,
+    quantities.CACHE_WRITE,
+    quantities.CACHE_WRITE_LONG,
+    quantities.OUTPUT,
+)
+_TIER = re.compile(r"(\d{1,10}):(.+)\Z")
+
+
+@click.group("price", cls=Group)
+def price() -> None:
+    """See and set what models cost, in dollars per million units."""
+
+
+@price.command("list")
+@click.argument("provider", required=False, default="")
+@click.option("--model", default="", help="Only models with this in their id.")
+@click.option("--history", "show_history", is_flag=True, help="Prices that were replaced too.")
+@pass_session
+def list_prices(session: Session, provider: str, model: str, show_history: bool) -> None:  # noqa: FBT001 - click passes it
+    """List the prices in force and those to come."""
+    listed = session.bursar.prices.list(provider=provider, show_history=show_history)
+    found = [
+        one
+        for one in islice(listed, LIST_MAX_ITEMS)
+        if any(model in name for name in (one.model, *one.aliases))
+    ]
+    session.show(
+        {"prices": found},
+        table(
+            "USD per million tokens",
+            [
+                "Provider",
+                "Model",
+                ">Above",
+                ">Input",
+                ">Cached",
+                ">Write",
+                ">Write 1h",
+                ">Output",
+                ">Context",
+                ">Writes",
+                "Since",
+                "Source",
+            ],
+            [row for one in found for row in _rows(one)],
+        ),
+    )
+
+
+@price.command("set")
+@click.argument("provider")
+@click.argument("model")
+@click.option("--input", "input_rate", type=RATE, help="Prompt.")
+@click.option("--output", "output_rate", type=RATE, help="Output, reasoning included.")
+@click.option("--cached", "cached_rate", type=RATE, help="Prompt read from a cache.")
+@click.option("--cache-write", "cache_write_rate", type=RATE, help="Prompt written to a cache.")
+@click.option(
+    "--cache-write-long",
+    "cache_write_long_rate",
+    type=RATE,
+    help="Prompt written to a cache for an hour.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    metavar="KIND=USD",
+    help="Any other kind, such as audio_input=10; may be repeated.",
+)
+@click.option(
+    "--tier",
+    "tiers",
+    multiple=True,
+    metavar="ABOVE:KIND=USD,…",
+    help="Rates for prompts of more than ABOVE tokens; may be repeated.",
+)
+@click.option(
+    "--input-max",
+    type=click.IntRange(1, quantities.QUANTITY_MAX),
+    help="Tokens of prompt that it takes at most.",
+)
+@click.option(
+    "--output-max",
+    type=click.IntRange(0, quantities.QUANTITY_MAX),
+    help="Tokens that it writes at most.",
+)
+@click.option("--alias", "aliases", multiple=True, help="Another id of the model; may be repeated.")
+@click.option("--from", "valid_from", type=LATER, help="From when it holds  [default: now]")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@pass_session
+def set_price(  # noqa: PLR0913 - one parameter per option
+    session: Session,
+    *,
+    provider: str,
+    model: str,
+    input_rate: int | None,
+    output_rate: int | None,
+    cached_rate: int | None,
+    cache_write_rate: int | None,
+    cache_write_long_rate: int | None,
+    rates: Sequence[str],
+    tiers: Sequence[str],
+    input_max: int | None,
+    output_max: int | None,
+    aliases: Sequence[str],
+    valid_from: datetime | None,
+    reason: str,
+) -> None:
+    """Set the price of a model; what is not given stays as it is.
+
+    Nothing is deleted: a price holds until a later one begins, and booked calls keep theirs.
+    """
+    given = {
+        quantities.INPUT: input_rate,
+        quantities.OUTPUT: output_rate,
+        quantities.CACHED: cached_rate,
+        quantities.CACHE_WRITE: cache_write_rate,
+        quantities.CACHE_WRITE_LONG: cache_write_long_rate,
+        **dict(_pair(text) for text in rates),
+    }
+    changed_rates = {kind: rate for kind, rate in given.items() if rate is not None}
+    before = current(session.bursar, provider, model)
+    if before is None and (
+        input_rate is None or output_rate is None or not input_max or output_max is None
+    ):
+        raise click.UsageError(
+            f"{provider} {model} has no price yet: give --input, --output, --input-max and"
+            " --output-max."
+        )
+    start = before or Price(
+        provider=provider,
+        model=model,
+        input_max_count=input_max or 0,
+        output_max_count=output_max or 0,
+        tiers=(Tier(0, {}),),
+    )
+    wanted = replace(
+        start,
+        aliases=tuple(aliases) or start.aliases,
+        input_max_count=input_max or start.input_max_count,
+        output_max_count=start.output_max_count if output_max is None else output_max,
+        tiers=_tiers(start.tiers, changed_rates, tiers),
+        valid_from_time=valid_from,
+    )
+    _made(session, session.bursar.prices.set(wanted, reason=reason))
+
+
+def _made(session: Session, made: Price) -> None:
+    rates_text = _rates_text(made.tiers[0].rates_pico_usd)
+    session.show(
+        {"price": made},
+        Text(f"{made.provider} {made.model}: {rates_text}, version {made.version}"),
+    )
+    since = instant_text(made.valid_from_time, none="now")
+    session.say(f"It holds from {since} on, for calls that begin then.")
+
+
+def current(bursar: Bursar, provider: str, model: str) -> Price | None:
+    """The price of a model that holds now; the first of those to come when none does."""
+    found = [
+        one
+        for one in bursar.prices.list(provider=provider)
+        if model == one.model or model in one.aliases
+    ]
+    return found[0] if found else None
+
+
+def _tiers(
+    before: Sequence[Tier], rates: Mapping[str, int], given: Sequence[str]
+) -> tuple[Tier, ...]:
+    """The tiers that follow: rates go into the lowest one; given tiers replace the higher ones."""
+    lowest = Tier(0, {**before[0].rates_pico_usd, **rates})
+    higher = [_tier(text) for text in given] or list(before[1:])
+    ordered = sorted(higher, key=lambda tier: tier.above_input)
+    bounds = [tier.above_input for tier in ordered]
+    if len(set(bounds)) != len(bounds) or (bounds and bounds[0] <= 0):
+        raise click.BadParameter("each tier needs its own bound above 0", param_hint="--tier")
+    return (lowest, *ordered)
+
+
+def _tier(text: str) -> Tier:
+    match = _TIER.match(text)
+    if match is None:
+        raise click.BadParameter(
+            f"{text!r} is no tier: write it like 272000:input=2.5,output=15", param_hint="--tier"
+        )
+    return Tier(int(match[1]), dict(_pair(part) for part in match[2].split(",")))
+
+
+def _pair(text: str) -> tuple[str, int]:
+    kind, equals, amount = text.partition("=")
+    priced = [one for one in quantities.KINDS if one not in quantities.INFORMATIVE]
+    if not equals or kind not in priced:
+        raise click.BadParameter(
+            f"{text!r} is no rate: write KIND=USD with one of {', '.join(priced)}"
+        )
+    try:
+        return kind, usd_per_million_to_pico(amount)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _rows(one: Price) -> list[list[str]]:
+    return [
+        [
+            one.provider if number == 0 else "",
+            one.model if number == 0 else "",
+            count_text(tier.above_input),
+            *(_rate_text(tier.rates_pico_usd.get(kind)) for kind in _SHOWN),
+            count_text(one.input_max_count) if number == 0 else "",
+            count_text(one.output_max_count) if number == 0 else "",
+            instant_text(one.valid_from_time, none="always") if number == 0 else "",
+            one.source if number == 0 else "",
+        ]
+        for number, tier in enumerate(one.tiers)
+    ]
+
+
+def _rate_text(rate_pico_usd: int | None) -> str:
+    return "" if rate_pico_usd is None else pico_to_usd_per_million(rate_pico_usd)
+
+
+def _rates_text(rates_pico_usd: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind} {_rate_text(rate)}" for kind, rate in rates_pico_usd.items())
+
+
+COMMANDS: Sequence[Any] = (price,)

@@ -1,0 +1,328 @@
+"""`bursar client`: one project per client of the agency."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import click
+from rich.text import Text
+
+from clients.admin import Budget, Bursar, Key, Project, Window
+from clients.cli import names, places
+from clients.cli.limits import LIST_MAX_ITEMS
+from clients.cli.output import duration_text, instant_text, quoted, share, table, usd
+from clients.cli.parameters import LABEL, LATER, LENGTH, TIME_ZONE, USD
+from clients.cli.session import Group, Session, pass_session
+from protos.values.errors import BursarError
+
+
+@click.group("client", cls=Group)
+def client() -> None:
+    """Add clients and look after them; each is kept apart from all others."""
+
+
+@client.command("add")
+@click.argument("name")
+@click.option(
+    "--cap", type=USD, help="What its calls may cost in a window; without one they only count."
+)
+@click.option(
+    "--window",
+    type=click.Choice(["day", "week", "month", "once"]),
+    default="month",
+    show_default=True,
+    help="The stretch of time over which the cap holds.",
+)
+@click.option(
+    "--time-zone",
+    type=TIME_ZONE,
+    default="",
+    help="Where its windows turn  [default: the installation's]",
+)
+@click.option(
+    "--anchor-day",
+    type=click.IntRange(1, 31),
+    default=1,
+    show_default=True,
+    help="Day of the month (or week, Monday = 1) on which a window begins.",
+)
+@click.option(
+    "--workflow", type=LABEL, default="", help="All calls of the key belong to this workflow."
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="A model that the key may use; may be repeated  [default: all]",
+)
+@click.option("--key-name", default="first key", show_default=True, help="The key's name.")
+@click.option("--expires", type=LATER, help="When the key ends, such as 90d or 2027-01-01.")
+@click.option(
+    "--patience",
+    type=LENGTH,
+    help="How long a call may wait for money that other calls hold  [default: 20s]",
+)
+@places.place_options
+@pass_session
+def add(  # noqa: PLR0913 - one parameter per option
+    session: Session,
+    *,
+    name: str,
+    cap: int | None,
+    window: Window,
+    time_zone: str,
+    anchor_day: int,
+    workflow: str,
+    models: Sequence[str],
+    key_name: str,
+    expires: datetime | None,
+    patience: timedelta | None,
+    sidecar_url: str | None,
+    public_url: str | None,
+) -> None:
+    """Add a client with a cap and a working key, and show the settings for every tool."""
+    _check_anchor(window, anchor_day)
+    where = places.place(session, "", sidecar_url, public_url, workflow)
+    made = session.bursar.projects.create(
+        display_name=name,
+        cap_nano_usd=cap,
+        window=window,
+        time_zone=time_zone,
+        anchor_day=anchor_day,
+        patience_ms=0 if patience is None else patience // timedelta(milliseconds=1),
+    )
+    try:
+        issued = session.bursar.keys.create(
+            made.project.project_id,
+            display_name=key_name,
+            models=models,
+            workflow=workflow,
+            expire_time=expires,
+        )
+    except BursarError as error:
+        session.warn(
+            f"{name} was added ({made.project.project_id}), but its key was not."
+            f" Go on with: bursar key issue {quoted(name)}"
+        )
+        raise error from None
+    where = places.place(session, issued.secret, sidecar_url, public_url, workflow)
+    session.show(
+        {
+            "client": made.project,
+            "budget": made.budget,
+            "key": issued.key,
+            "secret": issued.secret,
+            **places.to_json(where),
+        },
+        Text(f"{made.project.display_name} ({made.project.project_id})", style="bold"),
+        Text(f"  Cap       {_cap_text(made.budget)}"),
+        Text(f"  Base URL  {where.base_url}/v1"),
+        Text(f"  Key       {issued.secret}"),
+        *places.shown(where),
+    )
+    session.say(
+        "\nThe key is shown this once. If it is lost: bursar key rotate " + issued.key.key_id
+    )
+    session.say(f"Next: make a call, then watch it with: bursar tail {quoted(name)}")
+
+
+@client.command("list")
+@click.option("--all", "show_archived", is_flag=True, help="Archived ones too.")
+@pass_session
+def list_clients(session: Session, show_archived: bool) -> None:  # noqa: FBT001 - click passes it
+    """List clients with what they have spent of their caps."""
+    bursar = session.bursar
+    found = list(islice(bursar.projects.list(show_archived=show_archived), LIST_MAX_ITEMS))
+    budgets = list(islice(bursar.budgets.list(show_archived=show_archived), LIST_MAX_ITEMS))
+    rows = [(one, [b for b in budgets if b.project_id == one.project_id]) for one in found]
+    session.show(
+        {"clients": [{"client": one, "budgets": owned} for one, owned in rows]},
+        table(
+            "",
+            ["Client", "State", ">Spent", ">Cap", ">Used", "Window", "Turns", "Id"],
+            [_client_row(one, owned) for one, owned in rows],
+        ),
+    )
+    if not found:
+        session.say('No client yet. Next: bursar client add "Acme Dental" --cap 300')
+
+
+@client.command("show")
+@click.argument("client_name", metavar="CLIENT")
+@pass_session
+def show(session: Session, client_name: str) -> None:
+    """Show a client with its budgets and keys."""
+    found = names.client(session.bursar, client_name)
+    budgets, keys = _belongings(session.bursar, found)
+    state_style = "green" if found.state == "active" else "red"
+    session.show(
+        {"client": found, "budgets": budgets, "keys": keys},
+        Text(f"{found.display_name} ({found.project_id})", style="bold"),
+        Text.assemble("  State      ", (found.state, state_style)),
+        Text(f"  Time zone  {found.time_zone}"),
+        Text(f"  Patience   {duration_text(found.patience_ms)}"),
+        Text(f"  Since      {instant_text(found.create_time)}"),
+        "",
+        table(
+            "Budgets",
+            ["Name", "Counts", ">Spent", ">Cap", ">Used", ">In leases", "Turns", "Id"],
+            [_budget_row(one) for one in budgets],
+        ),
+        "",
+        table(
+            "Keys",
+            ["Name", "Workflow", "Models", "Secrets", "Last used", "Id"],
+            [_key_row(one) for one in keys],
+        ),
+    )
+
+
+@client.command("settings")
+@click.argument("client_name", metavar="CLIENT")
+@places.place_options
+@pass_session
+def settings(
+    session: Session, client_name: str, sidecar_url: str | None, public_url: str | None
+) -> None:
+    """Show the settings for every tool again; the key itself cannot be shown again."""
+    found = names.client(session.bursar, client_name)
+    where = places.place(session, "YOUR-BURSAR-KEY", sidecar_url, public_url)
+    session.show({"client": found, **places.to_json(where)}, *places.shown(where))
+    again = f"bursar key issue {quoted(found.display_name)}"
+    session.say(f"\nPut a key of {found.display_name} in. A new one: {again}")
+
+
+@client.command("suspend")
+@click.argument("client_name", metavar="CLIENT")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@pass_session
+def suspend(session: Session, client_name: str, reason: str) -> None:
+    """Refuse all calls of a client until it is resumed."""
+    found = names.client(session.bursar, client_name)
+    changed = session.bursar.projects.suspend(found.project_id, reason=reason)
+    again = f"bursar client resume {quoted(changed.display_name)}"
+    _told(session, changed, f"Its calls are refused. To let them pass again: {again}")
+
+
+@client.command("resume")
+@click.argument("client_name", metavar="CLIENT")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@pass_session
+def resume(session: Session, client_name: str, reason: str) -> None:
+    """Let the calls of a suspended client pass again."""
+    found = names.client(session.bursar, client_name)
+    changed = session.bursar.projects.resume(found.project_id, reason=reason)
+    _told(
+        session, changed, f'Its calls pass. Watch them with `bursar tail "{changed.display_name}"`.'
+    )
+
+
+@client.command("archive", dangerous=True)
+@click.argument("client_name", metavar="CLIENT")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@pass_session
+def archive(session: Session, client_name: str, reason: str) -> None:
+    """End a client for good: its keys are revoked, its ledger stays."""
+    found = names.client(session.bursar, client_name)
+    session.confirm(f"Archive {found.display_name} for good? Its keys end and cannot come back.")
+    changed = session.bursar.projects.archive(found.project_id, reason=reason)
+    _told(session, changed, "Its keys are revoked; `bursar usage` still shows what it cost.")
+
+
+def _told(session: Session, changed: Project, following: str) -> None:
+    session.show({"client": changed}, Text(f"{changed.display_name} is {changed.state}."))
+    session.say(following)
+
+
+def _check_anchor(window: str, anchor_day: int) -> None:
+    if window == "week" and anchor_day > 7:
+        raise click.BadParameter(
+            "a week begins on a day from 1 (Monday) to 7 (Sunday)", param_hint="--anchor-day"
+        )
+    if window in {"day", "once"} and anchor_day != 1:
+        raise click.BadParameter(
+            f"a window of {window!r} has no anchor day", param_hint="--anchor-day"
+        )
+
+
+def _belongings(bursar: Bursar, owner: Project) -> tuple[list[Budget], list[Key]]:
+    budgets = islice(bursar.budgets.list(project_id=owner.project_id), LIST_MAX_ITEMS)
+    keys = islice(bursar.keys.list(project_id=owner.project_id), LIST_MAX_ITEMS)
+    return list(budgets), list(keys)
+
+
+def _cap_text(budget: Budget) -> str:
+    if budget.cap_nano_usd is None:
+        return "none: calls are counted, never stopped"
+    per = "once" if budget.window == "once" else f"a {budget.window}"
+    turns = "" if budget.window == "once" else f", {budget.time_zone}"
+    return f"{usd(budget.cap_nano_usd)} {per}{turns}"
+
+
+def counted(budget: Budget) -> str:
+    """What a budget counts, in words."""
+    conditions = {
+        "key": budget.key_id,
+        "workflow": budget.workflow,
+        "model": budget.model,
+        "region": budget.region,
+    }
+    named = [f"{noun} {value}" for noun, value in conditions.items() if value]
+    split = f", each {budget.split_by} for itself" if budget.split_by else ""
+    return (", ".join(named) or "all calls") + split
+
+
+def _client_row(one: Project, budgets: list[Budget]) -> Sequence[str | Text]:
+    widest = [b for b in budgets if counted(b) == "all calls"] or budgets[:1]
+    spent: Sequence[str | Text] = ["", "", "", "", ""]
+    if widest:
+        budget = widest[0]
+        period = budget.current_period
+        cap = budget.cap_nano_usd if period is None else period.cap_nano_usd
+        spent_nano_usd = 0 if period is None else period.spent_nano_usd
+        turns = instant_text(period.end_time) if period is not None else ""
+        spent = [usd(spent_nano_usd), usd(cap), share(spent_nano_usd, cap), budget.window, turns]
+    state = Text(one.state, style="green" if one.state == "active" else "red")
+    return [one.display_name, state, *spent, one.project_id]
+
+
+def _budget_row(one: Budget) -> Sequence[str | Text]:
+    period = one.current_period
+    if period is None:
+        return [
+            one.display_name,
+            counted(one),
+            "",
+            usd(one.cap_nano_usd),
+            "",
+            "",
+            "",
+            one.budget_id,
+        ]
+    return [
+        one.display_name,
+        counted(one),
+        usd(period.spent_nano_usd),
+        usd(period.cap_nano_usd),
+        share(period.spent_nano_usd, period.cap_nano_usd),
+        usd(period.leased_nano_usd),
+        instant_text(period.end_time),
+        one.budget_id,
+    ]
+
+
+def _key_row(one: Key) -> Sequence[str | Text]:
+    live = [secret for secret in one.secrets if secret.revoke_time is None]
+    used = [secret.last_use_time for secret in live if secret.last_use_time is not None]
+    return [
+        one.display_name,
+        one.workflow or "any",
+        ", ".join(one.models) or "all",
+        ", ".join(secret.hint for secret in live) or "none",
+        instant_text(max(used, default=None), none="never"),
+        one.key_id,
+    ]
+
+
+COMMANDS: Sequence[Any] = (client,)

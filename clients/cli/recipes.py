@@ -1,0 +1,133 @@
+"""How the tools of automation agencies are told to use a key: exact settings, ready to paste."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import dedent
+
+N8N_HEADER = "x-bursar-workflow"
+N8N_HEADER_VALUE = "={{ $workflow.name }}:{{ $execution.id }}"
+OPENAI_MODEL = "gpt-5-mini"
+ANTHROPIC_MODEL = "claude-haiku-4-5"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where calls go, and with which key."""
+
+    base_url: str
+    """A sidecar on this host, without /v1."""
+    key: str
+    """The key's text, or what stands for it."""
+    public_url: str = ""
+    """The same for clouds, without /v1; "" when none is configured."""
+    workflow: str = ""
+    """The workflow that all calls of this key belong to; "" when the caller says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The settings of one tool."""
+
+    tool: str
+    """Its name in JSON, such as "n8n_openai"."""
+    title: str
+    """Its name for people."""
+    text: str
+    """What to set or paste."""
+
+
+def recipes(place: Place) -> tuple[Recipe, ...]:
+    """Every tool's settings."""
+    return (*_n8n(place), *_code(place), *_clouds(place))
+
+
+def short(place: Place) -> Recipe:
+    """The one that is tried first."""
+    return next(recipe for recipe in _code(place) if recipe.tool == "curl")
+
+
+def _n8n(place: Place) -> Iterator[Recipe]:
+    whose = (
+        f"All calls of this key count as workflow {place.workflow}; the header adds the execution."
+        if place.workflow
+        else "One credential serves all workflows: the header names workflow and execution."
+    )
+    header = dedent(f"""\
+        Add Custom Header  on
+          Header Name      {N8N_HEADER}
+          Header Value     {N8N_HEADER_VALUE}
+        {whose}""")
+    yield Recipe(
+        "n8n_openai",
+        "n8n: OpenAI credential",
+        f"API Key            {place.key}\nBase URL           {place.base_url}/v1\n{header}",
+    )
+    yield Recipe(
+        "n8n_anthropic",
+        "n8n: Anthropic credential",
+        f"API Key            {place.key}\nBase URL           {place.base_url}\n{header}",
+    )
+
+
+def _code(place: Place) -> Iterator[Recipe]:
+    message = '[{"role": "user", "content": "Say hello."}]'
+    yield Recipe(
+        "curl",
+        "curl",
+        dedent(f"""\
+            curl {place.base_url}/v1/chat/completions \\
+              -H "authorization: Bearer {place.key}" \\
+              -H "content-type: application/json" \\
+              -d '{{"model": "{OPENAI_MODEL}", "messages": {message}}}'"""),
+    )
+    yield Recipe(
+        "openai_sdk",
+        "OpenAI SDK",
+        dedent(f"""\
+            from openai import OpenAI
+
+            client = OpenAI(base_url="{place.base_url}/v1", api_key="{place.key}")
+            answer = client.chat.completions.create(
+                model="{OPENAI_MODEL}", messages={message}
+            )
+            print(answer.choices[0].message.content)"""),
+    )
+    yield Recipe(
+        "anthropic_sdk",
+        "Anthropic SDK",
+        dedent(f"""\
+            from anthropic import Anthropic
+
+            client = Anthropic(base_url="{place.base_url}", api_key="{place.key}")
+            answer = client.messages.create(
+                model="{ANTHROPIC_MODEL}", max_tokens=200, messages={message}
+            )
+            print(answer.content[0].text)"""),
+    )
+
+
+def _clouds(place: Place) -> Iterator[Recipe]:
+    for tool, title, where in (
+        ("make", "Make", 'Module "HTTP: Make a request" (or the OpenAI app with its own base URL)'),
+        ("zapier", "Zapier", 'Action "Webhooks by Zapier: Custom Request"'),
+    ):
+        yield Recipe(tool, title, _cloud(place, title, where))
+
+
+def _cloud(place: Place, title: str, where: str) -> str:
+    if not place.public_url:
+        return dedent(f"""\
+            {title} runs in its own cloud and cannot reach {place.base_url}.
+            Missing: a public https address of a sidecar. Put one behind TLS on a host of yours
+            (start it with --allow-host and the name that it is called by), then give its address
+            to `bursar up --public-url https://…`, or set BURSAR_PUBLIC_URL, and ask again with
+            `bursar client settings`.""")
+    return dedent(f"""\
+        {where}
+        URL       {place.public_url}/v1/chat/completions
+        Method    POST
+        Headers   authorization: Bearer {place.key}
+                  content-type: application/json
+                  {N8N_HEADER}: the name of the scenario
+        Body      {{"model": "{OPENAI_MODEL}",
+                   "messages": [{{"role": "user", "content": "…"}}]}}""")

@@ -1,0 +1,120 @@
+"""`bursar sidecars`: the proxies on the hosts where workflows run."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import click
+from rich.text import Text
+
+from clients.admin import Sidecar
+from clients.cli import clock, names
+from clients.cli.limits import LIST_MAX_ITEMS
+from clients.cli.output import duration_text, instant_text, table, usd
+from clients.cli.parameters import LENGTH
+from clients.cli.session import Group, Session, pass_session
+
+
+@click.group("sidecars", cls=Group, invoke_without_command=True)
+@click.pass_context
+def sidecars(ctx: click.Context) -> None:
+    """List sidecars; invite new ones, revoke lost ones."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_sidecars, show_revoked=False)
+
+
+@sidecars.command("list")
+@click.option("--all", "show_revoked", is_flag=True, help="Revoked ones too.")
+@pass_session
+def list_sidecars(session: Session, show_revoked: bool) -> None:  # noqa: FBT001 - click passes it
+    """List sidecars: state, policy, money and calls."""
+    listed = session.bursar.sidecars.list(show_revoked=show_revoked)
+    found = list(islice(listed, LIST_MAX_ITEMS))
+    newest = session.bursar.installation.get().policy_version if found else 0
+    session.show(
+        {"sidecars": found, "policy_version": newest},
+        table(
+            "",
+            [
+                "Sidecar",
+                "State",
+                "Last seen",
+                "Policy",
+                ">In leases",
+                ">Open calls",
+                "Version",
+                "Region",
+                "Id",
+            ],
+            [_row(one, newest) for one in found],
+        ),
+    )
+    if not found:
+        session.say("No sidecar has joined yet. Next: bursar sidecars invite")
+
+
+@sidecars.command("invite")
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    help="A client that it serves; may be repeated  [default: all]",
+)
+@click.option("--region", default="", help="Its region.")
+@click.option("--lifetime", type=LENGTH, help="How long the token may be used  [default: 1h]")
+@pass_session
+def invite(
+    session: Session, clients: Sequence[str], region: str, lifetime: timedelta | None
+) -> None:
+    """Make a one-time token with which a sidecar joins."""
+    project_ids = [names.client(session.bursar, name).project_id for name in clients]
+    made = session.bursar.sidecars.create_join_token(
+        project_ids=project_ids, region=region, lifetime=lifetime
+    )
+    session.show(made, made.join_token)
+    address = session.address
+    session.say(
+        f"It works once, until {instant_text(made.expire_time)}. On the other host:\n"
+        f"  BURSAR_JOIN_TOKEN=<token> bursar sidecar --data ./sidecar --control-plane {address}"
+    )
+
+
+@sidecars.command("revoke", dangerous=True)
+@click.argument("sidecar_name", metavar="SIDECAR")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@pass_session
+def revoke(session: Session, sidecar_name: str, reason: str) -> None:
+    """End a sidecar's credential; what it reports later is still recorded once it joins again."""
+    found = names.sidecar(session.bursar, sidecar_name)
+    session.confirm(f"Revoke {found.display_name}? Its calls stop when its authority ends.")
+    changed = session.bursar.sidecars.revoke(found.sidecar_id, reason=reason)
+    session.show({"sidecar": changed}, Text(f"{changed.display_name} is revoked."))
+    session.say("What it still holds stays set aside: see it with `bursar leases`.")
+
+
+def _row(one: Sidecar, newest: int) -> list[str | Text]:
+    style = {"connected": "green", "drained": "dim", "revoked": "red"}.get(one.state, "yellow")
+    policy = "newest" if one.policy_acked >= newest else f"{newest - one.policy_acked} behind"
+    return [
+        one.display_name,
+        Text(one.state, style=style),
+        seen_text(one),
+        one.policy_refused or policy,
+        usd(one.leased_nano_usd),
+        str(one.open_calls),
+        one.software_version,
+        one.region,
+        one.sidecar_id,
+    ]
+
+
+def seen_text(one: Sidecar) -> str:
+    """How long ago a sidecar last spoke."""
+    if one.last_seen_time is None:
+        return "never"
+    ago_ms = (clock.now() - one.last_seen_time) // timedelta(milliseconds=1)
+    return "now" if ago_ms < 1_000 else f"{duration_text(ago_ms)} ago"
+
+
+COMMANDS: Sequence[Any] = (sidecars,)

@@ -1,0 +1,146 @@
+"""Sets the stage for `up`: providers, the rehearsal's prices, join tokens, the demo client."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from clients.admin import Bursar, Price, Provider
+from clients.cli.folder import Folder, read_secret, write_private
+from clients.cli.providers import BASE_URLS, KEY_VARIABLES
+from clients.rehearsal import prices as rehearsal_prices
+from protos.values import quantities
+from protos.values.keys import key_hint
+from protos.values.money import usd_per_million_to_pico
+from protos.values.rates import Tier
+
+REHEARSAL_SECRET = "sk-bursar-rehearsal"  # noqa: S105 - it opens nothing but a rehearsal
+DEMO_NAME = "Demo"
+DEMO_CAP_USD = "10"
+
+Standing = Literal["real", "stand-in", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who answers calls."""
+
+    existing: Mapping[str, Provider]
+    """Providers as the control plane has them."""
+    secrets: Mapping[str, str] = field(repr=False)
+    """Secrets from the environment, by provider."""
+    rehearse: bool
+    """Whether a rehearsal provider stands in for those that have no secret."""
+
+    def standing(self, name: str) -> Standing:
+        """Who answers for a provider."""
+        existing = self.existing.get(name)
+        if name in self.secrets or (existing is not None and not is_stand_in(existing)):
+            return "real"
+        return "stand-in" if self.rehearse else "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demo client's key."""
+
+    key: str = field(repr=False)
+    """Its text."""
+    cap: str
+    """Its cap, for reading."""
+
+
+def is_stand_in(provider: Provider) -> bool:
+    """Whether a rehearsal provider answers for this one."""
+    local = provider.base_url.startswith("http://127.0.0.1:")
+    return local and provider.secret_hint[-4:] == REHEARSAL_SECRET[-4:]
+
+
+def cast(bursar: Bursar, environment: Mapping[str, str], rehearsal: bool | None) -> Cast:  # noqa: FBT001 - yes, no, or as needed
+    """Decide who answers calls: real providers when any has a secret, else the rehearsal."""
+    existing = {one.provider: one for one in bursar.providers.list()}
+    secrets = {
+        name: environment[variable].strip()
+        for name, variable in KEY_VARIABLES.items()
+        if environment.get(variable, "").strip() and not rehearsal
+    }
+    real = bool(secrets) or any(not is_stand_in(one) for one in existing.values())
+    return Cast(existing, secrets, rehearse=(not real) if rehearsal is None else rehearsal)
+
+
+def set_providers(bursar: Bursar, chosen: Cast, rehearsal_url: str) -> None:
+    """Send calls where the cast says."""
+    for name, base_url in BASE_URLS.items():
+        existing = chosen.existing.get(name)
+        etag = existing.etag if existing is not None else ""
+        standing = chosen.standing(name)
+        if name in chosen.secrets:
+            kept = existing is not None and not is_stand_in(existing)
+            where = existing.base_url if existing is not None and kept else base_url
+            bursar.providers.set(
+                name, family=name, base_url=where, secret=chosen.secrets[name], etag=etag
+            )
+        elif standing == "stand-in" and (existing is None or existing.base_url != rehearsal_url):
+            bursar.providers.set(
+                name, family=name, base_url=rehearsal_url, secret=REHEARSAL_SECRET, etag=etag
+            )
+        elif standing == "missing" and existing is not None:
+            bursar.providers.delete(existing)
+
+
+def set_rehearsal_prices(bursar: Bursar) -> None:
+    """Give every model of the rehearsal that the price book lacks the price that it bills."""
+    known = {
+        (price.provider, name)
+        for price in bursar.prices.list()
+        for name in (price.model, *price.aliases)
+    }
+    for model in rehearsal_prices.MODELS:
+        if (model.provider, model.name) not in known:
+            bursar.prices.set(_rehearsal_price(model), reason="the rehearsal provider's price")
+
+
+def _rehearsal_price(model: rehearsal_prices.Model) -> Price:
+    texts = {
+        quantities.INPUT: model.input,
+        quantities.CACHED: model.cached_input,
+        quantities.CACHE_WRITE: model.cache_write,
+        quantities.CACHE_WRITE_LONG: model.cache_write_1h,
+        quantities.OUTPUT: model.output,
+    }
+    rates = {
+        kind: usd_per_million_to_pico(text) for kind, text in texts.items() if text is not None
+    }
+    return Price(
+        provider=model.provider,
+        model=model.name,
+        aliases=model.aliases,
+        input_max_count=model.max_input_tokens,
+        output_max_count=model.max_output_tokens,
+        tiers=(Tier(0, rates),),
+    )
+
+
+def demo(bursar: Bursar, folder: Folder) -> Demo | None:
+    """The demo client's key, made at the very first start; None when it was ended since."""
+    projects = list(bursar.projects.list(show_archived=True))
+    if not projects:
+        made = bursar.projects.create(display_name=DEMO_NAME, cap_usd=DEMO_CAP_USD)
+        issued = bursar.keys.create(made.project.project_id, display_name="demo")
+        write_private(folder.demo_key, issued.secret + "\n")
+        return Demo(issued.secret, f"${DEMO_CAP_USD} a {made.budget.window}")
+    if not folder.demo_key.exists():
+        return None
+    text = read_secret(folder.demo_key, "the demo client's key")
+    project_ids = [one.project_id for one in projects if one.state == "active"]
+    live = _live_hints(bursar, project_ids)
+    return Demo(text, "as `bursar client list` says") if key_hint(text) in live else None
+
+
+def _live_hints(bursar: Bursar, project_ids: Sequence[str]) -> set[str]:
+    return {
+        secret.hint
+        for key in bursar.keys.list()
+        if key.project_id in project_ids and key.revoke_time is None
+        for secret in key.secrets
+        if secret.revoke_time is None
+    }

@@ -1,0 +1,298 @@
+"""`bursar up`: a control plane, sidecars and someone to answer, in the foreground.
+
+Everything lives in one data folder and goes on where it left off. Processes start in the order in
+which they need each other and end in the opposite one: sidecars first, so that they can still
+report, then the control plane. No secret goes through a command line: join tokens go by file,
+provider secrets come from the environment or from `bursar provider set`.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clients.admin import Bursar, connect
+from clients.cli import stage, summary
+from clients.cli.children import Plan
+from clients.cli.folder import Folder, read_secret, write_private
+from clients.cli.limits import SIDECARS_MAX_SIDECARS, STOP_MS, STOP_SIDECAR_MS
+from clients.cli.parameters import TIME_ZONE, URL
+from clients.cli.ports import check_free
+from clients.cli.session import Command, Function, Session, pass_session
+from clients.cli.summary import Running
+from clients.cli.supervision import StopAsked, Supervisor
+
+_LOOPBACK = "127.0.0.1"
+_PORT_BASE = 7240
+_SIDECAR_OFFSET = 10
+_REHEARSAL_OFFSET = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one `up` was asked for."""
+
+    control_plane_port: int
+    """Where the control plane listens; 0 for any free port."""
+    sidecar_port: int
+    """Where the first sidecar listens; the others follow."""
+    rehearsal_port: int
+    """Where the rehearsal provider listens."""
+    sidecars: int
+    """How many sidecars run."""
+    sidecar_host: str
+    """The address on which sidecars listen."""
+    allowed_hosts: tuple[str, ...]
+    """Further names by which workflows may call the sidecars."""
+    public_url: str
+    """How clouds reach a sidecar; "" when they cannot."""
+    time_zone: str
+    """The installation's time zone; "" for its default."""
+    rehearsal: bool | None
+    """Whether a rehearsal provider answers; None for: when no real one can."""
+
+    def sidecar_ports(self) -> list[int]:
+        """The port of every sidecar."""
+        if self.sidecar_port == 0:
+            return [0] * self.sidecars
+        return [self.sidecar_port + number for number in range(self.sidecars)]
+
+
+def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
+    return click.option(
+        name,
+        type=click.IntRange(0, 65_535),
+        help=f"The {what}'s port, 0 for any free one  [default: port base + {offset}]",
+    )
+
+
+@click.command("up", cls=Command, connects=False)
+@click.option(
+    "--data", metavar="FOLDER", help="Where all data lies  [env BURSAR_DATA; default ./bursar-data]"
+)
+@click.option(
+    "--port-base",
+    type=click.IntRange(1, 65_000),
+    default=_PORT_BASE,
+    show_default=True,
+    help="Ports are counted from here.",
+)
+@_port("--control-plane-port", "control plane", 0)
+@_port("--sidecar-port", "first sidecar", _SIDECAR_OFFSET)
+@_port("--rehearsal-port", "rehearsal provider", _REHEARSAL_OFFSET)
+@click.option(
+    "--sidecars",
+    type=click.IntRange(1, SIDECARS_MAX_SIDECARS),
+    default=1,
+    show_default=True,
+    help="How many sidecars to run.",
+)
+@click.option(
+    "--sidecar-host",
+    default=_LOOPBACK,
+    show_default=True,
+    help="Where sidecars listen; a private bridge's address for workflows in containers.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A further name by which workflows call the sidecars; may be repeated.",
+)
+@click.option("--public-url", type=URL, help="How clouds reach a sidecar  [env BURSAR_PUBLIC_URL]")
+@click.option(
+    "--time-zone",
+    type=TIME_ZONE,
+    default="",
+    help="The default time zone of clients, at the first start.",
+)
+@click.option(
+    "--rehearsal/--no-rehearsal",
+    default=None,
+    help="A rehearsal provider answers, offline and free"
+    "  [default: while no real provider has a secret]",
+)
+@pass_session
+def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> None:
+    """Run everything here, until Ctrl-C: control plane, sidecar, and someone to answer.
+
+    Real providers answer when OPENAI_API_KEY or ANTHROPIC_API_KEY is set, or when
+    `bursar provider set` gave one a secret; else a rehearsal provider does, offline.
+    """
+    if data is not None:
+        session.data = data
+
+    def port(name: str, offset: int) -> int:
+        chosen: int | None = given[name]
+        return port_base + offset if chosen is None else chosen
+
+    wishes = Wishes(
+        control_plane_port=port("control_plane_port", 0),
+        sidecar_port=port("sidecar_port", _SIDECAR_OFFSET),
+        rehearsal_port=port("rehearsal_port", _REHEARSAL_OFFSET),
+        sidecars=given["sidecars"],
+        sidecar_host=given["sidecar_host"],
+        allowed_hosts=given["allowed_hosts"],
+        public_url=given["public_url"] or os.environ.get("BURSAR_PUBLIC_URL", ""),
+        time_zone=given["time_zone"],
+        rehearsal=given["rehearsal"],
+    )
+    folder = Folder(session.folder.path.resolve())
+    folder.create()
+    with folder.locked():
+        _check_ports(wishes)
+        _run(session, folder, wishes)
+
+
+def _run(session: Session, folder: Folder, wishes: Wishes) -> None:
+    supervisor = Supervisor(session.warn)
+    with supervisor.signals():
+        try:
+            running = _start(session, supervisor, folder, wishes)
+            folder.write_state(running.state(os.getpid()))
+            summary.show(session, running)
+            supervisor.watch()
+        except StopAsked:
+            pass
+        finally:
+            session.say("Ending: sidecars first, then the control plane.")
+            supervisor.stop()
+            folder.clear_state()
+    session.say(f"Ended. `bursar up` goes on where it left off; all data is in {folder.path}.")
+
+
+def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wishes) -> Running:
+    """Bring up everything, in order. Raises StopAsked or BursarError."""
+    session.say(f"Starting in {folder.path} …")
+    control_plane = supervisor.start(_control_plane_plan(folder, wishes))
+    address = str(control_plane["address"])
+    token = read_secret(folder.owner_token, "the owner's token")
+    with connect(address, token=token) as bursar:
+        rehearsal_url = _set_stage(bursar, supervisor, folder, wishes)
+        supervisor.check()
+        demo = stage.demo(bursar, folder)
+        urls = [
+            _start_sidecar(bursar, supervisor, folder, wishes, address, number)
+            for number in range(1, wishes.sidecars + 1)
+        ]
+        standings = {
+            one.provider: "rehearsal" if stage.is_stand_in(one) else one.base_url
+            for one in bursar.providers.list()
+        }
+    return Running(
+        folder=folder,
+        control_plane=address,
+        sidecars=tuple(urls),
+        rehearsal_url=rehearsal_url,
+        public_url=wishes.public_url,
+        providers=standings,
+        demo=demo,
+        pids={child.name: child.pid or 0 for child in supervisor.children},
+    )
+
+
+def _set_stage(bursar: Bursar, supervisor: Supervisor, folder: Folder, wishes: Wishes) -> str:
+    """Have someone answer calls; returns the rehearsal provider's address, "" without one."""
+    cast = stage.cast(bursar, os.environ, wishes.rehearsal)
+    rehearsal_url = ""
+    if cast.rehearse:
+        told = supervisor.start(_rehearsal_plan(folder, wishes))
+        rehearsal_url = str(told["url"]).rstrip("/")
+        stage.set_rehearsal_prices(bursar)
+    stage.set_providers(bursar, cast, rehearsal_url)
+    return rehearsal_url
+
+
+def _start_sidecar(
+    bursar: Bursar,
+    supervisor: Supervisor,
+    folder: Folder,
+    wishes: Wishes,
+    address: str,
+    number: int,
+) -> str:
+    home = folder.sidecar(number)
+    home.mkdir(mode=0o700, exist_ok=True)
+    token_file = home.with_name(f"{home.name}.join-token")
+    made = bursar.sidecars.create_join_token()
+    write_private(token_file, made.join_token + "\n")
+    try:
+        told = supervisor.start(_sidecar_plan(folder, wishes, address, number, token_file))
+    finally:
+        token_file.unlink(missing_ok=True)
+    return str(told["url"]).rstrip("/")
+
+
+def _control_plane_plan(folder: Folder, wishes: Wishes) -> Plan:
+    zone = ("--time-zone", wishes.time_zone) if wishes.time_zone else ()
+    return _plan(
+        folder,
+        "control-plane",
+        "control_plane",
+        ("--data", str(folder.path), "--listen", f"{_LOOPBACK}:{{port}}", *zone),
+        wishes.control_plane_port,
+    )
+
+
+def _rehearsal_plan(folder: Folder, wishes: Wishes) -> Plan:
+    return _plan(
+        folder, "rehearsal", "clients.rehearsal", ("--port", "{port}"), wishes.rehearsal_port
+    )
+
+
+def _sidecar_plan(
+    folder: Folder, wishes: Wishes, address: str, number: int, token_file: Path
+) -> Plan:
+    plain = () if wishes.sidecar_host.startswith("127.") else ("--allow-plain",)
+    hosts = [part for host in wishes.allowed_hosts for part in ("--allow-host", host)]
+    return _plan(
+        folder,
+        f"sidecar-{number}",
+        "sidecar",
+        (
+            *("--data", str(folder.sidecar(number))),
+            *("--control-plane", address),
+            *("--listen", f"{wishes.sidecar_host}:{{port}}"),
+            *("--join-token-file", str(token_file)),
+            *("--name", f"sidecar-{number}"),
+            *plain,
+            *hosts,
+        ),
+        wishes.sidecar_ports()[number - 1],
+        stop_ms=STOP_SIDECAR_MS,
+    )
+
+
+def _plan(
+    folder: Folder,
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    port: int,
+    stop_ms: int = STOP_MS,
+) -> Plan:
+    ready_file = folder.path / f".{name}.ready"
+    return Plan(
+        name=name,
+        module=module,
+        arguments=(*arguments, "--ready-file", str(ready_file)),
+        port=port,
+        ready_file=ready_file,
+        log=folder.logs / f"{name}.log",
+        stop_ms=stop_ms,
+    )
+
+
+def _check_ports(wishes: Wishes) -> None:
+    """Refuse busy ports before anything starts."""
+    check_free(_LOOPBACK, wishes.control_plane_port, "the control plane", "--control-plane-port")
+    for number, port in enumerate(wishes.sidecar_ports(), 1):
+        check_free(wishes.sidecar_host, port, f"sidecar {number}", "--sidecar-port")
+    if wishes.rehearsal is not False:
+        check_free(_LOOPBACK, wishes.rehearsal_port, "the rehearsal provider", "--rehearsal-port")
+
+
+COMMANDS: Sequence[Any] = (up,)
