@@ -1,0 +1,112 @@
+"""What a sidecar's journal tells the ledger: calls, and what became of their money."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from control_plane.core.leases import BudgetRef, LeaseKey
+
+OUTCOMES = ("ok", "provider_error", "client_gone", "broken", "timeout", "lost", "not_sent")
+"""How a call may have ended, in the words of the ledger."""
+WELL = frozenset({"ok", "client_gone"})
+"""Outcomes that are no failure of the provider or of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt at a provider, whole."""
+
+    call_id: str
+    started_unix_ms: int
+    """When it was admitted, by the sidecar's wall clock."""
+    ended_unix_ms: int
+    """When its last byte was seen."""
+    project_id: str
+    key_id: str
+    secret_id: str
+    workflow: str
+    execution: str
+    step: str
+    region: str
+    provider: str
+    surface: str
+    """The path, without the attribution prefix."""
+    requested_model: str
+    answered_model: str
+    alias: str
+    tier: str
+    streamed: bool
+    outcome: str
+    """One of OUTCOMES."""
+    error_kind: str
+    status: int
+    """The provider's HTTP status; 0 when there was none."""
+    first_byte_ms: int
+    quantities: Mapping[str, int]
+    """What was used, by kind."""
+    price_version: str
+    worst_nano_usd: int
+    """What was held."""
+    cost_nano_usd: int
+    """What the provider charges."""
+    estimated: bool
+    """The usage was not seen; the cost is a bound."""
+    parent_call_id: str
+    provider_request_id: str
+    clamped_output_count: int
+    vector: tuple[LeaseKey, ...]
+    """The leases it was opened on, by rising key: it is charged to exactly these."""
+    counted: tuple[BudgetRef, ...]
+    """Budgets without a cap that count it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A call reached its cost."""
+
+    seq: int
+    call: Call
+    amount_nano_usd: int
+    """What is taken from every lease: the cost, but at most the worst case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """A call ended without cost."""
+
+    seq: int
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """An estimate was corrected downwards."""
+
+    seq: int
+    call_id: str
+    delta_nano_usd: int
+    """Negative."""
+    evidence: str
+    vector: tuple[LeaseKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrun:
+    """A bill was above the worst case."""
+
+    seq: int
+    call_id: str
+    excess_nano_usd: int
+    vector: tuple[LeaseKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Money went back."""
+
+    seq: int
+    lease: LeaseKey
+    returned_nano_usd: int
+    """All that was given back on the lease so far."""
+
+
+Record = Settle | Void | Adjust | Overrun | Return

@@ -1,0 +1,205 @@
+"""Turns a journal's records into what the ledger books: calls, charges, lease and period moves.
+
+Rules. A record counts once: the cursor says which numbers are booked, and the chain says that what
+follows continues what was booked. A call is charged to exactly the leases of its vector, whatever
+the time, the policy or the state of those leases is by now; and besides to the budgets that only
+count. Nothing here refuses evidence: what does not fit is an alarm, and is booked all the same.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from control_plane import limits
+from control_plane.core.calls import WELL, Adjust, Call, Overrun, Record, Return, Settle, Void
+from control_plane.core.leases import BudgetRef, PeriodKey
+from protos.values.quantities import OUTPUT, input_total
+
+CHAIN_START = bytes(32)
+"""The chain before the first record."""
+
+
+def chain_after(chain: bytes, records: Iterable[bytes]) -> bytes:
+    """The chain hash after these records, as they stand in the journal."""
+    for record in records:
+        chain = hashlib.sha256(chain + record).digest()
+    return chain
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How a report continues what is booked."""
+
+    skip: int
+    """So many records are booked already."""
+    gap: bool
+    """Records between the cursor and the first one are missing."""
+
+
+def continuation(last_seq: int, from_seq: int, count: int) -> Continuation:
+    """Compare a report of `count` records from `from_seq` with the cursor."""
+    if count == 0:
+        return Continuation(0, gap=False)
+    if from_seq > last_seq + 1:
+        return Continuation(0, gap=True)
+    return Continuation(min(count, last_seq + 1 - from_seq), gap=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BookedCall:
+    """One row of `call`."""
+
+    seq: int
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One row of `charge`: what one record took from one budget period."""
+
+    seq: int
+    key: PeriodKey
+    kind: str
+    """SETTLE, ADJUST, OVERRUN, ORPHAN or CORRECTION."""
+    call_id: str
+    amount_nano_usd: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RollupKey:
+    """What the calls of one row of `rollup` share."""
+
+    bucket_unix_ms: int
+    project_id: str
+    key_id: str
+    workflow: str
+    model: str
+    provider: str
+    outcome: str
+
+
+@dataclass(slots=True)
+class RollupSum:
+    """What one row of `rollup` grows by."""
+
+    call_count: int = 0
+    failed_count: int = 0
+    estimated_count: int = 0
+    input_count: int = 0
+    output_count: int = 0
+    cost_nano_usd: int = 0
+
+
+@dataclass(slots=True)
+class Bookings:
+    """What a run of records books."""
+
+    calls: list[BookedCall] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    spent_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
+    """What the leases of the holder spent more, by period; negative after corrections."""
+    returned_nano_usd: dict[PeriodKey, int] = field(default_factory=dict)
+    """What the leases of the holder have given back in all."""
+    counted_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
+    """What was charged without a lease."""
+    overruns: list[Overrun] = field(default_factory=list)
+    adjusts: list[Adjust] = field(default_factory=list)
+    rollups: dict[RollupKey, RollupSum] = field(default_factory=lambda: defaultdict(RollupSum))
+
+    @property
+    def periods(self) -> set[PeriodKey]:
+        """Every period that is touched."""
+        touched = {*self.spent_nano_usd, *self.returned_nano_usd, *self.counted_nano_usd}
+        for overrun in self.overruns:
+            touched.update(overrun.vector)
+        return touched
+
+
+PeriodAt = Callable[[BudgetRef, int], PeriodKey]
+"""The period of a counting budget that an instant (Unix milliseconds) is in."""
+
+
+def fold(records: Sequence[Record], period_at: PeriodAt) -> Bookings:
+    """Sum records up, in their order."""
+    booked = Bookings()
+    for record in records:
+        match record:
+            case Settle():
+                _settle(booked, record, period_at)
+            case Void():
+                _call(booked, record.seq, record.call)
+            case Return():
+                before = booked.returned_nano_usd.get(record.lease, 0)
+                booked.returned_nano_usd[record.lease] = max(before, record.returned_nano_usd)
+            case Adjust():
+                _adjust(booked, record)
+            case Overrun():
+                _overrun(booked, record)
+    return booked
+
+
+def bucket_of(instant_unix_ms: int) -> int:
+    """The start of the quarter hour (UTC) that an instant is in."""
+    return instant_unix_ms // limits.BUCKET_MS * limits.BUCKET_MS
+
+
+def rollup_key(call: Call) -> RollupKey:
+    """The row that a call is summed in: by its start, as budgets are."""
+    return RollupKey(
+        bucket_of(call.started_unix_ms),
+        call.project_id,
+        call.key_id,
+        call.workflow,
+        call.requested_model,
+        call.provider,
+        call.outcome,
+    )
+
+
+def _call(booked: Bookings, seq: int, call: Call) -> None:
+    booked.calls.append(BookedCall(seq, call))
+    row = booked.rollups[rollup_key(call)]
+    row.call_count += 1
+    row.failed_count += call.outcome not in WELL
+    row.estimated_count += call.estimated
+    row.input_count += input_total(call.quantities)
+    row.output_count += call.quantities.get(OUTPUT, 0)
+    row.cost_nano_usd += call.cost_nano_usd
+
+
+def _settle(booked: Bookings, record: Settle, period_at: PeriodAt) -> None:
+    call, amount = record.call, record.amount_nano_usd
+    assert 0 <= amount <= call.cost_nano_usd
+    _call(booked, record.seq, call)
+    for key in call.vector:
+        booked.spent_nano_usd[key] += amount
+        booked.charges.append(
+            Charge(record.seq, key, "SETTLE", call.call_id, amount, call.estimated)
+        )
+    for budget in call.counted:
+        key = period_at(budget, call.started_unix_ms)
+        booked.counted_nano_usd[key] += call.cost_nano_usd
+        booked.charges.append(
+            Charge(record.seq, key, "SETTLE", call.call_id, call.cost_nano_usd, call.estimated)
+        )
+
+
+def _adjust(booked: Bookings, record: Adjust) -> None:
+    assert record.delta_nano_usd < 0
+    booked.adjusts.append(record)
+    for key in record.vector:
+        booked.spent_nano_usd[key] += record.delta_nano_usd
+        booked.charges.append(
+            Charge(record.seq, key, "ADJUST", record.call_id, record.delta_nano_usd, False)
+        )
+
+
+def _overrun(booked: Bookings, record: Overrun) -> None:
+    assert record.excess_nano_usd > 0
+    booked.overruns.append(record)
+    for key in record.vector:
+        booked.charges.append(
+            Charge(record.seq, key, "OVERRUN", record.call_id, record.excess_nano_usd, False)
+        )

@@ -1,0 +1,48 @@
+"""What a sidecar is to the control plane."""
+
+from dataclasses import dataclass
+
+PROTOCOL_VERSIONS = (1,)
+"""Versions of the sidecar protocol that are served: the newest and the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A proxy on a host where workflows run."""
+
+    sidecar_id: str
+    display_name: str
+    region: str
+    project_ids: tuple[str, ...]
+    """Projects that it receives; empty for all."""
+    credential_digest: bytes
+    """SHA-256 of the credential that it proves itself with."""
+    sealing_public_key: bytes
+    """X25519 key to which provider secrets are sealed for it."""
+    software_version: str
+    machine_id: str
+    boot_id: str
+    incarnation: str
+    """The process that registered last."""
+    epoch: int
+    """The life of its journal; 0 before it registered."""
+    state: str
+    """JOINED, ACTIVE, DRAINED or FENCED."""
+    last_sync_no: int
+    generation_seen: int
+    """The generation in which its last Sync was taken."""
+    policy_acked: int
+    policy_refused: str
+    """Why it could not take a newer policy; empty when it could."""
+    created_unix_ms: int
+    last_seen_unix_ms: int
+    revoked_unix_ms: int
+    """When its credential ended; 0 while it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What the ledger has of one life of a journal."""
+
+    last_seq: int
+    chain: bytes

@@ -1,0 +1,127 @@
+"""Leases: per life of a sidecar's journal and budget period, three numbers that only grow."""
+
+from control_plane.core.leases import Holder, Lease, LeaseKey, PeriodKey
+from control_plane.store import periods
+from control_plane.store.engine import Row, Tx, Value
+
+_KEY = """sidecar_id = :sidecar AND epoch = :epoch AND budget_id = :budget
+  AND partition = :partition AND period_id = :period"""
+
+
+def get(tx: Tx, holder: Holder, key: LeaseKey) -> Lease | None:
+    """One lease."""
+    row = tx.row(f"SELECT * FROM lease WHERE {_KEY}", _params(holder, key))  # noqa: S608 - a constant
+    return _from_row(row) if row is not None else None
+
+
+def of_holder(tx: Tx, holder: Holder) -> list[Lease]:
+    """All leases of one life of a journal."""
+    rows = tx.rows(
+        "SELECT * FROM lease WHERE sidecar_id = :sidecar AND epoch = :epoch",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return [_from_row(row) for row in rows]
+
+
+def active_of_period(tx: Tx, key: PeriodKey) -> dict[str, Lease]:
+    """The active leases of a period that hold or move money, by sidecar."""
+    rows = tx.rows(
+        """SELECT * FROM lease
+           WHERE budget_id = :budget AND partition = :partition AND period_id = :period
+             AND state = 'ACTIVE'""",
+        periods.params(key),
+    )
+    return {row["sidecar_id"]: _from_row(row) for row in rows}
+
+
+def put(tx: Tx, lease: Lease) -> None:
+    """Write a lease whole."""
+    tx.run(
+        """INSERT INTO lease (sidecar_id, epoch, budget_id, partition, period_id,
+             granted_nano_usd, returned_nano_usd, spent_nano_usd, serial, frozen_cap_version, state)
+           VALUES (:sidecar, :epoch, :budget, :partition, :period, :granted, :returned, :spent,
+             :serial, :frozen, :state)
+           ON CONFLICT (sidecar_id, epoch, budget_id, partition, period_id) DO UPDATE SET
+             granted_nano_usd = excluded.granted_nano_usd,
+             returned_nano_usd = excluded.returned_nano_usd,
+             spent_nano_usd = excluded.spent_nano_usd,
+             serial = excluded.serial,
+             frozen_cap_version = excluded.frozen_cap_version,
+             state = excluded.state""",
+        _params(
+            lease.holder,
+            lease.key,
+            granted=lease.granted_nano_usd,
+            returned=lease.returned_nano_usd,
+            spent=lease.spent_nano_usd,
+            serial=lease.serial,
+            frozen=lease.frozen_cap_version,
+            state=lease.state,
+        ),
+    )
+
+
+def close_settled(tx: Tx) -> int:
+    """Close leases of closed periods: nothing of them can move any more."""
+    return tx.run(
+        """UPDATE lease SET state = 'CLOSED'
+           WHERE state <> 'CLOSED'
+             AND granted_nano_usd = returned_nano_usd + spent_nano_usd
+             AND EXISTS (SELECT 1 FROM period p
+               WHERE p.budget_id = lease.budget_id AND p.partition = lease.partition
+                 AND p.period_id = lease.period_id AND p.state = 'CLOSED')"""
+    )
+
+
+def outstanding_nano_usd(tx: Tx, holder: Holder) -> int:
+    """What a holder may still spend, summed over its leases."""
+    row = tx.row(
+        """SELECT CAST(COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd), 0)
+             AS BIGINT) AS total
+           FROM lease WHERE sidecar_id = :sidecar AND epoch = :epoch""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    assert row is not None
+    return int(row["total"])
+
+
+def page(
+    tx: Tx, *, after: tuple[str, int, LeaseKey] | None, limit: int, budget_id: str, sidecar_id: str
+) -> list[Lease]:
+    """Leases that still hold money, in the order of their keys, from after one of them."""
+    last = after or ("", -1, PeriodKey("", "", ""))
+    rows = tx.rows(
+        """SELECT * FROM lease
+           WHERE granted_nano_usd - returned_nano_usd - spent_nano_usd > 0
+             AND (:only_budget = '' OR budget_id = :only_budget)
+             AND (:only_sidecar = '' OR sidecar_id = :only_sidecar)
+             AND (sidecar_id, epoch, budget_id, partition, period_id)
+               > (:sidecar, :epoch, :budget, :partition, :period)
+           ORDER BY sidecar_id, epoch, budget_id, partition, period_id
+           LIMIT :limit""",
+        _params(
+            Holder(last[0], last[1]),
+            last[2],
+            only_budget=budget_id,
+            only_sidecar=sidecar_id,
+            limit=limit,
+        ),
+    )
+    return [_from_row(row) for row in rows]
+
+
+def _params(holder: Holder, key: LeaseKey, **more: Value) -> dict[str, Value]:
+    return periods.params(key, sidecar=holder.sidecar_id, epoch=holder.epoch, **more)
+
+
+def _from_row(row: Row) -> Lease:
+    return Lease(
+        holder=Holder(row["sidecar_id"], row["epoch"]),
+        key=PeriodKey(row["budget_id"], row["partition"], row["period_id"]),
+        granted_nano_usd=row["granted_nano_usd"],
+        returned_nano_usd=row["returned_nano_usd"],
+        spent_nano_usd=row["spent_nano_usd"],
+        serial=row["serial"],
+        frozen_cap_version=row["frozen_cap_version"],
+        state=row["state"],
+    )

@@ -1,0 +1,227 @@
+"""The ledger: calls, what they were charged to, their sums by quarter hour, and alarms.
+
+Hot: a Sync books hundreds of records at once, so every table is written with one statement run
+many times, and sums are made before they are written.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from control_plane.core.leases import Holder, PeriodKey
+from control_plane.core.ledger import BookedCall, Charge, RollupKey, RollupSum, bucket_of
+from control_plane.store import installation
+from control_plane.store.engine import Tx, Value
+
+_TEXTS = (
+    "call_id",
+    "project_id",
+    "key_id",
+    "secret_id",
+    "workflow",
+    "execution",
+    "step",
+    "region",
+    "provider",
+    "surface",
+    "requested_model",
+    "answered_model",
+    "alias",
+    "tier",
+    "outcome",
+    "error_kind",
+    "price_version",
+    "parent_call_id",
+    "provider_request_id",
+)
+_NUMBERS = (
+    "started_unix_ms",
+    "ended_unix_ms",
+    "streamed",
+    "status",
+    "first_byte_ms",
+    "worst_nano_usd",
+    "cost_nano_usd",
+    "estimated",
+    "clamped_output_count",
+)
+_COLUMNS = (
+    *("position", "sidecar_id", "epoch", "seq", "booked_unix_ms", "quantities_json"),
+    *_TEXTS,
+    *_NUMBERS,
+)
+_INSERT_CALL = (
+    f"INSERT INTO call ({', '.join(_COLUMNS)}) "  # noqa: S608 - names written above
+    f"VALUES ({', '.join(':' + column for column in _COLUMNS)})"
+)
+_INSERT_CHARGE = """
+  INSERT INTO charge (sidecar_id, epoch, seq, budget_id, partition, period_id, kind, call_id,
+    amount_nano_usd, estimated, booked_unix_ms)
+  VALUES (:sidecar, :epoch, :seq, :budget, :partition, :period, :kind, :call, :amount,
+    :estimated, :now)"""
+_ADD_ROLLUP = """
+  INSERT INTO rollup (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome,
+    call_count, failed_count, estimated_count, input_count, output_count, cost_nano_usd)
+  VALUES (:bucket, :project, :key, :workflow, :model, :provider, :outcome, :calls, :failed,
+    :estimated, :input, :output, :cost)
+  ON CONFLICT (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome)
+  DO UPDATE SET call_count = rollup.call_count + excluded.call_count,
+    failed_count = rollup.failed_count + excluded.failed_count,
+    estimated_count = rollup.estimated_count + excluded.estimated_count,
+    input_count = rollup.input_count + excluded.input_count,
+    output_count = rollup.output_count + excluded.output_count,
+    cost_nano_usd = rollup.cost_nano_usd + excluded.cost_nano_usd"""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that a person must know."""
+
+    kind: str
+    """OVERRUN, FENCED, JOURNAL_LOST, OLD_DATABASE or BAD_RECORD."""
+    holder: Holder
+    detail: str
+    """What happened, in a sentence."""
+    key: PeriodKey = PeriodKey("", "", "")  # noqa: RUF009 - a frozen value
+    """The budget period that it concerns; empty names for none."""
+    call_id: str = ""
+    amount_nano_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What of a booked call a correction needs."""
+
+    rollup: RollupKey
+    sidecar_id: str
+    epoch: int
+    seq: int
+
+
+def insert_calls(tx: Tx, holder: Holder, calls: Sequence[BookedCall], now_unix_ms: int) -> None:
+    """Add calls, each at the next place."""
+    if not calls:
+        return
+    first = installation.take_call_positions(tx, len(calls))
+    tx.many(
+        _INSERT_CALL,
+        [
+            {
+                "position": first + place,
+                "sidecar_id": holder.sidecar_id,
+                "epoch": holder.epoch,
+                "seq": booked.seq,
+                "booked_unix_ms": now_unix_ms,
+                "quantities_json": json.dumps(booked.call.quantities, separators=(",", ":")),
+                **{name: getattr(booked.call, name) for name in _TEXTS},
+                **{name: int(getattr(booked.call, name)) for name in _NUMBERS},
+            }
+            for place, booked in enumerate(calls)
+        ],
+    )
+
+
+def insert_charges(tx: Tx, holder: Holder, charges: Sequence[Charge], now_unix_ms: int) -> None:
+    """Add what calls were charged to."""
+    tx.many(
+        _INSERT_CHARGE,
+        [
+            {
+                "sidecar": holder.sidecar_id,
+                "epoch": holder.epoch,
+                "seq": charge.seq,
+                "budget": charge.key.budget_id,
+                "partition": charge.key.partition,
+                "period": charge.key.period_id,
+                "kind": charge.kind,
+                "call": charge.call_id,
+                "amount": charge.amount_nano_usd,
+                "estimated": int(charge.estimated),
+                "now": now_unix_ms,
+            }
+            for charge in charges
+        ],
+    )
+
+
+def add_rollups(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
+    """Let sums grow."""
+    tx.many(
+        _ADD_ROLLUP,
+        [
+            {
+                "bucket": key.bucket_unix_ms,
+                "project": key.project_id,
+                "key": key.key_id,
+                "workflow": key.workflow,
+                "model": key.model,
+                "provider": key.provider,
+                "outcome": key.outcome,
+                "calls": row.call_count,
+                "failed": row.failed_count,
+                "estimated": row.estimated_count,
+                "input": row.input_count,
+                "output": row.output_count,
+                "cost": row.cost_nano_usd,
+            }
+            for key, row in sums.items()
+        ],
+    )
+
+
+def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> Booked | None:
+    """Lower a call's cost by better evidence; what it was booked as, or None when unknown."""
+    row = tx.row("SELECT * FROM call WHERE call_id = :call", {"call": call_id})
+    if row is None:
+        return None
+    tx.run(
+        "UPDATE call SET cost_nano_usd = cost_nano_usd + :delta WHERE call_id = :call",
+        {"call": call_id, "delta": delta_nano_usd},
+    )
+    key = RollupKey(
+        bucket_of(row["started_unix_ms"]),
+        row["project_id"],
+        row["key_id"],
+        row["workflow"],
+        row["requested_model"],
+        row["provider"],
+        row["outcome"],
+    )
+    return Booked(key, row["sidecar_id"], row["epoch"], row["seq"])
+
+
+def settled_periods(tx: Tx, booked: Booked) -> dict[PeriodKey, int]:
+    """What a call's settlement was charged to, and how much."""
+    rows = tx.rows(
+        """SELECT budget_id, partition, period_id, amount_nano_usd FROM charge
+           WHERE sidecar_id = :sidecar AND epoch = :epoch AND seq = :seq AND kind = 'SETTLE'""",
+        {"sidecar": booked.sidecar_id, "epoch": booked.epoch, "seq": booked.seq},
+    )
+    return {
+        PeriodKey(row["budget_id"], row["partition"], row["period_id"]): row["amount_nano_usd"]
+        for row in rows
+    }
+
+
+def raise_alarm(tx: Tx, alarm: Alarm, now_unix_ms: int) -> None:
+    """Add an alarm."""
+    params: dict[str, Value] = {
+        "position": installation.take_alarm_position(tx),
+        "now": now_unix_ms,
+        "kind": alarm.kind,
+        "sidecar": alarm.holder.sidecar_id,
+        "epoch": alarm.holder.epoch,
+        "budget": alarm.key.budget_id,
+        "partition": alarm.key.partition,
+        "period": alarm.key.period_id,
+        "call": alarm.call_id,
+        "amount": alarm.amount_nano_usd,
+        "detail": alarm.detail,
+    }
+    tx.run(
+        """INSERT INTO alarm (position, raised_unix_ms, kind, sidecar_id, epoch, budget_id,
+             partition, period_id, call_id, amount_nano_usd, detail)
+           VALUES (:position, :now, :kind, :sidecar, :epoch, :budget, :partition, :period, :call,
+             :amount, :detail)""",
+        params,
+    )

@@ -1,0 +1,176 @@
+"""Budget periods: the rows that every cap is kept by."""
+
+from control_plane.core.budgets import Budget
+from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.situation import PeriodState
+from control_plane.core.windows import WindowSpan
+from control_plane.store import budgets
+from control_plane.store.engine import Row, Tx, Value
+
+_KEY = "budget_id = :budget AND partition = :partition AND period_id = :period"
+_GET = f"SELECT * FROM period WHERE {_KEY}"  # noqa: S608 - a constant
+
+
+def get(tx: Tx, key: PeriodKey) -> PeriodState | None:
+    """One period; under a lock until the transaction ends."""
+    row = tx.row(_GET + tx.dialect.for_update, params(key))
+    return _from_row(row) if row is not None else None
+
+
+def ensure(tx: Tx, budget_id: str, partition: str, now_unix_ms: int) -> PeriodState | None:
+    """The period that an instant is in, made if there is none; None for an unknown budget."""
+    budget = budgets.get(tx, budget_id)
+    return None if budget is None else ensure_of(tx, budget, partition, now_unix_ms)
+
+
+def ensure_of(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> PeriodState:
+    """The period of a budget that an instant is in, made if there is none."""
+    span = budget.span_at(now_unix_ms)
+    key = PeriodKey(budget.budget_id, partition, span.period_id)
+    found = get(tx, key)
+    if found is None:
+        _insert(tx, key, span, budgets.cap_in_force(tx, budget.budget_id, span.period_id), budget)
+        found = get(tx, key)
+        assert found is not None
+    return found
+
+
+def adopt(tx: Tx, key: PeriodKey) -> PeriodState:
+    """A period that a sidecar holds evidence about; made without a cap when it is unknown.
+
+    Only a database that is older than its sidecars meets one. No money is ever granted in it.
+    """
+    found = get(tx, key)
+    if found is None:
+        tx.run(
+            """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, cap_version,
+                 state)
+               VALUES (:budget, :partition, :period, 0, 0, 'CLOSING')""",
+            params(key),
+        )
+        found = get(tx, key)
+        assert found is not None
+    return found
+
+
+def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> int | None:
+    """Allocate money if the cap allows it: the grant's serial, or None.
+
+    The only statement that raises `allocated` for a lease. The condition stands in the statement,
+    so that no reading beforehand can be too old.
+    """
+    assert amount_nano_usd > 0
+    changed = tx.run(
+        f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd + :amount,
+              granted_total_nano_usd = granted_total_nano_usd + :amount,
+              grant_serial = grant_serial + 1
+            WHERE {_KEY} AND state = 'OPEN' AND cap_nano_usd IS NOT NULL
+              AND allocated_nano_usd + :amount <= cap_nano_usd""",  # noqa: S608 - a constant
+        params(key, amount=amount_nano_usd),
+    )
+    assert changed in (0, 1)
+    if changed == 0:
+        return None
+    row = tx.row(f"SELECT grant_serial FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
+    assert row is not None
+    return int(row["grant_serial"])
+
+
+def move(
+    tx: Tx,
+    key: PeriodKey,
+    *,
+    allocated_nano_usd: int = 0,
+    spent_nano_usd: int = 0,
+    counted_nano_usd: int = 0,
+    overrun_nano_usd: int = 0,
+    orphan_hold_nano_usd: int = 0,
+) -> None:
+    """Book evidence: each number grows by so much, or falls by it."""
+    changed = tx.run(
+        f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd + :allocated,
+              spent_nano_usd = spent_nano_usd + :spent,
+              counted_nano_usd = counted_nano_usd + :counted,
+              overrun_nano_usd = overrun_nano_usd + :overrun,
+              orphan_hold_nano_usd = orphan_hold_nano_usd + :orphan
+            WHERE {_KEY}""",  # noqa: S608 - a constant
+        params(
+            key,
+            allocated=allocated_nano_usd,
+            spent=spent_nano_usd,
+            counted=counted_nano_usd,
+            overrun=overrun_nano_usd,
+            orphan=orphan_hold_nano_usd,
+        ),
+    )
+    assert changed == 1
+
+
+def raise_serial(tx: Tx, key: PeriodKey, serial: int) -> None:
+    """Take over a serial that a sidecar has seen and an old database has not."""
+    tx.run(
+        f"UPDATE period SET grant_serial = :serial WHERE {_KEY} AND grant_serial < :serial",  # noqa: S608 - a constant
+        params(key, serial=serial),
+    )
+
+
+def close_ended(tx: Tx, now_unix_ms: int) -> int:
+    """No more grants in windows that are over; closed when nothing is outstanding any more."""
+    ended = tx.run(
+        "UPDATE period SET state = 'CLOSING' WHERE state = 'OPEN' AND end_unix_ms <= :now",
+        {"now": now_unix_ms},
+    )
+    tx.run(
+        """UPDATE period SET state = 'CLOSED'
+           WHERE state = 'CLOSING' AND end_unix_ms <= :now
+             AND allocated_nano_usd = spent_nano_usd""",
+        {"now": now_unix_ms},
+    )
+    return ended
+
+
+def params(key: PeriodKey, **more: Value) -> dict[str, Value]:
+    """The names that the statements of periods and leases use for a key."""
+    return {
+        "budget": key.budget_id,
+        "partition": key.partition,
+        "period": key.period_id,
+        **more,
+    }
+
+
+def budget_of(key: PeriodKey) -> BudgetRef:
+    """The budget's partition that a period belongs to."""
+    return BudgetRef(key.budget_id, key.partition)
+
+
+def _insert(
+    tx: Tx, key: PeriodKey, span: WindowSpan, cap_nano_usd: int | None, budget: Budget
+) -> None:
+    tx.run(
+        """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, end_unix_ms,
+             cap_nano_usd, cap_version)
+           VALUES (:budget, :partition, :period, :start, :end, :cap, :cap_version)""",
+        params(
+            key,
+            start=span.start_unix_ms,
+            end=span.end_unix_ms,
+            cap=cap_nano_usd,
+            cap_version=budget.cap_version,
+        ),
+    )
+
+
+def _from_row(row: Row) -> PeriodState:
+    return PeriodState(
+        key=PeriodKey(row["budget_id"], row["partition"], row["period_id"]),
+        start_unix_ms=row["start_unix_ms"],
+        end_unix_ms=row["end_unix_ms"],
+        cap_nano_usd=row["cap_nano_usd"],
+        cap_version=row["cap_version"],
+        allocated_nano_usd=row["allocated_nano_usd"],
+        spent_nano_usd=row["spent_nano_usd"],
+        orphan_hold_nano_usd=row["orphan_hold_nano_usd"],
+        serial=row["grant_serial"],
+        open=row["state"] == "OPEN",
+    )

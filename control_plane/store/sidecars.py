@@ -1,0 +1,184 @@
+"""Sidecars, and how far the ledger has their journals."""
+
+import json
+
+from control_plane.core.leases import Holder
+from control_plane.core.ledger import CHAIN_START
+from control_plane.core.sidecars import Cursor, Sidecar
+from control_plane.store.engine import Row, Tx, Value
+
+
+def insert(tx: Tx, sidecar: Sidecar) -> None:
+    """Add a sidecar that joined. Raises ConflictError when the name or credential exists."""
+    tx.run(
+        """INSERT INTO sidecar (id, display_name, region, project_ids_json, credential_digest,
+             sealing_public_key, created_unix_ms, last_seen_unix_ms)
+           VALUES (:id, :display_name, :region, :projects, :digest, :sealing_key, :created,
+             :last_seen)""",
+        {
+            "id": sidecar.sidecar_id,
+            "display_name": sidecar.display_name,
+            "region": sidecar.region,
+            "projects": json.dumps(sidecar.project_ids),
+            "digest": sidecar.credential_digest,
+            "sealing_key": sidecar.sealing_public_key,
+            "created": sidecar.created_unix_ms,
+            "last_seen": sidecar.last_seen_unix_ms,
+        },
+    )
+
+
+def get(tx: Tx, sidecar_id: str) -> Sidecar | None:
+    """One sidecar; under a lock until the transaction ends."""
+    sql = "SELECT * FROM sidecar WHERE id = :id"
+    row = tx.row(sql + tx.dialect.for_update, {"id": sidecar_id})
+    return _from_row(row) if row is not None else None
+
+
+def by_digest(tx: Tx, credential_digest: bytes) -> Sidecar | None:
+    """The sidecar that proves itself with this credential, revoked or not."""
+    row = tx.row(
+        "SELECT * FROM sidecar WHERE credential_digest = :digest", {"digest": credential_digest}
+    )
+    return _from_row(row) if row is not None else None
+
+
+def name_taken(tx: Tx, display_name: str) -> bool:
+    """Whether a sidecar is shown under this name."""
+    row = tx.row("SELECT 1 AS found FROM sidecar WHERE display_name = :n", {"n": display_name})
+    return row is not None
+
+
+def everything(tx: Tx) -> list[Sidecar]:
+    """All sidecars, by name."""
+    return [_from_row(row) for row in tx.rows("SELECT * FROM sidecar ORDER BY display_name, id")]
+
+
+def register(tx: Tx, sidecar: Sidecar) -> None:
+    """Write what a registration changed."""
+    changed = tx.run(
+        """UPDATE sidecar SET software_version = :version, machine_id = :machine,
+             boot_id = :boot, incarnation = :incarnation, epoch = :epoch, state = :state,
+             last_sync_no = :sync_no, last_seen_unix_ms = :seen
+           WHERE id = :id""",
+        {
+            "id": sidecar.sidecar_id,
+            "version": sidecar.software_version,
+            "machine": sidecar.machine_id,
+            "boot": sidecar.boot_id,
+            "incarnation": sidecar.incarnation,
+            "epoch": sidecar.epoch,
+            "state": sidecar.state,
+            "sync_no": sidecar.last_sync_no,
+            "seen": sidecar.last_seen_unix_ms,
+        },
+    )
+    assert changed == 1
+
+
+def synced(tx: Tx, sidecar: Sidecar) -> None:
+    """Write what a Sync changed."""
+    params: dict[str, Value] = {
+        "id": sidecar.sidecar_id,
+        "sync_no": sidecar.last_sync_no,
+        "generation": sidecar.generation_seen,
+        "acked": sidecar.policy_acked,
+        "refused": sidecar.policy_refused,
+        "seen": sidecar.last_seen_unix_ms,
+    }
+    changed = tx.run(
+        """UPDATE sidecar SET last_sync_no = :sync_no, generation_seen = :generation,
+             policy_acked = :acked, policy_refused = :refused, last_seen_unix_ms = :seen
+           WHERE id = :id""",
+        params,
+    )
+    assert changed == 1
+
+
+def set_state(tx: Tx, sidecar_id: str, state: str) -> None:
+    """ACTIVE, DRAINED or FENCED."""
+    changed = tx.run(
+        "UPDATE sidecar SET state = :state WHERE id = :id", {"id": sidecar_id, "state": state}
+    )
+    assert changed == 1
+
+
+def revoke(tx: Tx, sidecar_id: str, now_unix_ms: int) -> None:
+    """End its credential."""
+    tx.run(
+        "UPDATE sidecar SET revoked_unix_ms = :now WHERE id = :id AND revoked_unix_ms = 0",
+        {"id": sidecar_id, "now": now_unix_ms},
+    )
+
+
+def unheard(tx: Tx, generation: int) -> int:
+    """How many sidecars that may hold money have not spoken in this generation."""
+    row = tx.row(
+        """SELECT COUNT(*) AS unheard FROM sidecar
+           WHERE revoked_unix_ms = 0 AND epoch > 0 AND state <> 'DRAINED'
+             AND generation_seen < :generation""",
+        {"generation": generation},
+    )
+    assert row is not None
+    return int(row["unheard"])
+
+
+def cursor(tx: Tx, holder: Holder) -> Cursor | None:
+    """How far the ledger has a journal; under a lock until the transaction ends."""
+    sql = "SELECT last_seq, chain FROM cursor WHERE sidecar_id = :sidecar AND epoch = :epoch"
+    row = tx.row(sql + tx.dialect.for_update, {"sidecar": holder.sidecar_id, "epoch": holder.epoch})
+    return Cursor(row["last_seq"], row["chain"]) if row is not None else None
+
+
+def begin_cursor(tx: Tx, holder: Holder) -> Cursor:
+    """A journal of which the ledger has nothing yet."""
+    start = Cursor(0, CHAIN_START)
+    tx.run(
+        """INSERT INTO cursor (sidecar_id, epoch, last_seq, chain)
+           VALUES (:sidecar, :epoch, :last_seq, :chain)""",
+        _cursor_params(holder, start),
+    )
+    return start
+
+
+def move_cursor(tx: Tx, holder: Holder, cursor: Cursor) -> None:
+    """Note how far the ledger has a journal now; in the transaction that booked it."""
+    changed = tx.run(
+        """UPDATE cursor SET last_seq = :last_seq, chain = :chain
+           WHERE sidecar_id = :sidecar AND epoch = :epoch AND last_seq < :last_seq""",
+        _cursor_params(holder, cursor),
+    )
+    assert changed == 1
+
+
+def _cursor_params(holder: Holder, cursor: Cursor) -> dict[str, Value]:
+    return {
+        "sidecar": holder.sidecar_id,
+        "epoch": holder.epoch,
+        "last_seq": cursor.last_seq,
+        "chain": cursor.chain,
+    }
+
+
+def _from_row(row: Row) -> Sidecar:
+    return Sidecar(
+        sidecar_id=row["id"],
+        display_name=row["display_name"],
+        region=row["region"],
+        project_ids=tuple(json.loads(row["project_ids_json"])),
+        credential_digest=row["credential_digest"],
+        sealing_public_key=row["sealing_public_key"],
+        software_version=row["software_version"],
+        machine_id=row["machine_id"],
+        boot_id=row["boot_id"],
+        incarnation=row["incarnation"],
+        epoch=row["epoch"],
+        state=row["state"],
+        last_sync_no=row["last_sync_no"],
+        generation_seen=row["generation_seen"],
+        policy_acked=row["policy_acked"],
+        policy_refused=row["policy_refused"],
+        created_unix_ms=row["created_unix_ms"],
+        last_seen_unix_ms=row["last_seen_unix_ms"],
+        revoked_unix_ms=row["revoked_unix_ms"],
+    )

@@ -1,0 +1,212 @@
+"""Books a journal's records: the ledger's rows, and the moves of leases and periods they cause.
+
+Evidence is never refused. A lease or period that this database does not know, or a lease that spent
+more than was granted here, shows that the database is older than the sidecar: the numbers are
+raised to fit, and the caller is told, so that granting stops until all sidecars have spoken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from control_plane.core import ledger as core
+from control_plane.core.budgets import Budget
+from control_plane.core.calls import Adjust, Overrun, Record
+from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
+from control_plane.core.reports import LeaseReport
+from control_plane.core.situation import PeriodState
+from control_plane.core.windows import WindowSpan
+from control_plane.store import budgets, leases, ledger, periods
+from control_plane.store.engine import Tx
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the evidence showed beyond itself."""
+
+    database_is_old: bool = False
+    """A sidecar holds or spent money that this database never granted."""
+
+
+class CountingPeriods:
+    """Finds the periods of budgets that only count, each budget looked up once."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self._budgets: dict[str, Budget | None] = {}
+        self._spans: dict[str, WindowSpan] = {}
+        self._known: set[PeriodKey] = set()
+
+    def at(self, ref: BudgetRef, instant_unix_ms: int) -> PeriodKey:
+        """The period of a budget's partition that an instant is in; made if there is none."""
+        span = self._spans.get(ref.budget_id)
+        if span is None or not span.covers(instant_unix_ms):
+            budget = self._budget(ref.budget_id)
+            if budget is None:
+                return periods.adopt(self._tx, ref.period("unknown")).key
+            span = self._spans[ref.budget_id] = budget.span_at(instant_unix_ms)
+        key = ref.period(span.period_id)
+        if key not in self._known:
+            budget = self._budget(ref.budget_id)
+            assert budget is not None
+            periods.ensure_of(self._tx, budget, ref.partition, instant_unix_ms)
+            self._known.add(key)
+        return key
+
+    def _budget(self, budget_id: str) -> Budget | None:
+        if budget_id not in self._budgets:
+            self._budgets[budget_id] = budgets.get(self._tx, budget_id)
+        return self._budgets[budget_id]
+
+
+def book(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) -> Evidence:
+    """Book records that the cursor does not have yet, in their order."""
+    evidence = Evidence()
+    booked = core.fold(records, CountingPeriods(tx).at)
+    for key in sorted(booked.periods):
+        periods.adopt(tx, key)
+    ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)
+    ledger.insert_charges(tx, holder, booked.charges, now_unix_ms)
+    ledger.add_rollups(tx, booked.rollups)
+    moved = {*booked.spent_nano_usd, *booked.returned_nano_usd}
+    for key in sorted(moved):
+        _move_lease(
+            tx,
+            holder,
+            key,
+            spent_more_nano_usd=booked.spent_nano_usd.get(key, 0),
+            returned_nano_usd=booked.returned_nano_usd.get(key, 0),
+            evidence=evidence,
+        )
+    for key, amount in booked.counted_nano_usd.items():
+        periods.move(
+            tx, key, allocated_nano_usd=amount, spent_nano_usd=amount, counted_nano_usd=amount
+        )
+    for overrun in booked.overruns:
+        _overrun(tx, holder, overrun, now_unix_ms)
+    for adjust in booked.adjusts:
+        _adjust(tx, holder, adjust, now_unix_ms)
+    return evidence
+
+
+def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evidence:
+    """Merge the three numbers of lease reports: returns, and grants that are unknown here."""
+    evidence = Evidence()
+    for report in reports:
+        lease = leases.get(tx, holder, report.lease)
+        period = periods.get(tx, report.lease)
+        if lease is None and not report.granted_seen_nano_usd and not report.returned_nano_usd:
+            continue
+        if period is None or lease is None:
+            periods.adopt(tx, report.lease)
+            lease = lease or Lease(holder, report.lease)
+        if period is not None and report.serial_seen > period.serial:
+            evidence.database_is_old = True
+            periods.raise_serial(tx, report.lease, report.serial_seen)
+        merged = _granted_at_least(tx, lease, report.granted_seen_nano_usd, evidence)
+        if report.returned_nano_usd > merged.returned_nano_usd:
+            merged = _returned(tx, merged, report.returned_nano_usd, evidence)
+        if merged != lease:
+            leases.put(tx, merged)
+    return evidence
+
+
+def _move_lease(
+    tx: Tx,
+    holder: Holder,
+    key: PeriodKey,
+    *,
+    spent_more_nano_usd: int,
+    returned_nano_usd: int,
+    evidence: Evidence,
+) -> None:
+    before = leases.get(tx, holder, key) or Lease(holder, key)
+    after = replace(before, spent_nano_usd=max(0, before.spent_nano_usd + spent_more_nano_usd))
+    needed = after.spent_nano_usd + max(after.returned_nano_usd, returned_nano_usd)
+    after = _granted_at_least(tx, after, needed, evidence)
+    spent_more = after.spent_nano_usd - before.spent_nano_usd
+    orphan_less = spent_more if before.state == "ORPHANED" else 0
+    periods.move(tx, key, spent_nano_usd=spent_more, orphan_hold_nano_usd=-orphan_less)
+    if returned_nano_usd > after.returned_nano_usd:
+        after = _returned(tx, after, returned_nano_usd, evidence)
+    leases.put(tx, after)
+
+
+def _granted_at_least(tx: Tx, lease: Lease, granted_nano_usd: int, evidence: Evidence) -> Lease:
+    """The lease with at least so much granted: what a sidecar can prove was once granted."""
+    more = granted_nano_usd - lease.granted_nano_usd
+    if more <= 0:
+        return lease
+    evidence.database_is_old = True
+    orphan_more = more if lease.state == "ORPHANED" else 0
+    periods.move(tx, lease.key, allocated_nano_usd=more, orphan_hold_nano_usd=orphan_more)
+    return lease.merge(granted_nano_usd=granted_nano_usd)
+
+
+def _returned(tx: Tx, lease: Lease, returned_nano_usd: int, evidence: Evidence) -> Lease:
+    """The lease with more given back: the money is free for others from now on."""
+    lease = _granted_at_least(tx, lease, lease.spent_nano_usd + returned_nano_usd, evidence)
+    more = returned_nano_usd - lease.returned_nano_usd
+    assert more > 0
+    orphan_less = more if lease.state == "ORPHANED" else 0
+    periods.move(tx, lease.key, allocated_nano_usd=-more, orphan_hold_nano_usd=-orphan_less)
+    return lease.merge(returned_nano_usd=returned_nano_usd)
+
+
+def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
+    """A bill above its worst case: booked beside the lease, may pass the cap, always an alarm."""
+    excess = record.excess_nano_usd
+    for key in record.vector:
+        period = _version_of(tx, periods.adopt(tx, key))
+        periods.move(
+            tx, key, allocated_nano_usd=excess, spent_nano_usd=excess, overrun_nano_usd=excess
+        )
+        lease = leases.get(tx, holder, key) or Lease(holder, key)
+        leases.put(tx, replace(lease, frozen_cap_version=period))
+        ledger.raise_alarm(
+            tx,
+            ledger.Alarm(
+                kind="OVERRUN",
+                holder=holder,
+                detail="a provider billed more than the worst case that was held; the sidecar "
+                "starts no more calls on this budget period until its cap is set anew",
+                key=key,
+                call_id=record.call_id,
+                amount_nano_usd=excess,
+            ),
+            now_unix_ms,
+        )
+
+
+def _version_of(tx: Tx, period: PeriodState) -> int:
+    budget = budgets.get(tx, period.key.budget_id)
+    return max(period.cap_version, budget.cap_version if budget else 0)
+
+
+def _adjust(tx: Tx, holder: Holder, record: Adjust, now_unix_ms: int) -> None:
+    """Better evidence about an estimate; what counts without a lease is corrected with it."""
+    booked = ledger.correct_call(tx, record.call_id, record.delta_nano_usd)
+    if booked is None:
+        ledger.raise_alarm(
+            tx,
+            ledger.Alarm(
+                kind="BAD_RECORD",
+                holder=holder,
+                detail="a correction names a call that the ledger does not have",
+                call_id=record.call_id,
+                amount_nano_usd=record.delta_nano_usd,
+            ),
+            now_unix_ms,
+        )
+        return
+    ledger.add_rollups(tx, {booked.rollup: core.RollupSum(cost_nano_usd=record.delta_nano_usd)})
+    counted = []
+    for key in ledger.settled_periods(tx, booked):
+        if key not in record.vector:
+            delta = record.delta_nano_usd
+            periods.move(
+                tx, key, allocated_nano_usd=delta, spent_nano_usd=delta, counted_nano_usd=delta
+            )
+            counted.append(
+                core.Charge(record.seq, key, "ADJUST", record.call_id, delta, estimated=False)
+            )
+    ledger.insert_charges(tx, holder, counted, now_unix_ms)

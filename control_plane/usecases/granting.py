@@ -1,0 +1,248 @@
+"""Gathers what a decision looks at, and books what it decided.
+
+Every grant is booked by a conditional UPDATE. The grants of one waiting call stand in a savepoint:
+when a single one of them changes no row, none of them happened and the call is not named.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from control_plane import limits
+from control_plane.core.budgets import Budget
+from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
+from control_plane.core.reports import GrantAnswer
+from control_plane.core.situation import Demand, PeriodState, Plan, Situation, Vector
+from control_plane.store import budgets, leases, periods, sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases.levels import Levels
+
+
+class _NotGrantedError(Exception):
+    """One part of a vector found no room: the whole of it is undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What came of a plan."""
+
+    named: tuple[str, ...]
+    """Waiting calls whose vectors were granted whole."""
+
+
+class Gathering:
+    """Reads each budget, period and set of leases once for one decision."""
+
+    def __init__(self, tx: Tx, now_unix_ms: int) -> None:
+        self._tx = tx
+        self._now_unix_ms = now_unix_ms
+        self.budgets: dict[str, Budget | None] = {}
+        self.periods: dict[PeriodKey, PeriodState] = {}
+        self.current: dict[BudgetRef, PeriodKey] = {}
+        self.leases: dict[PeriodKey, dict[str, Lease]] = {}
+
+    def budget(self, budget_id: str) -> Budget | None:
+        """One budget."""
+        if budget_id not in self.budgets:
+            self.budgets[budget_id] = budgets.get(self._tx, budget_id)
+        return self.budgets[budget_id]
+
+    def running(self, ref: BudgetRef) -> PeriodKey | None:
+        """The period of a budget's partition that is running now; None when none can be."""
+        if ref not in self.current:
+            budget = self.budget(ref.budget_id)
+            if budget is None or budget.archived_unix_ms is not None:
+                return None
+            state = periods.ensure_of(self._tx, budget, ref.partition, self._now_unix_ms)
+            self._keep(state, budget)
+            self.current[ref] = state.key
+        return self.current[ref]
+
+    def next_after(self, key: PeriodKey) -> PeriodKey | None:
+        """The period after a running one, when its first leases are due."""
+        period = self.periods.get(key)
+        budget = self.budget(key.budget_id)
+        if period is None or period.end_unix_ms is None or budget is None:
+            return None
+        until = period.end_unix_ms - self._now_unix_ms
+        if budget.archived_unix_ms is not None or not 0 < until <= limits.STARTER_LEAD_MS:
+            return None
+        state = periods.ensure_of(self._tx, budget, key.partition, period.end_unix_ms)
+        self._keep(state, budget)
+        return state.key
+
+    def add(self, key: PeriodKey) -> None:
+        """A period that a lease names, whatever its time."""
+        if key not in self.periods:
+            state = periods.get(self._tx, key)
+            if state is not None:
+                self._keep(state, self.budget(key.budget_id))
+
+    def reload(self, key: PeriodKey) -> None:
+        """Read a period and its leases again, after grants."""
+        del self.periods[key]
+        self.add(key)
+
+    def _keep(self, state: PeriodState, budget: Budget | None) -> None:
+        newest = budget.cap_version if budget is not None else 0
+        gone = budget is None or budget.archived_unix_ms is not None
+        self.periods[state.key] = replace(
+            state,
+            cap_version=max(state.cap_version, newest),
+            open=state.open and not gone,
+        )
+        self.leases[state.key] = leases.active_of_period(self._tx, state.key)
+
+
+def gather(
+    tx: Tx, holder: Holder, levels: Levels, wanted: Iterable[PeriodKey], now_unix_ms: int
+) -> tuple[Situation, Gathering]:
+    """All that the decision about one sidecar's Sync looks at; periods locked by rising id."""
+    found = Gathering(tx, now_unix_ms)
+    demands = levels.live_demands(now_unix_ms)
+    asked = {
+        budget
+        for demand in demands
+        if demand.sidecar_id == holder.sidecar_id
+        for budget in demand.budgets
+    }
+    named = set(wanted)
+    for reported in sorted(named):
+        found.add(reported)
+    asked |= {periods.budget_of(key) for key in named if key in found.periods}
+    near = _connected(demands, asked)
+    for ref in sorted(near):
+        found.running(ref)
+    mine = {key for ref in asked if (key := found.current.get(ref)) is not None}
+    starters = {}
+    for running in sorted(mine):
+        level = levels.by_period.get(running, {}).get(holder.sidecar_id)
+        if level is not None and level.median_worst_nano_usd > 0:
+            following = found.next_after(running)
+            if following is not None:
+                starters[following] = running
+    situation = Situation(
+        asker=holder.sidecar_id,
+        now_unix_ms=now_unix_ms,
+        periods={key: state for key, state in found.periods.items() if _capped(state)},
+        current=found.current,
+        leases=found.leases,
+        levels=levels.by_period,
+        demands=demands,
+        silent=_silent(found, levels, now_unix_ms),
+        reservations=levels.reservations,
+        pending=levels.pending(now_unix_ms),
+        wanted=tuple(
+            sorted(each for each in named | mine | set(starters) if each in found.periods)
+        ),
+        starters=starters,
+    )
+    return situation, found
+
+
+def apply(tx: Tx, holder: Holder, plan: Plan, found: Gathering) -> Granted:
+    """Book the grants of a plan; read what they changed again."""
+    named = []
+    touched: set[PeriodKey] = set()
+    for vector in plan.vectors:
+        if _grant_vector(tx, holder, vector):
+            named.append(vector.call_id)
+            touched.update(key for key, _ in vector.amounts_nano_usd)
+    for key, amount in plan.refills:
+        if _grant(tx, holder, key, amount):
+            touched.add(key)
+    for key in touched:
+        found.reload(key)
+    return Granted(tuple(named))
+
+
+def answers(
+    tx: Tx, holder: Holder, levels: Levels, situation: Situation, plan: Plan, found: Gathering
+) -> tuple[GrantAnswer, ...]:
+    """What the asker is told of its leases."""
+    after = replace(
+        situation,
+        periods={key: state for key, state in found.periods.items() if _capped(state)},
+        leases=found.leases,
+    )
+    named: dict[str, str] = {}
+    told = []
+    for key in situation.wanted:
+        state = after.periods.get(key)
+        lease = found.leases.get(key, {}).get(holder.sidecar_id)
+        if state is None or state.cap_nano_usd is None:
+            continue
+        budget = found.budget(key.budget_id)
+        told.append(
+            GrantAnswer(
+                lease=key,
+                period_start_unix_ms=state.start_unix_ms,
+                period_end_unix_ms=state.end_unix_ms,
+                granted_nano_usd=lease.granted_nano_usd if lease else 0,
+                serial=lease.serial if lease else 0,
+                authority_ms=budget.max_offline_ms if budget else 0,
+                keep_nano_usd=plan.keeps.get(key, 0),
+                unspent_nano_usd=state.unspent_nano_usd,
+                reachable_nano_usd=after.reachable_nano_usd(key),
+                cap_version=state.cap_version,
+                cap_nano_usd=state.cap_nano_usd,
+                spent_nano_usd=state.spent_nano_usd,
+                held_nano_usd=levels.held_nano_usd(key),
+                silent_sidecar=_silent_holder(tx, after, key, named),
+                smallest_worst_nano_usd=levels.smallest_worst_nano_usd(key),
+                frozen=lease is not None and lease.frozen(state.cap_version),
+            )
+        )
+    return tuple(told)
+
+
+def _grant_vector(tx: Tx, holder: Holder, vector: Vector) -> bool:
+    try:
+        with tx.savepoint():
+            for key, amount in vector.amounts_nano_usd:
+                if not _grant(tx, holder, key, amount):
+                    raise _NotGrantedError
+    except _NotGrantedError:
+        return False
+    return True
+
+
+def _grant(tx: Tx, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
+    serial = periods.grant(tx, key, amount_nano_usd)
+    if serial is None:
+        return False
+    lease = leases.get(tx, holder, key) or Lease(holder, key)
+    leases.put(tx, lease.grant(amount_nano_usd, serial))
+    return True
+
+
+def _capped(state: PeriodState) -> bool:
+    return state.cap_nano_usd is not None
+
+
+def _connected(demands: Sequence[Demand], asked: set[BudgetRef]) -> set[BudgetRef]:
+    """The budgets that the asker's money depends on, through calls that share a budget."""
+    near = set(asked)
+    grown = True
+    while grown:
+        grown = False
+        for demand in demands:
+            if not near.issuperset(demand.budgets) and not near.isdisjoint(demand.budgets):
+                near.update(demand.budgets)
+                grown = True
+    return near
+
+
+def _silent(found: Gathering, levels: Levels, now_unix_ms: int) -> frozenset[str]:
+    holders = {sidecar_id for held in found.leases.values() for sidecar_id in held}
+    return frozenset(one for one in holders if levels.silent(one, now_unix_ms))
+
+
+def _silent_holder(tx: Tx, situation: Situation, key: PeriodKey, named: dict[str, str]) -> str:
+    """The name of a silent sidecar that holds money of a period; "" when there is none."""
+    for sidecar_id, lease in sorted(situation.leases.get(key, {}).items()):
+        if sidecar_id in situation.silent and lease.outstanding_nano_usd > 0:
+            if sidecar_id not in named:
+                sidecar = sidecars.get(tx, sidecar_id)
+                named[sidecar_id] = sidecar.display_name if sidecar else sidecar_id
+            return named[sidecar_id]
+    return ""

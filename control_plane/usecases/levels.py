@@ -1,0 +1,149 @@
+"""Soft state: what sidecars said last. Kept in memory, lost at a restart without harm.
+
+Rules. Only the writer touches it, inside a transaction's function; others may read a single number.
+It may be ahead of the database when a commit failed, and behind after a restart: so no money truth
+rests on it. Levels of a sidecar go when it registers, its demands when it does not repeat them.
+"""
+
+from dataclasses import dataclass, field
+
+from control_plane import limits
+from control_plane.core.leases import PeriodKey
+from control_plane.core.reports import LeaseReport, WaitingCall
+from control_plane.core.situation import Demand, Level, Recall, Reservation
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one sidecar said last."""
+
+    unix_ms: int
+    """When."""
+    demands: tuple[Demand, ...] = ()
+
+
+@dataclass(slots=True)
+class Levels:
+    """What all sidecars said last."""
+
+    started_unix_ms: int
+    """When this process began to listen: nobody is silent for longer."""
+    by_period: dict[PeriodKey, dict[str, Level]] = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
+    reservations: dict[PeriodKey, Reservation] = field(default_factory=dict)
+    recalled: dict[tuple[str, PeriodKey], tuple[int, int]] = field(default_factory=dict)
+    """Amount expected back and when the recall was sent, by sidecar and lease."""
+    nudged_unix_ms: dict[str, int] = field(default_factory=dict)
+
+    def forget(self, sidecar_id: str) -> None:
+        """A new life or process of a sidecar begins: nothing that it said before counts."""
+        for levels in self.by_period.values():
+            levels.pop(sidecar_id, None)
+        self.heard.pop(sidecar_id, None)
+        for key in [key for key in self.recalled if key[0] == sidecar_id]:
+            del self.recalled[key]
+
+    def hear(self, sidecar_id: str, reports: tuple[LeaseReport, ...], now_unix_ms: int) -> None:
+        """Take what a sidecar says of its leases."""
+        for report in reports:
+            self.by_period.setdefault(report.lease, {})[sidecar_id] = Level(
+                granted_seen_nano_usd=report.granted_seen_nano_usd,
+                available_nano_usd=report.available_nano_usd,
+                held_nano_usd=report.held_nano_usd,
+                open_calls=report.open_calls,
+                want_nano_usd=report.want_nano_usd,
+                median_worst_nano_usd=report.median_worst_nano_usd,
+                smallest_worst_nano_usd=report.smallest_worst_nano_usd,
+                used_unix_ms=now_unix_ms - report.idle_ms,
+                reported_unix_ms=now_unix_ms,
+            )
+            self.recalled.pop((sidecar_id, report.lease), None)
+
+    def queue(self, sidecar_id: str, calls: tuple[WaitingCall, ...], now_unix_ms: int) -> None:
+        """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
+        earlier = self.heard.get(sidecar_id)
+        known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
+        demands = tuple(
+            Demand(
+                since_unix_ms=min(known.get(call.call_id, now_unix_ms), now_unix_ms - call.age_ms),
+                call_id=call.call_id,
+                sidecar_id=sidecar_id,
+                worst_nano_usd=call.worst_nano_usd,
+                budgets=call.budgets,
+                patience_ms=call.patience_ms,
+            )
+            for call in calls
+        )
+        self.heard[sidecar_id] = Heard(now_unix_ms, demands)
+
+    def live_demands(self, now_unix_ms: int) -> tuple[Demand, ...]:
+        """The waiting calls of all sidecars that spoke just now; the oldest, when too many."""
+        live = [
+            demand
+            for heard in self.heard.values()
+            if now_unix_ms - heard.unix_ms < limits.DEMAND_LIFE_MS
+            for demand in heard.demands
+        ]
+        live.sort(key=lambda demand: demand.order)
+        return tuple(live[: limits.DECISION_DEMANDS_MAX])
+
+    def silent(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        """Whether a sidecar has not spoken for long, as far as this process can know."""
+        heard = self.heard.get(sidecar_id)
+        last = heard.unix_ms if heard is not None else self.started_unix_ms
+        return now_unix_ms - last > limits.SILENT_AFTER_MS
+
+    def pending(self, now_unix_ms: int) -> dict[tuple[str, PeriodKey], int]:
+        """Recalls that are on their way."""
+        return {
+            key: amount
+            for key, (amount, sent) in self.recalled.items()
+            if now_unix_ms - sent < limits.RECALL_PENDING_MS
+        }
+
+    def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
+        """Note recalls that go out; forget those that nobody answered."""
+        for key, (_, sent) in list(self.recalled.items()):
+            if now_unix_ms - sent >= limits.RECALL_PENDING_MS:
+                del self.recalled[key]
+        for recall in recalls:
+            self.recalled[recall.sidecar_id, recall.key] = (recall.amount_nano_usd, now_unix_ms)
+
+    def take_nudges(self, sidecar_ids: frozenset[str], now_unix_ms: int) -> frozenset[str]:
+        """Those of them that were not nudged just now."""
+        due = frozenset(
+            sidecar_id
+            for sidecar_id in sidecar_ids
+            if now_unix_ms - self.nudged_unix_ms.get(sidecar_id, 0) >= limits.NUDGE_INTERVAL_MS
+        )
+        for sidecar_id in due:
+            self.nudged_unix_ms[sidecar_id] = now_unix_ms
+        return due
+
+    def held_nano_usd(self, key: PeriodKey, sidecar_id: str = "") -> int:
+        """What open calls hold of a period, as last reported; of one sidecar, if named."""
+        levels = self.by_period.get(key, {})
+        if sidecar_id:
+            level = levels.get(sidecar_id)
+            return level.held_nano_usd if level else 0
+        return sum(level.held_nano_usd for level in list(levels.values()))
+
+    def open_calls(self, sidecar_id: str) -> int:
+        """Calls that are open at a sidecar, as last reported: the most of any one lease.
+
+        A call holds from several leases, so their sum would count it more than once.
+        """
+        found = [levels.get(sidecar_id) for levels in list(self.by_period.values())]
+        return max((level.open_calls for level in found if level), default=0)
+
+    def smallest_worst_nano_usd(self, key: PeriodKey) -> int:
+        """The smallest worst case seen lately over all sidecars; 0 when none was."""
+        seen = [level.smallest_worst_nano_usd for level in self.by_period.get(key, {}).values()]
+        return min((worst for worst in seen if worst > 0), default=0)
+
+    def drop_periods(self, alive: frozenset[PeriodKey]) -> None:
+        """Forget periods that can take no more grants, and sidecars that are long silent."""
+        for key in [key for key in self.by_period if key not in alive]:
+            del self.by_period[key]
+        for key in [key for key in self.reservations if key not in alive]:
+            del self.reservations[key]

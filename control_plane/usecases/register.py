@@ -1,0 +1,109 @@
+"""Begins a life of a sidecar's process, and ends one: Register and Drain."""
+
+from dataclasses import replace
+
+from control_plane.core.leases import Holder
+from control_plane.core.ledger import CHAIN_START
+from control_plane.core.reports import Journal, Registered, Registration, Status
+from control_plane.core.sidecars import PROTOCOL_VERSIONS, Sidecar
+from control_plane.store import installation, leases, ledger, sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases import orphans
+from control_plane.usecases.levels import Levels
+from protos.values.errors import FailedPreconditionError, UnauthenticatedError
+
+
+def register(
+    tx: Tx, sidecar_id: str, asked: Registration, levels: Levels, now_unix_ms: int
+) -> Registered:
+    """Go on with the journal's epoch, or begin a new one when the journal was lost."""
+    sidecar = sidecars.get(tx, sidecar_id)
+    if sidecar is None or sidecar.revoked_unix_ms:
+        raise UnauthenticatedError("this sidecar's credential was revoked: let it join again")
+    if asked.protocol_version not in PROTOCOL_VERSIONS:
+        raise FailedPreconditionError(
+            f"this control plane speaks version {PROTOCOL_VERSIONS[0]} of the sidecar protocol, "
+            f"the sidecar version {asked.protocol_version}: upgrade the older of the two",
+            served=str(PROTOCOL_VERSIONS[0]),
+        )
+    begins_anew = asked.journal.lost or asked.journal.epoch == 0
+    if not begins_anew:
+        refusal = _why_fenced(tx, sidecar, asked.journal)
+        if refusal:
+            _fence(tx, sidecar, asked.journal, refusal, now_unix_ms)
+            return _answer(tx, sidecar, Status.FENCED, asked.journal.epoch)
+    epoch = asked.journal.epoch
+    if begins_anew:
+        epoch = max(sidecar.epoch, epoch) + 1
+    if epoch > sidecar.epoch:
+        orphans.orphan_leases(tx, sidecar, epoch, now_unix_ms)
+    holder = Holder(sidecar_id, epoch)
+    if sidecars.cursor(tx, holder) is None:
+        sidecars.begin_cursor(tx, holder)
+    current = replace(
+        sidecar,
+        software_version=asked.software_version,
+        machine_id=asked.machine_id,
+        boot_id=asked.boot_id,
+        incarnation=asked.incarnation,
+        epoch=epoch,
+        state="ACTIVE",
+        last_sync_no=0 if epoch > sidecar.epoch else sidecar.last_sync_no,
+        last_seen_unix_ms=now_unix_ms,
+    )
+    sidecars.register(tx, current)
+    levels.forget(sidecar_id)
+    return _answer(tx, current, Status.OK, epoch)
+
+
+def drain(tx: Tx, sidecar_id: str, epoch: int, incarnation: str, levels: Levels) -> int:
+    """Note that a process ended cleanly; what it leaves behind, in nano-dollars."""
+    sidecar = sidecars.get(tx, sidecar_id)
+    if sidecar is not None and (sidecar.epoch, sidecar.incarnation) == (epoch, incarnation):
+        if sidecar.state == "ACTIVE":
+            sidecars.set_state(tx, sidecar_id, "DRAINED")
+        levels.forget(sidecar_id)
+    return leases.outstanding_nano_usd(tx, Holder(sidecar_id, epoch))
+
+
+def _why_fenced(tx: Tx, sidecar: Sidecar, journal: Journal) -> str:
+    """Why this journal cannot go on; "" when it can."""
+    if journal.epoch < sidecar.epoch:
+        return "its journal is of an epoch that is over"
+    if journal.epoch > sidecar.epoch:
+        return ""
+    if sidecar.state == "FENCED":
+        return "it was fenced before"
+    cursor = sidecars.cursor(tx, Holder(sidecar.sidecar_id, journal.epoch))
+    if cursor is None:
+        return ""
+    if journal.last_seq < cursor.last_seq:
+        return "its journal ends before what is booked"
+    chain = journal.chain or CHAIN_START
+    if journal.last_seq == cursor.last_seq and chain != cursor.chain:
+        return "its journal is not the one that is booked"
+    return ""
+
+
+def _fence(tx: Tx, sidecar: Sidecar, journal: Journal, why: str, now_unix_ms: int) -> None:
+    if journal.epoch == sidecar.epoch and sidecar.state != "FENCED":
+        sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
+        detail = f"{why}: a copy of its journal is or was in use; start it with a new journal"
+        holder = Holder(sidecar.sidecar_id, journal.epoch)
+        ledger.raise_alarm(tx, ledger.Alarm("FENCED", holder, detail), now_unix_ms)
+
+
+def _answer(tx: Tx, sidecar: Sidecar, status: Status, epoch: int) -> Registered:
+    meta = installation.get(tx)
+    cursor = sidecars.cursor(tx, Holder(sidecar.sidecar_id, epoch))
+    return Registered(
+        status=Status.LEARNING if status is Status.OK and meta.learning else status,
+        epoch=epoch,
+        generation=meta.generation,
+        last_seq=cursor.last_seq if cursor else 0,
+        last_sync_no=sidecar.last_sync_no,
+        sidecar_id=sidecar.sidecar_id,
+        display_name=sidecar.display_name,
+        region=sidecar.region,
+        policy_version=meta.policy_version,
+    )

@@ -1,0 +1,225 @@
+"""One Sync: records into the ledger, levels into memory, money out. One transaction.
+
+The order is the protocol's. First the evidence, whoever sends it and however late: records that
+continue the cursor, and returns. Then the question whether this process may still have authority:
+epoch, incarnation, sync number. Only then levels, demands and grants. An answer is a value in every
+case, so that what was booked is committed; nothing is raised after the first row was written.
+"""
+
+from dataclasses import dataclass, replace
+
+from control_plane import limits
+from control_plane.core import ledger as core
+from control_plane.core.decision import decide
+from control_plane.core.leases import Holder
+from control_plane.core.reports import Answer, Report, Status
+from control_plane.core.sidecars import Cursor, Sidecar
+from control_plane.core.situation import Plan, Situation
+from control_plane.store import installation, keys, ledger, refusals, sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases import booking, granting, orphans
+from control_plane.usecases.levels import Levels
+from protos.values.errors import UnauthenticatedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """How the evidence of a Sync was taken."""
+
+    cursor: Cursor
+    refused: Status | None = None
+    """GAP or FENCED, when the records do not continue what is booked."""
+    database_is_old: bool = False
+
+
+def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: int) -> Answer:
+    """Take a sidecar's report and answer it."""
+    sidecar = sidecars.get(tx, sidecar_id)
+    if sidecar is None or sidecar.revoked_unix_ms:
+        raise UnauthenticatedError("this sidecar's credential was revoked: let it join again")
+    meta = installation.get(tx)
+    holder = Holder(sidecar_id, report.epoch)
+    ahead = report.generation_seen > meta.generation or report.epoch > sidecar.epoch
+    if ahead:
+        sidecar = _follow(tx, sidecar, report, now_unix_ms)
+    recorded = _record(tx, holder, sidecar, report, now_unix_ms)
+    if ahead or recorded.database_is_old:
+        _begin_learning(tx, holder, meta, report, now_unix_ms)
+    meta = installation.get(tx)
+    answer = Answer(
+        status=recorded.refused or _authority(sidecar, report) or Status.OK,
+        generation=meta.generation,
+        acked_seq=recorded.cursor.last_seq,
+        policy_version=meta.policy_version,
+        sync_no=report.sync_no,
+        next_sync_ms=limits.SYNC_SOON_MS if report.demands else limits.SYNC_INTERVAL_MS,
+    )
+    if answer.status is Status.GAP:
+        return replace(answer, need_seq=recorded.cursor.last_seq + 1)
+    if answer.status is not Status.OK:
+        return answer
+    _note(tx, sidecar, report, meta.generation, now_unix_ms)
+    levels.hear(sidecar_id, report.leases, now_unix_ms)
+    levels.queue(sidecar_id, report.demands, now_unix_ms)
+    if meta.learning:
+        if sidecars.unheard(tx, meta.generation):
+            return _without_money(tx, holder, report, levels, answer, now_unix_ms)
+        installation.end_learning(tx)
+    return _with_money(tx, holder, report, levels, answer, now_unix_ms)
+
+
+def _record(
+    tx: Tx, holder: Holder, sidecar: Sidecar, report: Report, now_unix_ms: int
+) -> _Recorded:
+    """Book what continues the cursor, and what the levels prove."""
+    cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
+    count = len(report.raw_records)
+    assert count == len(report.records)
+    continued = core.continuation(cursor.last_seq, report.from_seq, count)
+    if continued.gap:
+        return _Recorded(cursor, Status.GAP)
+    fresh = report.raw_records[continued.skip :]
+    chain = core.chain_after(cursor.chain, fresh)
+    ends_at_cursor = count > 0 and report.from_seq + count - 1 == cursor.last_seq
+    if (fresh or ends_at_cursor) and chain != report.chain:
+        _fence(
+            tx, holder, sidecar, "its records do not continue those that are booked", now_unix_ms
+        )
+        return _Recorded(cursor, Status.FENCED)
+    old = False
+    if fresh:
+        evidence = booking.book(tx, holder, report.records[continued.skip :], now_unix_ms)
+        old = evidence.database_is_old
+        cursor = Cursor(cursor.last_seq + len(fresh), chain)
+        sidecars.move_cursor(tx, holder, cursor)
+    old |= booking.take_levels(tx, holder, report.leases).database_is_old
+    return _Recorded(cursor, database_is_old=old)
+
+
+def _authority(sidecar: Sidecar, report: Report) -> Status | None:
+    """Why this process gets no money, if so."""
+    if report.epoch < sidecar.epoch or sidecar.state == "FENCED":
+        return Status.FENCED
+    if report.sync_no <= sidecar.last_sync_no:
+        return Status.STALE
+    if report.incarnation != sidecar.incarnation:
+        return Status.FENCED
+    return None
+
+
+def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidecar:
+    """A sidecar is ahead of this database: believe its epoch, process and Sync numbers."""
+    if report.epoch > sidecar.epoch:
+        orphans.orphan_leases(tx, sidecar, report.epoch, now_unix_ms)
+    followed = replace(
+        sidecar,
+        epoch=max(report.epoch, sidecar.epoch),
+        incarnation=report.incarnation,
+        last_sync_no=report.sync_no - 1,
+        state="ACTIVE" if report.epoch > sidecar.epoch else sidecar.state,
+    )
+    sidecars.register(tx, followed)
+    return followed
+
+
+def _begin_learning(
+    tx: Tx, holder: Holder, meta: installation.Meta, report: Report, now_unix_ms: int
+) -> None:
+    if meta.learning and report.generation_seen <= meta.generation:
+        return
+    installation.begin_learning(tx, max(meta.generation, report.generation_seen) + 1)
+    ledger.raise_alarm(
+        tx,
+        ledger.Alarm(
+            kind="OLD_DATABASE",
+            holder=holder,
+            detail="a sidecar has seen grants that this database does not have: nothing is granted "
+            "until every sidecar has synced; revoke those that are gone for good",
+        ),
+        now_unix_ms,
+    )
+
+
+def _fence(tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int) -> None:
+    """Stop a journal that cannot be the one that is booked. Its money stays allocated."""
+    if holder.epoch == sidecar.epoch and sidecar.state != "FENCED":
+        sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
+        detail = (
+            "its records do not continue those that are booked: a copy of its journal is or was "
+            "in use; start it with a new journal"
+        )
+        ledger.raise_alarm(tx, ledger.Alarm("FENCED", holder, detail), now_unix_ms)
+
+
+def _note(tx: Tx, sidecar: Sidecar, report: Report, generation: int, now_unix_ms: int) -> None:
+    """Keep what a Sync says beside records and levels."""
+    if sidecar.state == "DRAINED":
+        sidecars.set_state(tx, sidecar.sidecar_id, "ACTIVE")
+    sidecars.synced(
+        tx,
+        replace(
+            sidecar,
+            last_sync_no=report.sync_no,
+            generation_seen=generation,
+            policy_acked=report.policy_acked,
+            policy_refused=report.policy_refused,
+            last_seen_unix_ms=now_unix_ms,
+        ),
+    )
+    refusals.merge(tx, sidecar.sidecar_id, report.refusals)
+    for secret_id, used_unix_ms in report.secret_uses.items():
+        keys.mark_used(tx, secret_id, min(used_unix_ms, now_unix_ms))
+
+
+def _with_money(
+    tx: Tx,
+    holder: Holder,
+    report: Report,
+    levels: Levels,
+    answer: Answer,
+    now_unix_ms: int,
+) -> Answer:
+    wanted = [lease.lease for lease in report.leases]
+    situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
+    plan = decide(situation)
+    granted = granting.apply(tx, holder, plan, found)
+    levels.reservations = dict(plan.reservations)
+    levels.remember_recalls(plan.recalls, now_unix_ms)
+    return replace(
+        answer,
+        leases=granting.answers(tx, holder, levels, situation, plan, found),
+        named=granted.named,
+        hopeless=plan.hopeless,
+        recalls=plan.recalls,
+        nudges=levels.take_nudges(plan.nudges - {holder.sidecar_id}, now_unix_ms),
+    )
+
+
+def _without_money(
+    tx: Tx,
+    holder: Holder,
+    report: Report,
+    levels: Levels,
+    answer: Answer,
+    now_unix_ms: int,
+) -> Answer:
+    """Authority for what is held, and nothing new, until every sidecar has spoken."""
+    wanted = [lease.lease for lease in report.leases]
+    situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
+    plan = _no_change(situation)
+    return replace(
+        answer,
+        status=Status.LEARNING,
+        leases=granting.answers(tx, holder, levels, situation, plan, found),
+        next_sync_ms=limits.SYNC_SOON_MS,
+    )
+
+
+def _no_change(situation: Situation) -> Plan:
+    """Everything stays where it is."""
+    keeps = {
+        key: situation.have_nano_usd(situation.asker, key)
+        for key in situation.wanted
+        if key in situation.periods
+    }
+    return Plan((), (), keeps, (), frozenset(), situation.reservations, ())
