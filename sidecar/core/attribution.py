@@ -1,8 +1,8 @@
 """Which workflow a call belongs to, told without touching the workflow.
 
 The key's own label cannot be talked over; a label in the path stands above one in a header,
-because it is set where the address is. The header's form is `name` or `name:execution`; n8n fills it from one
-shared credential with `={{ $workflow.name }}:{{ $execution.id }}`.
+because it is set where the address is. The header's form is `name` or `name:execution`;
+n8n fills it from one shared credential with `={{ $workflow.name }}:{{ $execution.id }}`.
 """
 
 import re

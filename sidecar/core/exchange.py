@@ -9,9 +9,9 @@ METERED   the provider has said what it used
 CLOSED    settled, voided, or never held
 
 Every row that leaves for CLOSED says how the hold ends, and CLOSED has no rows: a hold ends
-exactly once, or an assertion fails. Before SENT nothing can be billed; an error is not billed by any
-provider that is served; from SENT on silence is charged at the worst case, because nobody can prove
-otherwise.
+exactly once, or an assertion fails. Before SENT nothing can be billed; an error is not billed by
+any provider that is served; from SENT on silence is charged at the worst case, because nobody can
+prove otherwise.
 """
 
 from enum import Enum, auto

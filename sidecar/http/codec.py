@@ -43,7 +43,16 @@ class BadMessageError(Exception):
 class RequestHead:
     """A request without its body."""
 
-    __slots__ = ("body_bytes", "chunked", "headers", "keep_alive", "method", "target", "values")
+    __slots__ = (
+        "body_bytes",
+        "chunked",
+        "headers",
+        "http_1_1",
+        "keep_alive",
+        "method",
+        "target",
+        "values",
+    )
 
     def __init__(self, event: h11.Request) -> None:
         """Take h11's event apart once. Raises BadMessageError."""
@@ -58,10 +67,10 @@ class RequestHead:
         self.chunked = b"transfer-encoding" in values
         self.body_bytes = int(values.get(b"content-length", b"0"))
         """The length that was announced; 0 for a chunked body, whose length nobody knows."""
-        self.keep_alive = event.http_version == b"1.1"
-        if b"connection" in values and _says_close(values[b"connection"]):
-            self.keep_alive = False
-        if event.http_version != b"1.1" and self.chunked:
+        self.http_1_1 = event.http_version == b"1.1"
+        """Whether the caller understands chunked answers and kept connections."""
+        self.keep_alive = self.http_1_1 and not _says_close(values.get(b"connection", b""))
+        if not self.http_1_1 and self.chunked:
             raise BadMessageError(400, "Transfer-Encoding needs HTTP/1.1")
 
     @property
@@ -87,13 +96,15 @@ class ResponseHead:
             or self.status in (204, 304)
         )
         """Whether the body ends by itself, and not with the connection."""
-        self.keep_alive = event.http_version == b"1.1" and self.framed
-        if b"connection" in values and _says_close(values[b"connection"]):
-            self.keep_alive = False
+        self.keep_alive = (
+            event.http_version == b"1.1"
+            and self.framed
+            and not _says_close(values.get(b"connection", b""))
+        )
 
 
 def _says_close(value: bytes) -> bool:
-    return b"close" in {token.strip() for token in value.lower().split(b",")}
+    return bool(value) and b"close" in {token.strip() for token in value.lower().split(b",")}
 
 
 def _refuse_repeated(headers: Iterable[Header]) -> None:
@@ -181,6 +192,11 @@ class RequestReader:
                 return False
             else:
                 raise BadMessageError(400, "the body breaks off")
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the caller will send its body only when told to."""
+        return self._connection.they_are_waiting_for_100_continue
 
     def start_next(self) -> None:
         """Go on to the request after this one, with the bytes of it that have come already."""

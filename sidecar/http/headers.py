@@ -11,7 +11,7 @@ from sidecar.http.codec import Header
 
 _TO_PROVIDER = frozenset(
     (
-        *(b"content-type", b"accept", b"user-agent", b"accept-language"),
+        *(b"accept", b"user-agent", b"accept-language"),
         *(b"idempotency-key", b"x-client-request-id", b"x-request-id"),
         *(b"anthropic-version", b"anthropic-beta", b"openai-beta", b"openai-platform"),
         *(b"anthropic-dangerous-direct-browser-access", b"x-app", b"traceparent", b"tracestate"),

@@ -39,6 +39,12 @@ UPSTREAM_MAX_CONNECTIONS = 2048
 UPSTREAM_IDLE_MAX_CONNECTIONS = 256
 """Connections to one provider that wait for the next call."""
 
+UPSTREAMS_MAX_PROVIDERS = 64
+"""Addresses whose connections are remembered; beyond, those without connections are forgotten."""
+
+PREFIXES_MAX_ENTRIES = 64
+"""Beginnings of request heads that are remembered for one provider."""
+
 HEAD_DEADLINE_MS = 10_000
 """From the first byte of a head to its last."""
 BODY_IDLE_MS = 30_000

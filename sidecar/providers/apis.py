@@ -28,6 +28,8 @@ class Api:
 
     family: str
     """Whose envelope its callers read."""
+    writes_text: bool
+    """Whether its models write an answer, and not only take input."""
     read: Read
     """Says what a request asks for."""
     rewrite: Rewrite
@@ -45,6 +47,7 @@ class Api:
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
         family=OPENAI,
+        writes_text=True,
         read=openai_chat.read,
         rewrite=openai_chat.rewrite,
         usage_of=openai_chat.usage_of,
@@ -54,6 +57,7 @@ APIS: Mapping[Surface, Api] = {
     ),
     Surface.EMBEDDINGS: Api(
         family=OPENAI,
+        writes_text=False,
         read=openai_embeddings.read,
         rewrite=openai_embeddings.rewrite,
         usage_of=openai_chat.usage_of,
@@ -63,6 +67,7 @@ APIS: Mapping[Surface, Api] = {
     ),
     Surface.MESSAGES: Api(
         family=ANTHROPIC,
+        writes_text=True,
         read=anthropic_messages.read,
         rewrite=anthropic_messages.rewrite,
         usage_of=anthropic_messages.usage_of,

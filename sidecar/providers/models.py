@@ -26,6 +26,11 @@ def one(price: ModelPrice, family: str) -> dict[str, Any]:
     return anthropic_model(price) if family == ANTHROPIC else openai_model(price)
 
 
+def is_named(price: ModelPrice, name: str) -> bool:
+    """Whether a model goes by a name."""
+    return name == price.model or name in price.aliases
+
+
 def openai_model(price: ModelPrice) -> dict[str, Any]:
     """A model in OpenAI's shape."""
     return {"id": price.model, "object": "model", "created": 0, "owned_by": price.provider}

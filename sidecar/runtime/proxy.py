@@ -1,0 +1,366 @@
+"""A request, from its head to its answer: who asks, for what, what it can cost, and then the call.
+
+Everything that can be refused without money is refused before admission is asked, and everything
+before the body is read that needs no body.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import trio
+
+from protos.values.keys import PROJECT_KEY, is_key, key_digest
+from protos.values.rates import ModelPrice, UnpriceableError
+from protos.values.selectors import Attributes
+from sidecar.clock import Clock
+from sidecar.core.attribution import attribution_of
+from sidecar.core.bounds import bound_of
+from sidecar.core.calls import NewCall
+from sidecar.core.instants import Now
+from sidecar.core.policy import Key, Policy, Provider
+from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
+from sidecar.http import codec, encoding, headers, hosts, limits, routes, strict_json
+from sidecar.http.codec import Header, RequestHead
+from sidecar.http.encoding import UnreadableBodyError
+from sidecar.http.routes import ANTHROPIC, METERED, NoRouteError, Route, Surface
+from sidecar.http.strict_json import BadJsonError
+from sidecar.http.tunnels import BadAddressError
+from sidecar.providers import envelopes, models, reading
+from sidecar.providers.apis import APIS
+from sidecar.providers.envelopes import fault_of, wire_fault
+from sidecar.providers.reading import BadRequestError
+from sidecar.runtime.admission import AdmissionPort
+from sidecar.runtime.caller import Caller, FaultError
+from sidecar.runtime.forwarding import Forwarding, Prepared
+from sidecar.runtime.upstream import Upstream, Upstreams
+
+_NOBODY = Attributes("", "", "", "")
+_JSON_TYPES = (b"application/json", b"text/json")
+_VERSION_LINE = b"anthropic-version: 2023-06-01\r\n"
+
+
+class Proxy:
+    """Answers requests, one at a time per connection."""
+
+    def __init__(
+        self,
+        admission: AdmissionPort,
+        upstreams: Upstreams,
+        clock: Clock,
+        allowed_hosts: frozenset[bytes],
+    ) -> None:
+        """Take what a call needs."""
+        self._admission = admission
+        self._upstreams = upstreams
+        self._clock = clock
+        self._allowed_hosts = allowed_hosts
+
+    async def answer(self, caller: Caller, head: RequestHead) -> None:
+        """Answer one request. Raises FaultError, BadMessageError, CallerGoneError."""
+        caller.keep = head.keep_alive
+        caller.family = routes.family_of(head.target, head.values)
+        self._check_caller(head)
+        try:
+            route = routes.route(head.method, head.target)
+        except NoRouteError as error:
+            raise FaultError(self._no_route(error)) from None
+        if b"upgrade" in head.values and route.surface in METERED:
+            raise FaultError(
+                wire_fault(403, "endpoint_not_allowed", "no other protocol is spoken here")
+            )
+        if head.method == b"OPTIONS":
+            allow = (b"allow", routes.methods_of(route.surface).encode())
+            await self._local(caller, head, 204, [allow], b"")
+        elif route.surface is Surface.HEALTH:
+            await self._health(caller, head)
+        elif route.surface in METERED:
+            await self._call(caller, head, route)
+        else:
+            await self._models(caller, head, route)
+
+    # --- Who asks --------------------------------------------------------------------------------
+
+    def _check_caller(self, head: RequestHead) -> None:
+        words = hosts.host_fault(head.values, self._allowed_hosts)
+        if words:
+            raise FaultError(wire_fault(421, "misdirected_request", words))
+        words = hosts.browser_fault(head.values)
+        if words:
+            raise FaultError(wire_fault(403, "cross_site_request", words))
+
+    def _no_route(self, error: NoRouteError) -> envelopes.Fault:
+        if error.status == 403:
+            refusal = Refusal(Reason.ENDPOINT_NOT_ALLOWED, error.message)
+            self._admission.refused(refusal, _NOBODY)
+            return fault_of(refusal)
+        allow: tuple[Header, ...] = ((b"allow", error.allow.encode()),) if error.allow else ()
+        return wire_fault(error.status, error.code, error.message, headers=allow)
+
+    def _key(self, head: RequestHead, policy: Policy, now: Now) -> Key:
+        try:
+            text = headers.key_text(head.values)
+        except ValueError as error:
+            raise FaultError(wire_fault(401, "invalid_api_key", f"{error}")) from None
+        key = policy.key_by_digest(key_digest(text)) if text else None
+        if key is None:
+            if not text:
+                words = "No key was sent: send it as Authorization: Bearer, or as x-api-key."
+            elif not is_key(text, PROJECT_KEY):
+                words = "This is no key of Bursar's: keys begin with bursar_pk_. Check the copy."
+            else:
+                self._refuse(plain_refusal(Reason.INVALID_KEY))
+            self._refuse(Refusal(Reason.INVALID_KEY, words))
+        attributes = Attributes(key.project_id, key.key_id, key.workflow, "", policy.region)
+        if key.revoked:
+            self._refuse(plain_refusal(Reason.KEY_REVOKED), attributes)
+        if key.expires_unix_ms is not None and key.expires_unix_ms <= now.unix_ms:
+            self._refuse(plain_refusal(Reason.KEY_EXPIRED), attributes)
+        project = policy.project(key.project_id)
+        if project is None or not project.active:
+            self._refuse(plain_refusal(Reason.PROJECT_SUSPENDED), attributes)
+        return key
+
+    def _refuse(
+        self, refusal: Refusal, attributes: Attributes = _NOBODY, param: str = ""
+    ) -> NoReturn:
+        self._admission.refused(refusal, attributes)
+        raise FaultError(fault_of(refusal, param))
+
+    # --- A call ----------------------------------------------------------------------------------
+
+    async def _call(self, caller: Caller, head: RequestHead, route: Route) -> None:
+        api = APIS[route.surface]
+        caller.family = api.family
+        policy = self._admission.policy
+        key = self._key(head, policy, self._clock.now())
+        _check_encoding(head)
+        body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
+        if b"content-encoding" in head.values:
+            body = _opened(head, body, caller)
+        prepared = await self._prepare(head, route, policy, key, body)
+        caller.never_expires()
+        caller.watched = True
+        try:
+            hold = await self._admission.open(prepared.call)
+        except Refused as refused:
+            raise FaultError(fault_of(refused.refusal)) from None
+        await Forwarding(hold, prepared, caller, head, self._admission, self._clock).run()
+
+    async def _prepare(
+        self, head: RequestHead, route: Route, policy: Policy, key: Key, body: bytes
+    ) -> Prepared:
+        """Read the body, and find out what the call can cost and where it goes."""
+        named = attribution_of(
+            key.workflow,
+            route.label,
+            head.values.get(b"x-bursar-workflow", b""),
+            head.values.get(b"x-bursar-step", b""),
+        )
+        attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
+        try:
+            value = await _read_body(body)
+            written = reading.read_model(value)
+            provider = self._provider(policy, route, written, attributes)
+            prices = self._prices(policy, provider, written, attributes)
+            price = prices[0]
+            attributes = replace(attributes, model=price.model)
+            if not key.allows(price.model):
+                self._refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
+            api = APIS[route.surface]
+            if api.writes_text != bool(price.output_max):
+                raise BadRequestError(
+                    f"{written} is not a model for {route.surface.value}", "model"
+                )
+            expands = any(version.expands_text for version in prices)
+            request = api.read(value, body, expands_text=expands)
+            bound = bound_of(request.asked, prices)
+        except BadRequestError as error:
+            self._refuse(Refusal(error.reason, error.message), attributes, error.param)
+        except UnpriceableError as error:
+            self._refuse(_unpriced(written, f": {error}"), attributes, "model")
+        except BadJsonError as error:
+            self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
+        upstream, prefix = self._way_to(provider, route, attributes)
+        if api.family == ANTHROPIC and b"anthropic-version" not in head.values:
+            prefix += _VERSION_LINE
+        call = NewCall(
+            attributes=attributes,
+            secret_id=key.secret_id,
+            provider=provider.name,
+            surface=route.surface.value,
+            alias=written if written != price.model else "",
+            execution=named.execution,
+            step=named.step,
+            streamed=request.streamed,
+            price_version=price.version,
+            bound=bound,
+        )
+        return Prepared(call, api, request, price, policy, upstream, prefix, value, body)
+
+    def _provider(  # noqa: RET503 - what refuses never returns
+        self, policy: Policy, route: Route, model: str, attributes: Attributes
+    ) -> Provider:
+        """The provider that a call goes to: the one in the path, else the one with the model."""
+        family = METERED[route.surface]
+        if route.provider:
+            provider = policy.provider(route.provider)
+            if provider is None:
+                self._refuse(plain_refusal(Reason.PROVIDER_NOT_CONFIGURED), attributes)
+            if provider.family != family:
+                raise BadRequestError(
+                    f"{provider.name} does not speak {route.surface.value}; it speaks the API of "
+                    f"{provider.family}"
+                )
+            return provider
+        names = policy.providers_of_model(model)
+        found = [
+            provider
+            for name in names
+            if (provider := policy.provider(name)) is not None and provider.family == family
+        ]
+        if len(found) > 1:
+            found = [provider for provider in found if provider.name == family] or found[:1]
+        if found:
+            return found[0]
+        if names:
+            self._refuse(
+                Refusal(
+                    Reason.MODEL_NOT_ALLOWED,
+                    f"{model} is served by {names[0]}, which does not speak {route.surface.value}.",
+                ),
+                attributes,
+                "model",
+            )
+        self._refuse(_unpriced(model), attributes, "model")
+
+    def _prices(
+        self, policy: Policy, provider: Provider, model: str, attributes: Attributes
+    ) -> tuple[ModelPrice, ...]:
+        """Every price that may come into force while the call lasts, the present one first."""
+        now_unix_ms = self._clock.now().unix_ms
+        prices = policy.prices_between(
+            provider.name, model, now_unix_ms, now_unix_ms + limits.LONGEST_CALL_MS
+        )
+        if not prices or (
+            len(prices) > 1 and policy.price(provider.name, model, now_unix_ms) is not prices[0]
+        ):
+            self._refuse(_unpriced(model), attributes, "model")
+        return prices
+
+    def _way_to(
+        self, provider: Provider, route: Route, attributes: Attributes
+    ) -> tuple[Upstream, bytes]:
+        """The connections to a provider, and how the heads of its calls begin."""
+        try:
+            secret = self._admission.secret_for(provider.name)
+            upstream = self._upstreams.to(provider)
+        except Refused as refused:
+            self._refuse(refused.refusal, attributes)
+        except BadAddressError as error:
+            words = f"The provider {provider.name} cannot be used: {error}."
+            self._refuse(Refusal(Reason.PROVIDER_NOT_CONFIGURED, words), attributes)
+        known = upstream.prefixes.get((route.query, route.surface.value, secret))
+        return upstream, known or upstream.add_prefix(provider.family, route, secret)
+
+    # --- What is answered here -------------------------------------------------------------------
+
+    async def _health(self, caller: Caller, head: RequestHead) -> None:
+        """Whether calls can be taken; no secret, no name of anybody."""
+        known = self._admission.policy.version > 0
+        status = {"status": "ok" if known else "no policy yet"}
+        await self._local(caller, head, 200 if known else 503, [_JSON], json.dumps(status).encode())
+
+    async def _models(self, caller: Caller, head: RequestHead, route: Route) -> None:
+        policy = self._admission.policy
+        key = self._key(head, policy, self._clock.now())
+        family = caller.family
+        if route.provider:
+            provider = policy.provider(route.provider)
+            if provider is None:
+                self._refuse(plain_refusal(Reason.PROVIDER_NOT_CONFIGURED))
+            family = caller.family = provider.family
+        prices = [
+            price
+            for price in policy.models_of(key)
+            if (provider := policy.provider(price.provider)) is not None
+            and provider.family == family
+            and route.provider in ("", provider.name)
+        ]
+        if route.surface is Surface.MODELS:
+            shown = models.listing(prices, family)
+        else:
+            named = next((price for price in prices if models.is_named(price, route.model)), None)
+            if named is None:
+                words = f"there is no model {route.model} that this key may use"
+                raise FaultError(wire_fault(404, "model_not_found", words))
+            shown = models.one(named, family)
+        await self._local(caller, head, 200, [_JSON], json.dumps(shown).encode())
+
+    async def _local(
+        self, caller: Caller, head: RequestHead, status: int, lines: list[Header], body: bytes
+    ) -> None:
+        """Answer without asking anybody."""
+        await caller.read_body(head, limits.DISCARD_MAX_BYTES)
+        lines = [*lines, (b"cache-control", b"no-store")]
+        if status != 204:
+            lines.append((b"content-length", b"%d" % len(body)))
+        if not caller.keep:
+            lines.append(codec.CLOSE)
+        caller.head_sent = True
+        shown = b"" if head.method == b"HEAD" else body
+        await caller.send(codec.response_head(status, lines) + shown)
+
+
+_JSON: Header = (b"content-type", b"application/json")
+
+
+def _check_encoding(head: RequestHead) -> None:
+    """Refuse a body that could not be read, before it is read. Raises FaultError."""
+    kind = head.values.get(b"content-type")
+    if kind is not None and kind.partition(b";")[0].strip().lower() not in _JSON_TYPES:
+        words = "the body must be JSON: send it with Content-Type: application/json"
+        raise FaultError(wire_fault(415, "unsupported_media_type", words))
+    packed = head.values.get(b"content-encoding")
+    if packed is None or encoding.is_identity(packed) or encoding.is_supported(packed):
+        return
+    words = "the body may be compressed with gzip or deflate, or not at all"
+    raise FaultError(wire_fault(415, "unsupported_encoding", words))
+
+
+def _opened(head: RequestHead, body: bytes, caller: Caller) -> bytes:
+    """The body, opened when it came compressed. Raises FaultError."""
+    if encoding.is_identity(head.values[b"content-encoding"]):
+        return body
+    most = min(
+        limits.REQUEST_BODY_MAX_BYTES,
+        max(limits.LARGE_BODY_BYTES, len(body) * limits.REQUEST_BODY_MAX_TIMES),
+    )
+    try:
+        opened = encoding.inflate(body, most)
+    except UnreadableBodyError as error:
+        raise FaultError(wire_fault(400, "invalid_request", f"{error}")) from None
+    caller.take_room(len(opened))
+    return opened
+
+
+async def _read_body(body: bytes) -> dict[str, Any]:
+    if len(body) > limits.LARGE_BODY_BYTES:
+        return reading.read_object(await trio.to_thread.run_sync(strict_json.read, body))
+    return reading.read_object(strict_json.read(body))
+
+
+def _unpriced(model: str, why: str = "") -> Refusal:
+    return Refusal(
+        Reason.MODEL_NOT_PRICED,
+        f"The price book has no price for {model}{why}, so no cap could hold what it costs. Set "
+        "its price, or use another model; GET /v1/models lists those that can be used.",
+    )
+
+
+def _not_allowed(model: str, allowed: tuple[ModelPrice, ...]) -> Refusal:
+    names = ", ".join(price.model for price in allowed[:8]) or "none"
+    return Refusal(
+        Reason.MODEL_NOT_ALLOWED,
+        f"This key may not use {model}; it may use {names}{', …' if len(allowed) > 8 else ''}.",
+    )
