@@ -24,6 +24,8 @@ UNCAPPED_AUTHORITY_MS = 300_000
 """For how long after an answered Sync calls that match no capped budget may be opened."""
 PAUSE_MS = 2_000
 """Wall clock and boot clock may disagree by so much before a pause is suspected."""
+LOW_WATER_PARTS = 4
+"""A lease is filled up when less than this part of keep is available (one quarter)."""
 RETURN_HYSTERESIS_PARTS = 8
 """What is above keep goes back once it is above this part of keep (one eighth)."""
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from protos.values.selectors import Attributes
+from sidecar.core.allowance import Allowance
 from sidecar.core.calls import NewCall
 from sidecar.core.clamping import (
     Limited,
@@ -23,7 +25,7 @@ from sidecar.core.clamping import (
 )
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Lease
-from sidecar.core.policy import Budget
+from sidecar.core.policy import Budget, Policy
 from sidecar.core.refusals import Reason, Refusal, Shortage, plain_refusal, refusal_of
 from sidecar.limits import REACHABLE_FRESH_MS
 
@@ -70,6 +72,8 @@ class Circumstances:
     """The last Sync failed: nobody can name a call, and what is here is all there is."""
     heard: bool
     """A Sync was answered lately enough for calls that no capped budget counts."""
+    paused: bool
+    """The machine may have slept or been copied: ask before anything opens."""
     lengths: OutputLengths
 
 
@@ -84,8 +88,6 @@ class Wait(NamedTuple):
     """The call must wait its turn."""
 
     limited: Limited
-    room_nano_usd: int
-    """What a smaller call behind it could still hold; 0 or less when nothing can open."""
 
 
 class Refuse(NamedTuple):
@@ -95,6 +97,44 @@ class Refuse(NamedTuple):
 
 
 Plan = Open | Wait | Refuse
+
+
+def standing_refusal(policy: Policy, call: NewCall, unix_ms: int) -> Refusal | None:
+    """Why the call's key may not be used for it under a policy; None when it may.
+
+    Asked again whenever the call is tried: a key that ends while its call waits stops it.
+    """
+    attributes = call.attributes
+    key = policy.secret(call.secret_id)
+    if key is None or key.revoked:
+        return plain_refusal(Reason.KEY_REVOKED)
+    if key.expires_unix_ms is not None and unix_ms >= key.expires_unix_ms:
+        return plain_refusal(Reason.KEY_EXPIRED)
+    project = policy.project(attributes.project_id)
+    if project is None or not project.active:
+        return plain_refusal(Reason.PROJECT_SUSPENDED)
+    if not key.allows(attributes.model):
+        return Refusal(
+            Reason.MODEL_NOT_ALLOWED,
+            f'This key may not use the model "{attributes.model}". Ask your agency to allow it.',
+        )
+    return None
+
+
+def route_of(policy: Policy, attributes: Attributes, allowance: Allowance) -> Route:
+    """Which budgets a call is charged to."""
+    matching = policy.matching(attributes)
+    keys = [
+        AccountKey(budget.budget_id, policy.partition(budget, attributes)) for budget in matching
+    ]
+    capped = [(budget, key) for budget, key in zip(matching, keys, strict=True) if budget.capped]
+    free = [(budget, key) for budget, key in zip(matching, keys, strict=True) if not budget.capped]
+    return Route(
+        budgets=tuple(budget for budget, _ in capped),
+        accounts=tuple(allowance.account(key) for _, key in capped),
+        counted=tuple(key for _, key in free),
+        counted_names=tuple(budget.display_name for budget, _ in free),
+    )
 
 
 def workflow_key(call: NewCall) -> WorkflowKey:
@@ -128,7 +168,7 @@ def decide(
             limited = smaller
     if 0 <= limited.worst_nano_usd <= room_nano_usd:
         return Open(limited, tuple(lease for lease in leases if lease is not None))
-    return Wait(limited, room_nano_usd)
+    return Wait(limited)
 
 
 def _known(budget: Budget, lease: Lease | None) -> Lease | None:
@@ -178,6 +218,8 @@ def _room_nano_usd(
     claims: Mapping[Account, int],
 ) -> int:
     """The largest worst case that could open now; -1 when none may."""
+    if at.paused:
+        return -1
     if not leases:
         return _UNLIMITED_NANO_USD if at.heard else -1
     room_nano_usd = _UNLIMITED_NANO_USD

@@ -56,7 +56,7 @@ class StoredLease:
     returned_nano_usd: int
     spent_nano_usd: int
     authority_boot_ms: int
-    """0 when it was measured by the clock of another boot."""
+    """By the clock of the boot in which it was written."""
     median_worst_nano_usd: int
     frozen: bool
 
@@ -72,13 +72,13 @@ class Allowance:
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases.values())
 
-    def restore(self, stored: StoredLease, boot_ms: int) -> Lease:
-        """Take a lease as the journal knows it."""
+    def restore(self, stored: StoredLease, boot_ms: int, *, same_boot: bool) -> Lease:
+        """Take a lease as the journal knows it; authority of another boot is void."""
         lease = self._lease(stored.key, stored.period_start_unix_ms, stored.period_end_unix_ms)
         lease.granted_nano_usd = stored.granted_nano_usd
         lease.returned_nano_usd = stored.returned_nano_usd
         lease.spent_nano_usd = stored.spent_nano_usd
-        lease.authority_boot_ms = stored.authority_boot_ms
+        lease.authority_boot_ms = stored.authority_boot_ms if same_boot else 0
         lease.frozen = stored.frozen
         assert lease.available_nano_usd >= 0
         if stored.median_worst_nano_usd:
@@ -148,6 +148,13 @@ class Allowance:
             lease.held_nano_usd -= worst_nano_usd
             lease.spent_nano_usd += amount_nano_usd
             lease.open_calls -= 1
+            lease.changed = True
+
+    def charge_lost(self, leases: Iterable[Lease], worst_nano_usd: int) -> None:
+        """A call of an earlier life has no end: it is charged at its worst case."""
+        for lease in leases:
+            assert lease.available_nano_usd >= worst_nano_usd
+            lease.spent_nano_usd += worst_nano_usd
             lease.changed = True
 
     def overrun(self, leases: Iterable[Lease], seq: int) -> None:

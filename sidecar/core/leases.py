@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sidecar.limits import (
     BURN_FORGOTTEN_S,
     BURN_HALF_LIFE_S,
+    LOW_WATER_PARTS,
     RECENT_WORSTS_MAX,
     WANT_HORIZON_S,
 )
@@ -133,6 +134,13 @@ class Lease:
     def usable(self, boot_ms: int) -> bool:
         """Whether calls may be started on it."""
         return boot_ms < self.authority_boot_ms and not self.frozen and not self.overrun_seq
+
+    @property
+    def runs_low(self) -> bool:
+        """Less than a quarter of what may stay here is left for new calls."""
+        return self.latest is not None and (
+            self.available_nano_usd * LOW_WATER_PARTS < self.latest.keep_nano_usd
+        )
 
     @property
     def low(self) -> bool:

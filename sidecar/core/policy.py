@@ -95,6 +95,7 @@ class Policy:
         "_aliases",
         "_by_digest",
         "_by_project",
+        "_by_secret",
         "_matches",
         "_models",
         "_projects",
@@ -131,6 +132,7 @@ class Policy:
         self.providers = tuple(providers)
         self._projects = {project.project_id: project for project in self.projects}
         self._by_digest = {key.digest: key for key in self.keys}
+        self._by_secret = {key.secret_id: key for key in self.keys}
         self._providers = {provider.name: provider for provider in self.providers}
         self._by_project: dict[str, tuple[Budget, ...]] = {}
         self._matches: dict[Attributes, tuple[Budget, ...]] = {}
@@ -159,6 +161,10 @@ class Policy:
     def key_by_digest(self, digest: bytes) -> Key | None:
         """The secret whose text has this SHA-256."""
         return self._by_digest.get(digest)
+
+    def secret(self, secret_id: str) -> Key | None:
+        """The secret of this id."""
+        return self._by_secret.get(secret_id)
 
     def provider(self, name: str) -> Provider | None:
         """The provider of this name."""

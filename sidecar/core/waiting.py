@@ -7,7 +7,6 @@ budget is used up never delays another.
 
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping
-from enum import Enum
 from typing import NamedTuple
 
 from sidecar.core.admission import NO_CLAIMS, Case
@@ -16,17 +15,6 @@ from sidecar.core.leases import Account, AccountKey
 from sidecar.limits import DEMANDS_MAX, DEMANDS_PER_QUEUE_MAX, QUEUE_MAX, QUEUES_MAX
 
 QueueKey = tuple[Account, ...]
-
-
-class Attempt(Enum):
-    """What became of a waiting call that was tried."""
-
-    DONE = "done"
-    """It opened, or was refused: it no longer waits."""
-    STAYS = "stays"
-    """It goes on waiting; a smaller one behind it may still open."""
-    CLOSED = "closed"
-    """It goes on waiting, and so does every call behind it in the same queue."""
 
 
 class DemandLevel(NamedTuple):
@@ -39,8 +27,9 @@ class DemandLevel(NamedTuple):
     patience_ms: int
 
 
-Try = Callable[[Case, bool, Mapping[Account, int]], Attempt]
-"""Tries to open a call: named or not, against what older waiters claim."""
+Try = Callable[[Case, bool, Mapping[Account, int]], bool]
+"""Tries a waiting call, named or not, against what older waiters claim; True when it opened or was
+refused, so that it waits no more."""
 
 
 class Waiting:
@@ -56,6 +45,14 @@ class Waiting:
 
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._cases
+
+    def case(self, call_id: str) -> Case | None:
+        """The waiting call of this id."""
+        return self._cases.get(call_id)
+
+    def cases(self) -> list[Case]:
+        """All waiting calls."""
+        return list(self._cases.values())
 
     def add(self, case: Case) -> bool:
         """Queue a call behind those of the same budgets; False when there is no room."""
@@ -113,20 +110,19 @@ class Waiting:
     ) -> None:
         """Try the waiting calls, the oldest first, those that were named before all others.
 
-        `every` tries also calls behind one that closed its queue: after an answer, when some of
-        them may have to be refused.
+        Behind one that goes on waiting nothing of the same queue can open, as it claims more than
+        there is. `every` tries those too: after an answer some of them may have to be refused.
         """
         claims: dict[Account, int] = {}
 
-        def settle(case: Case, *, named: bool) -> Attempt:
-            outcome = attempt(case, named, claims)
-            if outcome is Attempt.DONE:
+        def settle(case: Case, *, named: bool) -> bool:
+            if attempt(case, named, claims):
                 self.remove(case)
-                return outcome
+                return True
             for account in case.route.accounts:
                 if account not in claims and (away or not _direct(account, now)):
                     claims[account] = _worst_nano_usd(case)
-            return outcome
+            return False
 
         chosen = [self._cases[call_id] for call_id in named if call_id in self._cases]
         for case in sorted(chosen, key=_age):
@@ -139,11 +135,11 @@ class Waiting:
         heapq.heapify(heads)
         while heads:
             _, case, rest = heads[0]
-            outcome = Attempt.STAYS
+            done = True
             if case.call_id in self._cases and case.call_id not in named:
-                outcome = settle(case, named=False)
+                done = settle(case, named=False)
             following = None
-            if every or outcome is not Attempt.CLOSED:
+            if every or done:
                 following = next(rest, None)
             if following is None:
                 heapq.heappop(heads)

@@ -1,11 +1,59 @@
-"""Admission: the door that every call passes before it may cost money."""
+"""Admission: the door that every call passes before it may cost money.
 
+The shell around the pure decision: it holds, writes OPEN, waits until that is durable, looks once
+more whether authority lasts, and only then lets the call go. What a call holds ends by `settle` or
+`void`, exactly once, and by nothing else.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
+import trio
+
+from protos.bursar.sidecar.v1 import Record
+from protos.values.ids import CALL, RANDOM_BYTES, make_id
+from protos.values.quantities import OUTPUT
 from protos.values.selectors import Attributes
-from sidecar.core.calls import Hold, NewCall, Settlement
-from sidecar.core.policy import Policy
-from sidecar.core.refusals import Refusal
+from sidecar.clock import Clock
+from sidecar.core.admission import (
+    Case,
+    Circumstances,
+    Open,
+    Refuse,
+    Route,
+    decide,
+    give_up,
+    route_of,
+    standing_refusal,
+    workflow_key,
+)
+from sidecar.core.allowance import Allowance
+from sidecar.core.cadence import Cadence
+from sidecar.core.calls import Hold, NewCall, Outcome, Settlement
+from sidecar.core.clamping import OutputLengths
+from sidecar.core.instants import Now
+from sidecar.core.leases import Account, Lease
+from sidecar.core.policy import EMPTY, Policy
+from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
+from sidecar.core.tallies import Tallies
+from sidecar.core.waiting import Waiting
+from sidecar.entropy import Entropy
+from sidecar.limits import (
+    OPEN_CALLS_MAX,
+    PATIENCE_MS,
+    PAUSE_MS,
+    RECORDS_WAIT_COUNT,
+    UNREACHABLE_PATIENCE_MS,
+)
+from sidecar.runtime import translate
+from sidecar.runtime.journal import Group, Journal, JournalFailedError
+from sidecar.runtime.journal_file import Recovered
+from sidecar.runtime.secrets import ProviderSecrets
+from sidecar.telemetry import Log
+
+_ROUTES_MAX = 10_000
+_UNSENT = Settlement(outcome=Outcome.NOT_SENT)
 
 
 class AdmissionPort(Protocol):
@@ -38,3 +86,425 @@ class AdmissionPort(Protocol):
     def secret_for(self, provider: str) -> str:
         """The provider's secret, opened. Raises Refused (provider_not_configured)."""
         ...
+
+
+class _OpenCall:
+    """A call that holds money."""
+
+    __slots__ = ("group", "hold", "leases", "number", "record")
+
+    def __init__(
+        self,
+        *,
+        hold: Hold,
+        leases: tuple[Lease, ...],
+        record: Record,
+        number: int,
+        group: Group,
+    ) -> None:
+        self.hold = hold
+        self.leases = leases
+        self.record = record
+        self.number = number
+        self.group = group
+
+
+class _Waiter:
+    """A task that waits for its call's turn."""
+
+    __slots__ = ("done", "opened", "refusal")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.opened: _OpenCall | None = None
+        self.refusal: Refusal | None = None
+
+
+class Admission:
+    """Holds money for calls, from leases, under a policy."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+        secrets: ProviderSecrets,
+        log: Log,
+        region: str = "",
+    ) -> None:
+        """Begin with no policy and no leases."""
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+        self._secrets = secrets
+        self._log = log
+        self._region = region
+        self._policy = EMPTY
+        self._routes: dict[Attributes, Route] = {}
+        self._open: dict[str, _OpenCall] = {}
+        self._waiters: dict[str, _Waiter] = {}
+        self._clocks_apart_ms: int | None = None
+        self._lengths = OutputLengths()
+        self.allowance = Allowance()
+        self.waiting = Waiting()
+        self.tallies = Tallies()
+        self.cadence = Cadence()
+        self.poked = trio.Event()
+        """Set when the cadence changed."""
+        self.away = True
+        """The last Sync failed, or none was sent yet."""
+        self.heard_until_boot_ms = 0
+        """Until when calls that no capped budget counts may open."""
+        self.fenced = False
+        """Another journal goes under this sidecar's name."""
+        self.draining = False
+        """The sidecar is about to end."""
+
+    # --- What the proxy asks -----------------------------------------------------------------
+
+    @property
+    def policy(self) -> Policy:
+        """The snapshot in force."""
+        return self._policy
+
+    @property
+    def open_calls(self) -> int:
+        """Calls that hold money."""
+        return len(self._open)
+
+    async def open(self, call: NewCall) -> Hold:
+        """Wait for the call's turn and hold its worst case from every matching lease.
+
+        Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
+        """
+        since_boot_ms = self._clock.now().boot_ms
+        try:
+            while True:
+                opened = await self._admit(call, since_boot_ms)
+                refusal = await self._confirm(opened)
+                if refusal is None:
+                    return opened.hold
+                if refusal is not _AGAIN:
+                    raise Refused(refusal)
+        except Refused as refused:
+            self.refused(refused.refusal, call.attributes)
+            raise
+
+    def settle(self, hold: Hold, outcome: Settlement) -> None:
+        """Book what the call cost and free the rest of its hold. Once per hold."""
+        opened = self._open.pop(hold.call_id)
+        now = self._clock.now()
+        worst_nano_usd = hold.worst_nano_usd
+        amount_nano_usd = min(outcome.cost_nano_usd, worst_nano_usd)
+        self.allowance.settle(opened.leases, worst_nano_usd, amount_nano_usd)
+        self._journal.record(
+            lambda seq: translate.settle_to_wire(
+                opened.record, seq, outcome, amount_nano_usd, now.unix_ms
+            ),
+            ends=opened.number,
+            leases=opened.leases,
+        )
+        if outcome.cost_nano_usd > worst_nano_usd:
+            self._overrun(opened, outcome.cost_nano_usd - worst_nano_usd)
+        if outcome.outcome is Outcome.OK and OUTPUT in outcome.quantities:
+            self._lengths.note(
+                workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
+            )
+        self._freed(opened.leases, now)
+
+    def void(self, hold: Hold, outcome: Settlement) -> None:
+        """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
+        assert outcome.cost_nano_usd == 0
+        opened = self._open.pop(hold.call_id)
+        now = self._clock.now()
+        self.allowance.settle(opened.leases, hold.worst_nano_usd, 0)
+        self._journal.record(
+            lambda seq: translate.void_to_wire(opened.record, seq, outcome, now.unix_ms),
+            ends=opened.number,
+            leases=opened.leases,
+        )
+        self._freed(opened.leases, now)
+
+    def refused(self, refusal: Refusal, attributes: Attributes) -> None:
+        """Count a refusal; unknown attributes are empty."""
+        self.tallies.refused(refusal, attributes, self._clock.now().unix_ms)
+
+    def secret_for(self, provider: str) -> str:
+        """The provider's secret, opened. Raises Refused (provider_not_configured)."""
+        return self._secrets.secret_for(self._policy, provider)
+
+    # --- What the control link does ----------------------------------------------------------
+
+    def recover(self, recovered: Recovered, *, same_boot: bool) -> None:
+        """Take up what the journal knows; calls without an end are charged at their worst case."""
+        now = self._clock.now()
+        for stored in recovered.leases:
+            self.allowance.restore(stored, now.boot_ms, same_boot=same_boot)
+        if same_boot:
+            self.heard_until_boot_ms = recovered.heard_until_boot_ms
+        for number, body in recovered.open_calls:
+            self._charge_lost(number, body, now)
+
+    def _charge_lost(self, number: int, body: bytes, now: Now) -> None:
+        record = translate.record_from_open(body)
+        found = [self.allowance.lease(key) for key in translate.vector_from_open(record)]
+        leases = [lease for lease in found if lease is not None]
+        assert len(leases) == len(found), "an open call's lease is in the journal"
+        worst_nano_usd = record.settle.call.worst_nano_usd
+        self.allowance.charge_lost(leases, worst_nano_usd)
+        lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=True)
+        self._journal.record(
+            lambda seq: translate.settle_to_wire(record, seq, lost, worst_nano_usd, now.unix_ms),
+            ends=number,
+            leases=leases,
+        )
+        self._log.warning(
+            "call_lost", call_id=record.settle.call.call_id, charged_nano_usd=worst_nano_usd
+        )
+
+    def take_policy(self, policy: Policy) -> None:
+        """Put a newer snapshot in force at once; whoever waits is judged by it anew."""
+        self._policy = policy
+        self._region = policy.region
+        self._routes.clear()
+        self._secrets.keep_only(policy)
+        for case in self.waiting.take_all():
+            case.route = self._route(case.call.attributes)
+            case.told = False
+            if not self.waiting.add(case):
+                self._refuse_waiter(case, self._give_up(case, Reason.BUSY))
+        self.try_waiting(every=True)
+        self.hurry()
+
+    def answered(self, sent: Now) -> None:
+        """A Sync was answered: the control plane is there, and the clocks agree anew."""
+        self.away = False
+        self._clocks_apart_ms = sent.unix_ms - sent.boot_ms
+
+    def unanswered(self, sent_boot_ms: int, down_since_boot_ms: int) -> None:
+        """A Sync failed. Calls that came before it, and have nothing to hope for, are refused."""
+        self.away = True
+        now = self._clock.now()
+        self.try_waiting(every=True)
+        for case in self.waiting.cases():
+            patience_over = now.boot_ms - case.since_boot_ms >= UNREACHABLE_PATIENCE_MS
+            long_down = now.boot_ms - down_since_boot_ms >= UNREACHABLE_PATIENCE_MS
+            if case.since_boot_ms <= sent_boot_ms and (patience_over or long_down):
+                self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
+
+    def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
+        """Open the waiting calls whose turn it is, and refuse those that cannot be paid."""
+        if len(self.waiting):
+            self.waiting.scan(
+                self._attempt, self._clock.now(), frozenset(named), away=self.away, every=every
+            )
+
+    def refuse_hopeless(self, call_ids: Iterable[str]) -> None:
+        """Refuse waiting calls that no budget period can take."""
+        for call_id in call_ids:
+            case = self.waiting.case(call_id)
+            if case is not None:
+                self._refuse_waiter(case, self._give_up(case, Reason.EXHAUSTED))
+
+    def give_back(self, leases: Iterable[Lease]) -> None:
+        """Write down what was given back; it is told once it is durable."""
+        for lease in leases:
+            self._journal.record(partial(_return_body, lease), leases=(lease,))
+
+    def hurry(self) -> None:
+        """Let the next Sync go out as soon as it may."""
+        if not self.cadence.urgent:
+            self.cadence.urgent = True
+            self.poked.set()
+
+    # --- Inside --------------------------------------------------------------------------------
+
+    def _standing(self, call: NewCall, now: Now) -> Refusal | None:
+        """What stops any call like this one, whatever its budgets say."""
+        if self.draining:
+            return plain_refusal(Reason.SHUTTING_DOWN)
+        if self.fenced:
+            return plain_refusal(Reason.FENCED)
+        if self._journal.failure is not None:
+            return plain_refusal(Reason.JOURNAL_FAILED, cause=self._journal.failure)
+        return standing_refusal(self._policy, call, now.unix_ms)
+
+    def _route(self, attributes: Attributes) -> Route:
+        route = self._routes.get(attributes)
+        if route is None:
+            if len(self._routes) >= _ROUTES_MAX:
+                self._routes.clear()
+            route = route_of(self._policy, attributes, self.allowance)
+            self._routes[attributes] = route
+        return route
+
+    def _circumstances(self, now: Now) -> Circumstances:
+        apart_ms = self._clocks_apart_ms
+        paused = apart_ms is not None and abs(now.unix_ms - now.boot_ms - apart_ms) > PAUSE_MS
+        return Circumstances(
+            now=now,
+            away=self.away,
+            heard=now.boot_ms < self.heard_until_boot_ms,
+            paused=paused,
+            lengths=self._lengths,
+        )
+
+    async def _admit(self, call: NewCall, since_boot_ms: int) -> _OpenCall:
+        now = self._clock.now()
+        refusal = self._standing(call, now)
+        if refusal is None and len(self._open) >= OPEN_CALLS_MAX:
+            refusal = plain_refusal(Reason.OVERLOADED)
+        if refusal is not None:
+            raise Refused(refusal)
+        project = self._policy.project(call.attributes.project_id)
+        case = Case(
+            call_id=make_id(CALL, now.unix_ms, self._entropy.random_bytes(RANDOM_BYTES)),
+            call=call,
+            since_boot_ms=since_boot_ms,
+            patience_ms=project.patience_ms if project is not None else PATIENCE_MS,
+            route=self._route(call.attributes),
+        )
+        claims = self.waiting.claims(case.route.accounts, now, away=self.away)
+        plan = decide(case, self._circumstances(now), claims=claims)
+        if isinstance(plan, Open):
+            return self._hold(case, plan, now)
+        if isinstance(plan, Refuse):
+            raise Refused(plan.refusal)
+        case.asked = plan.limited
+        return await self._wait(case, now)
+
+    async def _wait(self, case: Case, now: Now) -> _OpenCall:
+        if not self.waiting.add(case):
+            raise Refused(self._give_up(case, Reason.BUSY))
+        waiter = self._waiters[case.call_id] = _Waiter()
+        self.hurry()
+        waited_ms = now.boot_ms - case.since_boot_ms
+        try:
+            with trio.move_on_after(max(0, case.patience_ms - waited_ms) / 1_000):
+                await waiter.done.wait()
+        except BaseException:
+            if waiter.opened is not None:
+                self.void(waiter.opened.hold, _UNSENT)
+            raise
+        finally:
+            self._waiters.pop(case.call_id, None)
+            self.waiting.remove(case)
+        if waiter.opened is not None:
+            return waiter.opened
+        if waiter.refusal is not None:
+            raise Refused(waiter.refusal)
+        self.try_waiting()
+        raise Refused(self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY))
+
+    def _attempt(self, case: Case, named: bool, claims: Mapping[Account, int]) -> bool:  # noqa: FBT001
+        now = self._clock.now()
+        waiter = self._waiters[case.call_id]
+        refusal = self._standing(case.call, now)
+        if refusal is None:
+            plan = decide(case, self._circumstances(now), named=named, claims=claims)
+            if isinstance(plan, Open):
+                waiter.opened = self._hold(case, plan, now)
+                waiter.done.set()
+                return True
+            if not isinstance(plan, Refuse):
+                case.asked = plan.limited
+                return False
+            refusal = plan.refusal
+        waiter.refusal = refusal
+        waiter.done.set()
+        return True
+
+    def _refuse_waiter(self, case: Case, refusal: Refusal) -> None:
+        self.waiting.remove(case)
+        waiter = self._waiters[case.call_id]
+        waiter.refusal = refusal
+        waiter.done.set()
+
+    def _give_up(self, case: Case, reason: Reason) -> Refusal:
+        return give_up(case, self._circumstances(self._clock.now()), reason)
+
+    def _hold(self, case: Case, plan: Open, now: Now) -> _OpenCall:
+        leases = plan.leases
+        self.allowance.hold(leases, plan.limited.worst_nano_usd, now.boot_ms)
+        hold = Hold(
+            call_id=case.call_id,
+            call=case.call,
+            worst_nano_usd=plan.limited.worst_nano_usd,
+            output_limit=plan.limited.output_limit,
+            started_unix_ms=now.unix_ms,
+        )
+        record = translate.record_begun(
+            hold, [lease.key for lease in leases], case.route.counted, self._region
+        )
+        number, group = self._journal.open_call(translate.open_to_wire(record))
+        opened = _OpenCall(hold=hold, leases=leases, record=record, number=number, group=group)
+        self._open[hold.call_id] = opened
+        self.tallies.used(case.call.secret_id, now.unix_ms)
+        if not self.cadence.refill and any(lease.runs_low for lease in leases):
+            self.cadence.refill = True
+            self.poked.set()
+        return opened
+
+    async def _confirm(self, opened: _OpenCall) -> Refusal | None:
+        """Wait until OPEN is durable and look once more; what may not go out holds nothing.
+
+        Returns None when it may go out, `_AGAIN` when it must ask anew.
+        """
+        try:
+            await self._journal.durable(opened.group)
+        except JournalFailedError as error:
+            del self._open[opened.hold.call_id]
+            self.allowance.settle(opened.leases, opened.hold.worst_nano_usd, 0)
+            return plain_refusal(Reason.JOURNAL_FAILED, cause=str(error))
+        except BaseException:
+            self.void(opened.hold, _UNSENT)
+            raise
+        now = self._clock.now()
+        refusal = self._standing(opened.hold.call, now)
+        if refusal is None:
+            usable = all(lease.usable(now.boot_ms) for lease in opened.leases)
+            if usable and not self._circumstances(now).paused:
+                return None
+            refusal = _AGAIN
+        self.void(opened.hold, _UNSENT)
+        return refusal
+
+    def _overrun(self, opened: _OpenCall, excess_nano_usd: int) -> None:
+        call_id = opened.hold.call_id
+        keys = [lease.key for lease in opened.leases]
+        seq = self._journal.record(
+            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys),
+        )
+        self.allowance.overrun(opened.leases, seq)
+        self._log.alarm(
+            "overrun",
+            call_id=call_id,
+            provider=opened.hold.call.provider,
+            model=opened.hold.call.attributes.model,
+            worst_nano_usd=opened.hold.worst_nano_usd,
+            excess_nano_usd=excess_nano_usd,
+        )
+        self.hurry()
+
+    def _freed(self, leases: tuple[Lease, ...], now: Now) -> None:
+        """Money came free: whoever waits may go, and others may want it."""
+        if len(self.waiting):
+            self.try_waiting()
+        if len(self.waiting) or any(lease.direct or lease.ended(now.unix_ms) for lease in leases):
+            self.hurry()
+        else:
+            self._told_soon()
+
+    def _told_soon(self) -> None:
+        """Let the link look again when the first record, or the last that it waits for, is in."""
+        pending = self._journal.last_seq - self._journal.acked_seq
+        if pending in (1, RECORDS_WAIT_COUNT):
+            self.poked.set()
+
+
+def _return_body(lease: Lease, seq: int) -> bytes:
+    return translate.return_to_wire(seq, lease.key, lease.returned_nano_usd)
+
+
+_AGAIN = Refusal(Reason.BUSY, "Authority ended while the call's hold was written down.")

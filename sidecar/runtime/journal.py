@@ -133,11 +133,10 @@ class Journal:
 
     # --- Adding lines ------------------------------------------------------------------------
 
-    def open_call(self, serialize: Callable[[], bytes]) -> tuple[int, Group]:
+    def open_call(self, body: bytes) -> tuple[int, Group]:
         """Add a call's OPEN. It may go out once `durable(group)` returned."""
         number = self._next_number
         self._next_number += 1
-        body = serialize()
         with self._lock:
             group = self._filling
             group.batch.opens.append((number, body))

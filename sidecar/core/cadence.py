@@ -1,0 +1,60 @@
+"""When the next Sync is due: a pure rule over what waits to be told or asked."""
+
+from dataclasses import dataclass
+
+from sidecar.limits import (
+    RECORDS_WAIT_COUNT,
+    RECORDS_WAIT_MS,
+    SYNC_DEADLINE_MS,
+    SYNC_DEADLINE_WAITING_MS,
+    SYNC_JITTER_PARTS,
+    SYNC_MIN_MS,
+    SYNC_MS,
+    SYNC_POLL_MS,
+    SYNC_REFILL_MS,
+)
+
+
+@dataclass(slots=True)
+class Cadence:
+    """What is known about past and wanted Syncs."""
+
+    sent_boot_ms: int = -SYNC_MS
+    """When the latest was sent."""
+    regular_boot_ms: int = 0
+    """When the next is due though nothing happens."""
+    urgent: bool = False
+    """Something should be told or asked at once: a new demand, money that others wait for."""
+    refill: bool = False
+    """A lease runs low."""
+    failures: int = 0
+    """Syncs that were not answered since the last that was."""
+    pause_boot_ms: int = 0
+    """Not before this: the control plane is busy, or did not answer."""
+
+    def due_boot_ms(self, *, waiting: bool, records: int, records_since_boot_ms: int | None) -> int:
+        """When the next Sync is due."""
+        due = self.regular_boot_ms
+        if self.refill:
+            due = min(due, self.sent_boot_ms + SYNC_REFILL_MS)
+        if waiting:
+            due = min(due, self.sent_boot_ms + SYNC_POLL_MS)
+        if records and records_since_boot_ms is not None:
+            due = min(due, records_since_boot_ms + RECORDS_WAIT_MS)
+        if self.urgent or records >= RECORDS_WAIT_COUNT:
+            due = self.sent_boot_ms
+        return max(due, self.sent_boot_ms + SYNC_MIN_MS, self.pause_boot_ms)
+
+    def sent(self, boot_ms: int, jitter: int) -> None:
+        """A Sync goes out; `jitter` is any number, from which the next distance is taken."""
+        spread_ms = SYNC_MS // SYNC_JITTER_PARTS
+        self.sent_boot_ms = boot_ms
+        self.regular_boot_ms = boot_ms + SYNC_MS - spread_ms + jitter % (2 * spread_ms + 1)
+        self.urgent = False
+        self.refill = False
+
+    def deadline_ms(self, *, waiting: bool) -> int:
+        """How long the answer may take: short while someone waits, longer after each silence."""
+        if not waiting:
+            return SYNC_DEADLINE_MS
+        return min(SYNC_DEADLINE_MS, SYNC_DEADLINE_WAITING_MS << min(self.failures, 8))
