@@ -13,6 +13,7 @@ from typing import Final
 from control_plane.core import fields
 from control_plane.core.windows import ANCHOR_DAY_MAX, WINDOWS, Window, WindowSpan, window_at
 from control_plane.core.zones import check_zone
+from protos.values.errors import FailedPreconditionError
 from protos.values.money import MONEY_MAX_NANO_USD
 from protos.values.selectors import Selector, SplitBy
 
@@ -54,6 +55,8 @@ class Budget:
     """The number of the newest decision about the cap."""
     max_offline_ms: int
     """For how long a cut-off sidecar may go on starting calls."""
+    offline_until_unix_ms: int
+    """Until when authority from before max_offline was lowered may last; 0 when it never was."""
     created_unix_ms: int
     """When it was made."""
     archived_unix_ms: int | None
@@ -163,7 +166,7 @@ CHANGEABLE: Final = ("display_name", "max_offline_ms")
 
 def check_new(asked: NewBudget, default_time_zone: str, max_offline_ms: int) -> NewBudget:
     """The budget that is asked for, with its defaults, as far as it can be checked alone."""
-    window = _check_window(asked.window or "month")
+    window = check_window(asked.window or "month")
     selector = asked.selector
     fields.check_label(selector.workflow, "budget.workflow")
     fields.check_label(selector.region, "budget.region")
@@ -207,6 +210,19 @@ def check_offline(max_offline_ms: int) -> int:
     )
 
 
+def check_for_one_period(budget: Budget, cap_nano_usd: int | None) -> None:
+    """Whether there is a cap in every period decides about leases, so one period cannot differ."""
+    if budget.cap_nano_usd is None:
+        raise FailedPreconditionError(
+            "this budget only counts: give it a cap for good first", budget_id=budget.budget_id
+        )
+    if cap_nano_usd is None:
+        raise fields.invalid(
+            "cap_nano_usd",
+            "a cap cannot be taken away for one period: raise it, or end it for good",
+        )
+
+
 def matching_max(selectors: Iterable[Selector]) -> int:
     """An upper bound on how many of these selectors one call can match.
 
@@ -223,13 +239,16 @@ def matching_max(selectors: Iterable[Selector]) -> int:
     return sum(largest.values())
 
 
-def guaranteed_unix_ms(max_offline_ms: int, now_unix_ms: int) -> int:
+def authority_end_unix_ms(budget: Budget, now_unix_ms: int) -> int:
     """After this no lease that was renewed until now has authority, on clocks wrong by a tenth."""
-    return now_unix_ms + max_offline_ms + -(-max_offline_ms // 4) + REACH_MARGIN_MS
+    longest_ms = budget.max_offline_ms + -(-budget.max_offline_ms // 4) + REACH_MARGIN_MS
+    return max(now_unix_ms + longest_ms, budget.offline_until_unix_ms)
 
 
-def authority_ms_of(call_class: Selector, budgets: Iterable[Budget]) -> int | None:
-    """For how long calls of a class can still be started on authority that was given before.
+def last_call_unix_ms(
+    call_class: Selector, budgets: Iterable[Budget], now_unix_ms: int
+) -> int | None:
+    """Until when calls of a class can still be started on authority that was given before.
 
     Every capped budget that a call matches must have authority. So the class ends with the first
     of those that match all of it; else, when each of its calls could match only capped budgets,
@@ -237,7 +256,7 @@ def authority_ms_of(call_class: Selector, budgets: Iterable[Budget]) -> int | No
     """
     possible = [budget for budget in budgets if _can_match(budget.selector, call_class)]
     covering = [
-        budget.max_offline_ms
+        authority_end_unix_ms(budget, now_unix_ms)
         for budget in possible
         if budget.is_capped and _covers(budget.selector, call_class)
     ]
@@ -245,7 +264,8 @@ def authority_ms_of(call_class: Selector, budgets: Iterable[Budget]) -> int | No
         return min(covering)
     if any(not budget.is_capped for budget in possible):
         return None
-    return max((budget.max_offline_ms for budget in possible), default=0)
+    ends = (authority_end_unix_ms(budget, now_unix_ms) for budget in possible)
+    return max(ends, default=now_unix_ms)
 
 
 def _values(selector: Selector) -> tuple[str, ...]:
@@ -268,7 +288,8 @@ def _covers(selector: Selector, call_class: Selector) -> bool:
     return all(not wanted or wanted == given for wanted, given in pairs)
 
 
-def _check_window(text: str) -> Window:
+def check_window(text: str) -> Window:
+    """A window that exists."""
     for window in WINDOWS:
         if text == window:
             return window

@@ -91,6 +91,27 @@ def models_by_name(prices: Iterable[Price]) -> dict[str, set[str]]:
     return names
 
 
+def resolve_models(prices: Iterable[Price], names: Iterable[str], field: str) -> tuple[str, ...]:
+    """The ids of models by ids and aliases, each once. Refuses a name without a price."""
+    known = models_by_name(prices)
+    found: dict[str, None] = {}
+    for name in names:
+        if name not in known:
+            raise fields.invalid(
+                field, f"there is no price for {name!r}: set its price first, or see ListPrices"
+            )
+        found.update(dict.fromkeys(sorted(known[name])))
+    return tuple(found)
+
+
+def resolve_model(prices: Iterable[Price], name: str, field: str) -> str:
+    """The id of one model by its id or alias. Refuses a name without a price."""
+    models = resolve_models(prices, [name], field)
+    if len(models) > 1:
+        raise fields.invalid(field, f"{name!r} means several models: {', '.join(models)}")
+    return models[0]
+
+
 def check_price(price: ModelPrice) -> ModelPrice:
     """A price that can be applied to every call of its model."""
     _check_model(price.provider, "price.provider")

@@ -2,12 +2,11 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from control_plane.core import fields
-from protos.values.errors import FailedPreconditionError
 from protos.values.listening import is_loopback, is_private
 
 Family = Literal["openai", "anthropic"]
@@ -21,6 +20,8 @@ BASE_URLS: Final[dict[str, str]] = {
 """Where a provider of a well-known name is, when nothing else is said."""
 SECRET_CHARACTERS_MAX: Final = 1_024
 """Longest provider secret."""
+SECRET_HINTED_CHARACTERS_MIN: Final = 16
+"""Of a shorter secret nothing is shown."""
 URL_CHARACTERS_MAX: Final = 512
 """Longest base URL."""
 PROVIDERS_MAX: Final = 100
@@ -55,6 +56,15 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedSecret:
+    """A provider's secret as it is kept at rest."""
+
+    key_id: str
+    """The id of the key that it is encrypted with."""
+    ciphertext: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SetProvider:
     """A provider as it is to be."""
 
@@ -70,6 +80,11 @@ class SetProvider:
         return f"SetProvider(provider={self.provider!r}, base_url={self.base_url!r})"
 
 
+def context_of(provider: Provider) -> str:
+    """What a secret is bound to: it opens for this provider at this address in this version."""
+    return f"{provider.provider}\n{provider.base_url}\n{provider.secret_version}"
+
+
 def check_set(asked: SetProvider, before: Provider | None) -> SetProvider:
     """The provider as it is to be, with its defaults."""
     if _NAME.match(asked.provider) is None:
@@ -77,8 +92,7 @@ def check_set(asked: SetProvider, before: Provider | None) -> SetProvider:
             "provider.provider", "1 to 32 small letters, digits and inner dashes, such as openai"
         )
     family = asked.family or (before.family if before else "") or asked.provider
-    if family not in FAMILIES:
-        raise fields.invalid("provider.family", f"one of {', '.join(FAMILIES)}")
+    _check_family(family)
     url = asked.base_url or (before.base_url if before else "") or BASE_URLS.get(asked.provider, "")
     base_url = check_base_url(url)
     check_secret(asked.secret)
@@ -91,6 +105,18 @@ def check_set(asked: SetProvider, before: Provider | None) -> SetProvider:
             "anywhere but where it was given for",
         )
     return SetProvider(asked.provider, family, base_url, asked.secret, asked.etag)
+
+
+def family_of(checked: SetProvider) -> Family:
+    """The wire format of a provider that was checked."""
+    return _check_family(checked.family)
+
+
+def hint_of(secret: str, before: Provider | None) -> str:
+    """What may be shown of a secret: its last four characters, when that is a small part of it."""
+    if not secret:
+        return before.secret_hint if before is not None else ""
+    return secret[-4:] if len(secret) >= SECRET_HINTED_CHARACTERS_MIN else ""
 
 
 def check_secret(secret: str) -> str:
@@ -133,11 +159,11 @@ def check_base_url(url: str) -> str:
     return _rebuilt(parts, host, port)
 
 
-def check_found(provider: Provider | None, name: str) -> Provider:
-    """The provider, or a refusal that says how to make one."""
-    if provider is None:
-        raise FailedPreconditionError(f"there is no provider {name!r}: set it first", provider=name)
-    return provider
+def _check_family(text: str) -> Family:
+    for family in FAMILIES:
+        if text == family:
+            return family
+    raise fields.invalid("provider.family", f"one of {', '.join(FAMILIES)}")
 
 
 def _rebuilt(parts: SplitResult, host: str, port: int | None) -> str:

@@ -15,7 +15,8 @@ def append(tx: Tx, entry: AuditEntry) -> AuditEntry:
     tx.run(
         """INSERT INTO audit (position, at_unix_ms, actor, method, resource, project_id,
              detail_json, request_id)
-           VALUES (:position, :at, :actor, :method, :resource, :project_id, :detail, :request_id)""",
+           VALUES (:position, :at, :actor, :method, :resource, :project_id, :detail,
+             :request_id)""",
         {
             "position": placed.position,
             "at": placed.at_unix_ms,

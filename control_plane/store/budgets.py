@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from control_plane.core.budgets import Budget, CapChange
 from control_plane.core.pages import Slice
-from control_plane.store.engine import Row, Tx
+from control_plane.store.engine import Params, Row, Tx
 from protos.values.selectors import Selector
 
 
@@ -14,10 +14,10 @@ def insert(tx: Tx, budget: Budget) -> None:
     tx.run(
         """INSERT INTO budget (budget_id, display_name, project_id, key_id, workflow, model,
              region, split_by, window_kind, time_zone, anchor_day, cap_nano_usd, cap_version,
-             max_offline_ms, created_unix_ms, archived_unix_ms, version)
+             max_offline_ms, offline_until_unix_ms, created_unix_ms, archived_unix_ms, version)
            VALUES (:budget_id, :display_name, :project_id, :key_id, :workflow, :model, :region,
              :split_by, :window_kind, :time_zone, :anchor_day, :cap, :cap_version, :max_offline,
-             :created, :archived, :version)""",
+             :offline_until, :created, :archived, :version)""",
         {
             "budget_id": budget.budget_id,
             "display_name": budget.display_name,
@@ -33,6 +33,7 @@ def insert(tx: Tx, budget: Budget) -> None:
             "cap": budget.cap_nano_usd,
             "cap_version": budget.cap_version,
             "max_offline": budget.max_offline_ms,
+            "offline_until": budget.offline_until_unix_ms,
             "created": budget.created_unix_ms,
             "archived": budget.archived_unix_ms,
             "version": budget.version,
@@ -45,7 +46,8 @@ def update(tx: Tx, budget: Budget) -> None:
     changed = tx.run(
         """UPDATE budget SET display_name = :display_name, cap_nano_usd = :cap,
              cap_version = :cap_version, max_offline_ms = :max_offline,
-             archived_unix_ms = :archived, version = :version
+             offline_until_unix_ms = :offline_until, archived_unix_ms = :archived,
+             version = :version
            WHERE budget_id = :budget_id AND version = :version - 1""",
         {
             "budget_id": budget.budget_id,
@@ -53,6 +55,7 @@ def update(tx: Tx, budget: Budget) -> None:
             "cap": budget.cap_nano_usd,
             "cap_version": budget.cap_version,
             "max_offline": budget.max_offline_ms,
+            "offline_until": budget.offline_until_unix_ms,
             "archived": budget.archived_unix_ms,
             "version": budget.version,
         },
@@ -151,6 +154,41 @@ def cap_in_force(tx: Tx, budget_id: str, period_id: str) -> int | None:
     return cap
 
 
+def put_in_force(
+    tx: Tx, budget_id: str, period_id: str, cap_nano_usd: int | None, cap_version: int
+) -> None:
+    """Put a cap in force in the open periods that it concerns; an empty period id means all.
+
+    Every open period learns the number of the decision, also one whose cap stays: a sidecar
+    forgets answers that were made under an older number than the policy's.
+    """
+    params: Params = {
+        "budget": budget_id,
+        "period": period_id,
+        "cap": cap_nano_usd,
+        "version": cap_version,
+    }
+    tx.run(
+        """UPDATE period SET cap_nano_usd = :cap
+           WHERE budget_id = :budget AND state = 'OPEN'
+             AND (:period = '' OR period_id = :period)""",
+        params,
+    )
+    tx.run(
+        """UPDATE period SET cap_version = :version
+           WHERE budget_id = :budget AND state = 'OPEN'""",
+        params,
+    )
+
+
+def close_periods(tx: Tx, budget_id: str) -> None:
+    """No more grants in any period of a budget; what is out there can still be spent."""
+    tx.run(
+        "UPDATE period SET state = 'CLOSING' WHERE budget_id = :budget AND state = 'OPEN'",
+        {"budget": budget_id},
+    )
+
+
 def _from_row(row: Row) -> Budget:
     return Budget(
         budget_id=row["budget_id"],
@@ -165,6 +203,7 @@ def _from_row(row: Row) -> Budget:
         cap_nano_usd=row["cap_nano_usd"],
         cap_version=row["cap_version"],
         max_offline_ms=row["max_offline_ms"],
+        offline_until_unix_ms=row["offline_until_unix_ms"],
         created_unix_ms=row["created_unix_ms"],
         archived_unix_ms=row["archived_unix_ms"],
         version=row["version"],

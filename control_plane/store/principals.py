@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from control_plane.core.fields import name_key
 from control_plane.core.pages import Slice
 from control_plane.core.principals import AdminToken, Principal, Role
-from control_plane.store.engine import Row, Tx
+from control_plane.store.engine import Params, Row, Tx
 
 
 def insert(tx: Tx, principal: Principal) -> None:
@@ -45,7 +45,7 @@ def insert_token(tx: Tx, token: AdminToken) -> None:
 
 def disable(tx: Tx, principal_id: str, now_unix_ms: int) -> None:
     """End a principal and all its tokens."""
-    params = {"id": principal_id, "now": now_unix_ms}
+    params: Params = {"id": principal_id, "now": now_unix_ms}
     tx.run(
         """UPDATE principal SET disabled_unix_ms = :now
            WHERE principal_id = :id AND disabled_unix_ms IS NULL""",

@@ -1,19 +1,8 @@
 """Providers in the database, their secrets only as ciphertext."""
 
-from dataclasses import dataclass, field
-
 from control_plane.core.pages import Slice
-from control_plane.core.providers import Provider
+from control_plane.core.providers import Provider, SealedSecret
 from control_plane.store.engine import Row, Tx
-
-
-@dataclass(frozen=True, slots=True)
-class SealedSecret:
-    """A provider's secret as it is kept."""
-
-    key_id: str
-    """The id of the key that it is encrypted with."""
-    ciphertext: bytes = field(repr=False)
 
 
 def put(tx: Tx, provider: Provider, secret: SealedSecret) -> None:

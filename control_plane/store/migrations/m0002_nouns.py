@@ -64,6 +64,7 @@ STATEMENTS = (
         cap_nano_usd BIGINT,
         cap_version BIGINT NOT NULL,
         max_offline_ms BIGINT NOT NULL,
+        offline_until_unix_ms BIGINT NOT NULL,
         created_unix_ms BIGINT NOT NULL,
         archived_unix_ms BIGINT,
         version BIGINT NOT NULL,

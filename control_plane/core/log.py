@@ -1,0 +1,101 @@
+"""What people read of the ledger: booked calls, refusals, leases and sidecars."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.core.calls import Call
+from control_plane.core.leases import Lease
+
+SILENT_AFTER_MS: Final = 30_000
+"""A sidecar that did not speak for so long is shown as silent."""
+TAIL_BATCH_CALLS: Final = 500
+"""Calls that a tail reads at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCall:
+    """A call as the ledger has it."""
+
+    call: Call
+    """Its vector and counted budgets are not read."""
+    sidecar_id: str
+    position: int
+    """Rises with every booked call."""
+    charge_nano_usd: int | None
+    """What the client is charged; None until a rate card says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls; empty texts and None stand for all."""
+
+    project_id: str = ""
+    workflow: str = ""
+    start_unix_ms: int | None = None
+    end_unix_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalMinute:
+    """Calls that one sidecar refused in one minute for one reason."""
+
+    minute_unix_ms: int
+    sidecar_id: str
+    project_id: str
+    key_id: str
+    workflow: str
+    model: str
+    reason: str
+    budget_id: str
+    count: int
+    sample: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """A lease that still holds money."""
+
+    lease: Lease
+    held_nano_usd: int
+    """What open calls hold, as last reported; 0 when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarView:
+    """A sidecar, seen from the desk."""
+
+    sidecar_id: str
+    display_name: str
+    region: str
+    project_ids: tuple[str, ...]
+    """Empty for all."""
+    software_version: str
+    epoch: int
+    created_unix_ms: int
+    last_seen_unix_ms: int
+    """0 for never."""
+    stored_state: str
+    """JOINED, ACTIVE, DRAINED or FENCED."""
+    policy_acked: int
+    policy_refused: str
+    leased_nano_usd: int
+    open_calls: int
+    revoked_unix_ms: int
+    """0 while it is not."""
+
+    def state_at(self, now_unix_ms: int) -> str:
+        """connected, silent, drained, fenced or revoked."""
+        if self.revoked_unix_ms:
+            return "revoked"
+        if self.stored_state in {"DRAINED", "FENCED"}:
+            return self.stored_state.lower()
+        heard = now_unix_ms - self.last_seen_unix_ms < SILENT_AFTER_MS
+        return "connected" if heard else "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What sidecars last said of what open calls hold; gone after a restart until they speak."""
+
+    held_nano_usd: int = 0
+    open_calls: int = 0

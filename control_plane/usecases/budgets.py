@@ -1,0 +1,324 @@
+"""Budgets: made, renamed, capped, ended; and what stands in their periods.
+
+A decision about a cap is numbered, kept for good, and put in force in the open periods that it
+concerns within its own transaction. What was used is never touched.
+"""
+
+from dataclasses import dataclass, replace
+
+from control_plane import limits
+from control_plane.core import budgets, fields, pages
+from control_plane.core.budgets import (
+    Budget,
+    BudgetChange,
+    CapChange,
+    NewBudget,
+    Period,
+    Reach,
+    SetCap,
+)
+from control_plane.core.pages import Asked, Page
+from control_plane.core.prices import resolve_model
+from control_plane.core.projects import check_not_archived
+from control_plane.store import budgets as store
+from control_plane.store import holdings, installation, keys, policy, prices, projects
+from control_plane.store.engine import Tx
+from control_plane.usecases.acts import Act, record
+from protos.values import ids
+from protos.values.errors import (
+    FailedPreconditionError,
+    LimitExceededError,
+    NotFoundError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBudget:
+    """A budget with its current period."""
+
+    budget: Budget
+    period: Period | None
+    """None for a budget that is split."""
+
+
+def create_budget(tx: Tx, asked: NewBudget, reason: str, act: Act) -> ShownBudget:
+    """Make a budget."""
+    fields.check_reason(reason)
+    budget = insert_new(tx, asked, reason, act)
+    policy.bump(tx)
+    record(
+        tx,
+        act,
+        budget.budget_id,
+        project_id=budget.selector.project_id,
+        display_name=budget.display_name,
+        cap_nano_usd=budget.cap_nano_usd,
+        window=budget.window,
+        reason=reason,
+    )
+    return shown(tx, budget, act.now_unix_ms)
+
+
+def insert_new(tx: Tx, asked: NewBudget, reason: str, act: Act) -> Budget:
+    """Make a budget inside another change: checked, stored, its cap decided."""
+    wanted = _checked(tx, asked)
+    budget = Budget(
+        budget_id=act.id(ids.BUDGET),
+        display_name=wanted.display_name,
+        selector=wanted.selector,
+        split_by=wanted.split_by,
+        window=budgets.check_window(wanted.window),
+        time_zone=wanted.time_zone,
+        anchor_day=wanted.anchor_day,
+        cap_nano_usd=wanted.cap_nano_usd,
+        cap_version=1,
+        max_offline_ms=wanted.max_offline_ms,
+        offline_until_unix_ms=0,
+        created_unix_ms=act.now_unix_ms,
+        archived_unix_ms=None,
+        version=1,
+    )
+    store.insert(tx, budget)
+    store.insert_change(
+        tx,
+        CapChange(
+            budget_id=budget.budget_id,
+            cap_version=1,
+            period_id="",
+            old_cap_nano_usd=None,
+            new_cap_nano_usd=budget.cap_nano_usd,
+            actor=act.actor.principal_id,
+            reason=reason,
+            changed_unix_ms=act.now_unix_ms,
+        ),
+    )
+    return budget
+
+
+def get_budget(tx: Tx, budget_id: str, now_unix_ms: int) -> ShownBudget:
+    """One budget with its current period."""
+    return shown(tx, found(tx, budget_id), now_unix_ms)
+
+
+def list_budgets(
+    tx: Tx, asked: Asked, *, project_id: str, show_archived: bool, now_unix_ms: int
+) -> Page[ShownBudget]:
+    """Budgets with their current periods."""
+    filters = {"list": "budgets", "project": project_id, "archived": str(show_archived)}
+    wanted = pages.begin(asked, filters, (str,))
+    rows = store.page(tx, wanted, project_id=project_id, show_archived=show_archived)
+    page = pages.finish(rows, wanted, filters, lambda row: (row.budget_id,))
+    return page.map(lambda budget: shown(tx, budget, now_unix_ms))
+
+
+def update_budget(tx: Tx, budget_id: str, etag: str, change: BudgetChange, act: Act) -> ShownBudget:
+    """Change the name or max_offline; the rest of a budget never changes."""
+    budget = found(tx, budget_id)
+    fields.check_etag(etag, budget.version, "the budget")
+    _check_active(budget)
+    changed = budget
+    if change.display_name is not None:
+        name = fields.check_name(change.display_name, "budget.display_name")
+        changed = replace(changed, display_name=name)
+    if change.max_offline_ms is not None:
+        changed = replace(
+            changed,
+            max_offline_ms=budgets.check_offline(change.max_offline_ms),
+            offline_until_unix_ms=budgets.authority_end_unix_ms(budget, act.now_unix_ms),
+        )
+    changed = replace(changed, version=budget.version + 1)
+    store.update(tx, changed)
+    policy.bump(tx)
+    record(
+        tx,
+        act,
+        budget_id,
+        project_id=budget.selector.project_id,
+        display_name=changed.display_name,
+        max_offline_ms=changed.max_offline_ms,
+    )
+    return shown(tx, changed, act.now_unix_ms)
+
+
+def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Reach]:
+    """Set the cap, for this period or for good. Usage is never reset."""
+    fields.check_reason(wish.reason)
+    budget = found(tx, wish.budget_id)
+    fields.check_etag(wish.etag, budget.version, "the budget", required=False)
+    _check_active(budget)
+    budgets.check_cap(wish.cap_nano_usd, "cap_nano_usd")
+    period_id = ""
+    old_cap_nano_usd = budget.cap_nano_usd
+    if wish.this_period_only:
+        budgets.check_for_one_period(budget, wish.cap_nano_usd)
+        period_id = budget.span_at(act.now_unix_ms).period_id
+        old_cap_nano_usd = store.cap_in_force(tx, budget.budget_id, period_id)
+    changed = replace(
+        budget,
+        cap_nano_usd=budget.cap_nano_usd if wish.this_period_only else wish.cap_nano_usd,
+        cap_version=budget.cap_version + 1,
+        version=budget.version + 1,
+    )
+    change = CapChange(
+        budget_id=budget.budget_id,
+        cap_version=changed.cap_version,
+        period_id=period_id,
+        old_cap_nano_usd=old_cap_nano_usd,
+        new_cap_nano_usd=wish.cap_nano_usd,
+        actor=act.actor.principal_id,
+        reason=wish.reason,
+        changed_unix_ms=act.now_unix_ms,
+    )
+    store.update(tx, changed)
+    store.insert_change(tx, change)
+    store.put_in_force(tx, budget.budget_id, period_id, wish.cap_nano_usd, changed.cap_version)
+    version = policy.bump(tx)
+    record(
+        tx,
+        act,
+        budget.budget_id,
+        project_id=budget.selector.project_id,
+        old_cap_nano_usd=old_cap_nano_usd,
+        new_cap_nano_usd=wish.cap_nano_usd,
+        period_id=period_id,
+        cap_version=changed.cap_version,
+        reason=wish.reason,
+    )
+    return shown(tx, changed, act.now_unix_ms), change, _reach(tx, changed, version, act)
+
+
+def archive_budget(tx: Tx, budget_id: str, reason: str, act: Act) -> ShownBudget:
+    """End a budget: it counts and caps nothing from now on."""
+    fields.check_reason(reason)
+    budget = found(tx, budget_id)
+    if budget.archived_unix_ms is None:
+        project_id = budget.selector.project_id
+        if project_id and len(store.active_of(tx, [project_id])) == 1:
+            raise FailedPreconditionError(
+                "the last budget of a project cannot end: calls that no budget matches are "
+                "refused. Make another one first, take its cap away, or archive the project",
+                budget_id=budget_id,
+            )
+        budget = end(tx, budget, act)
+        policy.bump(tx)
+    record(tx, act, budget_id, project_id=budget.selector.project_id, reason=reason)
+    return shown(tx, budget, act.now_unix_ms)
+
+
+def end(tx: Tx, budget: Budget, act: Act) -> Budget:
+    """End a budget inside another change."""
+    ended = replace(budget, archived_unix_ms=act.now_unix_ms, version=budget.version + 1)
+    store.update(tx, ended)
+    store.close_periods(tx, budget.budget_id)
+    return ended
+
+
+def list_periods(tx: Tx, asked: Asked, budget_id: str, partition: str) -> Page[Period]:
+    """The periods of a budget, newest first, and its partitions."""
+    found(tx, budget_id)
+    filters = {"list": "periods", "budget": budget_id, "partition": partition}
+    wanted = pages.begin(asked, filters, (int, str))
+    rows = holdings.periods_page(tx, wanted, budget_id=budget_id, partition=partition)
+    return pages.finish(rows, wanted, filters, lambda row: (row.span.start_unix_ms, row.partition))
+
+
+def list_cap_changes(tx: Tx, asked: Asked, budget_id: str) -> Page[CapChange]:
+    """The changes of a cap, newest first."""
+    found(tx, budget_id)
+    filters = {"list": "cap changes", "budget": budget_id}
+    wanted = pages.begin(asked, filters, (int,))
+    rows = store.changes_page(tx, wanted, budget_id=budget_id)
+    return pages.finish(rows, wanted, filters, lambda row: (row.cap_version,))
+
+
+def found(tx: Tx, budget_id: str) -> Budget:
+    """The budget of an id. Raises NotFoundError."""
+    fields.check_id(budget_id, ids.BUDGET, "budget_id")
+    budget = store.get(tx, budget_id)
+    if budget is None:
+        raise NotFoundError(f"there is no budget {budget_id}", budget_id=budget_id)
+    return budget
+
+
+def shown(tx: Tx, budget: Budget, now_unix_ms: int) -> ShownBudget:
+    """A budget with its current period; one in which nothing happened yet is shown empty."""
+    if budget.split_by:
+        return ShownBudget(budget, None)
+    span = budget.span_at(now_unix_ms)
+    period = holdings.period(tx, budget, "", span)
+    if period is None:
+        cap_nano_usd = store.cap_in_force(tx, budget.budget_id, span.period_id)
+        period = Period(budget.budget_id, "", span, cap_nano_usd, cap_version=budget.cap_version)
+    return ShownBudget(budget, period)
+
+
+def _checked(tx: Tx, asked: NewBudget) -> NewBudget:
+    """The budget that is asked for, checked against what there is."""
+    selector = asked.selector
+    zone = installation.get(tx).time_zone
+    if selector.project_id:
+        fields.check_id(selector.project_id, ids.PROJECT, "budget.project_id")
+        project = projects.get(tx, selector.project_id)
+        if project is None:
+            raise NotFoundError(
+                f"there is no project {selector.project_id}", project_id=selector.project_id
+            )
+        check_not_archived(project)
+        zone = project.time_zone
+    if selector.key_id:
+        fields.check_id(selector.key_id, ids.KEY, "budget.key_id")
+        key = keys.get(tx, selector.key_id)
+        if key is None or key.project_id != selector.project_id:
+            raise NotFoundError(f"the project has no key {selector.key_id}", key_id=selector.key_id)
+    if selector.model:
+        model = resolve_model(prices.everything(tx), selector.model, "budget.model")
+        selector = replace(selector, model=model)
+    wanted = budgets.check_new(replace(asked, selector=selector), zone, limits.OFFLINE_DEFAULT_MS)
+    _check_room(tx, wanted)
+    return wanted
+
+
+def _check_room(tx: Tx, wanted: NewBudget) -> None:
+    """Keep the number of budgets, and of those that one call can match, within bounds."""
+    own = wanted.selector.project_id
+    agency = store.active_of(tx, [""])
+    if own:
+        scopes = [agency + store.active_of(tx, [own])]
+    else:
+        by_project: dict[str, list[Budget]] = {"": list(agency)}
+        for budget in store.active(tx):
+            if budget.selector.project_id:
+                by_project.setdefault(budget.selector.project_id, list(agency)).append(budget)
+        scopes = list(by_project.values())
+    for scope in scopes:
+        same = sum(budget.selector.project_id == own for budget in scope)
+        if same >= budgets.BUDGETS_PER_SCOPE_MAX:
+            raise LimitExceededError(
+                f"there are {same} budgets here: archive one first",
+                limit=str(budgets.BUDGETS_PER_SCOPE_MAX),
+            )
+        matching = budgets.matching_max([*(b.selector for b in scope), wanted.selector])
+        if matching > budgets.MATCHING_MAX:
+            raise LimitExceededError(
+                f"one call could match {matching} budgets, {budgets.MATCHING_MAX} at most are "
+                "allowed: archive one that counts the same calls first",
+                limit=str(budgets.MATCHING_MAX),
+            )
+
+
+def _check_active(budget: Budget) -> None:
+    if budget.archived_unix_ms is not None:
+        raise FailedPreconditionError(
+            f"budget {budget.display_name!r} is archived: make a new one",
+            budget_id=budget.budget_id,
+        )
+
+
+def _reach(tx: Tx, budget: Budget, version: int, act: Act) -> Reach:
+    concerned, acked = holdings.reach_of(tx, budget.selector.project_id, version)
+    return Reach(
+        policy_version=version,
+        sidecar_count=concerned,
+        acked_count=acked,
+        guaranteed_unix_ms=budgets.authority_end_unix_ms(budget, act.now_unix_ms),
+    )
