@@ -60,9 +60,11 @@ class Folder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
+            ways = (self.logs, self.path, *self.path.parents)
+            file = next((way for way in ways if way.exists() and not way.is_dir()), self.path)
             raise InvalidArgumentError(
-                f"{self.path} is a file, and the data folder should be there;"
-                " move it away or name another folder with --data",
+                f"{file} is a file, and a folder should be there;"
+                " move it away or name another data folder with --data",
                 field="data",
             ) from None
         except OSError as error:

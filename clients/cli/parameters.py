@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
 import click
@@ -59,7 +60,7 @@ class Rate(click.ParamType[int]):
 
 
 class TimeZone(click.ParamType[str]):
-    """An IANA time zone."""
+    """An IANA time zone; "" stands for the default."""
 
     name = "ZONE"
 
@@ -68,7 +69,7 @@ class TimeZone(click.ParamType[str]):
     ) -> str:
         text = str(value)
         zones = available_timezones()
-        if text not in zones:
+        if text and text not in zones:
             near = _near(text, zones)
             hint = f"; did you mean {near}?" if near else "; write it like Europe/Berlin or UTC"
             self.fail(f"{text!r} is no time zone that is known here{hint}", param, ctx)
@@ -139,7 +140,7 @@ class Month(click.ParamType[tuple[int, int]]):
 
 
 class Label(click.ParamType[str]):
-    """A workflow's label."""
+    """A workflow's label; "" stands for none."""
 
     name = "LABEL"
 
@@ -147,7 +148,7 @@ class Label(click.ParamType[str]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         text = str(value)
-        if not ids.is_label(text):
+        if text and not ids.is_label(text):
             cleaned = ids.label_from_text(text)
             hint = f"; write {cleaned!r}" if cleaned else ""
             self.fail(
@@ -195,7 +196,8 @@ def _near(text: str, known: set[str]) -> str:
     for name in sorted(known):
         if name.casefold() == folded or name.casefold().split("/")[-1] == folded.split("/")[-1]:
             return name
-    return ""
+    close = get_close_matches(text, known, n=1)
+    return close[0] if close else ""
 
 
 USD = Dollars()
