@@ -91,11 +91,3 @@ class SidecarView:
             return self.stored_state.lower()
         heard = now_unix_ms - self.last_seen_unix_ms < SILENT_AFTER_MS
         return "connected" if heard else "silent"
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What sidecars last said of what open calls hold; gone after a restart until they speak."""
-
-    held_nano_usd: int = 0
-    open_calls: int = 0

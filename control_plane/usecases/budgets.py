@@ -17,6 +17,7 @@ from control_plane.core.budgets import (
     Reach,
     SetCap,
 )
+from control_plane.core.leases import PeriodKey
 from control_plane.core.pages import Asked, Page
 from control_plane.core.prices import resolve_model
 from control_plane.core.projects import check_not_archived
@@ -24,6 +25,7 @@ from control_plane.store import budgets as store
 from control_plane.store import holdings, installation, keys, policy, prices, projects
 from control_plane.store.engine import Tx
 from control_plane.usecases.acts import Act, record
+from control_plane.usecases.levels import Levels
 from protos.values import ids
 from protos.values.errors import (
     FailedPreconditionError,
@@ -95,20 +97,26 @@ def insert_new(tx: Tx, asked: NewBudget, reason: str, act: Act) -> Budget:
     return budget
 
 
-def get_budget(tx: Tx, budget_id: str, now_unix_ms: int) -> ShownBudget:
+def get_budget(tx: Tx, budget_id: str, now_unix_ms: int, levels: Levels) -> ShownBudget:
     """One budget with its current period."""
-    return shown(tx, found(tx, budget_id), now_unix_ms)
+    return with_held(shown(tx, found(tx, budget_id), now_unix_ms), levels)
 
 
 def list_budgets(
-    tx: Tx, asked: Asked, *, project_id: str, show_archived: bool, now_unix_ms: int
+    tx: Tx,
+    asked: Asked,
+    *,
+    project_id: str,
+    show_archived: bool,
+    now_unix_ms: int,
+    levels: Levels,
 ) -> Page[ShownBudget]:
     """Budgets with their current periods."""
     filters = {"list": "budgets", "project": project_id, "archived": str(show_archived)}
     wanted = pages.begin(asked, filters, (str,))
     rows = store.page(tx, wanted, project_id=project_id, show_archived=show_archived)
     page = pages.finish(rows, wanted, filters, lambda row: (row.budget_id,))
-    return page.map(lambda budget: shown(tx, budget, now_unix_ms))
+    return page.map(lambda budget: with_held(shown(tx, budget, now_unix_ms), levels))
 
 
 def update_budget(tx: Tx, budget_id: str, etag: str, change: BudgetChange, act: Act) -> ShownBudget:
@@ -213,13 +221,16 @@ def end(tx: Tx, budget: Budget, act: Act) -> Budget:
     return ended
 
 
-def list_periods(tx: Tx, asked: Asked, budget_id: str, partition: str) -> Page[Period]:
+def list_periods(
+    tx: Tx, asked: Asked, budget_id: str, partition: str, levels: Levels
+) -> Page[Period]:
     """The periods of a budget, newest first, and its partitions."""
     found(tx, budget_id)
     filters = {"list": "periods", "budget": budget_id, "partition": partition}
     wanted = pages.begin(asked, filters, (int, str))
     rows = holdings.periods_page(tx, wanted, budget_id=budget_id, partition=partition)
-    return pages.finish(rows, wanted, filters, lambda row: (row.span.start_unix_ms, row.partition))
+    page = pages.finish(rows, wanted, filters, lambda row: (row.span.start_unix_ms, row.partition))
+    return page.map(lambda period: _held(period, levels))
 
 
 def list_cap_changes(tx: Tx, asked: Asked, budget_id: str) -> Page[CapChange]:
@@ -250,6 +261,17 @@ def shown(tx: Tx, budget: Budget, now_unix_ms: int) -> ShownBudget:
         cap_nano_usd = store.cap_in_force(tx, budget.budget_id, span.period_id)
         period = Period(budget.budget_id, "", span, cap_nano_usd, cap_version=budget.cap_version)
     return ShownBudget(budget, period)
+
+
+def with_held(budget: ShownBudget, levels: Levels) -> ShownBudget:
+    """The same with what open calls hold, as last reported."""
+    period = budget.period
+    return budget if period is None else replace(budget, period=_held(period, levels))
+
+
+def _held(period: Period, levels: Levels) -> Period:
+    key = PeriodKey(period.budget_id, period.partition, period.span.period_id)
+    return replace(period, held_nano_usd=levels.held_nano_usd(key))
 
 
 def _checked(tx: Tx, asked: NewBudget) -> NewBudget:
