@@ -45,6 +45,11 @@ VECTOR_MAX = 32
 TEXT_CHARACTERS_MAX = 512
 """Longest text that a record or a counter may carry; longer ones are cut."""
 
+SIDECARS_MAX = 1_000
+"""Sidecars that may share one wished name."""
+INCARNATION_CHARACTERS_MAX = 64
+"""Longest name of a process."""
+
 # --- Leasing --------------------------------------------------------------------------------------
 
 SYNC_INTERVAL_MS = 10_000

@@ -82,9 +82,7 @@ def _record(
     chain = core.chain_after(cursor.chain, fresh)
     ends_at_cursor = count > 0 and report.from_seq + count - 1 == cursor.last_seq
     if (fresh or ends_at_cursor) and chain != report.chain:
-        _fence(
-            tx, holder, sidecar, "its records do not continue those that are booked", now_unix_ms
-        )
+        _fence(tx, holder, sidecar, now_unix_ms)
         return _Recorded(cursor, Status.FENCED)
     old = False
     if fresh:
