@@ -24,6 +24,15 @@ METADATA_BYTES_MAX = 8_192
 CONCURRENT_RPCS_MAX = 4_096
 """RPCs in progress over all connections, Watch streams included."""
 
+STREAMS_PER_CONNECTION_MAX = 100
+"""RPCs in progress on one connection."""
+KEEPALIVE_MS = 30_000
+"""A quiet connection is pinged so often."""
+PING_TIMEOUT_MS = 10_000
+"""A ping that is not answered for so long ends the connection."""
+PING_INTERVAL_MIN_MS = 10_000
+"""A client may ping a quiet connection no more often."""
+
 # --- Sync -----------------------------------------------------------------------------------------
 
 SYNC_RECORDS_MAX = 500

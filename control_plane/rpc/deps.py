@@ -1,13 +1,14 @@
 """What the servicers are given; made once, by app.py."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from control_plane.clock import Clock
 from control_plane.config import Config
 from control_plane.entropy import Entropy
 from control_plane.rpc.hub import Hub
+from control_plane.secrets import Vault
 from control_plane.store import Store
+from control_plane.usecases.levels import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Deps:
     """Ids and secrets."""
     hub: Hub
     """Watch streams; call `policy_changed` after a commit that raised the policy version."""
-    vault: Any
+    levels: Levels
+    """What sidecars said last."""
+    vault: Vault
     """Opens and seals provider secrets."""
     config: Config
     """What the control plane was told at its start."""

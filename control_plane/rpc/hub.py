@@ -40,11 +40,16 @@ class Subscription:
         self._policy = True
         self._wake = asyncio.Event()
 
-    async def wait(self, timeout_ms: int) -> Directives:
-        """What there is to say, as soon as there is something or the time is over."""
+    async def wait(self, timeout_ms: int) -> Directives | None:
+        """What there is to say, as soon as there is something or the time is over.
+
+        None when the stream has ended.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_ms / 1000):
                 await self._wake.wait()
+        if self.ended:
+            return None
         self._wake.clear()
         directives = Directives(tuple(self._recalls.items()), self._nudge, self._policy)
         self._recalls, self._nudge, self._policy = {}, False, False

@@ -129,6 +129,12 @@ def close_ended(tx: Tx, now_unix_ms: int) -> int:
     return ended
 
 
+def is_unclosed(tx: Tx, key: PeriodKey) -> bool:
+    """Whether money can still move in a period."""
+    row = tx.row(f"SELECT state FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
+    return row is not None and row["state"] != "CLOSED"
+
+
 def params(key: PeriodKey, **more: Value) -> dict[str, Value]:
     """The names that the statements of periods and leases use for a key."""
     return {

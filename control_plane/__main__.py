@@ -1,0 +1,109 @@
+"""Starts the control plane: python -m control_plane --data FOLDER."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from control_plane.app import serve
+from control_plane.config import DEFAULT_LISTEN, Config
+from control_plane.listen import check_listen
+from control_plane.rpc.server import ListenError
+from control_plane.secrets import VaultError
+from control_plane.store import StoreOpenError
+from control_plane.telemetry import start_logging
+from protos.values.errors import BursarError
+
+USAGE_STATUS = 2
+START_STATUS = 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_STATUS, f"control plane: {message}; see --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
+    made = _Parser(prog="python -m control_plane", description=__doc__, allow_abbrev=False)
+    made.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="where all data lies"
+    )
+    made.add_argument(
+        "--listen",
+        default=DEFAULT_LISTEN,
+        metavar="HOST:PORT",
+        help=f"where to listen; port 0 takes a free one (default {DEFAULT_LISTEN})",
+    )
+    made.add_argument(
+        "--time-zone", default="", metavar="ZONE", help="IANA zone of new projects (default UTC)"
+    )
+    made.add_argument("--certificate", type=Path, metavar="FILE", help="PEM certificate chain")
+    made.add_argument("--key", type=Path, metavar="FILE", help="PEM key of the certificate")
+    made.add_argument(
+        "--allow-plain",
+        action="store_true",
+        help="speak plain text on a private address that is not loopback",
+    )
+    made.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which callers may address this server; may be repeated",
+    )
+    made.add_argument("--public-url", default="", metavar="URL", help="where others reach it")
+    made.add_argument(
+        "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
+    )
+    return made
+
+
+def config_from(arguments: list[str]) -> Config:
+    """Read the command line. Exits with status 2 when it cannot be understood."""
+    asked = parser().parse_args(arguments)
+    host, port = _address(asked.listen)
+    if (asked.certificate is None) != (asked.key is None):
+        parser().error("--certificate and --key come together")
+    return Config(
+        data=asked.data,
+        listen_host=host,
+        listen_port=port,
+        time_zone=asked.time_zone,
+        certificate=asked.certificate,
+        private_key=asked.key,
+        allow_plain=asked.allow_plain,
+        allowed_hosts=tuple(asked.allow_host),
+        public_url=asked.public_url,
+        ready_file=asked.ready_file,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        parser().error(f"--listen {text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
+    return host, int(port)
+
+
+def main() -> int:
+    """Run; the exit status."""
+    if not __debug__:
+        sys.stderr.write(
+            "control plane: python -O strips the checks that guard money: start without it\n"
+        )
+        return START_STATUS
+    config = config_from(sys.argv[1:])
+    start_logging()
+    try:
+        check_listen(config)
+        return asyncio.run(serve(config))
+    except (StoreOpenError, ListenError, VaultError, BursarError) as error:
+        sys.stderr.write(f"control plane: {error}\n")
+        return START_STATUS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Puts the control plane together, runs it until it is told to stop, and takes it apart again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from control_plane import limits
+from control_plane.clock import Clock, SystemClock
+from control_plane.config import Config
+from control_plane.entropy import Entropy
+from control_plane.rpc.deps import Deps
+from control_plane.rpc.hub import Hub
+from control_plane.rpc.server import RunningServer, start_server
+from control_plane.secrets import open_vault
+from control_plane.store import Tx, providers
+from control_plane.store.sqlite import SqliteStore, database_name, open_store
+from control_plane.telemetry import event
+from control_plane.usecases.housekeeping import keep_house
+from control_plane.usecases.installation import found
+from control_plane.usecases.levels import Levels
+
+OWNER_TOKEN_FILE = "owner.token"  # noqa: S105 - a file's name
+DATABASE_FAILED = 3
+"""Exit status when the database became unusable while running."""
+
+
+async def serve(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; the exit status."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    failed = False
+
+    def on_poison(error: BaseException) -> None:
+        nonlocal failed
+        failed = True
+        event("database failed", level=40, error=error)
+        loop.call_soon_threadsafe(stop.set)
+
+    clock = SystemClock()
+    store = open_store(config.data, clock, on_poison=on_poison)
+    try:
+        deps = _assemble(config, store, clock)
+        running = await start_server(deps)
+        house = asyncio.create_task(_keep_house(deps))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        _tell_ready(config, running)
+        await stop.wait()
+        event("stopping")
+        house.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await house
+        await running.drain()
+    finally:
+        await asyncio.to_thread(store.close)
+    event("stopped")
+    return DATABASE_FAILED if failed else 0
+
+
+def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
+    entropy = Entropy()
+    in_use = bool(store.read(providers.encryption_key_ids).result())
+    vault = open_vault(config.data, entropy.random_bytes, in_use=in_use)
+    now = clock.unix_ms()
+
+    def first(tx: Tx) -> bool:
+        return found(
+            tx,
+            entropy,
+            now,
+            time_zone=config.time_zone,
+            keep_token=lambda text: _keep_secret(config.data / OWNER_TOKEN_FILE, text),
+        )
+
+    if store.write(first).result():
+        event("founded", owner_token_file=config.data / OWNER_TOKEN_FILE)
+    return Deps(
+        store=store,
+        clock=clock,
+        entropy=entropy,
+        hub=Hub(),
+        levels=Levels(started_unix_ms=now),
+        vault=vault,
+        config=config,
+    )
+
+
+def _keep_secret(path: Path, text: str) -> None:
+    """Write a secret where only this user can read it, durably, whole or not at all."""
+    _write_whole(path, text + "\n", mode=0o600)
+
+
+def _tell_ready(config: Config, running: RunningServer) -> None:
+    host = f"[{config.listen_host}]" if ":" in config.listen_host else config.listen_host
+    address = f"{host}:{running.port}"
+    if config.ready_file is not None:
+        told = json.dumps({"address": address, "pid": os.getpid()})
+        _write_whole(config.ready_file, told + "\n", mode=0o644)
+    event("started", address=address, database=database_name(), data=config.data)
+    sys.stdout.write(f"control plane on {address}\n")
+    sys.stdout.flush()
+
+
+async def _keep_house(deps: Deps) -> None:
+    """Close what is over and drop what is old, for ever."""
+    while True:
+        await asyncio.sleep(limits.HOUSEKEEPING_INTERVAL_S)
+        now = deps.clock.unix_ms()
+        try:
+            await asyncio.wrap_future(deps.store.write(partial(_house, deps.levels, now)))
+        except Exception as error:  # noqa: BLE001 - the next round tries again
+            event("housekeeping failed", level=30, error=repr(error))
+
+
+def _house(levels: Levels, now_unix_ms: int, tx: Tx) -> None:
+    keep_house(tx, levels, now_unix_ms)
+
+
+def _write_whole(path: Path, text: str, *, mode: int) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

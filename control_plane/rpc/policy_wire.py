@@ -1,0 +1,102 @@
+"""The policy snapshot on its way to a sidecar."""
+
+from typing import Final
+
+from control_plane.core.budgets import Budget
+from control_plane.core.policy import Policy, PolicyKey, PolicyProvider
+from control_plane.core.prices import Price
+from control_plane.core.projects import Project, ProjectState
+from protos.bursar.sidecar import v1
+from protos.values.rates import Tier
+from protos.values.selectors import SplitBy
+
+_SPLIT: "Final[dict[SplitBy, v1.SplitBy.ValueType]]" = {
+    "": v1.SplitBy.SPLIT_BY_UNSPECIFIED,
+    "key": v1.SplitBy.SPLIT_BY_KEY,
+    "workflow": v1.SplitBy.SPLIT_BY_WORKFLOW,
+}
+
+
+def policy_to_wire(policy: Policy) -> v1.Policy:
+    """A snapshot."""
+    return v1.Policy(
+        version=policy.version,
+        projects=map(_project, policy.projects),
+        keys=map(_key, policy.keys),
+        budgets=map(_budget, policy.budgets),
+        prices=map(_price, policy.prices),
+        providers=map(_provider, policy.providers),
+    )
+
+
+def _project(project: Project) -> v1.Project:
+    return v1.Project(
+        project_id=project.project_id,
+        display_name=project.display_name,
+        active=project.state is ProjectState.ACTIVE,
+        patience_ms=project.patience_ms,
+    )
+
+
+def _key(key: PolicyKey) -> v1.Key:
+    return v1.Key(
+        digest=key.digest,
+        key_id=key.key_id,
+        secret_id=key.secret_id,
+        project_id=key.project_id,
+        expires_unix_ms=key.expires_unix_ms,
+        models=key.models,
+        workflow=key.workflow,
+        revoked=key.revoked,
+    )
+
+
+def _budget(budget: Budget) -> v1.Budget:
+    selector = budget.selector
+    return v1.Budget(
+        budget_id=budget.budget_id,
+        display_name=budget.display_name,
+        project_id=selector.project_id,
+        key_id=selector.key_id,
+        workflow=selector.workflow,
+        model=selector.model,
+        region=selector.region,
+        split_by=_SPLIT[budget.split_by],
+        capped=budget.is_capped,
+        cap_version=budget.cap_version,
+    )
+
+
+def _price(price: Price) -> v1.Price:
+    model = price.model_price
+    return v1.Price(
+        provider=model.provider,
+        model=model.model,
+        aliases=model.aliases,
+        input_max_count=model.input_max,
+        output_max_count=model.output_max,
+        tiers=map(_tier, model.tiers),
+        valid_from_unix_ms=price.valid_from_unix_ms,
+        version=model.version,
+        cache_write_implicit=model.cache_write_implicit,
+        expands_text=model.expands_text,
+        hides_reasoning=model.hides_reasoning,
+    )
+
+
+def _tier(tier: Tier) -> v1.PriceTier:
+    rates = sorted(tier.rates_pico_usd.items())
+    return v1.PriceTier(
+        above_input_count=tier.above_input,
+        rates=[v1.Rate(kind=kind, pico_usd=rate) for kind, rate in rates],
+    )
+
+
+def _provider(provider: PolicyProvider) -> v1.Provider:
+    return v1.Provider(
+        provider=provider.provider,
+        family=provider.family,
+        base_url=provider.base_url,
+        sealed_secret=provider.sealed_secret,
+        secret_version=provider.secret_version,
+    )
