@@ -68,11 +68,14 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
     input_pico_usd = output_rate_pico_usd = 0
     for price in prices:
         tokens = input_bound_tokens(asked, price)
-        tiers = [tier for tier in price.tiers if tier.above_input < tokens or not tier.above_input]
-        output_rate = max(_output_rate_pico_usd(tier, price) for tier in tiers)
+        input_rate = output_rate = 0
+        for tier in price.tiers:
+            if not tier.above_input or tier.above_input < tokens:
+                input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked.cache_write))
+                if price.output_max:
+                    output_rate = max(output_rate, tier.rate_pico_usd(kinds.OUTPUT))
         predicted = asked.prediction_bytes * asked.choices * output_rate
-        rate = max(_input_rate_pico_usd(tier, price, asked.cache_write) for tier in tiers)
-        input_pico_usd = max(input_pico_usd, tokens * rate + predicted)
+        input_pico_usd = max(input_pico_usd, tokens * input_rate + predicted)
         output_rate_pico_usd = max(output_rate_pico_usd, output_rate)
     limit = asked.output_limit
     return Bound(
@@ -91,10 +94,6 @@ def _input_rate_pico_usd(tier: Tier, price: ModelPrice, cache_write: str) -> int
     if cache_write == kinds.CACHE_WRITE_LONG:
         rate = max(rate, tier.rate_pico_usd(kinds.CACHE_WRITE_LONG))
     return rate
-
-
-def _output_rate_pico_usd(tier: Tier, price: ModelPrice) -> int:
-    return tier.rate_pico_usd(kinds.OUTPUT) if price.output_max else 0
 
 
 def expanded_bytes(text: str) -> int:

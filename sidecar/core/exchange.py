@@ -14,13 +14,15 @@ any provider that is served; from SENT on silence is charged at the worst case, 
 prove otherwise.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import NamedTuple
 
 from sidecar.core.calls import Outcome
 
+# IntEnum, because looking up an Enum in a table costs a Python call.
 
-class State(Enum):
+
+class State(IntEnum):
     """Where a call stands."""
 
     WAITING = auto()
@@ -32,7 +34,7 @@ class State(Enum):
     CLOSED = auto()
 
 
-class Event(Enum):
+class Event(IntEnum):
     """What happens to a call."""
 
     HOLD = auto()
@@ -59,7 +61,7 @@ class Event(Enum):
     """The longest call is over."""
 
 
-class Ending(Enum):
+class Ending(IntEnum):
     """How a hold ends."""
 
     NONE = auto()

@@ -12,7 +12,7 @@ Rules:
 
 import re
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from urllib.parse import unquote_to_bytes
 
 from protos.values.ids import label_from_text
@@ -22,7 +22,7 @@ OPENAI = "openai"
 ANTHROPIC = "anthropic"
 
 
-class Surface(Enum):
+class Surface(StrEnum):
     """What is served; the value is the path without prefixes."""
 
     CHAT = "/v1/chat/completions"

@@ -150,16 +150,15 @@ def part_of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def unknown_counts(
     value: Mapping[str, Any], known: frozenset[str], prefix: str = ""
 ) -> tuple[str, ...]:
-    """The names of numbers that are not zero and that nobody knows what they mean.
-
-    A number that no provider can mean (negative, or no whole number where one is known) counts too.
-    """
+    """The names of numbers that are not zero and that nobody knows what they mean."""
+    if known.issuperset(value):
+        return ()
     found: list[str] = []
     for name, item in value.items():
         kind = type(item)
         if kind is dict:
             if name not in known:
                 found.extend(unknown_counts(item, frozenset(), f"{prefix}{name}."))
-        elif kind in (int, float) and (item < 0 if name in known else item):
+        elif kind in (int, float) and item and name not in known:
             found.append(prefix + name)
     return tuple(found)

@@ -18,6 +18,7 @@ from sidecar.http.codec import RequestHead, RequestReader
 from sidecar.http.routes import OPENAI
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
+from sidecar.runtime.sockets import PlainStream
 
 SLOW_HEAD = envelopes.wire_fault(
     408,
@@ -109,26 +110,24 @@ class Caller:
         "deadline",
         "expiry",
         "family",
+        "file_number",
         "head_sent",
         "keep",
         "reader",
         "scope",
-        "socket",
         "stream",
         "watched",
         "why",
     )
 
-    def __init__(
-        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], room: Room
-    ) -> None:
+    def __init__(self, stream: PlainStream | trio.SSLStream[trio.SocketStream], room: Room) -> None:
         """Take over an accepted connection, whose bodies share the room with others."""
         self.stream = stream
         self._room = room
         self._room_bytes = 0
-        self.socket = (
+        self.file_number = (
             stream.transport_stream.socket if isinstance(stream, trio.SSLStream) else stream.socket
-        )
+        ).fileno()
         self.scope = trio.CancelScope()
         self.reader = RequestReader()
         self.family = OPENAI
@@ -229,7 +228,7 @@ class Caller:
             return _joined(parts)
         if head.body_bytes > size_max_bytes:
             _refuse_large(size_max_bytes)
-        if head.values.get(b"expect", b"").lower() == b"100-continue":
+        if self.reader.awaits_continue:
             await self.send(codec.CONTINUE)
         count_bytes = 0
         while True:
@@ -312,11 +311,14 @@ class Caller:
             except (CallerGoneError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         self.give_room()
-        await trio.aclose_forcefully(self.stream)
+        if isinstance(self.stream, PlainStream):
+            self.stream.close()
+        else:
+            await trio.aclose_forcefully(self.stream)
 
     async def _linger(self) -> None:
-        if isinstance(self.stream, trio.SocketStream):
-            await self.stream.send_eof()
+        if isinstance(self.stream, PlainStream):
+            self.stream.send_eof()
         left_bytes = limits.DISCARD_MAX_BYTES * 4
         while left_bytes > 0 and (data := await self._receive()):
             left_bytes -= len(data)

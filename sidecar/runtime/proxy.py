@@ -5,7 +5,6 @@ before the body is read that needs no body.
 """
 
 import json
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import trio
@@ -164,7 +163,9 @@ class Proxy:
             provider = self._provider(policy, route, written, attributes)
             prices = self._prices(policy, provider, written, attributes)
             price = prices[0]
-            attributes = replace(attributes, model=price.model)
+            attributes = Attributes(
+                key.project_id, key.key_id, named.workflow, price.model, policy.region
+            )
             if not key.allows(price.model):
                 self._refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
             api = APIS[route.surface]

@@ -23,6 +23,7 @@ from sidecar.providers import envelopes
 from sidecar.runtime.admission import AdmissionPort
 from sidecar.runtime.caller import Caller, CallerGoneError, FaultError, Room, Why
 from sidecar.runtime.proxy import Proxy
+from sidecar.runtime.sockets import PlainStream
 from sidecar.runtime.upstream import Upstreams
 
 _log = logging.getLogger(__name__)
@@ -108,8 +109,10 @@ class Server:
 
     async def _handle(self, accepted: trio.SocketStream) -> None:
         """Serve one connection; nothing is raised but a cancellation from outside."""
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = accepted
-        if self._tls is not None:
+        stream: PlainStream | trio.SSLStream[trio.SocketStream]
+        if self._tls is None:
+            stream = PlainStream.adopt(accepted)
+        else:
             stream = trio.SSLStream(accepted, self._tls, server_side=True, https_compatible=True)
         caller = Caller(stream, self._room)
         crowded = len(self._callers) >= limits.CALLERS_MAX_CONNECTIONS
@@ -178,7 +181,7 @@ class Server:
             for caller in self._callers:
                 caller.look(now)
                 if caller.watched:
-                    watched[caller.socket.fileno()] = caller
+                    watched[caller.file_number] = caller
             if watched:
                 _cancel_gone(watched)
             sweeps += 1
@@ -190,8 +193,7 @@ def _cancel_gone(watched: dict[int, Caller]) -> None:
     """Cancel the callers whose other side has closed."""
     poll = select.poll()
     for number in watched:
-        if number >= 0:
-            poll.register(number, _HUNG_UP)
+        poll.register(number, _HUNG_UP)
     for number, _ in poll.poll(0):
         watched[number].cancel(Why.GONE)
 

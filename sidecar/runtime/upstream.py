@@ -23,8 +23,9 @@ from sidecar.http.codec import BadMessageError, ResponseReader
 from sidecar.http.pool import PoolPlan
 from sidecar.http.routes import ANTHROPIC, Route
 from sidecar.http.tunnels import Address, BadAddressError, Tunnel, address_of, tunnel_of
+from sidecar.runtime.sockets import PlainStream
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Stream = PlainStream | trio.SSLStream[trio.SocketStream]
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _KEEP_ALIVE_PROBE_S = 60
@@ -45,17 +46,16 @@ class BrokenOffError(Exception):
 class Line:
     """One connection to a provider."""
 
-    __slots__ = ("_poll", "_socket", "reused", "stream")
+    __slots__ = ("_poll", "reused", "stream")
 
     def __init__(self, stream: Stream) -> None:
         """Take over an open connection."""
         self.stream = stream
         self.reused = False
         """Whether a call went over it before."""
-        transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-        self._socket = transport.socket
+        plain = stream if isinstance(stream, PlainStream) else stream.transport_stream
         self._poll = select.poll()
-        self._poll.register(self._socket.fileno(), _READABLE)
+        self._poll.register(plain.socket.fileno(), _READABLE)
 
     @property
     def is_stale(self) -> bool:
@@ -78,7 +78,10 @@ class Line:
 
     def close(self) -> None:
         """Close at once, without a farewell."""
-        self._socket.close()
+        if isinstance(self.stream, PlainStream):
+            self.stream.close()
+        else:
+            self.stream.transport_stream.socket.close()
 
 
 class Upstream:
@@ -159,7 +162,7 @@ class Upstream:
             if tunnel is not None:
                 await _open_tunnel(plain, tunnel, address)
             if self._tls is None:
-                return plain
+                return PlainStream.adopt(plain)
             secured = trio.SSLStream(
                 plain, self._tls, server_hostname=address.host, https_compatible=True
             )
