@@ -1,0 +1,229 @@
+"""What surrounds every RPC: authentication, a deadline, errors on the wire, a line in the log.
+
+Rules:
+
+1. Who calls and whether he may is decided before the request is even parsed.
+2. An admin method that the table of roles does not know is refused.
+3. Every unary RPC ends within a bound, whatever deadline its caller set. A change that was begun is
+   carried out all the same; it is found again by its request_id.
+4. The log tells method, caller, code and time; never a message, a credential or a field.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Never, cast
+
+import grpc
+import grpc.aio
+
+from control_plane.clock import Clock
+from control_plane.core import access
+from control_plane.core.principals import Principal
+from control_plane.rpc import callers, status
+from control_plane.store.engine import ConflictError, QueryError, Store
+from control_plane.usecases import principals
+from protos.values import keys
+from protos.values.errors import BursarError, PermissionDeniedError, UnauthenticatedError
+
+UNARY_DEADLINE_S: Final = 30
+"""A unary RPC takes no longer."""
+OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health"})
+"""Services that need no credential: they tell nothing."""
+REFLECTION: Final = frozenset(
+    {"grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
+)
+"""Open to every principal: what is served is public, but nobody else's business."""
+SIDECAR_SERVICE: Final = "bursar.sidecar.v1.SidecarService"
+"""Its own servicer authenticates sidecars, in the transaction of each RPC."""
+
+_log = logging.getLogger("bursar.access")
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Surrounding(grpc.aio.ServerInterceptor):
+    """Authenticates, bounds, translates errors and logs, in this order from the outside."""
+
+    def __init__(
+        self, store: Store, clock: Clock, unary_deadline_s: float = UNARY_DEADLINE_S
+    ) -> None:
+        """Take what tokens are looked up in, and what time is told by."""
+        self._store = store
+        self._clock = clock
+        self._unary_deadline_s = unary_deadline_s
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Wrap the handler of one RPC."""
+        path = handler_call_details.method
+        call = _Call(self, path, handler_call_details.invocation_metadata)
+        try:
+            caller = await self._permit(call)
+        except Exception as error:  # noqa: BLE001 - every refusal has to reach the caller
+            return call.refusing(error)
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return call.refusing(_unknown(path))
+        return call.surrounded(handler, caller)
+
+    async def _permit(self, call: "_Call") -> callers.Caller | None:
+        service, method = call.service, call.method
+        package, _, name = service.rpartition(".")
+        if service in OPEN_SERVICES or service == SIDECAR_SERVICE:
+            return None
+        token = callers.credential_of(call.metadata, keys.ADMIN_TOKEN)
+        now_unix_ms = self._clock.unix_ms()
+        if service in REFLECTION:
+            principal = await self.read(lambda tx: principals.authenticate(tx, token, now_unix_ms))
+            return callers.Caller(principal, name, method, token)
+        if package != access.PACKAGE:
+            raise PermissionDeniedError(f"nobody may call {service}", method=method)
+        principal = await self.read(
+            lambda tx: principals.permit(tx, token, name, method, now_unix_ms)
+        )
+        return callers.Caller(principal, name, method, token)
+
+    async def read(self, fn: Callable[[Any], Principal]) -> Principal:
+        """Run a reading transaction."""
+        return await asyncio.wrap_future(self._store.read(fn))
+
+    @property
+    def clock(self) -> Clock:
+        """What time is told by."""
+        return self._clock
+
+    @property
+    def unary_deadline_s(self) -> float:
+        """How long a unary RPC may take."""
+        return self._unary_deadline_s
+
+
+class _Call:
+    """One RPC with what surrounds it."""
+
+    def __init__(self, around: Surrounding, path: str, metadata: callers.Metadata | None) -> None:
+        self._around = around
+        self._path = path
+        service, _, self.method = path.removeprefix("/").rpartition("/")
+        self.service = service
+        self.metadata = metadata
+        self._who = "-"
+        self._began_ns = around.clock.monotonic_ns()
+
+    def refusing(self, error: Exception) -> Handler:
+        """A handler that refuses without parsing what was sent."""
+
+        async def refuse(_request: Any, context: Context) -> None:
+            await self._fail(error, context)
+
+        return grpc.unary_unary_rpc_method_handler(cast("Any", refuse))
+
+    def surrounded(self, handler: Handler, caller: callers.Caller | None) -> Handler:
+        """The handler with everything around it."""
+        if caller is not None:
+            self._who = caller.principal.principal_id
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                cast("Any", self._unary(handler.unary_unary, caller)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                cast("Any", self._stream(handler.unary_stream, caller)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        # Only reflection streams its requests; it has no errors and no caller of ours.
+        return handler
+
+    def _unary(self, behaviour: Any, caller: callers.Caller | None) -> Any:
+        async def serve(request: Any, context: Context) -> Any:
+            if caller is not None:
+                callers.enter(caller)
+            try:
+                async with asyncio.timeout(self._seconds_left(context)):
+                    answer = behaviour(request, context)
+                    if inspect.isawaitable(answer):
+                        answer = await answer
+            except Exception as error:  # noqa: BLE001 - translated, logged, never lost
+                await self._fail(error, context)
+            self._write(grpc.StatusCode.OK)
+            return answer
+
+        return serve
+
+    def _stream(self, behaviour: Any, caller: callers.Caller | None) -> Any:
+        async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+            if caller is not None:
+                callers.enter(caller)
+            answers = behaviour(request, context)
+            try:
+                if inspect.isawaitable(answers):
+                    await answers
+                else:
+                    async for answer in answers:
+                        yield answer
+            except Exception as error:  # noqa: BLE001 - translated, logged, never lost
+                await self._fail(error, context)
+            finally:
+                if hasattr(answers, "aclose"):
+                    await answers.aclose()
+            self._write(grpc.StatusCode.OK)
+
+        return serve
+
+    def _seconds_left(self, context: Context) -> float:
+        asked = context.time_remaining()
+        bound = self._around.unary_deadline_s
+        return bound if asked is None else min(bound, asked)
+
+    async def _fail(self, error: Exception, context: Context) -> Never:
+        """Tell the caller, in the log's one line and on the wire."""
+        if isinstance(error, grpc.aio.AbortError):
+            self._write(None)
+            raise error
+        if isinstance(error, TimeoutError):
+            self._write(grpc.StatusCode.DEADLINE_EXCEEDED)
+            await context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                "not done in time; a change may still be carried out: ask again with the same "
+                "request_id",
+            )
+        if isinstance(error, BursarError) and type(error) is not BursarError:
+            code, told = status.code_of(error), status.status_of(error)
+        else:
+            code, told = grpc.StatusCode.INTERNAL, status.internal_status()
+            _log.error("%s failed", self._path, exc_info=_without_values(error))
+        self._write(code)
+        await context.abort(
+            code,
+            told.message,
+            trailing_metadata=((status.DETAILS_KEY, told.SerializeToString()),),
+        )
+        raise AssertionError("abort raises")
+
+    def _write(self, code: grpc.StatusCode | None) -> None:
+        took_us = (self._around.clock.monotonic_ns() - self._began_ns) // 1_000
+        said = "aborted" if code is None else code.name
+        _log.info("%s caller=%s code=%s us=%d", self._path, self._who, said, took_us)
+
+
+def _unknown(path: str) -> BursarError:
+    service, _, method = path.removeprefix("/").rpartition("/")
+    if service in OPEN_SERVICES:
+        return UnauthenticatedError("there is no such method")
+    return PermissionDeniedError(f"there is no method {method[:100]!r} here", method=method[:100])
+
+
+def _without_values(error: Exception) -> Exception:
+    """The error with its place; its text only where it cannot hold what was sent."""
+    said = str(error) if isinstance(error, QueryError | ConflictError) else ""
+    return RuntimeError(f"{type(error).__name__} {said}".rstrip()).with_traceback(
+        error.__traceback__
+    )

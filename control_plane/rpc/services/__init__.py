@@ -1,0 +1,1 @@
+"""The admin servicers, one per noun: decode, call a use case, encode."""

@@ -1,0 +1,1 @@
+"""Admin messages and core values, in pairs, one module per noun."""

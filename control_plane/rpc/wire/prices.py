@@ -1,0 +1,57 @@
+"""Prices on the wire."""
+
+from control_plane.core import fields
+from control_plane.core.prices import Price, check_tiers
+from control_plane.rpc.wire.instants import instant_to_wire
+from protos.bursar.admin import v1
+from protos.values.rates import ModelPrice, Tier
+
+
+def price_to_wire(price: Price) -> v1.Price:
+    """A price."""
+    of = price.model_price
+    return v1.Price(
+        provider=of.provider,
+        model=of.model,
+        aliases=of.aliases,
+        input_max_count=of.input_max,
+        output_max_count=of.output_max,
+        tiers=[_tier_to_wire(tier) for tier in of.tiers],
+        valid_from_time=instant_to_wire(price.valid_from_unix_ms),
+        version=of.version,
+        cache_write_implicit=of.cache_write_implicit,
+        expands_text=of.expands_text,
+        hides_reasoning=of.hides_reasoning,
+        source=price.source,
+    )
+
+
+def model_price_from_wire(message: v1.Price) -> ModelPrice:
+    """Limits and rates; their version is made by the control plane."""
+    return ModelPrice(
+        provider=message.provider,
+        model=message.model,
+        aliases=tuple(message.aliases),
+        input_max=message.input_max_count,
+        output_max=message.output_max_count,
+        tiers=check_tiers(tuple(_tier_from_wire(tier) for tier in message.tiers)),
+        version=message.version,
+        cache_write_implicit=message.cache_write_implicit,
+        expands_text=message.expands_text,
+        hides_reasoning=message.hides_reasoning,
+    )
+
+
+def _tier_to_wire(tier: Tier) -> v1.PriceTier:
+    rates = sorted(tier.rates_pico_usd.items())
+    return v1.PriceTier(
+        above_input_count=tier.above_input,
+        rates=[v1.Rate(kind=kind, pico_usd=rate_pico_usd) for kind, rate_pico_usd in rates],
+    )
+
+
+def _tier_from_wire(message: v1.PriceTier) -> Tier:
+    rates = {rate.kind: rate.pico_usd for rate in message.rates}
+    if len(rates) != len(message.rates):
+        raise fields.invalid("price.tiers.rates", "a kind stands there twice")
+    return Tier(message.above_input_count, rates)

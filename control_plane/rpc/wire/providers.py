@@ -1,0 +1,30 @@
+"""Providers on the wire; their secrets only on the way in."""
+
+from control_plane.core.providers import Provider, SetProvider
+from control_plane.rpc.wire.instants import instant_to_wire
+from protos.bursar.admin import v1
+
+
+def provider_to_wire(provider: Provider) -> v1.Provider:
+    """A provider."""
+    return v1.Provider(
+        provider=provider.provider,
+        family=provider.family,
+        base_url=provider.base_url,
+        secret_hint=provider.secret_hint,
+        secret_version=provider.secret_version,
+        update_time=instant_to_wire(provider.updated_unix_ms),
+        etag=provider.etag,
+    )
+
+
+def set_provider_from_wire(request: v1.SetProviderRequest) -> SetProvider:
+    """A provider as it is to be."""
+    provider = request.provider
+    return SetProvider(
+        provider=provider.provider,
+        family=provider.family,
+        base_url=provider.base_url,
+        secret=request.secret,
+        etag=provider.etag,
+    )
