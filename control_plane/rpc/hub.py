@@ -80,6 +80,7 @@ class Hub:
     def __init__(self) -> None:
         self._streams: dict[str, Subscription] = {}
         self._closed = False
+        self._ledger_moved = asyncio.Event()
 
     def subscribe(self, sidecar_id: str, incarnation: str) -> Subscription:
         """Begin a stream; an earlier one of the same sidecar ends."""
@@ -126,8 +127,25 @@ class Hub:
         """Whether the sidecar has a stream open."""
         return sidecar_id in self._streams
 
+    def ledger_moved(self) -> None:
+        """Let everyone who follows the ledger read on; call it after the commit."""
+        self._ledger_moved.set()
+        self._ledger_moved = asyncio.Event()
+
+    async def wait_ledger(self, timeout_ms: int) -> None:
+        """Return when the ledger moved, the hub closed, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._ledger_moved.wait()
+
+    @property
+    def closed(self) -> bool:
+        """Whether streams shall end."""
+        return self._closed
+
     def close(self) -> None:
         """End every stream; later ones end at once."""
         self._closed = True
+        self.ledger_moved()
         for stream in self._streams.values():
             stream.end()

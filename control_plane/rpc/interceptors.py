@@ -22,6 +22,7 @@ from control_plane.clock import Clock
 from control_plane.core import access
 from control_plane.core.principals import Principal
 from control_plane.rpc import callers, status
+from control_plane.rpc.deps import Deps
 from control_plane.store.engine import ConflictError, QueryError, Store
 from control_plane.usecases import principals
 from protos.values import keys
@@ -103,6 +104,11 @@ class Surrounding(grpc.aio.ServerInterceptor):
         return self._unary_deadline_s
 
 
+def interceptors(deps: Deps) -> list[grpc.aio.ServerInterceptor]:
+    """What surrounds every RPC of a server, from the outside to the inside."""
+    return [Surrounding(deps.store, deps.clock)]
+
+
 class _Call:
     """One RPC with what surrounds it."""
 
@@ -179,7 +185,7 @@ class _Call:
         return serve
 
     def _seconds_left(self, context: Context) -> float:
-        asked = context.time_remaining()
+        asked = cast("float | None", context.time_remaining())
         bound = self._around.unary_deadline_s
         return bound if asked is None else min(bound, asked)
 

@@ -83,6 +83,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
                 next_sync_ms=limits.SYNC_BACKOFF_MS,
             )
         self._tell_others(sidecar_id, report, answer)
+        if report.records:
+            self._deps.hub.ledger_moved()
         return sidecar_wire.answer_to_wire(answer)
 
     async def Watch(

@@ -1,0 +1,37 @@
+"""Adds the admin services to a server."""
+
+from typing import Final
+
+import grpc.aio
+
+from control_plane.core import access
+from control_plane.rpc.deps import Deps
+from control_plane.rpc.services.budgets import BudgetServicer
+from control_plane.rpc.services.calls import CallServicer
+from control_plane.rpc.services.installation import InstallationServicer
+from control_plane.rpc.services.keys import KeyServicer
+from control_plane.rpc.services.prices import PriceServicer
+from control_plane.rpc.services.principals import PrincipalServicer
+from control_plane.rpc.services.projects import ProjectServicer
+from control_plane.rpc.services.providers import ProviderServicer
+from control_plane.rpc.services.sidecars import LeaseServicer, SidecarAdminServicer
+from control_plane.rpc.transactions import Transactions
+from protos.bursar.admin import v1
+
+ADMIN_SERVICES: Final = tuple(f"{access.PACKAGE}.{service}" for service in access.METHODS)
+"""The full names of the admin services."""
+
+
+def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
+    """Add every admin service."""
+    transactions = Transactions(deps)
+    v1.add_ProjectServiceServicer_to_server(ProjectServicer(transactions), server)
+    v1.add_KeyServiceServicer_to_server(KeyServicer(transactions), server)
+    v1.add_BudgetServiceServicer_to_server(BudgetServicer(transactions), server)
+    v1.add_PriceServiceServicer_to_server(PriceServicer(transactions), server)
+    v1.add_ProviderServiceServicer_to_server(ProviderServicer(transactions), server)
+    v1.add_PrincipalServiceServicer_to_server(PrincipalServicer(transactions), server)
+    v1.add_SidecarAdminServiceServicer_to_server(SidecarAdminServicer(transactions), server)
+    v1.add_LeaseServiceServicer_to_server(LeaseServicer(transactions), server)
+    v1.add_CallServiceServicer_to_server(CallServicer(transactions), server)
+    v1.add_InstallationServiceServicer_to_server(InstallationServicer(transactions), server)
