@@ -245,7 +245,9 @@ def _final_shortages(
         if known is None or known.latest is None:
             continue
         unspent_nano_usd = known.latest.unspent_nano_usd
-        if worst_nano_usd > unspent_nano_usd:
+        if known.latest.frozen:
+            found.append(shortage(budget, known, Reason.EXHAUSTED, worst_nano_usd, 0))
+        elif worst_nano_usd > unspent_nano_usd:
             used_up = unspent_nano_usd < _smallest_nano_usd(known)
             reason = Reason.EXHAUSTED if used_up else Reason.TOO_LARGE
             found.append(shortage(budget, known, reason, worst_nano_usd, unspent_nano_usd))
@@ -290,6 +292,7 @@ def shortage(
         fits_nano_usd=max(0, fits_nano_usd),
         conditions=budget.selector.conditions,
         silent_sidecar=latest.silent_sidecar if latest else "",
+        frozen=latest.frozen if latest else False,
     )
 
 

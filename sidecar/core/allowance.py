@@ -228,7 +228,7 @@ class Allowance:
             available_nano_usd=lease.available_nano_usd,
             open_calls=lease.open_calls,
             burn_nano_usd_per_second=account.burn_nano_usd_per_second,
-            want_nano_usd=account.want_nano_usd if _in_use(account, now) else 0,
+            want_nano_usd=0 if _idle(lease, now) else account.want_nano_usd,
             median_worst_nano_usd=account.typical_worst_nano_usd,
             smallest_worst_nano_usd=account.smallest_worst_nano_usd,
             idle_ms=FLOOR_MS if idle_ms is None else idle_ms,
@@ -255,6 +255,12 @@ def _in_use(account: Account, now: Now) -> bool:
     return idle_ms is not None and idle_ms < FLOOR_MS
 
 
+def _idle(lease: Lease, now: Now) -> bool:
+    """Nothing was opened for so long that the money may be of more use elsewhere."""
+    idle_ms = lease.account.idle_ms(now.boot_ms)
+    return idle_ms is None or idle_ms >= (IDLE_RETURN_LOW_MS if lease.low else IDLE_RETURN_MS)
+
+
 def _give_back(lease: Lease, amount_nano_usd: int) -> None:
     assert 0 < amount_nano_usd <= lease.available_nano_usd
     lease.returned_nano_usd += amount_nano_usd
@@ -273,14 +279,11 @@ def _surplus_nano_usd(lease: Lease, now: Now) -> int:
     keep_nano_usd = lease.latest.keep_nano_usd
     if keep_nano_usd == 0:
         return available_nano_usd
-    account = lease.account
-    idle_ms = account.idle_ms(now.boot_ms)
-    low = lease.low
-    if idle_ms is None or idle_ms >= (IDLE_RETURN_LOW_MS if low else IDLE_RETURN_MS):
+    if _idle(lease, now):
         floor_nano_usd = 0
-        if not low and _in_use(account, now):
-            # The control plane's keep is bound by the headroom's share of each active sidecar.
-            floor_nano_usd = min(2 * account.median_worst_nano_usd, keep_nano_usd)
+        if not lease.low and _in_use(lease.account, now):
+            # The control plane's keep is bound by each active sidecar's share of the headroom.
+            floor_nano_usd = min(2 * lease.account.median_worst_nano_usd, keep_nano_usd)
         return max(0, available_nano_usd - floor_nano_usd)
     if available_nano_usd > keep_nano_usd + keep_nano_usd // RETURN_HYSTERESIS_PARTS:
         return available_nano_usd - keep_nano_usd

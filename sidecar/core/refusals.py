@@ -102,6 +102,8 @@ class Shortage:
     """How narrow the budget's selector is."""
     silent_sidecar: str = ""
     """The sidecar that holds the money and does not answer; may be empty."""
+    frozen: bool = False
+    """A provider billed more than was held, which stopped the budget here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,12 @@ def _standing(shortage: Shortage) -> str:
 
 
 def _exhausted(shortage: Shortage) -> str:
+    if shortage.frozen:
+        return (
+            f'The budget "{shortage.name}" is stopped: a provider billed more than the worst case '
+            "that was held for a call. Look into the alarm and the price of that model, then set "
+            f"the cap anew ({shortage.budget_id})."
+        )
     return (
         f'The budget "{shortage.name}" is used up: {_standing(shortage)}; {_turns(shortage)}. '
         f"To go on now, raise its cap ({shortage.budget_id})."
@@ -246,8 +254,9 @@ _PLAIN = {
     Reason.OVERLOADED: "This sidecar has more calls in hand than it takes. Try again in a moment.",
     Reason.JOURNAL_FAILED: "This sidecar cannot write its journal, so it opens no new calls. Check "
     "the disk under its data folder, then start it again.",
-    Reason.FENCED: "This sidecar's journal is not the one that the control plane knows, so it "
-    "opens no calls. Stop any copy of this sidecar and start it again.",
+    Reason.FENCED: "The control plane does not accept this sidecar any more: its credential was "
+    "revoked, or another journal goes under its name. Look into its log; then stop any copy of it, "
+    "or let it join again.",
     Reason.PROVIDER_NOT_CONFIGURED: "The provider of this model is not set up here. Set its base "
     "URL and secret at the control plane.",
 }

@@ -48,7 +48,6 @@ from sidecar.limits import (
 )
 from sidecar.runtime import translate
 from sidecar.runtime.journal import Group, Journal, JournalFailedError
-from sidecar.runtime.journal_file import Recovered
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.telemetry import Log
 
@@ -236,33 +235,6 @@ class Admission:
 
     # --- What the control link does ----------------------------------------------------------
 
-    def recover(self, recovered: Recovered, *, same_boot: bool) -> None:
-        """Take up what the journal knows; calls without an end are charged at their worst case."""
-        now = self._clock.now()
-        for stored in recovered.leases:
-            self.allowance.restore(stored, now.boot_ms, same_boot=same_boot)
-        if same_boot:
-            self.heard_until_boot_ms = recovered.heard_until_boot_ms
-        for number, body in recovered.open_calls:
-            self._charge_lost(number, body, now)
-
-    def _charge_lost(self, number: int, body: bytes, now: Now) -> None:
-        record = translate.record_from_open(body)
-        found = [self.allowance.lease(key) for key in translate.vector_from_open(record)]
-        leases = [lease for lease in found if lease is not None]
-        assert len(leases) == len(found), "an open call's lease is in the journal"
-        worst_nano_usd = record.settle.call.worst_nano_usd
-        self.allowance.charge_lost(leases, worst_nano_usd)
-        lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=True)
-        self._journal.record(
-            lambda seq: translate.settle_to_wire(record, seq, lost, worst_nano_usd, now.unix_ms),
-            ends=number,
-            leases=leases,
-        )
-        self._log.warning(
-            "call_lost", call_id=record.settle.call.call_id, charged_nano_usd=worst_nano_usd
-        )
-
     def take_policy(self, policy: Policy) -> None:
         """Put a newer snapshot in force at once; whoever waits is judged by it anew."""
         self._policy = policy
@@ -314,9 +286,8 @@ class Admission:
 
     def hurry(self) -> None:
         """Let the next Sync go out as soon as it may."""
-        if not self.cadence.urgent:
-            self.cadence.urgent = True
-            self.poked.set()
+        self.cadence.urgent = True
+        self.poked.set()
 
     # --- Inside --------------------------------------------------------------------------------
 

@@ -27,6 +27,22 @@ Metadata = Sequence[tuple[str, str | bytes]]
 _PUMP_NAME = "grpc-stream"
 
 
+def code_of(error: BaseException) -> grpc.StatusCode | None:
+    """The status of a failed call; None when there is none."""
+    code = getattr(error, "code", None)
+    found = code() if callable(code) else None
+    return found if isinstance(found, grpc.StatusCode) else None
+
+
+def words_of(error: BaseException) -> str:
+    """A failed call's status and details, for people."""
+    code = code_of(error)
+    if code is None:
+        return type(error).__name__
+    details = getattr(error, "details", None)
+    return f"{code.name}: {details() if callable(details) else ''}"
+
+
 def _effective_timeout(timeout_s: float | None) -> tuple[float | None, float | None]:
     """The RPC's timeout, and the scope's deadline where that is what binds."""
     deadline = trio.current_effective_deadline()
@@ -40,9 +56,7 @@ def _effective_timeout(timeout_s: float | None) -> tuple[float | None, float | N
 
 async def _let_the_scope_win(error: BaseException, deadline: float | None) -> None:
     """Raise Cancelled instead of returning when the RPC only ran out of the scope's time."""
-    if deadline is None or not isinstance(error, grpc.RpcError):
-        return
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if deadline is not None and code_of(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
         await trio.sleep_until(deadline)
         await trio.lowlevel.checkpoint()
 

@@ -224,6 +224,10 @@ class Journal:
             lambda file: file.records(from_seq, SYNC_RECORDS_MAX, SYNC_RECORDS_BYTES)
         )
 
+    async def tip(self) -> tuple[int, bytes]:
+        """The last record that is on the disk, and the chain after it."""
+        return await self._errand(lambda file: file.tip)
+
     async def prune(self, stable_seq: int) -> int:
         """Drop records that no fail-over can lose and nobody will ask for; returns how many."""
         before_unix_ms = self._clock.now().unix_ms - RECORDS_KEPT_MS

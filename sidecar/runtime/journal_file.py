@@ -126,11 +126,19 @@ Connect = Callable[[Path], sqlite3.Connection]
 class JournalFile:
     """The SQLite file under a journal."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, chain: bytes) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path, last_seq: int, chain: bytes
+    ) -> None:
         """Take over an open file; `chain` is the one after its last record."""
         self._connection = connection
         self._ballast = folder / _BALLAST
+        self._last_seq = last_seq
         self._chain = chain
+
+    @property
+    def tip(self) -> tuple[int, bytes]:
+        """The last record that is on the disk, and the chain after it."""
+        return self._last_seq, self._chain
 
     @classmethod
     def open(
@@ -155,7 +163,7 @@ class JournalFile:
             connection.close()
             raise
         _lay_ballast(folder / _BALLAST)
-        return cls(connection, folder, recovered.chain), recovered
+        return cls(connection, folder, recovered.last_seq, recovered.chain), recovered
 
     @staticmethod
     def set_aside(folder: Path, suffix: str) -> Path:
@@ -174,6 +182,7 @@ class JournalFile:
         Any other error leaves it unknown what is on the disk; the file must not be used again.
         """
         chained = list(self._chained(batch.records))
+        roomy = True
         try:
             self._transaction(batch, chained)
         except sqlite3.OperationalError as error:
@@ -182,11 +191,10 @@ class JournalFile:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._transaction(batch, chained)
-            self._chain = chained[-1][2] if chained else self._chain
-            return False
+            roomy = False
         if chained:
-            self._chain = chained[-1][2]
-        return True
+            self._last_seq, _, self._chain, _ = chained[-1]
+        return roomy
 
     def _chained(
         self, records: Iterable[tuple[int, int, bytes]]

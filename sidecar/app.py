@@ -1,0 +1,297 @@
+"""Puts a sidecar together, runs it, and ends it well.
+
+The order of the start: lock the folder, take the port, read the journal and charge what was lost,
+put the last known policy in force, then speak with the control plane. With a policy from the disk
+calls are served from leases before the control plane was ever reached. The order of the end: take
+no new calls, let open ones finish and settle, tell and give back everything, say goodbye.
+"""
+
+import importlib.metadata
+import json
+import os
+import signal
+import ssl
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import trio
+
+from protos.bursar.sidecar.v1 import SidecarServiceStub
+from protos.values.listening import join_host_port
+from sidecar.clock import Clock, SystemClock
+from sidecar.config import JOIN_TOKEN_VARIABLE, Config
+from sidecar.entropy import Entropy, SystemEntropy
+from sidecar.http.hosts import allowed_hosts
+from sidecar.limits import DRAIN_CALLS_MS
+from sidecar.runtime import identity, policy_file
+from sidecar.runtime.admission import Admission
+from sidecar.runtime.channel import AddressError, open_channel, target_of
+from sidecar.runtime.control import ControlLink, Surroundings
+from sidecar.runtime.folder import FolderError, claim, write_durably
+from sidecar.runtime.identity import Host, Identity, this_host
+from sidecar.runtime.joining import JoinRefusedError, Stub, join
+from sidecar.runtime.journal import Journal, open_journal
+from sidecar.runtime.journal_file import JournalFile, JournalLostError, Recovered
+from sidecar.runtime.recovery import recover
+from sidecar.runtime.secrets import ProviderSecrets
+from sidecar.runtime.server import Server, listen
+from sidecar.runtime.upstream import Upstreams
+from sidecar.telemetry import Log, take_over_logging
+
+
+class StartError(Exception):
+    """The sidecar cannot start; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is there before anything runs."""
+
+    config: Config
+    clock: Clock
+    entropy: Entropy
+    log: Log
+    stub: Stub
+    host: Host
+
+
+async def run(config: Config) -> None:
+    """Run a sidecar until it is asked to end. Raises StartError."""
+    clock = SystemClock()
+    log = Log(clock)
+    take_over_logging(log)
+    try:
+        lock = claim(config.data)
+    except FolderError as error:
+        raise StartError(str(error)) from None
+    channel = None
+    try:
+        target = target_of(
+            config.control_plane, ca=config.control_plane_ca, allow_plain=config.allow_plain
+        )
+        me = _who(config)
+        tls = _tls(config)
+        upstreams = _upstreams(config)
+        listeners = await _listen(config)
+        channel = open_channel(target)
+        stub: Stub = SidecarServiceStub(channel)
+        parts = _Parts(config, clock, SystemEntropy(), log, stub, this_host())
+        await _live(parts, me, listeners, upstreams, tls)
+    except (FolderError, AddressError) as error:
+        raise StartError(str(error)) from None
+    finally:
+        if channel is not None:
+            channel.close()
+        lock.release()
+
+
+def _who(config: Config) -> Identity:
+    """Who this sidecar is; a new identity is kept before it is used."""
+    me = identity.load(config.data)
+    if me is None:
+        if not config.join_token:
+            raise StartError(
+                "this sidecar has not joined yet: give it a one-time join token "
+                f"(--join-token-file FILE, or {JOIN_TOKEN_VARIABLE}), made with: bursar sidecars"
+            )
+        me = replace(identity.make(SystemEntropy()), display_name=config.name)
+        identity.save(config.data, me)
+    elif not me.joined and not config.join_token:
+        raise StartError(
+            "this sidecar began to join and was not answered: start it with its join token once "
+            f"more (--join-token-file FILE, or {JOIN_TOKEN_VARIABLE})"
+        )
+    return me
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if config.certificate is None or config.key is None:
+        return None
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(config.certificate, config.key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"--certificate and --key cannot be used: {error}") from None
+    return context
+
+
+def _upstreams(config: Config) -> Upstreams:
+    certificates = None if config.upstream_ca is None else str(config.upstream_ca)
+    try:
+        return Upstreams(os.environ, certificates)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"--upstream-ca {config.upstream_ca} cannot be used: {error}") from None
+
+
+async def _listen(config: Config) -> list[trio.SocketListener]:
+    where = config.listening
+    try:
+        return await listen(where.host, where.port)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {where.address}: {error.strerror or error}. Give another address "
+            "with --listen, such as 127.0.0.1:0 for any free port"
+        ) from None
+
+
+async def _live(
+    parts: _Parts,
+    me: Identity,
+    listeners: list[trio.SocketListener],
+    upstreams: Upstreams,
+    tls: ssl.SSLContext | None,
+) -> None:
+    journal, recovered = _open_journal(parts, me)
+    admission = _admission(parts, me, journal, recovered)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        stopping = await nursery.start(_signals, parts.log)
+        with trio.CancelScope() as living:
+            nursery.start_soon(_cancel_when, stopping, living)
+            if not me.joined:
+                me = await _join(parts, me)
+        if me.joined:
+            around = Surroundings(
+                stub=parts.stub,
+                admission=admission,
+                journal=journal,
+                folder=parts.config.data,
+                host=parts.host,
+                clock=parts.clock,
+                entropy=parts.entropy,
+                log=parts.log,
+                software_version=_version(),
+            )
+            link = ControlLink(around, me, recovered.generation)
+            nursery.start_soon(link.run)
+            server = Server(admission, upstreams, parts.clock, _hosts(parts.config, listeners), tls)
+            await _serve(parts, link, server, admission, listeners, stopping)
+        await journal.close()
+        nursery.cancel_scope.cancel()
+
+
+async def _join(parts: _Parts, me: Identity) -> Identity:
+    try:
+        joined = await join(parts.stub, me, parts.config.join_token, parts.log)
+    except JoinRefusedError as error:
+        raise StartError(str(error)) from None
+    identity.save(parts.config.data, joined)
+    return joined
+
+
+async def _serve(
+    parts: _Parts,
+    link: ControlLink,
+    server: Server,
+    admission: Admission,
+    listeners: list[trio.SocketListener],
+    stopping: trio.Event,
+) -> None:
+    """Serve from the first policy until it is time to end; then end in order."""
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as waiting:
+            nursery.start_soon(_cancel_when, stopping, waiting)
+            await link.has_policy.wait()
+        if not stopping.is_set():
+            await nursery.start(server.serve, listeners)
+            _say_ready(parts, listeners)
+            await stopping.wait()
+            parts.log.info("ending", open_calls=admission.open_calls)
+            admission.draining = True
+            admission.try_waiting(every=True)
+            await server.drain(DRAIN_CALLS_MS)
+        admission.draining = True
+        await link.drain()
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+async def _signals(
+    log: Log, *, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """End in order at the first signal, at once at the second."""
+    stopping = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        task_status.started(stopping)
+        async for number in received:
+            if stopping.is_set():
+                log.warning("ended_at_once", signal=int(number))
+                # What is open stays open in the journal, and is charged at the next start.
+                os._exit(1)
+            stopping.set()
+
+
+def _open_journal(parts: _Parts, me: Identity) -> tuple[Journal, Recovered]:
+    folder, synchronous = parts.config.data, parts.config.synchronous
+    try:
+        journal, recovered = open_journal(folder, parts.clock, synchronous=synchronous)
+    except JournalLostError as error:
+        now = parts.clock.now()
+        kept = JournalFile.set_aside(folder, f"lost-{now.unix_ms}")
+        parts.log.alarm("journal_lost", cause=str(error), kept_as=str(kept))
+        journal, recovered = open_journal(folder, parts.clock, synchronous=synchronous)
+    if recovered.epoch == 0 and me.epoch:
+        parts.log.alarm("journal_missing", epoch=me.epoch)
+    if synchronous != "full":
+        parts.log.warning("journal_not_synchronous", survives="a killed process, no power loss")
+    return journal, recovered
+
+
+def _admission(parts: _Parts, me: Identity, journal: Journal, recovered: Recovered) -> Admission:
+    admission = Admission(
+        journal=journal,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        secrets=ProviderSecrets(me.sealing_key),
+        log=parts.log,
+        region=me.region,
+    )
+    recover(
+        recovered,
+        admission=admission,
+        journal=journal,
+        clock=parts.clock,
+        log=parts.log,
+        host=parts.host,
+    )
+    policy = policy_file.load(parts.config.data, me.region)
+    if policy is not None:
+        admission.take_policy(policy)
+    return admission
+
+
+def _hosts(config: Config, listeners: list[trio.SocketListener]) -> frozenset[bytes]:
+    return allowed_hosts(_port(listeners), config.listening.hosts)
+
+
+def _port(listeners: list[trio.SocketListener]) -> int:
+    port = listeners[0].socket.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+def _say_ready(parts: _Parts, listeners: list[trio.SocketListener]) -> None:
+    where = parts.config.listening
+    scheme = "https" if where.tls else "http"
+    url = where.public_url or f"{scheme}://{join_host_port(where.host, _port(listeners))}"
+    if parts.config.ready_file is not None:
+        _write_ready(parts.config.ready_file, url)
+    sys.stdout.write(f"sidecar on {url}\n")
+    sys.stdout.flush()
+    parts.log.info("ready", url=url)
+
+
+def _write_ready(path: Path, url: str) -> None:
+    write_durably(path, json.dumps({"url": url, "pid": os.getpid()}).encode())
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("bursar")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,489 @@
+"""The control link: registers, syncs, watches, and says goodbye.
+
+Rules:
+
+1. At most one Sync is in flight. What it says are levels; whatever becomes of it, saying it again
+   does no harm.
+2. What is told is durable: returns are written before the levels are taken, and records are read
+   back from the file.
+3. An answer of an older generation is ignored. Authority counts from before the Sync was sent, and
+   is prolonged only while the policy here, on the disk, is the one that the control plane has.
+4. Nothing is given back while the last Sync failed.
+5. Watch only makes things faster: all that it brings comes by Sync or Register too.
+"""
+
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+from pathlib import Path
+
+import grpc
+import trio
+
+from protos.bursar.sidecar import v1 as wire
+from sidecar.clock import Clock
+from sidecar.core.instants import Now
+from sidecar.entropy import Entropy
+from sidecar.limits import (
+    DRAIN_MS,
+    POLICY_LATE_MS,
+    RECONNECT_MAX_MS,
+    RECONNECT_MIN_MS,
+    REGISTER_DEADLINE_MS,
+    SYNC_MIN_MS,
+    UNCAPPED_AUTHORITY_MS,
+    WATCH_SILENT_MS,
+)
+from sidecar.runtime import grpc_bridge, identity, translate
+from sidecar.runtime.admission import Admission
+from sidecar.runtime.grpc_bridge import code_of, words_of
+from sidecar.runtime.identity import Host, Identity
+from sidecar.runtime.joining import REFUSED_CODES, Stub
+from sidecar.runtime.journal import Journal, JournalFailedError
+from sidecar.runtime.policy_file import PolicyKeeper
+from sidecar.runtime.report import SyncHead, Told, tell
+from sidecar.telemetry import Log
+
+PROTOCOL_VERSION = 1
+_PRUNE_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the link works with."""
+
+    stub: Stub
+    """The control plane."""
+    admission: Admission
+    """What it keeps in agreement."""
+    journal: Journal
+    """What must be told."""
+    folder: Path
+    """Where identity and policy are kept."""
+    host: Host
+    """The machine, and the boot of it."""
+    clock: Clock
+    entropy: Entropy
+    log: Log
+    software_version: str
+
+
+class ControlLink:
+    """Keeps a sidecar and its control plane in agreement."""
+
+    def __init__(self, around: Surroundings, me: Identity, generation: int) -> None:
+        """Take the parts and the last generation that was seen; nothing is sent before `run`."""
+        self._stub = around.stub
+        self._admission = admission = around.admission
+        self._journal = around.journal
+        self._folder = around.folder
+        self._host = around.host
+        self._clock = clock = around.clock
+        self._entropy = entropy = around.entropy
+        self._log = around.log
+        self._software_version = around.software_version
+        self._me = me
+        self._generation = generation
+        self._incarnation = entropy.random_bytes(16).hex()
+        self._sync_no = 0
+        self._registered = False
+        self._policy = PolicyKeeper(around.folder, admission, around.log)
+        self._policy_late_since: int | None = None
+        self._stable_seq = 0
+        self._failing_since: int | None = None
+        self._pruned_boot_ms = clock.now().boot_ms
+        self._one_at_a_time = trio.Lock()
+        self._watching = trio.CancelScope()
+
+    @property
+    def has_policy(self) -> trio.Event:
+        """Set once there is a policy to serve by."""
+        return self._policy.taken
+
+    # --- Life --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Register, then sync and watch until cancelled."""
+        assert self._me.joined
+        async with trio.open_nursery() as nursery:
+            await self._register_until_answered()
+            nursery.start_soon(self._watch_forever)
+            await self._sync_forever()
+
+    async def drain(self) -> None:
+        """At the end: tell everything, give everything back, say goodbye; within a time.
+
+        Without a control plane the leases stay, for the next process on this folder.
+        """
+        with trio.move_on_after(DRAIN_MS / 1_000) as scope:
+            if self._registered and await self._sync() and not self._admission.fenced:
+                self._admission.give_back(self._admission.allowance.take_all())
+                await self._tell_all()
+                answer = await self._say_goodbye()
+                self._log.info("drained", stranded_nano_usd=answer)
+                return
+        if scope.cancelled_caught:
+            self._log.warning("drain_cut_short", after_ms=DRAIN_MS)
+        else:
+            self._log.warning("drain_without_control_plane")
+
+    async def _tell_all(self) -> None:
+        while self._journal.acked_seq < self._journal.last_seq:
+            if not await self._sync():
+                await trio.sleep(SYNC_MIN_MS / 1_000)
+
+    async def _say_goodbye(self) -> int | None:
+        request = wire.DrainRequest(
+            epoch=self._journal.epoch,
+            incarnation=self._incarnation,
+            last_seq=self._journal.acked_seq,
+        )
+        try:
+            answer = await grpc_bridge.unary(
+                self._stub.Drain, request, timeout_s=DRAIN_MS / 1_000, metadata=self._credential
+            )
+        except grpc.RpcError as error:
+            self._log.warning("drain_unanswered", cause=words_of(error))
+            return None
+        return answer.stranded_nano_usd
+
+    @property
+    def _credential(self) -> grpc_bridge.Metadata:
+        return (("authorization", f"Bearer {self._me.credential}"),)
+
+    def _keep(self, me: Identity) -> None:
+        if me != self._me:
+            self._me = me
+            identity.save(self._folder, me)
+
+    # --- Register ----------------------------------------------------------------------------
+
+    async def _register_until_answered(self) -> None:
+        pause_ms = RECONNECT_MIN_MS
+        while not await self._register():
+            with trio.move_on_after(pause_ms / 1_000):
+                await self._admission.poked.wait()
+            if self._admission.poked.is_set():
+                # Someone waits: ask at once, but not in a loop without pause.
+                self._admission.poked = trio.Event()
+                await trio.sleep(SYNC_MIN_MS / 1_000)
+            pause_ms = min(2 * pause_ms, RECONNECT_MAX_MS)
+
+    async def _register(self) -> bool:
+        """Present this process and its journal; whether that was answered."""
+        sent = self._clock.now()
+        try:
+            last_seq, chain = await self._journal.tip()
+            request = self._registration(last_seq, chain)
+            answer = await grpc_bridge.unary(
+                self._stub.Register,
+                request,
+                timeout_s=REGISTER_DEADLINE_MS / 1_000,
+                metadata=self._credential,
+            )
+        except grpc.RpcError as error:
+            self._failed(sent, error)
+            return False
+        except JournalFailedError as error:
+            self._journal_failed(error)
+            return False
+        if answer.generation < self._generation:
+            self._log.warning("older_generation_ignored", generation=answer.generation)
+            return False
+        await self._take_registration(answer)
+        return True
+
+    def _registration(self, last_seq: int, chain: bytes) -> wire.RegisterRequest:
+        request = wire.RegisterRequest(
+            protocol_version=PROTOCOL_VERSION,
+            software_version=self._software_version,
+            machine_id=self._host.machine_id,
+            boot_id=self._host.boot_id,
+            incarnation=self._incarnation,
+            policy_version=self._policy.known_version,
+        )
+        if self._journal.epoch:
+            request.intact.epoch = self._journal.epoch
+            request.intact.last_seq = last_seq
+            request.intact.chain = chain if last_seq else b""
+        else:
+            request.lost.epoch = self._me.epoch
+        return request
+
+    async def _take_registration(self, answer: wire.RegisterResponse) -> None:
+        status = translate.status_from_wire(answer.status)
+        if status == "fenced" or (self._journal.epoch and answer.epoch != self._journal.epoch):
+            self._fence("the journal does not continue what the ledger knows")
+            return
+        if not self._journal.epoch:
+            self._journal.begin_epoch(answer.epoch)
+        self._see_generation(answer.generation)
+        self._keep(
+            with_changes(
+                self._me,
+                epoch=answer.epoch,
+                display_name=answer.display_name or self._me.display_name,
+                region=answer.region or self._me.region,
+            )
+        )
+        self._journal.acknowledge(answer.last_seq)
+        self._sync_no = max(self._sync_no, answer.last_sync_no)
+        self._registered = True
+        if answer.HasField("policy"):
+            await self._policy.take(answer.policy, self._me.region)
+        self._admission.fenced = False
+        self._admission.hurry()
+        self._log.info("registered", epoch=answer.epoch, generation=answer.generation)
+
+    # --- Sync --------------------------------------------------------------------------------
+
+    async def _sync_forever(self) -> None:
+        admission = self._admission
+        while True:
+            admission.poked = trio.Event()
+            now = self._clock.now()
+            due_boot_ms = admission.cadence.due_boot_ms(
+                waiting=len(admission.waiting) > 0,
+                records=self._journal.last_seq - self._journal.acked_seq,
+                records_since_boot_ms=self._journal.first_unacked_boot_ms,
+            )
+            if due_boot_ms > now.boot_ms:
+                with trio.move_on_after((due_boot_ms - now.boot_ms) / 1_000):
+                    await admission.poked.wait()
+                continue
+            await self._sync()
+            await self._keep_house()
+
+    async def _sync(self) -> bool:
+        """Send one Sync and take its answer; whether there was one."""
+        async with self._one_at_a_time:
+            waiting = len(self._admission.waiting) > 0
+            now = self._clock.now()
+            self._admission.cadence.sent(now.boot_ms, int.from_bytes(self._entropy.random_bytes(4)))
+            told: Told | None = None
+            try:
+                told = await self._tell(now)
+                sent = self._clock.now()
+                deadline_ms = self._admission.cadence.deadline_ms(waiting=waiting)
+                answer = await grpc_bridge.unary(
+                    self._stub.Sync,
+                    told.request,
+                    timeout_s=deadline_ms / 1_000,
+                    metadata=self._credential,
+                )
+            except grpc.RpcError as error:
+                self._failed(now, error)
+                return False
+            except JournalFailedError as error:
+                self._journal_failed(error)
+                return False
+            else:
+                if self._take(answer, told, sent):
+                    told = None
+                    return True
+                return False
+            finally:
+                # It may have been heard all the same; saying it again does no harm.
+                if told is not None:
+                    told.take_back()
+
+    async def _tell(self, now: Now) -> Told:
+        self._sync_no += 1
+        head = SyncHead(
+            epoch=self._journal.epoch,
+            incarnation=self._incarnation,
+            sync_no=self._sync_no,
+            generation_seen=self._generation,
+            policy_acked=self._policy.kept_version,
+            policy_refused=self._policy.refused,
+        )
+        return await tell(head, self._admission, self._journal, now)
+
+    def _take(self, answer: wire.SyncResponse, told: Told, sent: Now) -> bool:
+        """Take an answer; whether it counts as one."""
+        if answer.generation < self._generation:
+            self._log.warning("older_generation_ignored", generation=answer.generation)
+            self._down(sent)
+            return False
+        status = translate.status_from_wire(answer.status)
+        admission = self._admission
+        self._see_generation(answer.generation)
+        if answer.acked_seq > self._journal.last_seq:
+            self._fence("the ledger has records that this journal does not")
+            return False
+        if status == "gap":
+            self._log.warning("gap", need_seq=answer.need_seq)
+            self._journal.acknowledge(answer.need_seq - 1)
+            admission.hurry()
+            return False
+        self._journal.acknowledge(max(answer.acked_seq, self._journal.acked_seq))
+        admission.allowance.acknowledged(answer.acked_seq)
+        if status == "fenced":
+            self._fence("another journal or process goes under this sidecar's name")
+            return False
+        if status in ("stale", "busy"):
+            self._turned_away(status, answer)
+            return False
+        admission.tallies.told(told.refusals, told.uses, sent.unix_ms)
+        self._take_decision(answer, sent)
+        return True
+
+    def _turned_away(self, status: str, answer: wire.SyncResponse) -> None:
+        """Another Sync was later, or there is too much to do: come again."""
+        self._log.warning("sync_turned_away", status=status)
+        if status == "stale":
+            self._registered = False
+            self._admission.hurry()
+            return
+        pause_ms = max(SYNC_MIN_MS, answer.next_sync_ms)
+        self._admission.cadence.pause_boot_ms = self._clock.now().boot_ms + pause_ms
+
+    def _take_decision(self, answer: wire.SyncResponse, sent: Now) -> None:
+        admission = self._admission
+        renews = answer.policy_version == self._policy.kept_version
+        leases = [
+            admission.allowance.merge(translate.grant_from_wire(grant), sent.boot_ms, renews=renews)
+            for grant in answer.leases
+        ]
+        if renews:
+            admission.heard_until_boot_ms = sent.boot_ms + UNCAPPED_AUTHORITY_MS
+            self._policy_late_since = None
+            self._journal.note(heard_until_boot_ms=admission.heard_until_boot_ms)
+        elif self._policy_late_since is None and (
+            answer.policy_version > self._policy.known_version
+        ):
+            self._policy_late_since = sent.boot_ms
+            self._watching.cancel()
+        forgotten = admission.allowance.forget_ended(self._clock.now())
+        self._journal.note_leases(leases, forgotten)
+        self._up()
+        admission.answered(sent)
+        cadence = admission.cadence
+        if answer.next_sync_ms:
+            cadence.regular_boot_ms = min(
+                cadence.regular_boot_ms, sent.boot_ms + answer.next_sync_ms
+            )
+        admission.try_waiting(answer.named_call_ids, every=True)
+        admission.refuse_hopeless(answer.hopeless_call_ids)
+        idle_direct = any(lease.direct and lease.available_nano_usd > 0 for lease in leases)
+        if idle_direct or admission.waiting.untold():
+            admission.hurry()
+        self._stable_seq = answer.stable_seq
+
+    async def _keep_house(self) -> None:
+        """What is not for every Sync: a policy that is late, a new registration, old records."""
+        now = self._clock.now()
+        late_since = self._policy_late_since
+        late = late_since is not None and now.boot_ms - late_since >= POLICY_LATE_MS
+        if late or not self._registered:
+            self._policy_late_since = None
+            await self._register()
+        if self._stable_seq and now.boot_ms - self._pruned_boot_ms >= _PRUNE_MS:
+            self._pruned_boot_ms = now.boot_ms
+            try:
+                await self._journal.prune(self._stable_seq)
+            except JournalFailedError as error:
+                self._journal_failed(error)
+
+    # --- Watch -------------------------------------------------------------------------------
+
+    async def _watch_forever(self) -> None:
+        pause_ms = RECONNECT_MIN_MS
+        while True:
+            with trio.CancelScope() as self._watching:
+                try:
+                    if await self._watch():
+                        pause_ms = RECONNECT_MIN_MS
+                except trio.TooSlowError:
+                    self._log.warning("watch_silent", after_ms=WATCH_SILENT_MS)
+                except grpc.RpcError as error:
+                    if self._failing_since is None:
+                        self._log.info("watch_ended", cause=words_of(error))
+                await trio.sleep(pause_ms / 1_000)
+            pause_ms = min(2 * pause_ms, RECONNECT_MAX_MS)
+
+    async def _watch(self) -> bool:
+        """Follow one stream to its end; whether it brought anything."""
+        request = wire.WatchRequest(
+            epoch=self._journal.epoch,
+            incarnation=self._incarnation,
+            policy_version=self._policy.known_version,
+        )
+        brought = False
+        async with grpc_bridge.stream(
+            self._stub.Watch, request, metadata=self._credential
+        ) as messages:
+            while True:
+                with trio.fail_after(WATCH_SILENT_MS / 1_000):
+                    directive = await anext(messages, None)
+                if directive is None:
+                    return brought
+                brought = True
+                await self._follow(directive)
+
+    async def _follow(self, directive: wire.WatchResponse) -> None:
+        kind = directive.WhichOneof("directive")
+        if kind == "policy":
+            await self._policy.take(directive.policy, self._me.region)
+        elif kind == "recall":
+            key, keep_nano_usd = translate.recall_from_wire(directive.recall)
+            lease = self._admission.allowance.recall(key, keep_nano_usd)
+            if lease is not None:
+                self._admission.give_back([lease])
+            # Told also when there is nothing to give: others wait for the answer.
+            self._admission.hurry()
+        elif kind == "nudge":
+            self._admission.hurry()
+
+    # --- Up and down -------------------------------------------------------------------------
+
+    def _see_generation(self, generation: int) -> None:
+        if generation > self._generation:
+            # A restored database may count its policies from further back.
+            if self._generation:
+                self._policy.begin_anew()
+            self._generation = generation
+            self._journal.note(generation=generation)
+
+    def _up(self) -> None:
+        if self._failing_since is not None:
+            self._log.info("control_plane_answers")
+        self._failing_since = None
+        self._admission.cadence.failures = 0
+        self._admission.fenced = False
+
+    def _failed(self, sent: Now, error: grpc.RpcError) -> None:
+        if code_of(error) in REFUSED_CODES:
+            self._fence(f"the control plane refuses its credential: {words_of(error)}")
+            self._down(sent)
+            return
+        if self._failing_since is None:
+            self._log.warning("control_plane_silent", cause=words_of(error))
+        self._down(sent)
+
+    def _down(self, sent: Now) -> None:
+        """An attempt brought nothing: pause a little longer each time, unless someone waits."""
+        cadence = self._admission.cadence
+        if self._failing_since is None:
+            self._failing_since = sent.boot_ms
+        cadence.failures += 1
+        pause_ms = min(RECONNECT_MIN_MS << min(cadence.failures - 1, 8), RECONNECT_MAX_MS)
+        now = self._clock.now()
+        cadence.regular_boot_ms = min(cadence.regular_boot_ms, now.boot_ms + pause_ms)
+        cadence.pause_boot_ms = now.boot_ms + min(pause_ms, RECONNECT_MIN_MS)
+        self._admission.unanswered(sent.boot_ms, self._failing_since)
+
+    def _fence(self, why: str) -> None:
+        """Stop opening calls; evidence goes on being reported."""
+        if not self._admission.fenced:
+            self._log.alarm("fenced", cause=why)
+        self._admission.fenced = True
+        self._admission.try_waiting(every=True)
+        cadence = self._admission.cadence
+        cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS
+
+    def _journal_failed(self, error: JournalFailedError) -> None:
+        cadence = self._admission.cadence
+        if cadence.pause_boot_ms <= self._clock.now().boot_ms:
+            self._log.alarm("journal_failed", cause=str(error))
+        self._admission.try_waiting(every=True)
+        cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS

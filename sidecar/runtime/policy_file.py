@@ -1,0 +1,92 @@
+"""The last known policy on the disk: with it a sidecar starts while the control plane is away.
+
+Kept as it came: provider secrets in it are still sealed to the sidecar's own key.
+"""
+
+from pathlib import Path
+
+import trio
+from google.protobuf.message import DecodeError
+
+from protos.bursar.sidecar import v1 as wire
+from sidecar.core.policy import Policy
+from sidecar.runtime import translate
+from sidecar.runtime.admission import Admission
+from sidecar.runtime.folder import read_whole, write_durably
+from sidecar.telemetry import Log
+
+_NAME = "policy.bin"
+
+
+def save(folder: Path, policy: wire.Policy) -> None:
+    """Keep a policy, readable by its owner only."""
+    write_durably(folder / _NAME, policy.SerializeToString())
+
+
+def load(folder: Path, region: str) -> Policy | None:
+    """The policy that was kept; None when there is none that can be understood."""
+    content = read_whole(folder / _NAME)
+    if content is None:
+        return None
+    policy = wire.Policy()
+    try:
+        policy.ParseFromString(content)
+        return translate.policy_from_wire(policy, region)
+    except (DecodeError, translate.UnknownPolicyError):
+        return None
+
+
+class PolicyKeeper:
+    """Puts newer policies in force, and keeps them."""
+
+    def __init__(self, folder: Path, admission: Admission, log: Log) -> None:
+        """Begin with the policy that admission was given."""
+        self._folder = folder
+        self._admission = admission
+        self._log = log
+        self._anew = False
+        self._one_at_a_time = trio.Lock()
+        self.kept_version = admission.policy.version
+        """The version in force that a restart would find; only this is acknowledged."""
+        self.refused = ""
+        """The version that could not be taken, and why; empty when there is none."""
+        self.taken = trio.Event()
+        """Set once there is a policy to serve by."""
+        if admission.policy.version:
+            self.taken.set()
+
+    @property
+    def known_version(self) -> int:
+        """The version above which a policy is wanted."""
+        return 0 if self._anew else self.kept_version
+
+    def begin_anew(self) -> None:
+        """The control plane's database was restored: it may count from further back."""
+        self._anew = True
+
+    async def take(self, message: wire.Policy, region: str) -> None:
+        """Put a newer policy in force at once, keep it, and say so only then."""
+        async with self._one_at_a_time:
+            await self._take(message, region)
+
+    async def _take(self, message: wire.Policy, region: str) -> None:
+        if message.version <= self.known_version:
+            return
+        try:
+            policy = translate.policy_from_wire(message, region)
+        except translate.UnknownPolicyError as error:
+            self.refused = str(error)
+            self._log.alarm("policy_refused", version=message.version, cause=str(error))
+            return
+        self._admission.take_policy(policy)
+        self.taken.set()
+        try:
+            await trio.to_thread.run_sync(save, self._folder, message)
+        except OSError as error:
+            self._log.alarm("policy_not_kept", version=message.version, cause=str(error))
+            return
+        self.kept_version = message.version
+        self.refused = ""
+        self._anew = False
+        self._log.info("policy", version=message.version)
+        self._admission.hurry()
