@@ -9,11 +9,11 @@ from typing import NoReturn
 from control_plane.app import serve
 from control_plane.config import DEFAULT_LISTEN, Config
 from control_plane.listen import check_listen
-from control_plane.rpc.server import ListenError
 from control_plane.secrets import VaultError
 from control_plane.store import StoreOpenError
 from control_plane.telemetry import start_logging
 from protos.values.errors import BursarError
+from protos.values.listening import ListenError
 
 USAGE_STATUS = 2
 START_STATUS = 1

@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Never, cast
+from typing import Any, Final, Never, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -41,8 +41,8 @@ SIDECAR_SERVICE: Final = "bursar.sidecar.v1.SidecarService"
 
 _log = logging.getLogger("bursar.access")
 
-Handler = grpc.RpcMethodHandler[Any, Any]
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 

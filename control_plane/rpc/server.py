@@ -15,6 +15,7 @@ from control_plane.rpc.deps import Deps
 from control_plane.rpc.interceptors import interceptors
 from control_plane.rpc.sidecar_service import SidecarServicer
 from protos.bursar.sidecar import v1 as sidecar
+from protos.values.listening import ListenError
 
 SIDECAR_SERVICE = "bursar.sidecar.v1.SidecarService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -33,10 +34,6 @@ OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", limits.PING_INTERVAL_MIN_MS),
 )
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the message says what to do."""
 
 
 @dataclass(slots=True)

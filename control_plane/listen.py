@@ -1,0 +1,21 @@
+"""Where this control plane may listen: the rule that all our servers share, on its own settings.
+
+The list of hosts has no use here beyond the decision itself: gRPC speaks HTTP/2 from the first byte
+and no browser can be led to do that in plain text, and every RPC but health and joining carries a
+credential. The sidecar, which speaks HTTP/1.1, checks each request against it.
+"""
+
+from control_plane.config import Config
+from protos.values.listening import Listening, join_host_port, listening
+
+
+def check_listen(config: Config) -> Listening:
+    """How the settings allow to listen. Raises ListenError with what to do."""
+    return listening(
+        join_host_port(config.listen_host, config.listen_port),
+        allow_plain=config.allow_plain,
+        allow_hosts=config.allowed_hosts,
+        certificate=config.certificate is not None,
+        key=config.private_key is not None,
+        public_url=config.public_url,
+    )
