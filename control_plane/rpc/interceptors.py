@@ -6,7 +6,8 @@ Rules:
 2. An admin method that the table of roles does not know is refused.
 3. Every unary RPC ends within a bound, whatever deadline its caller set. A change that was begun is
    carried out all the same; it is found again by its request_id.
-4. The log tells method, caller, code and time; never a message, a credential or a field.
+4. The log tells method, caller, code and time; never a message, a credential or a field. What went
+   well is told only in detail: who changed what stands in the audit log.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from control_plane.core.principals import Principal
 from control_plane.rpc import callers, status
 from control_plane.rpc.deps import Deps
 from control_plane.store.engine import ConflictError, QueryError, Store
+from control_plane.telemetry import event, log
 from control_plane.usecases import principals
 from protos.values import keys
 from protos.values.errors import BursarError, PermissionDeniedError, UnauthenticatedError
@@ -38,8 +40,6 @@ REFLECTION: Final = frozenset(
 """Open to every principal: what is served is public, but nobody else's business."""
 SIDECAR_SERVICE: Final = "bursar.sidecar.v1.SidecarService"
 """Its own servicer authenticates sidecars, in the transaction of each RPC."""
-
-_log = logging.getLogger("bursar.access")
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
@@ -205,7 +205,11 @@ class _Call:
             code, told = status.code_of(error), status.status_of(error)
         else:
             code, told = grpc.StatusCode.INTERNAL, status.internal_status()
-            _log.error("%s failed", self._path, exc_info=_without_values(error))
+            log.error(
+                "rpc failed",
+                exc_info=_without_values(error),
+                extra={"fields": {"method": self._path}},
+            )
         self._write(code)
         await context.abort(
             code,
@@ -216,8 +220,14 @@ class _Call:
 
     def _write(self, code: grpc.StatusCode | None) -> None:
         took_us = (self._around.clock.monotonic_ns() - self._began_ns) // 1_000
-        said = "aborted" if code is None else code.name
-        _log.info("%s caller=%s code=%s us=%d", self._path, self._who, said, took_us)
+        event(
+            "rpc",
+            level=logging.DEBUG if code is grpc.StatusCode.OK else logging.INFO,
+            method=self._path,
+            caller=self._who,
+            code="ABORTED BY HANDLER" if code is None else code.name,
+            us=took_us,
+        )
 
 
 def _unknown(path: str) -> BursarError:

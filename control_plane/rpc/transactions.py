@@ -20,10 +20,11 @@ from control_plane.core import fields
 from control_plane.rpc import callers
 from control_plane.rpc.callers import Caller
 from control_plane.rpc.deps import Deps
+from control_plane.rpc.kept_secrets import KeptSecrets
 from control_plane.store.engine import Tx
 from control_plane.usecases import principals
 from control_plane.usecases.acts import Act
-from control_plane.usecases.requests import KeptSecrets, earlier_answer, keep_answer
+from control_plane.usecases.requests import earlier_answer, keep_answer
 from protos.values.errors import InvalidArgumentError
 
 REQUEST_BYTES_MAX: Final = 256 << 10
