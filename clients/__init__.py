@@ -1,1 +1,1 @@
-"""What people and programs use: the admin client, the `bursar` command and the rehearsal provider."""
+"""What people and programs use: the admin client, the `bursar` command, the rehearsal provider."""

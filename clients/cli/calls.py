@@ -15,11 +15,11 @@ from clients.cli import names
 from clients.cli.limits import LIST_ITEMS, LIST_MAX_ITEMS
 from clients.cli.output import (
     count_text,
+    fields_of,
     instant_text,
     json_text,
     safe,
     table,
-    to_json,
     usd,
 )
 from clients.cli.parameters import EARLIER, MONTH, TIME_ZONE, in_zone, month_bounds
@@ -133,11 +133,11 @@ def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
     session.show(
         {
             "rows": [
-                {**to_json(row["sums"]), "group": row["group"], "names": row["names"]}
+                {**fields_of(row["sums"]), "group": row["group"], "names": row["names"]}
                 for row in rows
             ],
             "total": {
-                name: value for name, value in to_json(found.total).items() if name != "group"
+                name: value for name, value in fields_of(found.total).items() if name != "group"
             },
             "by": by,
             "start_time": found.start_time,
@@ -222,7 +222,7 @@ def _follow(session: Session, found: Iterator[Call], owners: dict[str, str]) -> 
     for call in found:
         total_nano_usd += call.cost_nano_usd
         if session.as_json:
-            row = {**to_json(call), "client": owners.get(call.project_id, "")}
+            row = {**fields_of(call), "client": owners.get(call.project_id, "")}
             click.echo(json_text({**row, "running_total_nano_usd": total_nano_usd}, line=True))
             continue
         line = _Line.of(call, owners.get(call.project_id, call.project_id), total_nano_usd)

@@ -24,8 +24,7 @@ NONE_TEXT = "-"
 def to_json(value: object) -> Any:
     """Turn a value into what JSON can hold."""
     if is_dataclass(value) and not isinstance(value, type):
-        named = {one.name: getattr(value, one.name) for one in fields(value)}
-        return _object_to_json(named)
+        return _object_to_json(fields_of(value))
     if isinstance(value, Mapping):
         return _object_to_json(value)
     if isinstance(value, datetime):
@@ -35,6 +34,11 @@ def to_json(value: object) -> Any:
     if isinstance(value, Iterable):
         return [to_json(item) for item in value]
     return str(value)
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a value by name, to put others beside them."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 def _object_to_json(named: Mapping[str, object]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ provider secrets come from the environment or from `bursar provider set`.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from clients.cli.session import Command, Function, Session, pass_session
 from clients.cli.summary import Running
 from clients.cli.supervision import StopAsked, Supervisor
 
+JOIN_TOKEN_LIFETIME = timedelta(minutes=5)
+"""How long a sidecar that `up` starts may take to join."""
 _LOOPBACK = "127.0.0.1"
 _PORT_BASE = 7240
 _SIDECAR_OFFSET = 10
@@ -216,9 +219,11 @@ def _start_sidecar(
 ) -> str:
     home = folder.sidecar(number)
     home.mkdir(mode=0o700, exist_ok=True)
+    known = {one.display_name for one in bursar.sidecars.list()}
     token_file = home.with_name(f"{home.name}.join-token")
-    made = bursar.sidecars.create_join_token()
-    write_private(token_file, made.join_token + "\n")
+    if home.name not in known or not any(home.iterdir()):
+        made = bursar.sidecars.create_join_token(lifetime=JOIN_TOKEN_LIFETIME)
+        write_private(token_file, made.join_token + "\n")
     try:
         told = supervisor.start(_sidecar_plan(folder, wishes, address, number, token_file))
     finally:
@@ -247,6 +252,7 @@ def _sidecar_plan(
     folder: Folder, wishes: Wishes, address: str, number: int, token_file: Path
 ) -> Plan:
     plain = () if wishes.sidecar_host.startswith("127.") else ("--allow-plain",)
+    join = ("--join-token-file", str(token_file)) if token_file.exists() else ()
     hosts = [part for host in wishes.allowed_hosts for part in ("--allow-host", host)]
     return _plan(
         folder,
@@ -256,7 +262,7 @@ def _sidecar_plan(
             *("--data", str(folder.sidecar(number))),
             *("--control-plane", address),
             *("--listen", f"{wishes.sidecar_host}:{{port}}"),
-            *("--join-token-file", str(token_file)),
+            *join,
             *("--name", f"sidecar-{number}"),
             *plain,
             *hosts,
