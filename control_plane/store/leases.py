@@ -73,6 +73,17 @@ def close_settled(tx: Tx) -> int:
     )
 
 
+def outstanding_of(tx: Tx, holder: Holder) -> set[LeaseKey]:
+    """The leases of a holder that hold money."""
+    rows = tx.rows(
+        """SELECT budget_id, partition, period_id FROM lease
+           WHERE sidecar_id = :sidecar AND epoch = :epoch AND state = 'ACTIVE'
+             AND granted_nano_usd - returned_nano_usd - spent_nano_usd > 0""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return {PeriodKey(row["budget_id"], row["partition"], row["period_id"]) for row in rows}
+
+
 def outstanding_nano_usd(tx: Tx, holder: Holder) -> int:
     """What a holder may still spend, summed over its leases."""
     row = tx.row(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from control_plane import limits
 from control_plane.core import ledger as core
 from control_plane.core.decision import decide
-from control_plane.core.leases import Holder
+from control_plane.core.leases import Holder, LeaseKey
 from control_plane.core.reports import Answer, Report, Status
 from control_plane.core.sidecars import Cursor, Sidecar
 from control_plane.core.situation import Plan, Situation
-from control_plane.store import installation, keys, ledger, refusals, sidecars
+from control_plane.store import installation, keys, leases, ledger, refusals, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import booking, granting, orphans
 from control_plane.usecases.levels import Levels
@@ -177,7 +177,7 @@ def _with_money(
     answer: Answer,
     now_unix_ms: int,
 ) -> Answer:
-    wanted = [lease.lease for lease in report.leases]
+    wanted = _to_answer(tx, holder, report)
     situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
     plan = decide(situation)
     granted = granting.apply(tx, holder, plan, found)
@@ -202,7 +202,7 @@ def _without_money(
     now_unix_ms: int,
 ) -> Answer:
     """Authority for what is held, and nothing new, until every sidecar has spoken."""
-    wanted = [lease.lease for lease in report.leases]
+    wanted = _to_answer(tx, holder, report)
     situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
     plan = _no_change(situation)
     return replace(
@@ -211,6 +211,11 @@ def _without_money(
         leases=granting.answers(tx, holder, levels, situation, plan, found),
         next_sync_ms=limits.SYNC_SOON_MS,
     )
+
+
+def _to_answer(tx: Tx, holder: Holder, report: Report) -> set[LeaseKey]:
+    """The leases that a sidecar spoke of, and those it may not know of: a lost answer's grants."""
+    return {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
 
 
 def _no_change(situation: Situation) -> Plan:
