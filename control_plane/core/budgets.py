@@ -13,6 +13,7 @@ from typing import Final
 from control_plane.core import fields
 from control_plane.core.windows import ANCHOR_DAY_MAX, WINDOWS, Window, WindowSpan, window_at
 from control_plane.core.zones import check_zone
+from protos.values import ids
 from protos.values.errors import FailedPreconditionError
 from protos.values.money import MONEY_MAX_NANO_USD
 from protos.values.selectors import Selector, SplitBy
@@ -167,11 +168,7 @@ CHANGEABLE: Final = ("display_name", "max_offline_ms")
 def check_new(asked: NewBudget, default_time_zone: str, max_offline_ms: int) -> NewBudget:
     """The budget that is asked for, with its defaults, as far as it can be checked alone."""
     window = check_window(asked.window or "month")
-    selector = asked.selector
-    fields.check_label(selector.workflow, "budget.workflow")
-    fields.check_label(selector.region, "budget.region")
-    if selector.key_id and not selector.project_id:
-        raise fields.invalid("budget.key_id", "a key belongs to a project: name it too")
+    selector = check_selector(asked.selector)
     if (asked.split_by == "key" and selector.key_id) or (
         asked.split_by == "workflow" and selector.workflow
     ):
@@ -286,6 +283,19 @@ def _can_match(selector: Selector, call_class: Selector) -> bool:
 def _covers(selector: Selector, call_class: Selector) -> bool:
     pairs = zip(_values(selector), _values(call_class), strict=True)
     return all(not wanted or wanted == given for wanted, given in pairs)
+
+
+def check_selector(selector: Selector) -> Selector:
+    """A selector that can match a call, as far as it can be checked alone."""
+    fields.check_label(selector.workflow, "budget.workflow")
+    fields.check_label(selector.region, "budget.region")
+    if selector.project_id:
+        fields.check_id(selector.project_id, ids.PROJECT, "budget.project_id")
+    if selector.key_id:
+        fields.check_id(selector.key_id, ids.KEY, "budget.key_id")
+        if not selector.project_id:
+            raise fields.invalid("budget.key_id", "a key belongs to a project: name it too")
+    return selector
 
 
 def check_window(text: str) -> Window:

@@ -276,10 +276,9 @@ def _held(period: Period, levels: Levels) -> Period:
 
 def _checked(tx: Tx, asked: NewBudget) -> NewBudget:
     """The budget that is asked for, checked against what there is."""
-    selector = asked.selector
+    selector = budgets.check_selector(asked.selector)
     zone = installation.get(tx).time_zone
     if selector.project_id:
-        fields.check_id(selector.project_id, ids.PROJECT, "budget.project_id")
         project = projects.get(tx, selector.project_id)
         if project is None:
             raise NotFoundError(
@@ -288,7 +287,6 @@ def _checked(tx: Tx, asked: NewBudget) -> NewBudget:
         check_not_archived(project)
         zone = project.time_zone
     if selector.key_id:
-        fields.check_id(selector.key_id, ids.KEY, "budget.key_id")
         key = keys.get(tx, selector.key_id)
         if key is None or key.project_id != selector.project_id:
             raise NotFoundError(f"the project has no key {selector.key_id}", key_id=selector.key_id)
