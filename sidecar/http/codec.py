@@ -69,6 +69,8 @@ class RequestHead:
         """The length that was announced; 0 for a chunked body, whose length nobody knows."""
         self.http_1_1 = event.http_version == b"1.1"
         """Whether the caller understands chunked answers and kept connections."""
+        if event.http_version not in (b"1.1", b"1.0"):
+            raise BadMessageError(505, "this is HTTP/1.1")
         self.keep_alive = self.http_1_1 and not _says_close(values.get(b"connection", b""))
         if not self.http_1_1 and self.chunked:
             raise BadMessageError(400, "Transfer-Encoding needs HTTP/1.1")
@@ -269,19 +271,25 @@ class RequestReader:
 class ResponseReader:
     """Reads the one answer that a provider owes."""
 
-    __slots__ = ("_body", "_clean", "_connection", "head")
+    __slots__ = ("_body", "_clean", "_connection", "_final", "_raw", "head")
 
     def __init__(self) -> None:
         """Begin with nothing read."""
         self._connection = _reader(h11.CLIENT)
         self._body: _Body | None = None
         self._clean = False
+        self._raw = b""
+        self._final = False
         self.head: ResponseHead | None = None
         """The final answer's head, once it has come."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the socket; b"" at its end. Raises BadMessageError."""
         if self._body is None:
+            if not self._final and data:
+                data = self._after_interim(data)
+                if not data:
+                    return
             self._connection.receive_data(data)
             return
         try:
@@ -289,18 +297,33 @@ class ResponseReader:
         except EOFError:
             raise BadMessageError(502, "the answer breaks off") from None
 
+    def _after_interim(self, data: bytes) -> bytes:
+        """Drop answers of 1xx, which h11 does not expect where no request went through it."""
+        raw = self._raw + data
+        while raw.startswith(_INTERIM):
+            end = raw.find(b"\r\n\r\n")
+            if end < 0:
+                break
+            raw = raw[end + 4 :]
+        if raw.startswith(_INTERIM) or len(raw) < len(_INTERIM[0]):
+            if len(raw) > limits.HEAD_MAX_BYTES:
+                raise BadMessageError(502, "an interim answer has no end")
+            self._raw = raw
+            return b""
+        self._raw = b""
+        self._final = True
+        return raw
+
     def take_head(self) -> ResponseHead | None:
         """The final answer's head, or None while bytes are missing. Raises BadMessageError."""
-        while True:
-            event = _next(self._connection)
-            if type(event) is h11.Response:
-                self.head = head = ResponseHead(event)
-                self._body = _Body(self._connection, head.body_bytes)
-                return head
-            if event is h11.NEED_DATA:
-                return None
-            if type(event) is not h11.InformationalResponse:
-                raise BadMessageError(502, "the connection was closed without an answer")
+        event = _next(self._connection)
+        if type(event) is h11.Response:
+            self.head = head = ResponseHead(event)
+            self._body = _Body(self._connection, head.body_bytes)
+            return head
+        if event is h11.NEED_DATA:
+            return None
+        raise BadMessageError(502, "the connection was closed without an answer")
 
     def take_body(self, parts: list[bytes]) -> bool:
         """Append what has come of the body; True when that was the last. Raises BadMessageError."""
@@ -356,6 +379,7 @@ _REASON = {
 _STATUS_LINE = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in _REASON.items()
 }
+_INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 CLOSE: Header = (b"connection", b"close")

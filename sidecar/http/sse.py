@@ -23,14 +23,20 @@ class FrameTooLargeError(Exception):
 class Frames:
     """Cuts a stream into frames."""
 
-    __slots__ = ("_pending",)
+    __slots__ = ("_after_cr", "_pending")
 
     def __init__(self) -> None:
         """Begin at the start of a stream."""
         self._pending = b""
+        self._after_cr = False
+        """The last frame ended in CR: a LF that comes next is the rest of its line end."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete, each with the blank line that ends it."""
+        if self._after_cr and data:
+            self._after_cr = False
+            if data.startswith(b"\n"):
+                return [b"\n", *self.feed(data[1:])]
         pending = self._pending
         if pending:
             scan_from = max(0, len(pending) - _OVERLAP_BYTES)
@@ -44,7 +50,8 @@ class Frames:
         for ending in _FRAME_END.finditer(data, scan_from):
             frames.append(data[start : ending.end()])
             start = ending.end()
-        self._keep(data[start:] if start else data)
+        self._after_cr = 0 < start == len(data) and data.endswith(b"\r")
+        self._keep(data[start:])
         return frames
 
     def _feed_plain(self, data: bytes) -> list[bytes]:

@@ -22,6 +22,7 @@ class StreamMeter(ABC):
         "_frames",
         "_frames_matter",
         "_seen_bytes",
+        "_taken_out",
         "_unread",
         "_unread_bytes",
         "done",
@@ -34,6 +35,7 @@ class StreamMeter(ABC):
         """Begin; `frames_matter` when a frame may have to be taken out."""
         self._frames = sse.Frames()
         self._frames_matter = frames_matter
+        self._taken_out = False
         self._unread: list[bytes] = []
         self._unread_bytes = 0
         self._seen_bytes = 0
@@ -62,7 +64,10 @@ class StreamMeter(ABC):
         kept: list[bytes] = []
         for frame in frames:
             content = sse.data_of(frame)
-            if not content or self.read_frame(content):
+            if frame != b"\n":
+                # A LF alone is the rest of the frame before it, and goes the same way.
+                self._taken_out = bool(content) and not self.read_frame(content)
+            if not self._taken_out:
                 kept.append(frame)
             if self.usage is None and content:
                 self._unread.append(content)

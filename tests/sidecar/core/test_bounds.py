@@ -1,0 +1,152 @@
+"""The bound is above whatever a call can cost."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice, Tier, UnpriceableError, cost_nano_usd
+from sidecar.core.bounds import Asked, bound_of, expanded_bytes, input_bound_tokens
+
+RATES = {kinds.INPUT: 100_000, kinds.CACHED: 10_000, kinds.OUTPUT: 400_000}
+
+
+def price(
+    *,
+    rates: dict[str, int] | None = None,
+    tiers: tuple[Tier, ...] = (),
+    input_max: int = 100_000,
+    output_max: int = 1_000,
+    implicit: bool = False,
+    expands: bool = False,
+) -> ModelPrice:
+    return ModelPrice(
+        provider="p",
+        model="m",
+        aliases=(),
+        input_max=input_max,
+        output_max=output_max,
+        tiers=tiers or (Tier(0, rates or RATES),),
+        version="1",
+        cache_write_implicit=implicit,
+        expands_text=expands,
+    )
+
+
+WRITES = {**RATES, kinds.CACHE_WRITE: 125_000, kinds.CACHE_WRITE_LONG: 200_000}
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "input_worst", "output_rate"),
+    [
+        (Asked(text_bytes=36), price(), 100 * 100, 400_000),
+        (Asked(text_bytes=36, media_tokens=100), price(), 200 * 100, 400_000),
+        (Asked(text_bytes=36, preamble_tokens=100), price(), 200 * 100, 400_000),
+        (Asked(text_bytes=36, expanded_bytes=100), price(), 100 * 100, 400_000),
+        (Asked(text_bytes=36, expanded_bytes=100), price(expands=True), 200 * 100, 400_000),
+        (Asked(text_bytes=10**9), price(), 100_000 * 100, 400_000),
+        (Asked(text_bytes=1, opaque=True), price(), 100_000 * 100, 400_000),
+        (Asked(text_bytes=10**9, inputs=3), price(), 300_000 * 100, 400_000),
+        (Asked(text_bytes=36), price(rates=WRITES), 100 * 100, 400_000),
+        (Asked(text_bytes=36), price(rates=WRITES, implicit=True), 100 * 125, 400_000),
+        (
+            Asked(text_bytes=36, cache_write=kinds.CACHE_WRITE),
+            price(rates=WRITES),
+            100 * 125,
+            400_000,
+        ),
+        (
+            Asked(text_bytes=36, cache_write=kinds.CACHE_WRITE_LONG),
+            price(rates=WRITES),
+            100 * 200,
+            400_000,
+        ),
+        (
+            Asked(text_bytes=36, prediction_bytes=10, choices=2),
+            price(),
+            100 * 100 + 20 * 400,
+            400_000,
+        ),
+        (Asked(text_bytes=36, output_limit=0), price(output_max=0), 100 * 100, 0),
+    ],
+)
+def test_each_thing_asked_for_is_bounded(
+    asked: Asked, model: ModelPrice, input_worst: int, output_rate: int
+) -> None:
+    bound = bound_of(asked, [model])
+    assert bound.input_worst_nano_usd == input_worst
+    assert bound.output_rate_pico_usd == output_rate
+
+
+def test_a_tier_that_the_bound_reaches_counts_and_one_beyond_does_not() -> None:
+    tiers = (Tier(0, RATES), Tier(1_000, {kinds.INPUT: 200_000, kinds.OUTPUT: 600_000}))
+    below = bound_of(Asked(text_bytes=936), [price(tiers=tiers)])
+    above = bound_of(Asked(text_bytes=937), [price(tiers=tiers)])
+    assert (below.input_worst_nano_usd, below.output_rate_pico_usd) == (1_000 * 100, 400_000)
+    assert (above.input_worst_nano_usd, above.output_rate_pico_usd) == (1_001 * 200, 600_000)
+
+
+def test_the_dearest_of_the_versions_to_come_counts() -> None:
+    cheap = price()
+    dear = price(rates={kinds.INPUT: 300_000, kinds.OUTPUT: 100_000})
+    bound = bound_of(Asked(text_bytes=36), [cheap, dear])
+    assert (bound.input_worst_nano_usd, bound.output_rate_pico_usd) == (100 * 300, 400_000)
+
+
+@pytest.mark.parametrize(("limit", "wanted"), [(None, None), (5, 5), (1_000_000, 1_000), (0, 0)])
+def test_a_limit_above_the_models_own_is_the_models_own(
+    limit: int | None, wanted: int | None
+) -> None:
+    assert bound_of(Asked(text_bytes=1, output_limit=limit), [price()]).output_limit == wanted
+
+
+def test_a_model_without_a_rate_for_output_has_no_bound() -> None:
+    with pytest.raises(UnpriceableError):
+        bound_of(Asked(text_bytes=1), [price(rates={kinds.INPUT: 1})])
+
+
+@given(
+    text_bytes=st.integers(0, 3_000),
+    choices=st.integers(1, 4),
+    limit=st.integers(0, 1_000),
+    share=st.tuples(*[st.integers(0, 100)] * 4),
+    implicit=st.booleans(),
+)
+def test_no_usage_within_the_request_costs_more_than_the_bound(
+    text_bytes: int, choices: int, limit: int, share: tuple[int, int, int, int], implicit: bool
+) -> None:
+    tiers = (Tier(0, WRITES), Tier(500, {**WRITES, kinds.INPUT: 300_000}), Tier(900, RATES))
+    model = price(tiers=tiers, implicit=implicit)
+    asked = Asked(text_bytes=text_bytes, choices=choices, output_limit=limit)
+    bound = bound_of(asked, [model])
+    tokens = input_bound_tokens(asked, model)
+    plain, cached, written, output = share
+    parts = plain + cached + (written if implicit else 0) or 1
+    used = {
+        kinds.INPUT: tokens * plain // parts,
+        kinds.CACHED: tokens * cached // parts,
+        kinds.CACHE_WRITE: tokens * written // parts if implicit else 0,
+        kinds.OUTPUT: choices * limit * output // 100,
+    }
+    assert cost_nano_usd(used, model) <= bound.worst_nano_usd(limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "growth"),
+    [
+        ("plain", 0),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}", 0),
+        ("\ufdfa", 30),
+        ("a\ufdfab\ufdfa", 60),
+    ],
+)
+def test_texts_that_grow_when_normalised_are_counted(text: str, growth: int) -> None:
+    assert expanded_bytes(text) == growth
+
+
+@given(st.text())
+def test_growth_is_never_less_than_what_normalising_adds(text: str) -> None:
+    normal = unicodedata.normalize("NFKC", text)
+    assert len(normal.encode()) - len(text.encode()) <= expanded_bytes(text)

@@ -1,0 +1,117 @@
+"""A report is charged exactly where it can be priced, and everything else never too low."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice, Tier
+from protos.values.selectors import Attributes
+from sidecar.core import metering
+from sidecar.core.bounds import Asked, bound_of
+from sidecar.core.calls import Hold, NewCall
+from sidecar.core.metering import Seen, Usage
+
+PRICE = ModelPrice(
+    provider="p",
+    model="m",
+    aliases=(),
+    input_max=10_000,
+    output_max=1_000,
+    tiers=(Tier(0, {kinds.INPUT: 100_000, kinds.CACHED: 10_000, kinds.OUTPUT: 400_000}),),
+    version="1",
+)
+HIDING = ModelPrice(
+    provider="p",
+    model="m",
+    aliases=(),
+    input_max=10_000,
+    output_max=1_000,
+    tiers=PRICE.tiers,
+    version="1",
+    hides_reasoning=True,
+)
+ASKED = Asked(text_bytes=936, choices=2)
+
+
+def hold(asked: Asked = ASKED, clamped: int | None = None) -> Hold:
+    bound = bound_of(asked, [PRICE])
+    call = NewCall(
+        attributes=Attributes("prj", "key", "", "m"),
+        secret_id="sec",
+        provider="p",
+        surface="/v1/chat/completions",
+        alias="",
+        execution="",
+        step="",
+        streamed=True,
+        price_version="1",
+        bound=bound,
+    )
+    limit = clamped if clamped is not None else bound.output_limit
+    worst = bound.worst_nano_usd(bound.output_max if limit is None else limit)
+    return Hold("call", call, worst, clamped, 0)
+
+
+def test_a_usage_that_can_be_priced_is_charged_to_the_nano_dollar() -> None:
+    used = {kinds.INPUT: 1, kinds.CACHED: 3, kinds.OUTPUT: 7}
+    charge = metering.charge_of(Usage(used), PRICE, worst_nano_usd=10**9)
+    assert charge.cost_nano_usd == -(-(100_000 + 30_000 + 2_800_000) // 1000)
+    assert not charge.estimated
+
+
+def test_a_usage_above_the_worst_case_is_charged_as_it_is() -> None:
+    charge = metering.charge_of(Usage({kinds.OUTPUT: 100}), PRICE, worst_nano_usd=1)
+    assert charge.cost_nano_usd == 40_000
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage({kinds.OUTPUT: 1}, unpriced=("new_tokens",)),
+        Usage({kinds.OUTPUT: 1, kinds.IMAGES: 1}),
+    ],
+)
+def test_what_cannot_be_priced_is_charged_at_the_worst_case_and_flagged(usage: Usage) -> None:
+    charge = metering.charge_of(usage, PRICE, worst_nano_usd=5_000)
+    assert charge.cost_nano_usd == 5_000
+    assert charge.estimated
+    assert charge.unpriced
+    assert charge.quantities == usage.quantities
+
+
+def test_what_cannot_be_priced_is_never_charged_below_its_known_part() -> None:
+    usage = Usage({kinds.OUTPUT: 100}, unpriced=("x",))
+    assert metering.charge_of(usage, PRICE, worst_nano_usd=1).cost_nano_usd == 40_000
+
+
+def test_an_answer_that_broke_off_is_charged_for_the_input_bound_and_what_was_seen() -> None:
+    charge = metering.estimate_of(hold(), ASKED, PRICE, Seen(output_bytes=44))
+    assert charge.cost_nano_usd == 1_000 * 100 + 300 * 400
+    assert charge.quantities == {kinds.INPUT: 1_000, kinds.OUTPUT: 300}
+    assert charge.estimated
+
+
+def test_an_input_that_was_told_early_is_charged_exactly() -> None:
+    seen = Seen(output_bytes=0, input_quantities={kinds.INPUT: 10, kinds.CACHED: 10})
+    charge = metering.estimate_of(hold(), ASKED, PRICE, seen)
+    assert charge.cost_nano_usd == 1_100 + 256 * 400
+
+
+def test_a_model_that_hides_reasoning_is_charged_its_whole_bound() -> None:
+    held = hold()
+    charge = metering.estimate_of(held, ASKED, HIDING, Seen(output_bytes=1))
+    assert charge.cost_nano_usd == held.worst_nano_usd
+    assert charge.quantities == {kinds.INPUT: 1_000, kinds.OUTPUT: 2_000}
+
+
+@pytest.mark.parametrize(("clamped", "tokens"), [(None, 2_000), (300, 600)])
+def test_the_limit_on_the_wire_bounds_the_output(clamped: int | None, tokens: int) -> None:
+    assert metering.output_bound_tokens(hold(clamped=clamped)) == tokens
+
+
+@given(seen=st.integers(0, 10_000), clamped=st.none() | st.integers(0, 1_000))
+def test_an_estimate_is_never_above_what_was_held(seen: int, clamped: int | None) -> None:
+    held = hold(clamped=clamped)
+    charge = metering.estimate_of(held, ASKED, PRICE, Seen(output_bytes=seen))
+    assert charge.cost_nano_usd <= held.worst_nano_usd

@@ -1,0 +1,78 @@
+"""JSON that two readers could take differently is refused."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.http import limits, strict_json
+from sidecar.http.strict_json import BadJsonError
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=VALUES, plain=st.booleans())
+def test_good_json_is_read_as_the_standard_library_reads_it(value: object, plain: bool) -> None:
+    body = json.dumps(value, ensure_ascii=plain).encode()
+    assert strict_json.read(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"model":"a","model":"b"}', "'model' is given twice"),
+        (b'{"a":{"b":1,"\\u0062":2}}', "'b' is given twice"),
+        (b'{"a":NaN}', "NaN"),
+        (b'{"a":-Infinity}', "Infinity"),
+        (b'{"a":1e999}', "too large"),
+        (b'{"a":"\xff"}', "not UTF-8"),
+        (b'{"a":"\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"a":"\\ud800"}', "surrogate"),
+        (b'{"a":["\\uDC00x"]}', "surrogate"),
+        (b'{"\\ud83d":1}', "surrogate"),
+        (b"\xef\xbb\xbf{}", "line 1"),
+        ('{"a":1}'.encode("utf-16"), "not UTF-8"),
+        (b"{'a':1}", "line 1, column 2"),
+        (b'{"a":1,}', "line 1"),
+        (b'{"a":1} {}', "Extra data"),
+        (b"", "line 1"),
+        (b'{"a":' + b"1" * 5000 + b"}", "digits"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"[" * 129 + b"]" * 129, "nested deeper than 128"),
+        (b'{"a":' * 129 + b"1" + b"}" * 129, "nested deeper than 128"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused_with_words(body: bytes, words: str) -> None:
+    with pytest.raises(BadJsonError, match=words):
+        strict_json.read(body)
+
+
+def test_a_whole_surrogate_pair_is_text() -> None:
+    assert strict_json.read(b'{"a":"\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_nesting_up_to_the_bound_is_taken() -> None:
+    depth = limits.JSON_DEPTH_MAX_TIMES
+    assert strict_json.read(b"[" * depth + b"]" * depth)
+
+
+@given(value=st.dictionaries(st.text(), VALUES, min_size=1, max_size=4), member=VALUES)
+def test_a_member_is_added_and_every_other_byte_stays(
+    value: dict[str, object], member: object
+) -> None:
+    if "added" in value:
+        del value["added"]
+        value["other"] = 1
+    body = b" \n" + json.dumps(value, indent=1).encode()
+    edited = strict_json.with_member(body, "added", member)
+    assert json.loads(edited) == {"added": member, **value}
+    assert edited.endswith(body[body.index(b"{") + 1 :])
