@@ -3,6 +3,8 @@
 So the same request may be repeated until it is answered, by this process or the next.
 """
 
+from __future__ import annotations
+
 from typing import Protocol
 
 import grpc
