@@ -1,0 +1,338 @@
+"""Leases: what may be held, what goes back, what is said of them."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sidecar.core.allowance import Allowance, StoredLease
+from sidecar.core.leases import Account, AccountKey, Lease, LeaseKey
+from tests.sidecar.builders import CENT, DOLLAR, MONTH, NOON, HandClock, grant
+
+KEY = LeaseKey("bgt_a", "", MONTH)
+
+
+def leased(allowance: Allowance, clock: HandClock, **told: object) -> Lease:
+    return allowance.merge(grant(**told), clock.boot_ms, renews=True)  # type: ignore[arg-type]
+
+
+def used(allowance: Allowance, lease: Lease, clock: HandClock, worst: int = CENT) -> None:
+    """A call that was opened and cost its worst case."""
+    allowance.hold([lease], worst, clock.boot_ms)
+    allowance.settle([lease], worst, worst)
+
+
+def test_a_hold_is_taken_from_all_leases_and_a_settle_frees_all() -> None:
+    allowance, clock = Allowance(), HandClock()
+    a = leased(allowance, clock, budget_id="bgt_a")
+    b = leased(allowance, clock, budget_id="bgt_b")
+    allowance.hold([a, b], 4 * CENT, clock.boot_ms)
+    assert (a.available_nano_usd, b.available_nano_usd) == (96 * CENT, 96 * CENT)
+    allowance.settle([a, b], 4 * CENT, CENT)
+    assert (a.available_nano_usd, b.available_nano_usd) == (99 * CENT, 99 * CENT)
+    assert (a.spent_nano_usd, b.spent_nano_usd) == (CENT, CENT)
+    assert a.held_nano_usd == a.open_calls == 0
+
+
+def test_grants_merge_by_maximum_so_repeated_and_reordered_answers_do_nothing() -> None:
+    allowance, clock = Allowance(), HandClock()
+    leased(allowance, clock, granted=3 * DOLLAR)
+    leased(allowance, clock, granted=2 * DOLLAR)
+    lease = leased(allowance, clock, granted=3 * DOLLAR)
+    assert lease.granted_nano_usd == 3 * DOLLAR
+
+
+def test_an_answer_that_is_older_than_the_last_is_not_believed_about_what_is_left() -> None:
+    allowance, clock = Allowance(), HandClock()
+    allowance.merge(grant(unspent=CENT), clock.boot_ms, renews=True)
+    lease = allowance.merge(grant(unspent=DOLLAR), clock.boot_ms - 5, renews=True)
+    assert lease.latest is not None
+    assert lease.latest.unspent_nano_usd == CENT
+
+
+def test_authority_counts_from_before_the_sync_was_sent_and_never_shrinks() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, authority_ms=60_000)
+    sent = clock.boot_ms
+    assert lease.authority_boot_ms == sent + 60_000
+    clock.forward(1_000)
+    leased(allowance, clock, authority_ms=1_000)
+    assert lease.authority_boot_ms == sent + 60_000
+    assert lease.usable(sent + 59_999)
+    assert not lease.usable(sent + 60_000)
+
+
+def test_an_answer_under_another_policy_brings_money_but_no_authority() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = allowance.merge(grant(), clock.boot_ms, renews=False)
+    assert lease.available_nano_usd == DOLLAR
+    assert not lease.usable(clock.boot_ms)
+
+
+def test_what_is_above_keep_goes_back_with_the_next_sync() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, keep=30 * CENT)
+    used(allowance, lease, clock)
+    assert allowance.take_returns(clock.now()) == [lease]
+    assert lease.available_nano_usd == 30 * CENT
+    assert lease.returned_nano_usd == 69 * CENT
+    assert allowance.take_returns(clock.now()) == []
+
+
+def test_direct_mode_gives_everything_back_but_what_calls_hold() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, keep=0)
+    allowance.hold([lease], 40 * CENT, clock.boot_ms)
+    allowance.take_returns(clock.now())
+    assert lease.available_nano_usd == 0
+    assert (lease.held_nano_usd, lease.returned_nano_usd) == (40 * CENT, 60 * CENT)
+
+
+def test_an_idle_lease_gives_back_all_but_two_median_calls() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    for worst in (CENT, 2 * CENT, 9 * CENT):
+        used(allowance, lease, clock, worst)
+    clock.forward(9_999)
+    assert allowance.take_returns(clock.now()) == []
+    clock.forward(1)
+    assert allowance.take_returns(clock.now()) == [lease]
+    assert lease.available_nano_usd == 4 * CENT
+
+
+def test_an_idle_lease_keeps_no_more_than_its_share_of_the_headroom() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, keep=CENT)
+    used(allowance, lease, clock, 2 * CENT)
+    clock.forward(10_000)
+    allowance.take_returns(clock.now())
+    assert lease.available_nano_usd == CENT
+
+
+def test_with_less_than_a_tenth_of_the_cap_left_an_idle_second_gives_everything_back() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, cap=100 * DOLLAR, unspent=9 * DOLLAR)
+    used(allowance, lease, clock)
+    clock.forward(999)
+    assert allowance.take_returns(clock.now()) == []
+    clock.forward(1)
+    allowance.take_returns(clock.now())
+    assert lease.available_nano_usd == 0
+
+
+def test_a_budget_that_was_not_used_for_a_day_keeps_nothing() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    used(allowance, lease, clock)
+    clock.forward(24 * 3_600_000)
+    allowance.take_returns(clock.now())
+    assert lease.available_nano_usd == 0
+
+
+def test_money_of_a_period_that_ended_goes_back_and_that_of_the_next_stays() -> None:
+    allowance, clock = Allowance(), HandClock()
+    old = leased(allowance, clock, end=NOON + 60_000)
+    new = leased(allowance, clock, period="2026-12-01", start=NOON + 60_000)
+    clock.forward(60_000)
+    used(allowance, new, clock, 0)
+    assert old.account.lease_at(clock.unix_ms) is new
+    assert allowance.take_returns(clock.now()) == [old]
+    assert (old.available_nano_usd, new.available_nano_usd) == (0, DOLLAR)
+
+
+def test_money_of_a_period_to_come_waits_for_it() -> None:
+    allowance, clock = Allowance(), HandClock()
+    new = leased(allowance, clock, period="2026-12-01", start=NOON + 60_000, keep=0)
+    assert new.account.lease_at(clock.unix_ms) is None
+    assert allowance.take_returns(clock.now()) == []
+
+
+def test_a_recall_leaves_what_it_names() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    allowance.hold([lease], 20 * CENT, clock.boot_ms)
+    assert allowance.recall(KEY, 30 * CENT) is lease
+    assert lease.available_nano_usd == 30 * CENT
+    assert allowance.recall(KEY, 30 * CENT) is None
+    assert allowance.recall(LeaseKey("bgt_no", "", MONTH), 0) is None
+
+
+def test_an_overrun_stops_the_lease_until_the_ledger_has_it() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    allowance.overrun([lease], 7)
+    assert not lease.usable(clock.boot_ms)
+    allowance.acknowledged(6)
+    assert not lease.usable(clock.boot_ms)
+    allowance.acknowledged(7)
+    assert lease.usable(clock.boot_ms)
+
+
+def test_a_lost_call_is_charged_at_its_worst_case() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = allowance.restore(stored(granted=DOLLAR), clock.boot_ms, same_boot=True)
+    allowance.charge_lost([lease], 40 * CENT)
+    assert (lease.spent_nano_usd, lease.available_nano_usd) == (40 * CENT, 60 * CENT)
+
+
+def stored(granted: int = DOLLAR, authority: int = 2_000_000) -> StoredLease:
+    return StoredLease(
+        key=KEY,
+        period_start_unix_ms=NOON - 1,
+        period_end_unix_ms=None,
+        granted_nano_usd=granted,
+        returned_nano_usd=0,
+        spent_nano_usd=0,
+        authority_boot_ms=authority,
+        median_worst_nano_usd=3 * CENT,
+        frozen=False,
+    )
+
+
+def test_authority_lives_through_a_restart_but_not_through_a_reboot() -> None:
+    clock = HandClock()
+    assert Allowance().restore(stored(), clock.boot_ms, same_boot=True).usable(clock.boot_ms)
+    assert not Allowance().restore(stored(), clock.boot_ms, same_boot=False).usable(clock.boot_ms)
+
+
+def test_a_restarted_lease_remembers_what_its_calls_were_like() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = allowance.restore(stored(), clock.boot_ms, same_boot=True)
+    assert lease.account.want_nano_usd == 6 * CENT
+
+
+def test_the_want_of_a_lease_is_two_median_calls_or_a_minute_of_its_burn() -> None:
+    account, clock = Account(AccountKey("bgt_a", "")), HandClock()
+    account.note_opened(CENT, clock.boot_ms)
+    assert account.want_nano_usd == 2 * CENT
+    for _ in range(60):
+        account.note_opened(CENT, clock.forward(500).boot_ms)
+    # Two cents a second for half a minute are decayed to about two cents times 30 s / ln 2, halved.
+    assert 55 * CENT < account.want_nano_usd < 65 * CENT
+
+
+def test_burn_is_halved_in_half_a_minute_and_forgotten_in_ten() -> None:
+    account, clock = Account(AccountKey("bgt_a", "")), HandClock()
+    account.note_opened(DOLLAR, clock.boot_ms)
+    account.decay(clock.forward(30_000).boot_ms)
+    assert 49 * CENT < account.burn_nano_usd < 51 * CENT
+    account.decay(clock.forward(600_000).boot_ms)
+    assert account.burn_nano_usd == 0
+
+
+def test_a_quiet_lease_wants_nothing_and_says_how_long_it_was_quiet() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    used(allowance, lease, clock)
+    levels = allowance.levels(lease, clock.now())
+    assert (levels.want_nano_usd, levels.idle_ms) == (2 * CENT, 0)
+    clock.forward(10_000)
+    levels = allowance.levels(lease, clock.now())
+    assert (levels.want_nano_usd, levels.idle_ms) == (0, 10_000)
+    assert levels.median_worst_nano_usd == CENT
+
+
+def test_a_lease_is_told_while_it_changed_holds_money_or_its_budget_is_in_use() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    other = leased(allowance, clock, budget_id="bgt_b", granted=0)
+    used(allowance, lease, clock)
+    assert allowance.reportable(clock.now()) == [lease, other]
+    lease.changed = other.changed = False
+    assert allowance.reportable(clock.now()) == [lease]
+    allowance.recall(KEY, 0)
+    lease.changed = False
+    # Empty, but in use within a day: only what is told is filled up.
+    assert allowance.reportable(clock.now()) == [lease]
+    clock.forward(24 * 3_600_000)
+    assert allowance.reportable(clock.now()) == []
+
+
+def test_an_ended_lease_is_forgotten_once_nothing_of_it_is_left_to_tell() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, end=NOON + 1)
+    allowance.hold([lease], CENT, clock.boot_ms)
+    clock.forward(1_000)
+    allowance.take_returns(clock.now())
+    lease.changed = False
+    assert allowance.forget_ended(clock.now()) == []
+    allowance.settle([lease], CENT, CENT)
+    assert allowance.forget_ended(clock.now()) == []
+    lease.changed = False
+    assert allowance.forget_ended(clock.now()) == [lease.key]
+    assert allowance.lease(lease.key) is None
+
+
+def test_labels_of_callers_cannot_fill_the_memory() -> None:
+    allowance, clock = Allowance(), HandClock()
+    kept = leased(allowance, clock).account
+    for number in range(100_050):
+        allowance.account(AccountKey("bgt_w", f"workflow-{number}"))
+    assert len(allowance._accounts) <= 100_001
+    assert allowance.account(kept.key) is kept
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Any order of grants, holds, settles, returns and time keeps a lease's sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowance = Allowance()
+        self.clock = HandClock()
+        self.open: list[int] = []
+        self.granted = 0
+        self.lease = leased(self.allowance, self.clock, granted=0)
+
+    @rule(more=st.integers(0, DOLLAR), keep=st.sampled_from([0, CENT, DOLLAR]))
+    def answer(self, more: int, keep: int) -> None:
+        self.granted += more
+        leased(self.allowance, self.clock, granted=self.granted, keep=keep)
+
+    @rule(stale=st.integers(0, DOLLAR))
+    def stale_answer(self, stale: int) -> None:
+        leased(self.allowance, self.clock, granted=min(stale, self.granted))
+
+    @rule(part=st.integers(1, 4))
+    def hold(self, part: int) -> None:
+        worst = self.lease.available_nano_usd // part
+        self.allowance.hold([self.lease], worst, self.clock.boot_ms)
+        self.open.append(worst)
+
+    @rule(part=st.integers(1, 3))
+    def settle(self, part: int) -> None:
+        if self.open:
+            worst = self.open.pop()
+            self.allowance.settle([self.lease], worst, worst // part)
+
+    @rule(ms=st.sampled_from([1, 1_000, 60_000, 90_000_000]))
+    def wait(self, ms: int) -> None:
+        self.clock.forward(ms)
+
+    @rule()
+    def sync(self) -> None:
+        self.allowance.take_returns(self.clock.now())
+
+    @rule(keep=st.integers(0, DOLLAR))
+    def recall(self, keep: int) -> None:
+        self.allowance.recall(KEY, keep)
+
+    @invariant()
+    def nothing_is_spent_twice_or_lost(self) -> None:
+        lease = self.lease
+        assert lease.available_nano_usd >= 0
+        assert lease.held_nano_usd == sum(self.open)
+        assert lease.open_calls == len(self.open)
+        assert lease.granted_nano_usd == self.granted
+
+
+TestLeaseMachine = LeaseMachine.TestCase
+TestLeaseMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
+def test_the_median_is_one_of_the_latest_forty_calls(worsts: list[int]) -> None:
+    account = Account(AccountKey("bgt_a", ""))
+    for worst in worsts:
+        account.note_opened(worst, 0)
+    recent = sorted(worsts[-40:])
+    assert account.median_worst_nano_usd == recent[len(recent) // 2]
+    assert account.smallest_worst_nano_usd == recent[0]

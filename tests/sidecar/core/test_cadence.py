@@ -1,0 +1,70 @@
+"""When a Sync is due."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.cadence import Cadence
+
+
+def due(
+    cadence: Cadence, *, waiting: bool = False, records: int = 0, since: int | None = None
+) -> int:
+    return cadence.due_boot_ms(waiting=waiting, records=records, records_since_boot_ms=since)
+
+
+def sent(boot_ms: int = 100_000) -> Cadence:
+    cadence = Cadence()
+    cadence.sent(boot_ms, 2_000)
+    return cadence
+
+
+def test_the_first_sync_is_due_at_once() -> None:
+    assert due(Cadence()) <= 0
+
+
+@given(st.integers(0, 2**32))
+def test_a_quiet_sidecar_syncs_every_ten_seconds_give_or_take_a_fifth(jitter: int) -> None:
+    cadence = Cadence()
+    cadence.sent(100_000, jitter)
+    assert 108_000 <= due(cadence) <= 112_000
+
+
+def test_who_waits_is_asked_for_twice_a_second() -> None:
+    assert due(sent(), waiting=True) == 100_500
+
+
+def test_a_new_demand_does_not_wait_but_keeps_fifty_milliseconds_apart() -> None:
+    cadence = sent()
+    cadence.urgent = True
+    assert due(cadence) == 100_050
+    cadence.sent(100_050, 2_000)
+    assert due(cadence) == 110_050
+
+
+def test_a_refill_comes_at_most_once_a_second() -> None:
+    cadence = sent()
+    cadence.refill = True
+    assert due(cadence) == 101_000
+
+
+def test_records_are_told_within_a_second_or_when_there_are_sixty_four() -> None:
+    assert due(sent(), records=1, since=103_000) == 104_000
+    assert due(sent(), records=63, since=103_000) == 104_000
+    assert due(sent(), records=64, since=103_000) == 100_050
+
+
+def test_a_busy_control_plane_is_left_alone_for_as_long_as_it_says() -> None:
+    cadence = sent()
+    cadence.urgent = True
+    cadence.pause_boot_ms = 103_000
+    assert due(cadence, waiting=True) == 103_000
+
+
+def test_the_deadline_is_short_while_someone_waits_and_grows_with_each_silence() -> None:
+    cadence = Cadence()
+    assert cadence.deadline_ms(waiting=False) == 2_000
+    deadlines = []
+    for failures in range(5):
+        cadence.failures = failures
+        deadlines.append(cadence.deadline_ms(waiting=True))
+    assert deadlines == [300, 600, 1_200, 2_000, 2_000]
