@@ -68,7 +68,8 @@ def _error_info(failure: grpc.Call) -> ErrorInfo | None:
 
 def _explain(code: grpc.StatusCode, details: str, address: str, deadline_ms: int) -> str:
     if code is grpc.StatusCode.UNAVAILABLE:
-        return f"no control plane answers at {address}: is it running? ({details})"
+        cause = details.rsplit(": ", 1)[-1] or "no cause told"
+        return f"no control plane answers at {address}: is it running? ({cause})"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"the control plane at {address} did not answer within {deadline_ms} ms; try again"
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -118,9 +118,9 @@ def _cloud(place: Place, title: str, where: str) -> str:
     if not place.public_url:
         return dedent(f"""\
             {title} runs in its own cloud and cannot reach {place.base_url}.
-            Missing: a public https address of a sidecar. Put one behind TLS on a host of yours
-            (start it with --allow-host and the name that it is called by), then give its address
-            to `bursar up --public-url https://…`, or set BURSAR_PUBLIC_URL, and ask again with
+            Missing: a public https address of a sidecar. Either put a proxy that speaks TLS in
+            front of it and start `bursar up --public-url https://ai.example.com`, or let it speak
+            TLS itself: add --sidecar-host, --certificate and --key. Then ask again with
             `bursar client settings`.""")
     return dedent(f"""\
         {where}

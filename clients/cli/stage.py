@@ -1,11 +1,12 @@
 """Sets the stage for `up`: providers, the rehearsal's prices, join tokens, the demo client."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from clients.admin import Bursar, Price, Provider
+from clients.admin import Budget, Bursar, Price, Provider
 from clients.cli.folder import Folder, read_secret, write_private
+from clients.cli.output import usd
 from clients.cli.providers import BASE_URLS, KEY_VARIABLES
 from clients.rehearsal import prices as rehearsal_prices
 from protos.values import quantities
@@ -127,20 +128,27 @@ def demo(bursar: Bursar, folder: Folder) -> Demo | None:
         made = bursar.projects.create(display_name=DEMO_NAME, cap_usd=DEMO_CAP_USD)
         issued = bursar.keys.create(made.project.project_id, display_name="demo")
         write_private(folder.demo_key, issued.secret + "\n")
-        return Demo(issued.secret, f"${DEMO_CAP_USD} a {made.budget.window}")
+        return Demo(issued.secret, _cap_text(made.budget))
     if not folder.demo_key.exists():
         return None
     text = read_secret(folder.demo_key, "the demo client's key")
-    project_ids = [one.project_id for one in projects if one.state == "active"]
-    live = _live_hints(bursar, project_ids)
-    return Demo(text, "as `bursar client list` says") if key_hint(text) in live else None
-
-
-def _live_hints(bursar: Bursar, project_ids: Sequence[str]) -> set[str]:
-    return {
-        secret.hint
+    active = {one.project_id for one in projects if one.state == "active"}
+    owners = [
+        key.project_id
         for key in bursar.keys.list()
-        if key.project_id in project_ids and key.revoke_time is None
         for secret in key.secrets
-        if secret.revoke_time is None
-    }
+        if key.revoke_time is None and secret.revoke_time is None
+        if secret.hint == key_hint(text) and key.project_id in active
+    ]
+    if not owners:
+        return None
+    budgets = list(bursar.budgets.list(project_id=owners[0]))
+    return Demo(text, "; ".join(_cap_text(one) for one in budgets))
+
+
+def _cap_text(budget: Budget) -> str:
+    period = budget.current_period
+    if period is None or period.cap_nano_usd is None:
+        return f"{usd(budget.cap_nano_usd, none='no cap')}, window {budget.window}"
+    spent = usd(period.spent_nano_usd)
+    return f"{usd(period.cap_nano_usd)}, {spent} spent, window {budget.window}"

@@ -52,6 +52,10 @@ class Wishes:
     """Further names by which workflows may call the sidecars."""
     public_url: str
     """How clouds reach a sidecar; "" when they cannot."""
+    certificate: str
+    """The sidecars' certificate; "" for plain text here, or behind a proxy."""
+    private_key: str
+    """The certificate's key."""
     time_zone: str
     """The installation's time zone; "" for its default."""
     rehearsal: bool | None
@@ -106,6 +110,8 @@ def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
     help="A further name by which workflows call the sidecars; may be repeated.",
 )
 @click.option("--public-url", type=URL, help="How clouds reach a sidecar  [env BURSAR_PUBLIC_URL]")
+@click.option("--certificate", metavar="FILE", default="", help="Sidecars speak TLS with it.")
+@click.option("--key", "private_key", metavar="FILE", default="", help="The certificate's key.")
 @click.option(
     "--time-zone",
     type=TIME_ZONE,
@@ -140,6 +146,8 @@ def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> N
         sidecar_host=given["sidecar_host"],
         allowed_hosts=given["allowed_hosts"],
         public_url=given["public_url"] or os.environ.get("BURSAR_PUBLIC_URL", ""),
+        certificate=given["certificate"],
+        private_key=given["private_key"],
         time_zone=given["time_zone"],
         rehearsal=given["rehearsal"],
     )
@@ -251,9 +259,7 @@ def _rehearsal_plan(folder: Folder, wishes: Wishes) -> Plan:
 def _sidecar_plan(
     folder: Folder, wishes: Wishes, address: str, number: int, token_file: Path
 ) -> Plan:
-    plain = () if wishes.sidecar_host.startswith("127.") else ("--allow-plain",)
     join = ("--join-token-file", str(token_file)) if token_file.exists() else ()
-    hosts = [part for host in wishes.allowed_hosts for part in ("--allow-host", host)]
     return _plan(
         folder,
         f"sidecar-{number}",
@@ -261,11 +267,10 @@ def _sidecar_plan(
         (
             *("--data", str(folder.sidecar(number))),
             *("--control-plane", address),
-            *("--listen", f"{wishes.sidecar_host}:{{port}}"),
+            *("--listen", f"{_bracketed(wishes.sidecar_host)}:{{port}}"),
             *join,
             *("--name", f"sidecar-{number}"),
-            *plain,
-            *hosts,
+            *_reached_by(wishes),
         ),
         wishes.sidecar_ports()[number - 1],
         stop_ms=STOP_SIDECAR_MS,
