@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -25,6 +26,7 @@ from clients.cli.ports import check_free
 from clients.cli.session import Command, Function, Session, pass_session
 from clients.cli.summary import Running
 from clients.cli.supervision import StopAsked, Supervisor
+from protos.values.listening import is_loopback
 
 JOIN_TOKEN_LIFETIME = timedelta(minutes=5)
 """How long a sidecar that `up` starts may take to join."""
@@ -275,6 +277,26 @@ def _sidecar_plan(
         wishes.sidecar_ports()[number - 1],
         stop_ms=STOP_SIDECAR_MS,
     )
+
+
+def _reached_by(wishes: Wishes) -> Sequence[str]:
+    """How a sidecar may be reached: by TLS, in clear text on a private bridge, by which names."""
+    hosts = list(wishes.allowed_hosts)
+    how: list[str] = []
+    if wishes.certificate or wishes.private_key:
+        named = (("--certificate", wishes.certificate), ("--key", wishes.private_key))
+        how += [part for flag, path in named if path for part in (flag, path)]
+        how += ["--public-url", wishes.public_url] if wishes.public_url else []
+    elif wishes.public_url:
+        hosts.append(urlsplit(wishes.public_url).hostname or "")
+    if not how and not is_loopback(wishes.sidecar_host):
+        how.append("--allow-plain")
+        hosts.append(wishes.sidecar_host)
+    return [*how, *(part for host in hosts for part in ("--allow-host", host))]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _plan(
