@@ -39,6 +39,8 @@ class Subscription:
         self._nudge = False
         self._policy = True
         self._wake = asyncio.Event()
+        # What changed between Register and Watch was told to nobody: look at once.
+        self._wake.set()
 
     async def wait(self, timeout_ms: int) -> Directives | None:
         """What there is to say, as soon as there is something or the time is over.
