@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from control_plane.app import serve
+from control_plane.app import ReadyFileError, serve
 from control_plane.config import DEFAULT_LISTEN, Config
 from control_plane.listen import check_listen
 from control_plane.secrets import VaultError
@@ -97,10 +98,12 @@ def main() -> int:
         return START_STATUS
     config = config_from(sys.argv[1:])
     start_logging()
+    # The C core writes lines of its own to stderr; what it has to say comes as errors too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         check_listen(config)
         return asyncio.run(serve(config))
-    except (StoreOpenError, ListenError, VaultError, BursarError) as error:
+    except (ReadyFileError, StoreOpenError, ListenError, VaultError, BursarError) as error:
         sys.stderr.write(f"control plane: {error}\n")
         return START_STATUS
 

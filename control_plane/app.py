@@ -29,6 +29,10 @@ DATABASE_FAILED = 3
 """Exit status when the database became unusable while running."""
 
 
+class ReadyFileError(Exception):
+    """The file that tells of readiness cannot be written."""
+
+
 async def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
     loop = asyncio.get_running_loop()
@@ -47,15 +51,17 @@ async def serve(config: Config) -> int:
         deps = _assemble(config, store, clock)
         running = await start_server(deps)
         house = asyncio.create_task(_keep_house(deps))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        _tell_ready(config, running)
-        await stop.wait()
-        event("stopping")
-        house.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await house
-        await running.drain()
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            _tell_ready(config, running)
+            await stop.wait()
+            event("stopping")
+        finally:
+            house.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await house
+            await running.drain()
     finally:
         await asyncio.to_thread(store.close)
     event("stopped")
@@ -100,7 +106,12 @@ def _tell_ready(config: Config, running: RunningServer) -> None:
     address = f"{host}:{running.port}"
     if config.ready_file is not None:
         told = json.dumps({"address": address, "pid": os.getpid()})
-        _write_whole(config.ready_file, told + "\n", mode=0o644)
+        try:
+            _write_whole(config.ready_file, told + "\n", mode=0o644)
+        except OSError as error:
+            raise ReadyFileError(
+                f"--ready-file {config.ready_file} cannot be written: {error.strerror}"
+            ) from None
     event("started", address=address, database=database_name(), data=config.data)
     sys.stdout.write(f"control plane on {address}\n")
     sys.stdout.flush()
