@@ -71,14 +71,17 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve the listeners until cancelled, or until `drain` is through."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            task_status.started()
-            with self._accepting:
-                await trio.serve_listeners(self._handle, list(listeners), handler_nursery=nursery)
-            await self._empty.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch)
+                task_status.started()
+                with self._accepting:
+                    accepted = partial(trio.serve_listeners, handler_nursery=nursery)
+                    await accepted(self._handle, list(listeners))
+                await self._empty.wait()
+                nursery.cancel_scope.cancel()
+        finally:
             self._upstreams.close()
-            nursery.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Take no new connection, and no new request on those that are open."""

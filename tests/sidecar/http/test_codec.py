@@ -15,7 +15,7 @@ def read_all(data: bytes, step: int = 1 << 20) -> list[tuple[bytes, bytes]]:
     """Every request in the data, fed in pieces of so many bytes: target and body."""
     reader = RequestReader()
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
-    found = []
+    found: list[tuple[bytes, bytes]] = []
     while True:
         while (head := reader.head() if reader.begun else None) is None:
             if not pieces:

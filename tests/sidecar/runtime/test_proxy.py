@@ -1,0 +1,307 @@
+"""Stories of single calls through a sidecar, held against the provider's own bill."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from sidecar.core.calls import Outcome
+from sidecar.core.policy import Policy
+from tests.sidecar.runtime import wire
+from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
+
+pytestmark = pytest.mark.trio
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    with wire.rehearsing(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
+        yield rehearsal
+
+
+@pytest.fixture
+def rehearsal(running: Rehearsal) -> Rehearsal:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def policy(rehearsal: Rehearsal) -> Policy:
+    return wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
+
+
+CALLS = [
+    ("/v1/chat/completions", chat()),
+    ("/v1/chat/completions", chat(n=3)),
+    ("/v1/chat/completions", chat(model="gpt-4o-mini-2024-07-18", stream=False)),
+    ("/v1/chat/completions", chat(stream=True)),
+    ("/v1/chat/completions", chat(stream=True, stream_options={"include_usage": True})),
+    ("/v1/chat/completions", chat("[rehearse crlf split_bytes=3]", stream=True)),
+    ("/v1/chat/completions", chat("[rehearse split_bytes=5]")),
+    ("/v1/chat/completions", chat("[rehearse cached_tokens=3]" + "x" * 99)),
+    ("/v1/embeddings", {"model": "text-embedding-3-small", "input": ["a", "b"]}),
+    ("/v1/messages", message()),
+    ("/v1/messages", message(stream=True)),
+    ("/v1/messages", message("[rehearse crlf split_bytes=7]", stream=True)),
+    (
+        "/v1/messages",
+        message(
+            system=[{"type": "text", "text": "x" * 99, "cache_control": {"type": "ephemeral"}}]
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), CALLS)
+async def test_what_is_settled_is_what_was_billed(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, body: dict[str, Any]
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port))
+        assert answer.status == 200, answer.body
+        (billed,) = await rehearsal.ended(1)
+    outcome = sidecar.booked.only()
+    assert outcome.outcome is Outcome.OK
+    assert outcome.cost_nano_usd == int(billed["cost_nano_usd"]) > 0
+    assert not outcome.estimated
+    assert outcome.status == 200
+    assert outcome.first_byte_ms > 0
+    assert outcome.provider_request_id == billed["request_id"]
+    hold = sidecar.booked.opened[0]
+    assert outcome.cost_nano_usd <= hold.worst_nano_usd
+    assert int(billed["worst_nano_usd"]) <= hold.worst_nano_usd
+    assert hold.call.streamed is body.get("stream", False)
+    if not hold.call.streamed:
+        assert answer.headers["x-bursar-cost-nano-usd"] == billed["cost_nano_usd"]
+    assert answer.headers["x-bursar-call-id"] == hold.call_id
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/chat/completions", chat()), ("/v1/messages", message(stream=True))]
+)
+async def test_an_answer_comes_as_the_provider_gave_it(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, body: dict[str, Any]
+) -> None:
+    direct_port = int(rehearsal.url.rpartition(":")[2])
+    lines = {"anthropic-version": "2023-06-01"}
+    wanted = await exchange(direct_port, request(path, body, port=direct_port, lines=lines))
+    async with serving(tmp_path, policy) as sidecar:
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port, lines=lines))
+
+    def without_ids(body: bytes) -> list[Any]:
+        lines = [line.removeprefix("data: ") for line in body.decode().split("\n")]
+        values = [json.loads(line) if line.startswith("{") else line for line in lines]
+        for value in values:
+            if isinstance(value, dict):
+                value.pop("id", None)
+                value.pop("created", None)
+                value.get("message", {}).pop("id", None)
+        return values
+
+    assert without_ids(answer.body) == without_ids(wanted.body)
+    assert answer.headers["content-type"] == wanted.headers["content-type"]
+
+
+async def test_a_stream_shows_its_usage_only_to_callers_that_asked(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+
+        async def stream(**fields: Any) -> bytes:
+            body = chat(stream=True, **fields)
+            data = request("/v1/chat/completions", body, port=sidecar.port)
+            return (await exchange(sidecar.port, data)).body
+
+        hidden = await stream()
+        shown = await stream(stream_options={"include_usage": True})
+    assert b'"choices":[]' not in hidden
+    assert b'"choices":[]' in shown
+    assert hidden.endswith(b"data: [DONE]\n\n")
+    assert shown.endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_stream_tells_its_cost_after_its_end_to_callers_that_take_trailers(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        lines = {"TE": "trailers", "Connection": "close"}
+        body = chat(stream=True)
+        data = request("/v1/chat/completions", body, port=sidecar.port, lines=lines)
+        answer = await wire.until_closed(sidecar.port, data)
+    cost = sidecar.booked.only().cost_nano_usd
+    assert answer.endswith(b"0\r\nx-bursar-cost-nano-usd: %d\r\n\r\n" % cost)
+    assert b"trailer: x-bursar-cost-nano-usd\r\n" in answer
+
+
+async def test_the_provider_gets_its_own_secret_and_never_the_callers_key(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        await exchange(sidecar.port, request("/v1/chat/completions", chat(), port=sidecar.port))
+        (billed,) = await rehearsal.ended(1)
+    assert billed["key_hint"].endswith(wire.PROVIDER_SECRET[-4:])
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "key", "wanted"),
+    [
+        ("/v1/chat/completions", {}, wire.KEY, ("", "", "")),
+        ("/w/leads/v1/chat/completions", {}, wire.KEY, ("leads", "", "")),
+        (
+            "/w/leads/v1/chat/completions",
+            {"X-Bursar-Workflow": "other:17", "X-Bursar-Step": "draft"},
+            wire.KEY,
+            ("leads", "17", "draft"),
+        ),
+        (
+            "/p/openai/v1/chat/completions",
+            {"x-bursar-workflow": "lead scoring:17"},
+            wire.KEY,
+            ("lead scoring", "17", ""),
+        ),
+        ("/w/leads/p/openai/v1/chat/completions", {}, wire.NARROW, ("own label", "", "")),
+    ],
+)
+async def test_a_call_is_counted_for_the_workflow_that_was_named(
+    tmp_path: Path,
+    policy: Policy,
+    path: str,
+    lines: dict[str, str],
+    key: str,
+    wanted: tuple[str, str, str],
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(path, chat(), port=sidecar.port, lines=lines, key=key)
+        assert (await exchange(sidecar.port, data)).status == 200
+    call = sidecar.booked.opened[0].call
+    assert (call.attributes.workflow, call.execution, call.step) == wanted
+    assert call.surface == "/v1/chat/completions"
+
+
+async def test_an_alias_is_counted_as_its_model(tmp_path: Path, policy: Policy) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        body = chat(model="gpt-4o-mini-2024-07-18")
+        await exchange(sidecar.port, request("/v1/chat/completions", body, port=sidecar.port))
+    call = sidecar.booked.opened[0].call
+    assert (call.attributes.model, call.alias) == ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
+
+
+async def test_a_key_may_come_as_x_api_key(tmp_path: Path, policy: Policy) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(
+            "/v1/messages", message(), port=sidecar.port, key=None, lines={"x-api-key": wire.KEY}
+        )
+        assert (await exchange(sidecar.port, data)).status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_request_is_opened_and_forwarded_plain(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, encoding: str
+) -> None:
+    packed = gzip.compress(json.dumps(chat()).encode())
+    async with serving(tmp_path, policy) as sidecar:
+        lines = {"Content-Encoding": encoding}
+        data = request("/v1/chat/completions", packed, port=sidecar.port, lines=lines)
+        assert (await exchange(sidecar.port, data)).status == 200
+        await rehearsal.ended(1)
+
+
+async def test_a_chunked_request_is_taken(tmp_path: Path, policy: Policy) -> None:
+    body = json.dumps(chat()).encode()
+    async with serving(tmp_path, policy) as sidecar:
+        plain = request("/v1/chat/completions", b"", port=sidecar.port)
+        head = plain.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        data = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        assert (await exchange(sidecar.port, data)).status == 200
+
+
+async def test_a_large_request_is_read_in_a_thread_and_passes(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    rehearsal.knobs(reply_tokens=3, prompt_tokens=7)
+    async with serving(tmp_path, policy) as sidecar:
+        body = chat("x" * 1_500_000, model="gpt-4.1")
+        answer = await exchange(
+            sidecar.port, request("/v1/chat/completions", body, port=sidecar.port)
+        )
+        assert answer.status == 200, answer.body[:300]
+        (billed,) = await rehearsal.ended(1)
+    assert sidecar.booked.cost_nano_usd == int(billed["cost_nano_usd"])
+
+
+async def test_requests_follow_each_other_on_one_connection_also_when_they_come_at_once(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        data = request("/v1/chat/completions", chat(), port=sidecar.port)
+        async with await trio.open_tcp_stream("127.0.0.1", sidecar.port) as stream:
+            for _ in range(2):
+                assert (await exchange(sidecar.port, data, keep=stream)).status == 200
+            await stream.send_all(data + data)
+            received = b""
+            while received.count(b"HTTP/1.1 200 OK") < 2 or not received.endswith(b"}"):
+                received += await stream.receive_some()
+        await rehearsal.ended(4)
+    assert len(sidecar.booked.settled) == 4
+
+
+async def test_a_caller_of_http_1_0_gets_a_stream_that_ends_with_its_connection(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        data = request("/v1/chat/completions", chat(stream=True), port=sidecar.port)
+        answer = await wire.until_closed(sidecar.port, data.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert b"transfer-encoding" not in answer
+    assert answer.endswith(b"data: [DONE]\n\n")
+
+
+async def test_the_models_are_those_that_the_key_may_use_in_each_familys_shape(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+
+        async def ask(path: str, key: str = wire.KEY, **lines: str) -> Any:
+            named = {name.replace("_", "-"): value for name, value in lines.items()}
+            data = request(path, port=sidecar.port, method="GET", key=key, lines=named)
+            return (await exchange(sidecar.port, data)).json()
+
+        listed = await ask("/v1/models")
+        assert listed["object"] == "list"
+        names = {model["id"] for model in listed["data"]}
+        assert "gpt-4o" in names
+        assert not [name for name in names if name.startswith("claude")]
+        narrow = await ask("/v1/models", wire.NARROW)
+        assert [model["id"] for model in narrow["data"]] == ["gpt-4o-mini"]
+        shaped = await ask("/v1/models", anthropic_version="2026-10-21")
+        assert shaped["has_more"] is False
+        assert shaped["data"][0]["type"] == "model"
+        assert (await ask("/p/anthropic/v1/models"))["first_id"] == shaped["first_id"]
+        one = await ask("/v1/models/gpt-4o-mini-2024-07-18")
+        assert one["id"] == "gpt-4o-mini"
+        missing = await ask("/v1/models/gpt-9")
+        assert missing["error"]["code"] == "model_not_found"
+    assert not sidecar.booked.opened
+
+
+async def test_health_needs_no_key_and_head_and_options_are_answered(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+
+        async def ask(method: str, path: str) -> wire.Answer:
+            return await exchange(
+                sidecar.port, request(path, port=sidecar.port, method=method, key=None)
+            )
+
+        assert (await ask("GET", "/healthz")).json() == {"status": "ok"}
+        options = await ask("OPTIONS", "/v1/messages")
+        assert (options.status, options.headers["allow"]) == (204, "POST, OPTIONS")
+        lines = {"Connection": "close"}
+        data = request("/healthz", port=sidecar.port, method="HEAD", key=None, lines=lines)
+        answer = await wire.until_closed(sidecar.port, data)
+    assert b"content-length: 16\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
