@@ -40,6 +40,8 @@ class Plan:
     """Where its words go."""
     stop_ms: int
     """How long it may take to end."""
+    once: tuple[str, ...] = ()
+    """Further arguments of its first life only, such as a token that works once."""
 
 
 class Log:
@@ -154,7 +156,8 @@ class Child:
         self.plan.ready_file.unlink(missing_ok=True)
 
     def _command(self, tether: int) -> Sequence[str]:
-        arguments = [part.replace("{port}", str(self.port)) for part in self.plan.arguments]
+        given = (*self.plan.arguments, *(self.plan.once if self.life == 0 else ()))
+        arguments = [part.replace("{port}", str(self.port)) for part in given]
         return python("clients.cli.tether", str(tether), self.plan.module, *arguments)
 
     def _cut(self) -> None:

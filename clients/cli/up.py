@@ -270,12 +270,12 @@ def _sidecar_plan(
             *("--data", str(folder.sidecar(number))),
             *("--control-plane", address),
             *("--listen", f"{_bracketed(wishes.sidecar_host)}:{{port}}"),
-            *join,
             *("--name", f"sidecar-{number}"),
             *_reached_by(wishes),
         ),
         wishes.sidecar_ports()[number - 1],
         stop_ms=STOP_SIDECAR_MS,
+        once=join,
     )
 
 
@@ -306,6 +306,7 @@ def _plan(
     arguments: Sequence[str],
     port: int,
     stop_ms: int = STOP_MS,
+    once: tuple[str, ...] = (),
 ) -> Plan:
     ready_file = folder.path / f".{name}.ready"
     return Plan(
@@ -316,6 +317,7 @@ def _plan(
         ready_file=ready_file,
         log=folder.logs / f"{name}.log",
         stop_ms=stop_ms,
+        once=once,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def end(number, frame):
     note("ended")
     sys.exit(0)
 
-print("hello from", role, "bursar_at_" + "x" * 39, flush=True)
+print("hello from", role, *sys.argv[5:], "bursar_at_" + "x" * 39, flush=True)
 if role == "mute":
     sys.exit(3)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if role == "stubborn" else end)
@@ -143,6 +144,17 @@ def test_a_crashed_child_comes_back_on_the_port_it_had(
     assert child.pid not in {None, first_pid}
     assert len(said) == 1
     assert "exit code 7" in said[0]
+
+
+def test_what_works_once_is_given_to_the_first_life_alone(
+    supervisor: Supervisor, plan: Planner, diary: Path
+) -> None:
+    supervisor.start(replace(plan("actor-1"), once=("join-token",)))
+    child = supervisor.children[0]
+    crash(child.port)
+    until(lambda: diary.read_text().count("listens") == 2, supervisor)
+    hellos = [line for line in child.plan.log.read_text().splitlines() if "hello" in line]
+    assert [("join-token" in line) for line in hellos] == [True, False]
 
 
 def test_a_child_that_keeps_crashing_ends_everything_with_its_last_words(
