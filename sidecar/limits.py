@@ -13,7 +13,9 @@ BURN_HALF_LIFE_S = 30
 BURN_FORGOTTEN_S = 600
 """After so long nothing of what was opened is remembered."""
 WANT_HORIZON_S = 60
-"""A lease wants to hold what is opened in so long."""
+"""A lease wants to hold what is opened in so long,"""
+WANT_MEDIANS = 16
+"""or so many median calls, whichever is more; a quiet one keeps these, for an outage."""
 IDLE_RETURN_MS = 10_000
 """A lease on which nothing was opened for so long gives back what is above its floor."""
 IDLE_RETURN_LOW_MS = 1_000

@@ -228,7 +228,7 @@ class Allowance:
             available_nano_usd=lease.available_nano_usd,
             open_calls=lease.open_calls,
             burn_nano_usd_per_second=account.burn_nano_usd_per_second,
-            want_nano_usd=0 if _idle(lease, now) else account.want_nano_usd,
+            want_nano_usd=_want_nano_usd(lease, now),
             median_worst_nano_usd=account.typical_worst_nano_usd,
             smallest_worst_nano_usd=account.smallest_worst_nano_usd,
             idle_ms=FLOOR_MS if idle_ms is None else idle_ms,
@@ -261,6 +261,14 @@ def _idle(lease: Lease, now: Now) -> bool:
     return idle_ms is None or idle_ms >= (IDLE_RETURN_LOW_MS if lease.low else IDLE_RETURN_MS)
 
 
+def _want_nano_usd(lease: Lease, now: Now) -> int:
+    """What it would like to have available; a quiet one only its floor, near the cap nothing."""
+    account = lease.account
+    if not _idle(lease, now):
+        return account.want_nano_usd
+    return account.floor_nano_usd if _in_use(account, now) and not lease.low else 0
+
+
 def _give_back(lease: Lease, amount_nano_usd: int) -> None:
     assert 0 < amount_nano_usd <= lease.available_nano_usd
     lease.returned_nano_usd += amount_nano_usd
@@ -280,11 +288,8 @@ def _surplus_nano_usd(lease: Lease, now: Now) -> int:
     if keep_nano_usd == 0:
         return available_nano_usd
     if _idle(lease, now):
-        floor_nano_usd = 0
-        if not lease.low and _in_use(lease.account, now):
-            # The control plane's keep is bound by each active sidecar's share of the headroom.
-            floor_nano_usd = min(2 * lease.account.median_worst_nano_usd, keep_nano_usd)
-        return max(0, available_nano_usd - floor_nano_usd)
+        # Keep is bound by each sidecar's share of the headroom.
+        return max(0, available_nano_usd - min(_want_nano_usd(lease, now), keep_nano_usd))
     if available_nano_usd > keep_nano_usd + keep_nano_usd // RETURN_HYSTERESIS_PARTS:
         return available_nano_usd - keep_nano_usd
     return 0

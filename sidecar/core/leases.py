@@ -15,6 +15,7 @@ from sidecar.limits import (
     LOW_WATER_PARTS,
     RECENT_WORSTS_MAX,
     WANT_HORIZON_S,
+    WANT_MEDIANS,
 )
 
 _PPM = 1_000_000
@@ -208,9 +209,14 @@ class Account:
         return min(self.worsts_nano_usd, default=0)
 
     @property
+    def floor_nano_usd(self) -> int:
+        """What it would like to keep through a quiet time: some median calls."""
+        return WANT_MEDIANS * self.median_worst_nano_usd
+
+    @property
     def want_nano_usd(self) -> int:
-        """What it would like to have available: two median calls, or a minute of its burn."""
-        return max(2 * self.median_worst_nano_usd, self.burn_nano_usd_per_second * WANT_HORIZON_S)
+        """What it would like to have available while in use: the floor, or a minute of its burn."""
+        return max(self.floor_nano_usd, self.burn_nano_usd_per_second * WANT_HORIZON_S)
 
     def idle_ms(self, boot_ms: int) -> int | None:
         """How long no call was opened; None when none ever was since the start."""

@@ -87,16 +87,16 @@ def test_direct_mode_gives_everything_back_but_what_calls_hold() -> None:
     assert (lease.held_nano_usd, lease.returned_nano_usd) == (40 * CENT, 60 * CENT)
 
 
-def test_an_idle_lease_gives_back_all_but_two_median_calls() -> None:
+def test_an_idle_lease_gives_back_all_but_sixteen_median_calls() -> None:
     allowance, clock = Allowance(), HandClock()
     lease = leased(allowance, clock)
-    for worst in (CENT, 2 * CENT, 9 * CENT):
+    for worst in (CENT // 10, CENT // 5, 9 * CENT):
         used(allowance, lease, clock, worst)
     clock.forward(9_999)
     assert allowance.take_returns(clock.now()) == []
     clock.forward(1)
     assert allowance.take_returns(clock.now()) == [lease]
-    assert lease.available_nano_usd == 4 * CENT
+    assert lease.available_nano_usd == 16 * CENT // 5
 
 
 def test_an_idle_lease_keeps_no_more_than_its_share_of_the_headroom() -> None:
@@ -197,13 +197,13 @@ def test_authority_lives_through_a_restart_but_not_through_a_reboot() -> None:
 def test_a_restarted_lease_remembers_what_its_calls_were_like() -> None:
     allowance, clock = Allowance(), HandClock()
     lease = allowance.restore(stored(), clock.boot_ms, same_boot=True)
-    assert lease.account.want_nano_usd == 6 * CENT
+    assert lease.account.want_nano_usd == 48 * CENT
 
 
-def test_the_want_of_a_lease_is_two_median_calls_or_a_minute_of_its_burn() -> None:
+def test_the_want_of_a_lease_is_sixteen_median_calls_or_a_minute_of_its_burn() -> None:
     account, clock = Account(AccountKey("bgt_a", "")), HandClock()
     account.note_opened(CENT, clock.boot_ms)
-    assert account.want_nano_usd == 2 * CENT
+    assert account.want_nano_usd == 16 * CENT
     for _ in range(60):
         account.note_opened(CENT, clock.forward(500).boot_ms)
     # Two cents a second for half a minute are decayed to about two cents times 30 s / ln 2, halved.
@@ -219,15 +219,34 @@ def test_burn_is_halved_in_half_a_minute_and_forgotten_in_ten() -> None:
     assert account.burn_nano_usd == 0
 
 
-def test_a_quiet_lease_wants_nothing_and_says_how_long_it_was_quiet() -> None:
+def test_a_quiet_lease_wants_its_floor_only_and_says_how_long_it_was_quiet() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    for _ in range(40):
+        used(allowance, lease, clock)
+    levels = allowance.levels(lease, clock.now())
+    assert levels.want_nano_usd > 16 * CENT
+    assert levels.idle_ms == 0
+    clock.forward(10_000)
+    levels = allowance.levels(lease, clock.now())
+    assert (levels.want_nano_usd, levels.idle_ms) == (16 * CENT, 10_000)
+    clock.forward(24 * 3_600_000)
+    assert allowance.levels(lease, clock.now()).want_nano_usd == 0
+
+
+def test_near_the_cap_a_quiet_lease_wants_nothing() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, cap=100 * DOLLAR, unspent=9 * DOLLAR)
+    used(allowance, lease, clock)
+    clock.forward(1_000)
+    assert allowance.levels(lease, clock.now()).want_nano_usd == 0
+
+
+def test_a_told_lease_remembers_its_median_for_the_journal() -> None:
     allowance, clock = Allowance(), HandClock()
     lease = leased(allowance, clock)
     used(allowance, lease, clock)
     levels = allowance.levels(lease, clock.now())
-    assert (levels.want_nano_usd, levels.idle_ms) == (2 * CENT, 0)
-    clock.forward(10_000)
-    levels = allowance.levels(lease, clock.now())
-    assert (levels.want_nano_usd, levels.idle_ms) == (0, 10_000)
     assert levels.median_worst_nano_usd == CENT
 
 
