@@ -1,0 +1,81 @@
+"""The money truths that every store keeps, whatever the code above it does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.store import leases, periods
+from control_plane.store.engine import ConflictError, Store, Tx
+
+KEY = PeriodKey("bgt_1", "", "2026-11-01")
+HOLDER = Holder("sdc_1", 1)
+
+
+def make_period(tx: Tx, cap: int | None) -> None:
+    tx.run(
+        """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, end_unix_ms,
+             cap_nano_usd, cap_version) VALUES (:budget, :partition, :period, 0, 10, :cap, 1)""",
+        periods.params(KEY, cap=cap),
+    )
+
+
+def allocated(tx: Tx) -> int:
+    row = tx.row("SELECT allocated_nano_usd AS n, granted_total_nano_usd AS g FROM period")
+    assert row is not None
+    assert row["n"] == row["g"]
+    return int(row["n"])
+
+
+def test_many_grants_at_once_never_pass_the_cap(store: Store) -> None:
+    store.write(lambda tx: make_period(tx, 100)).result()
+    futures = [store.write(lambda tx: periods.grant(tx, KEY, 3)) for _ in range(200)]
+    serials = [future.result() for future in futures]
+    assert [serial for serial in serials if serial is not None] == list(range(1, 34))
+    assert store.read(allocated).result() == 99
+    assert store.write(lambda tx: periods.grant(tx, KEY, 1)).result() == 34
+    assert store.read(allocated).result() == 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'CLOSING'",
+        "cap_nano_usd = NULL",
+        "cap_nano_usd = 0",
+    ],
+)
+def test_a_period_that_takes_no_grants_takes_none(store: Store, change: str) -> None:
+    store.write(lambda tx: make_period(tx, 100)).result()
+    store.write(lambda tx: tx.run(f"UPDATE period SET {change}")).result()  # noqa: S608
+    assert store.write(lambda tx: periods.grant(tx, KEY, 1)).result() is None
+    assert store.read(allocated).result() == 0
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda tx: periods.move(tx, KEY, spent_nano_usd=1),
+        lambda tx: periods.move(tx, KEY, orphan_hold_nano_usd=1),
+        lambda tx: periods.move(tx, KEY, allocated_nano_usd=-1),
+        lambda tx: periods.move(tx, KEY, allocated_nano_usd=5, overrun_nano_usd=5),
+        lambda tx: leases.put(tx, Lease(HOLDER, KEY, granted_nano_usd=4, spent_nano_usd=5)),
+        lambda tx: leases.put(tx, Lease(HOLDER, KEY, granted_nano_usd=4, returned_nano_usd=5)),
+        lambda tx: leases.put(tx, replace(Lease(HOLDER, KEY), state="LOST")),
+    ],
+    ids=["spent", "orphaned", "negative", "overrun", "lease spent", "lease returned", "state"],
+)
+def test_the_schema_refuses_a_lie_about_money(store: Store, lie: Callable[[Tx], None]) -> None:
+    store.write(lambda tx: make_period(tx, 100)).result()
+    with pytest.raises(ConflictError):
+        store.write(lie).result()
+
+
+def test_a_lease_comes_back_as_it_was_put(store: Store) -> None:
+    lease = Lease(HOLDER, KEY, 9, 2, 3, 7, 4, "ORPHANED")
+    store.write(lambda tx: leases.put(tx, lease)).result()
+    assert store.read(lambda tx: leases.get(tx, HOLDER, KEY)).result() == lease
+    grown = replace(lease, spent_nano_usd=5)
+    store.write(lambda tx: leases.put(tx, grown)).result()
+    assert store.read(lambda tx: leases.of_holder(tx, HOLDER)).result() == [grown]
