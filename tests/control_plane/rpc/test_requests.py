@@ -10,9 +10,7 @@ from protos.bursar.admin import v1
 from tests.control_plane.served import Served
 
 
-def create_key(
-    served: Served, project_id: str, request_id: str, name: str = "n8n"
-) -> v1.CreateKeyRequest:
+def create_key(project_id: str, request_id: str, name: str = "n8n") -> v1.CreateKeyRequest:
     return v1.CreateKeyRequest(
         request_id=request_id, key=v1.Key(project_id=project_id, display_name=name)
     )
