@@ -7,6 +7,9 @@ sort later. Whoever wants a thing once makes its id and keeps it before sending.
 import re
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+"""Two characters for each ten bits."""
+_SHIFTS = range(120, -1, -10)
 RANDOM_BYTES = 10
 """Random bytes that `make_id` wants."""
 
@@ -34,11 +37,8 @@ def make_id(prefix: str, now_unix_ms: int, random_bytes: bytes) -> str:
     assert len(random_bytes) == RANDOM_BYTES
     assert 0 <= now_unix_ms < 2**48
     number = (now_unix_ms << 80) | int.from_bytes(random_bytes)
-    letters = []
-    for _ in range(26):
-        number, digit = divmod(number, 32)
-        letters.append(_ALPHABET[digit])
-    return f"{prefix}_{''.join(reversed(letters))}"
+    pairs = [_PAIRS[number >> shift & 1023] for shift in _SHIFTS]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def is_id(text: str, prefix: str) -> bool:
