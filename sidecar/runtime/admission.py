@@ -177,15 +177,17 @@ class Admission:
 
         Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
         """
-        since_boot_ms = self._clock.now().boot_ms
+        now = self._clock.now()
+        since_boot_ms = now.boot_ms
         try:
             while True:
-                opened = await self._admit(call, since_boot_ms)
+                opened = await self._admit(call, since_boot_ms, now)
                 refusal = await self._confirm(opened)
                 if refusal is None:
                     return opened.hold
                 if refusal is not _AGAIN:
                     raise Refused(refusal)
+                now = self._clock.now()
         except Refused as refused:
             self.refused(refused.refusal, call.attributes)
             raise
@@ -201,11 +203,12 @@ class Admission:
             lambda seq: translate.settle_to_wire(
                 opened.record, seq, outcome, amount_nano_usd, now.unix_ms
             ),
+            now,
             ends=opened.number,
             leases=opened.leases,
         )
         if outcome.cost_nano_usd > worst_nano_usd:
-            self._overrun(opened, outcome.cost_nano_usd - worst_nano_usd)
+            self._overrun(opened, outcome.cost_nano_usd - worst_nano_usd, now)
         if outcome.outcome is Outcome.OK and OUTPUT in outcome.quantities:
             self._lengths.note(
                 workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
@@ -220,6 +223,7 @@ class Admission:
         self.allowance.settle(opened.leases, hold.worst_nano_usd, 0)
         self._journal.record(
             lambda seq: translate.void_to_wire(opened.record, seq, outcome, now.unix_ms),
+            now,
             ends=opened.number,
             leases=opened.leases,
         )
@@ -281,8 +285,9 @@ class Admission:
 
     def give_back(self, leases: Iterable[Lease]) -> None:
         """Write down what was given back; it is told once it is durable."""
+        now = self._clock.now()
         for lease in leases:
-            self._journal.record(partial(_return_body, lease), leases=(lease,))
+            self._journal.record(partial(_return_body, lease), now, leases=(lease,))
 
     def hurry(self) -> None:
         """Let the next Sync go out as soon as it may."""
@@ -310,19 +315,21 @@ class Admission:
             self._routes[attributes] = route
         return route
 
-    def _circumstances(self, now: Now) -> Circumstances:
+    def _paused(self, now: Now) -> bool:
+        """Whether the clocks drifted apart since the last answer: the machine may have slept."""
         apart_ms = self._clocks_apart_ms
-        paused = apart_ms is not None and abs(now.unix_ms - now.boot_ms - apart_ms) > PAUSE_MS
+        return apart_ms is not None and abs(now.unix_ms - now.boot_ms - apart_ms) > PAUSE_MS
+
+    def _circumstances(self, now: Now) -> Circumstances:
         return Circumstances(
             now=now,
             away=self.away,
             heard=now.boot_ms < self.heard_until_boot_ms,
-            paused=paused,
+            paused=self._paused(now),
             lengths=self._lengths,
         )
 
-    async def _admit(self, call: NewCall, since_boot_ms: int) -> _OpenCall:
-        now = self._clock.now()
+    async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> _OpenCall:
         refusal = self._standing(call, now)
         if refusal is None and len(self._open) >= OPEN_CALLS_MAX:
             refusal = plain_refusal(Reason.OVERLOADED)
@@ -435,17 +442,17 @@ class Admission:
         refusal = self._standing(opened.hold.call, now)
         if refusal is None:
             usable = all(lease.usable(now.boot_ms) for lease in opened.leases)
-            if usable and not self._circumstances(now).paused:
+            if usable and not self._paused(now):
                 return None
             refusal = _AGAIN
         self.void(opened.hold, _UNSENT)
         return refusal
 
-    def _overrun(self, opened: _OpenCall, excess_nano_usd: int) -> None:
+    def _overrun(self, opened: _OpenCall, excess_nano_usd: int, now: Now) -> None:
         call_id = opened.hold.call_id
         keys = [lease.key for lease in opened.leases]
         seq = self._journal.record(
-            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys),
+            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys), now
         )
         self.allowance.overrun(opened.leases, seq)
         self._log.alarm(

@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 import trio
 
 from sidecar.clock import Clock
+from sidecar.core.instants import Now
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.limits import (
     JOURNAL_LINGER_MS,
@@ -145,6 +146,7 @@ class Journal:
     def record(
         self,
         serialize: Callable[[int], bytes],
+        now: Now,
         *,
         ends: int | None = None,
         leases: Iterable[Lease] = (),
@@ -156,7 +158,6 @@ class Journal:
         seq = self.last_seq + 1
         body = serialize(seq)
         self.last_seq = seq
-        now = self._clock.now()
         if self.first_unacked_boot_ms is None:
             self.first_unacked_boot_ms = now.boot_ms
         with self._lock:

@@ -61,6 +61,7 @@ def _charge(number: int, body: bytes, allowance: Allowance, journal: Journal, no
     lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=True)
     journal.record(
         lambda seq: translate.settle_to_wire(record, seq, lost, worst_nano_usd, now.unix_ms),
+        now,
         ends=number,
         leases=leases,
     )
