@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -290,6 +290,15 @@ async def exchange(port: int, data: bytes, *, keep: trio.SocketStream | None = N
     finally:
         if keep is None:
             await stream.aclose()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    with trio.fail_after(10):
+        while True:
+            if condition():
+                return
+            await trio.sleep(0.01)
 
 
 async def until_closed(port: int, data: bytes) -> bytes:
