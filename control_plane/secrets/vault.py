@@ -59,10 +59,16 @@ class Vault:
         return all(key_id == self.key_id for key_id in key_ids)
 
     def encrypt(self, secret: str, context: str) -> SealedSecret:
-        """Encrypt a secret for its context; makes the key when there is none yet."""
+        """Encrypt a secret for its context; makes the key when there is none yet.
+
+        Raises SecretsLockedError when the key cannot be made.
+        """
         with self._lock:
             if self._key is None:
-                self._key = _make_key_file(self._path, self._random_bytes(KEY_BYTES))
+                try:
+                    self._key = _make_key_file(self._path, self._random_bytes(KEY_BYTES))
+                except VaultError as error:
+                    raise SecretsLockedError(str(error)) from error
             key = self._key
         box = nacl.secret.Aead(_encryption_key(key))
         nonce = self._random_bytes(NONCE_BYTES)

@@ -1,5 +1,6 @@
 """Price books: the one that came with the software, and what operators set."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from control_plane.core import fields, pages
@@ -74,7 +75,7 @@ def set_price(
     return placed
 
 
-def install_built_in(tx: Tx, now_unix_ms: int) -> int:
+def install_built_in(tx: Tx, now_unix_ms: int, book: Iterable[ModelPrice] = BOOK) -> int:
     """Bring the price book that came with the software; how many prices are new.
 
     A price that an operator set stays in force. What a newer software says of a model whose price
@@ -83,7 +84,7 @@ def install_built_in(tx: Tx, now_unix_ms: int) -> int:
     known = store.everything(tx)
     current = in_force(known, now_unix_ms)
     added = 0
-    for price in BOOK:
+    for price in book:
         before = current.get((price.provider, price.model))
         begins = 0
         if before is not None:

@@ -19,7 +19,7 @@ from control_plane.usecases import calls
 from protos.bursar.admin import v1
 from protos.values.errors import LimitExceededError
 
-TAILS_MAX: Final = 100
+TAILS_MAX: Final = 64
 """Streams of calls at once."""
 TAIL_LOOK_MS: Final = 1_000
 """A stream looks at the ledger at least so often, also when nobody woke it."""
