@@ -1,0 +1,93 @@
+import hashlib
+
+import pytest
+
+from control_plane.core.calls import Adjust, Overrun, Record, Return, Settle, Void
+from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.ledger import (
+    CHAIN_START,
+    Charge,
+    Continuation,
+    bucket_of,
+    chain_after,
+    continuation,
+    fold,
+)
+from tests.control_plane.leasing_world import NOON, call
+
+KEY, OTHER = PeriodKey("b", "", "p"), PeriodKey("c", "", "p")
+
+
+def period_at(budget: BudgetRef, instant_unix_ms: int) -> PeriodKey:
+    return budget.period(str(instant_unix_ms))
+
+
+@pytest.mark.parametrize(
+    ("last_seq", "from_seq", "count", "expected"),
+    [
+        (0, 1, 3, Continuation(0, gap=False)),
+        (5, 6, 1, Continuation(0, gap=False)),
+        (5, 4, 3, Continuation(2, gap=False)),
+        (5, 1, 5, Continuation(5, gap=False)),
+        (5, 1, 2, Continuation(2, gap=False)),
+        (5, 7, 1, Continuation(0, gap=True)),
+        (5, 0, 0, Continuation(0, gap=False)),
+    ],
+)
+def test_a_report_continues_the_cursor_or_shows_a_gap(
+    last_seq: int, from_seq: int, count: int, expected: Continuation
+) -> None:
+    assert continuation(last_seq, from_seq, count) == expected
+
+
+def test_the_chain_is_over_the_bytes_before_and_the_record() -> None:
+    first = hashlib.sha256(CHAIN_START + b"one").digest()
+    assert chain_after(CHAIN_START, [b"one"]) == first
+    both = chain_after(CHAIN_START, [b"one", b"two"])
+    assert both == chain_after(first, [b"two"]) == hashlib.sha256(first + b"two").digest()
+    assert chain_after(CHAIN_START, []) == CHAIN_START
+
+
+def test_a_settlement_charges_every_lease_its_amount_and_counting_budgets_its_cost() -> None:
+    made = call("c1", NOON, cost=12, worst=10, vector=(KEY, OTHER), counted=(BudgetRef("n", ""),))
+    booked = fold([Settle(1, made, 10), Overrun(2, "c1", 2, (KEY, OTHER))], period_at)
+    counting = PeriodKey("n", "", str(NOON))
+    assert booked.spent_nano_usd == {KEY: 10, OTHER: 10}
+    assert booked.counted_nano_usd == {counting: 12}
+    assert [(c.seq, c.key, c.kind, c.amount_nano_usd) for c in booked.charges] == [
+        (1, KEY, "SETTLE", 10),
+        (1, OTHER, "SETTLE", 10),
+        (1, counting, "SETTLE", 12),
+        (2, KEY, "OVERRUN", 2),
+        (2, OTHER, "OVERRUN", 2),
+    ]
+    assert booked.periods == {KEY, OTHER, counting}
+
+
+def test_a_void_call_is_booked_without_a_charge() -> None:
+    made = call("c1", NOON, cost=0, worst=10, vector=(KEY,))
+    booked = fold([Void(1, made)], period_at)
+    assert (len(booked.calls), booked.charges, booked.spent_nano_usd) == (1, [], {})
+
+
+def test_of_returns_the_largest_counts() -> None:
+    records: list[Record] = [Return(1, KEY, 5), Return(2, KEY, 9), Return(3, KEY, 7)]
+    assert fold(records, period_at).returned_nano_usd == {KEY: 9}
+
+
+def test_a_correction_lowers_what_was_spent() -> None:
+    booked = fold([Adjust(1, "c1", -4, "bill", (KEY,))], period_at)
+    assert booked.spent_nano_usd == {KEY: -4}
+    assert booked.charges == [Charge(1, KEY, "ADJUST", "c1", -4, estimated=False)]
+
+
+def test_calls_are_summed_by_the_quarter_hour_of_their_start() -> None:
+    records: list[Record] = [
+        Settle(n, call(f"c{n}", NOON + n * 300_000, 1, 1, ()), 1) for n in range(6)
+    ]
+    sums = fold(records, period_at).rollups
+    assert {key.bucket_unix_ms - NOON: row.call_count for key, row in sums.items()} == {
+        0: 3,
+        900_000: 3,
+    }
+    assert bucket_of(NOON + 899_999) == NOON
