@@ -74,8 +74,14 @@ class Log:
 class Child:
     """One child process, over all its lives."""
 
-    def __init__(self, plan: Plan, ended: Callable[["Child", int, int], None]) -> None:
-        """Take a plan and whom to tell (from another thread) that a life ended, and how."""
+    def __init__(
+        self,
+        plan: Plan,
+        ended: Callable[["Child", int, int], None],
+        keep: tuple[int, ...] = (),
+    ) -> None:
+        """Take a plan, whom to tell (from another thread) that a life ended, and open files."""
+        self._keep = keep
         self.plan = plan
         self.port = plan.port
         self.life = 0
@@ -108,7 +114,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(reading,),
+                pass_fds=(reading, *self._keep),
                 process_group=0,
                 env=environment(),
             )

@@ -11,13 +11,14 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clients.cli.limits import SECRET_MAX_CHARACTERS
+from clients.cli import clock
+from clients.cli.limits import READY_POLL_MS, SECRET_MAX_CHARACTERS, STOP_SIDECAR_MS
 from protos.values.errors import FailedPreconditionError, InvalidArgumentError
 
 DEFAULT = Path("bursar-data")
@@ -75,22 +76,36 @@ class Folder:
             ) from None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one `up`. Raises FailedPreconditionError when another holds it."""
+    def locked(self, say: Callable[[str], None]) -> Iterator[int]:
+        """Hold the folder for one `up`. Raises FailedPreconditionError when another holds it.
+
+        The descriptor that is given is for the children to keep open: the folder is held until the
+        last of them is gone, even if `up` itself was killed. Then a new one waits for them.
+        """
         descriptor = os.open(self.path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = self.read_state().get("pid")
-                process = f" (process {owner})" if owner else ""
-                raise FailedPreconditionError(
-                    f"another `bursar up`{process} works in {self.path}; end it with Ctrl-C,"
-                    " or name another folder with --data and other ports with --port-base"
-                ) from None
-            yield
+            if not _lock(descriptor):
+                self._await_orphans(descriptor, say)
+            yield descriptor
         finally:
             os.close(descriptor)
+
+    def _await_orphans(self, descriptor: int, say: Callable[[str], None]) -> None:
+        owner = self.read_state().get("pid")
+        process = f" (process {owner})" if owner else ""
+        refused = FailedPreconditionError(
+            f"another `bursar up`{process} works in {self.path}; end it with Ctrl-C,"
+            " or name another folder with --data and other ports with --port-base"
+        )
+        if not isinstance(owner, int) or _lives(owner):
+            raise refused
+        say(f"The processes of an earlier `bursar up`{process} are still ending …")
+        ends_ms = clock.monotonic_ms() + STOP_SIDECAR_MS
+        while clock.monotonic_ms() < ends_ms:
+            if _lock(descriptor):
+                return
+            clock.pause_ms(READY_POLL_MS)
+        raise refused
 
     def read_state(self) -> dict[str, Any]:
         """What `up` wrote about itself; empty when none runs here."""
@@ -107,6 +122,24 @@ class Folder:
     def clear_state(self) -> None:
         """Nothing runs here any more."""
         self.state.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is somebody else's
+        return True
+    return True
 
 
 def write_private(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from clients.admin import Key, KeySecret, Project, Reach
-from clients.cli import names, places
+from clients.cli import clock, names, places
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import instant_text, quoted, table
 from clients.cli.parameters import LABEL, LATER, LENGTH
@@ -184,7 +184,8 @@ def _state(one: Key, secret: KeySecret) -> str:
     if one.revoke_time is not None or secret.revoke_time is not None:
         return "revoked"
     if secret.expire_time is not None:
-        return f"until {instant_text(secret.expire_time)}"
+        over = secret.expire_time <= clock.now()
+        return f"{'ended' if over else 'until'} {instant_text(secret.expire_time)}"
     return "works"
 
 

@@ -33,7 +33,7 @@ LOG_LINE_MAX_BYTES = 64 * 1024
 """A longer line is cut into several."""
 LOG_TAIL_LINES = 20
 """Last lines of a log that are shown when its process keeps crashing."""
-SIDECARS_MAX_SIDECARS = 16
+SIDECARS_MAX_SIDECARS = 10
 """Most sidecars that one `up` runs."""
 
 CLOCK_SKEW_WARN_MS = 2_000

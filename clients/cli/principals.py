@@ -110,6 +110,7 @@ def audit(session: Session, client_name: str | None, limit: int) -> None:
     bursar = session.bursar
     project_id = names.client(bursar, client_name).project_id if client_name else ""
     found = list(islice(bursar.principals.audit(project_id=project_id), limit))
+    people = {one.principal_id: one.display_name for one in bursar.principals.list()}
     session.show(
         {"entries": found},
         table(
@@ -119,7 +120,7 @@ def audit(session: Session, client_name: str | None, limit: int) -> None:
                 [
                     str(one.position),
                     instant_text(one.time),
-                    one.actor,
+                    people.get(one.actor, one.actor),
                     one.method,
                     one.resource,
                     one.detail_json,

@@ -7,14 +7,13 @@ from typing import Literal
 from clients.admin import Budget, Bursar, Price, Provider
 from clients.cli.folder import Folder, read_secret, write_private
 from clients.cli.output import usd
-from clients.cli.providers import BASE_URLS, KEY_VARIABLES
+from clients.cli.providers import BASE_URLS, KEY_VARIABLES, REHEARSAL_SECRET, is_stand_in
 from clients.rehearsal import prices as rehearsal_prices
 from protos.values import quantities
 from protos.values.keys import key_hint
 from protos.values.money import usd_per_million_to_pico
 from protos.values.rates import Tier
 
-REHEARSAL_SECRET = "sk-bursar-rehearsal"  # noqa: S105 - it opens nothing but a rehearsal
 DEMO_NAME = "Demo"
 DEMO_CAP_USD = "10"
 
@@ -48,12 +47,6 @@ class Demo:
     """Its text."""
     cap: str
     """Its cap, for reading."""
-
-
-def is_stand_in(provider: Provider) -> bool:
-    """Whether a rehearsal provider answers for this one."""
-    local = provider.base_url.startswith("http://127.0.0.1:")
-    return local and provider.secret_hint[-4:] == REHEARSAL_SECRET[-4:]
 
 
 def cast(bursar: Bursar, environment: Mapping[str, str], rehearsal: bool | None) -> Cast:  # noqa: FBT001 - yes, no, or as needed

@@ -54,9 +54,10 @@ class _Record:
 class Supervisor:
     """Starts children, waits for them, restarts them, ends them."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """Take where to tell people what happens."""
+    def __init__(self, say: Callable[[str], None], keep: tuple[int, ...] = ()) -> None:
+        """Take where to tell people what happens, and descriptors that children keep open."""
         self._say = say
+        self._keep = keep
         self._events: queue.SimpleQueue[_Ended | signal.Signals] = queue.SimpleQueue()
         self._records: list[_Record] = []
         self._stopping = False
@@ -82,7 +83,11 @@ class Supervisor:
 
     def start(self, plan: Plan) -> dict[str, Any]:
         """Start a child and wait until it is ready. Raises BursarError when it never is."""
-        child = Child(plan, lambda who, life, code: self._events.put(_Ended(who, life, code)))
+
+        def tell(who: Child, life: int, code: int) -> None:
+            self._events.put(_Ended(who, life, code))
+
+        child = Child(plan, tell, self._keep)
         self._records.append(_Record(child))
         child.start()
         ends_ms = clock.monotonic_ms() + READY_MS

@@ -23,6 +23,7 @@ from clients.cli.folder import Folder, read_secret, write_private
 from clients.cli.limits import SIDECARS_MAX_SIDECARS, STOP_MS, STOP_SIDECAR_MS
 from clients.cli.parameters import TIME_ZONE, URL
 from clients.cli.ports import check_free
+from clients.cli.providers import is_stand_in
 from clients.cli.session import Command, Function, Session, pass_session
 from clients.cli.summary import Running
 from clients.cli.supervision import StopAsked, Supervisor
@@ -32,6 +33,7 @@ JOIN_TOKEN_LIFETIME = timedelta(minutes=5)
 """How long a sidecar that `up` starts may take to join."""
 _LOOPBACK = "127.0.0.1"
 _PORT_BASE = 7240
+_PORT_MAX = 65_535
 _SIDECAR_OFFSET = 10
 _REHEARSAL_OFFSET = 20
 
@@ -73,7 +75,7 @@ class Wishes:
 def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
     return click.option(
         name,
-        type=click.IntRange(0, 65_535),
+        type=click.IntRange(0, _PORT_MAX),
         help=f"The {what}'s port, 0 for any free one  [default: port base + {offset}]",
     )
 
@@ -155,13 +157,13 @@ def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> N
     )
     folder = Folder(session.folder.path.resolve())
     folder.create()
-    with folder.locked():
+    with folder.locked(session.say) as lock:
         _check_ports(wishes)
-        _run(session, folder, wishes)
+        _run(session, folder, wishes, lock)
 
 
-def _run(session: Session, folder: Folder, wishes: Wishes) -> None:
-    supervisor = Supervisor(session.warn)
+def _run(session: Session, folder: Folder, wishes: Wishes, lock: int) -> None:
+    supervisor = Supervisor(session.warn, keep=(lock,))
     with supervisor.signals():
         try:
             running = _start(session, supervisor, folder, wishes)
@@ -192,7 +194,7 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
             for number in range(1, wishes.sidecars + 1)
         ]
         standings = {
-            one.provider: "rehearsal" if stage.is_stand_in(one) else one.base_url
+            one.provider: "rehearsal" if is_stand_in(one) else one.base_url
             for one in bursar.providers.list()
         }
     return Running(
@@ -322,7 +324,14 @@ def _plan(
 
 
 def _check_ports(wishes: Wishes) -> None:
-    """Refuse busy ports before anything starts."""
+    """Refuse ports that are busy, or meant for two, before anything starts."""
+    ports = [wishes.control_plane_port, *wishes.sidecar_ports(), wishes.rehearsal_port]
+    fixed = [port for port in ports if port]
+    if len(set(fixed)) != len(fixed) or max(fixed, default=0) > _PORT_MAX:
+        raise click.UsageError(
+            f"These ports do not fit together: {', '.join(map(str, fixed))}. Each process needs one"
+            f" of its own up to {_PORT_MAX}; sidecars take them in a row from --sidecar-port."
+        )
     check_free(_LOOPBACK, wishes.control_plane_port, "the control plane", "--control-plane-port")
     for number, port in enumerate(wishes.sidecar_ports(), 1):
         check_free(wishes.sidecar_host, port, f"sidecar {number}", "--sidecar-port")

@@ -7,16 +7,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 from urllib.request import urlopen
 
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI, PermissionDeniedError
+
+from clients.admin import connect
 
 READY_S = 60
 STOP_S = 60
@@ -58,7 +62,14 @@ class Up:
             return int(json.load(answer)["total_nano_usd"])
 
     def booked_nano_usd(self) -> int:
-        return int(self.run_json("usage")["total"]["cost_nano_usd"])
+        """What the ledger says."""
+        token = (self.data / "owner.token").read_text().strip()
+        with connect(self.ready["control_plane"], token=token) as bursar:
+            return bursar.calls.usage().total.cost_nano_usd
+
+    def await_ledger(self, nano_usd: int) -> None:
+        """Wait until all calls are reported."""
+        until(lambda: self.booked_nano_usd() == nano_usd, f"a ledger of {nano_usd} nano-dollars")
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)
@@ -79,8 +90,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start `bursar up` on free ports; whatever still runs at the end is stopped."""
     running: list[Up] = []
 
-    def start(*arguments: str, data: str = "data") -> Up:
-        folder = tmp_path / data
+    def start(*arguments: str, environ: Mapping[str, str] = MappingProxyType({})) -> Up:
+        folder = tmp_path / "data"
         ports = [f"--{one}-port=0" for one in ("control-plane", "sidecar", "rehearsal")]
         with (tmp_path / "up.log").open("a") as log:
             process = subprocess.Popen(
@@ -88,7 +99,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(),
+                env={**environment(), **environ},
             )
         line = first_line(process)
         assert line, (tmp_path / "up.log").read_text()
@@ -117,11 +128,10 @@ def first_line(process: subprocess.Popen[str]) -> str:
 def until(reached: Callable[[], bool], what: str) -> None:
     """Wait until something is so."""
     waiting = threading.Event()
-    for _ in range(BOOKED_S * 10):
-        if reached():
-            return
-        waiting.wait(0.1)
-    raise AssertionError(f"never reached: {what}")
+    ends = time.monotonic() + BOOKED_S
+    while not reached():
+        assert time.monotonic() < ends, f"never reached: {what}"
+        waiting.wait(0.05)
 
 
 def make_every_kind_of_call(up: Up) -> int:
@@ -155,8 +165,9 @@ def test_first_start_calls_ledger_equals_bill_clean_end_second_start(start: Star
     made = make_every_kind_of_call(up)
     billed = up.billed_nano_usd()
     assert billed > 0
-    until(lambda: up.booked_nano_usd() == billed, f"a ledger of {billed} nano-dollars")
+    up.await_ledger(billed)
     usage = up.run_json("usage", "--by", "client,workflow,model,day")
+    assert int(usage["total"]["cost_nano_usd"]) == billed
     assert usage["total"]["call_count"] == made
     assert sum(int(row["cost_nano_usd"]) for row in usage["rows"]) == billed
     assert up.run_json("doctor")["ok"] is True
@@ -173,7 +184,7 @@ def test_first_start_calls_ledger_equals_bill_clean_end_second_start(start: Star
     assert again.booked_nano_usd() == billed
     make_every_kind_of_call(again)
     second = again.billed_nano_usd()
-    until(lambda: again.booked_nano_usd() == billed + second, "both bills in one ledger")
+    again.await_ledger(billed + second)
     assert len(again.run_json("sidecars", "list")["sidecars"]) == 1
     assert again.stop(signal.SIGTERM) == 0
 
@@ -189,7 +200,7 @@ def test_a_client_added_beside_gets_a_key_that_works_at_once(start: Start) -> No
         until(partial(works, openai), f"the new key at {url}")
         openai.close()
     billed = up.billed_nano_usd()
-    until(lambda: up.booked_nano_usd() == billed, "the calls in the ledger")
+    up.await_ledger(billed)
     rows = up.run_json("usage", "Acme Dental", "--by", "workflow")["rows"]
     assert [row["group"]["workflow"] for row in rows] == ["lead-scoring"]
     up.run("client", "suspend", "Acme Dental")
@@ -214,6 +225,7 @@ def works(client: OpenAI) -> bool:
 def test_a_crashed_process_comes_back_and_calls_go_on(start: Start, tmp_path: Path) -> None:
     up = start()
     make_every_kind_of_call(up)
+    up.await_ledger(up.billed_nano_usd())
     os.kill(up.ready["pids"]["sidecar-1"], signal.SIGKILL)
 
     def back() -> bool:
@@ -230,7 +242,7 @@ def test_a_crashed_process_comes_back_and_calls_go_on(start: Start, tmp_path: Pa
     until(back, "the sidecar on its port")
     make_every_kind_of_call(up)
     billed = up.billed_nano_usd()
-    until(lambda: up.booked_nano_usd() == billed, "every call once in the ledger")
+    up.await_ledger(billed)
 
 
 @pytest.mark.slow
@@ -284,3 +296,76 @@ def test_no_secret_is_in_the_process_list_or_in_a_log(start: Start) -> None:
         assert not [text for text in (*lines, *logs) if secret.encode() in text]
     for path in (up.data, up.data / "demo.key", up.data / "owner.token", up.data / "up.json"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.slow
+def test_killed_without_a_word_it_leaves_nothing_and_the_next_start_goes_on(start: Start) -> None:
+    up = start()
+    make_every_kind_of_call(up)
+    billed = up.billed_nano_usd()
+    up.process.kill()
+    up.process.wait(STOP_S)
+    again = start()
+    assert again.key == up.key
+    assert not any(Path(f"/proc/{pid}").exists() for pid in up.ready["pids"].values())
+    again.await_ledger(billed)
+    assert again.stop() == 0
+
+
+@pytest.mark.slow
+def test_real_keys_from_the_environment_answer_and_stay_and_no_rehearsal_runs(
+    start: Start,
+) -> None:
+    secret = "sk-not-a-real-secret-but-long-enough-7890"
+    first = start()
+    assert first.ready["providers"] == {"anthropic": "rehearsal", "openai": "rehearsal"}
+    first.stop()
+    real = start(environ={"OPENAI_API_KEY": secret})
+    assert real.ready["providers"] == {"openai": "https://api.openai.com"}
+    assert real.ready["rehearsal"] is None
+    assert secret not in real.run("provider", "list")
+    real.stop()
+    kept = start()
+    assert kept.ready["providers"] == {"openai": "https://api.openai.com"}
+    kept.stop()
+    mixed = start("--rehearsal")
+    assert mixed.ready["providers"] == {
+        "anthropic": "rehearsal",
+        "openai": "https://api.openai.com",
+    }
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_tail_in_order_and_a_closed_pipe_is_no_error(start: Start) -> None:
+    up = start()
+    command = [*BURSAR, "tail", "--json", "--data", str(up.data)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as tail:
+        calls = threading.Thread(target=keep_calling, args=(up, tail))
+        calls.start()
+        assert tail.stdout is not None
+        call = json.loads(tail.stdout.readline())
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(STOP_S) == 0
+        calls.join()
+        assert tail.stderr is not None
+        assert tail.stderr.read() == ""
+    assert call["client"] == "Demo"
+    assert int(call["cost_nano_usd"]) > 0
+    listing = [*BURSAR, "price", "list", "--data", str(up.data)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        listing, stdout=writing, stderr=subprocess.PIPE, check=False, env=environment()
+    )
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
+def keep_calling(up: Up, tail: subprocess.Popen[str]) -> None:
+    """Call until the tail ends, so that it has something to show whenever it begins."""
+    with OpenAI(base_url=up.ready["openai_base_url"], api_key=up.key, max_retries=0) as client:
+        while tail.poll() is None:
+            assert works(client)

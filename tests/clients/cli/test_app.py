@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -61,12 +62,15 @@ def test_a_command_says_what_it_does_and_takes_json_and_quiet(path: tuple[str, .
         (("price", "set", "openai", "m", "--rate", "inptu=1"), "is no rate"),
         (("up", "--sidecars", "0"), "--sidecars"),
         (("up", "--port-base", "nine"), "--port-base"),
+        (("up", "--data", "{tmp}", "--sidecar-port", "7240"), "do not fit together"),
+        (("up", "--data", "{tmp}", "--sidecars", "3", "--sidecar-port", "65534"), "up to 65535"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_what_is_right(
-    arguments: tuple[str, ...], told: str
+    arguments: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    done = run(*arguments, BURSAR_TOKEN="bursar_at_x", BURSAR_CONTROL_PLANE="127.0.0.1:1")
+    words = [word.replace("{tmp}", str(tmp_path)) for word in arguments]
+    done = run(*words, BURSAR_TOKEN="bursar_at_x", BURSAR_CONTROL_PLANE="127.0.0.1:1")
     assert done.exit_code == exits.USAGE, done.output
     assert told in done.stderr
     assert not done.stdout

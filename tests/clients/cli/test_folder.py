@@ -11,6 +11,10 @@ from clients.cli.folder import Folder, read_secret, write_private
 from protos.values.errors import FailedPreconditionError, InvalidArgumentError
 
 
+def said(_text: str) -> None:
+    """Nobody listens."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path / "data")
@@ -32,26 +36,45 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path, below: str) 
 
 
 def test_a_second_one_is_told_who_is_first(folder: Folder) -> None:
-    with folder.locked():
-        folder.write_state({"pid": 4711})
+    with folder.locked(said):
+        folder.write_state({"pid": os.getpid()})
         with (
-            pytest.raises(FailedPreconditionError, match=r"process 4711.*--port-base"),
-            folder.locked(),
+            pytest.raises(FailedPreconditionError, match=rf"process {os.getpid()}.*--port-base"),
+            folder.locked(said),
         ):
             pass
-    with folder.locked():
+    with folder.locked(said):
         pass
 
 
 def test_the_lock_ends_with_its_process(folder: Folder) -> None:
     program = (
         "import os, sys; from pathlib import Path; from clients.cli.folder import Folder\n"
-        "with Folder(Path(sys.argv[1])).locked(): os._exit(9)"
+        "with Folder(Path(sys.argv[1])).locked(print): os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder.path)], check=False)
     assert done.returncode == 9
-    with folder.locked():
+    with folder.locked(said):
         pass
+
+
+def test_the_lock_lasts_as_long_as_a_child_and_then_the_next_one_goes_on(folder: Folder) -> None:
+    with folder.locked(said) as lock:
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    assert child.stdin is not None
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    folder.write_state({"pid": gone.pid})
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        assert child.stdin is not None
+        child.stdin.close()
+
+    with folder.locked(tell):
+        assert child.wait(10) == 0
+    assert "still ending" in told[0]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null"])

@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 
 from clients.admin import Provider
-from clients.cli.stage import REHEARSAL_SECRET, Cast, Standing, _rehearsal_price, is_stand_in
+from clients.cli.providers import REHEARSAL_SECRET, is_stand_in
+from clients.cli.stage import Cast, Standing, _rehearsal_price
 from clients.rehearsal import prices as rehearsal_prices
 from protos.values import quantities
 
