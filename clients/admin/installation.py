@@ -84,7 +84,7 @@ class Installation:
         request = v1.CreateBackupRequest(request_id=request_id or self._wire.request_id())
         pieces = self._wire.stream(self._stub.CreateBackup, request, deadline_ms=BACKUP_DEADLINE_MS)
         try:
-            with closing(pieces):  # type: ignore[type-var]  # a generator; Iterator hides its close
+            with closing(pieces):
                 made = _receive(pieces, partial)
             partial.replace(path)
         finally:

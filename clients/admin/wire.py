@@ -6,7 +6,7 @@ but UNAVAILABLE is repeated, and nothing past the deadline.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 import grpc
@@ -97,7 +97,7 @@ class Wire:
 
     def stream(
         self, method: Method[Request, Stream[Answer]], request: Request, deadline_ms: int | None
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer, None, None]:
         """Yield answers as they come; closing the iterator ends the stream. Raises BursarError."""
         timeout = None if deadline_ms is None else deadline_ms / 1000
         answers = method(request, timeout=timeout, metadata=self._metadata)

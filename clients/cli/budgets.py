@@ -169,7 +169,7 @@ def raise_cap(
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option("--all", "show_archived", is_flag=True, help="Archived ones too.")
 @pass_session
-def list_budgets(session: Session, client_name: str | None, show_archived: bool) -> None:  # noqa: FBT001 - click passes it
+def list_budgets(session: Session, *, client_name: str | None, show_archived: bool) -> None:
     """List budgets with what is spent, leased and left."""
     bursar = session.bursar
     project_id = names.client(bursar, client_name).project_id if client_name else ""

@@ -17,7 +17,7 @@ from clients.cli.session import Command, Session, pass_session
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Write over a file that is there.")
 @pass_session
-def backup(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001 - click passes it
+def backup(session: Session, *, file: Path, replace: bool) -> None:
     """Write a consistent copy of the database to FILE, while all goes on working."""
     made = session.bursar.installation.backup(file, replace=replace)
     session.show(
@@ -51,7 +51,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     bash:  eval "$(bursar completion bash)"      in ~/.bashrc
     zsh:   eval "$(bursar completion zsh)"       in ~/.zshrc
     fish:  bursar completion fish | source       in ~/.config/fish/config.fish
-    """  # noqa: D301 - \b keeps click from wrapping these lines
+    """  # noqa: D301 - the \b keeps click from wrapping these lines
     kind = get_completion_class(shell)
     assert kind is not None
     root = ctx.find_root().command

@@ -73,7 +73,7 @@ def issue(
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option("--all", "show_revoked", is_flag=True, help="Revoked ones too.")
 @pass_session
-def list_keys(session: Session, client_name: str | None, show_revoked: bool) -> None:  # noqa: FBT001 - click passes it
+def list_keys(session: Session, *, client_name: str | None, show_revoked: bool) -> None:
     """List keys with their secrets, and when each was last used."""
     bursar = session.bursar
     project_id = names.client(bursar, client_name).project_id if client_name else ""

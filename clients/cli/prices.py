@@ -39,7 +39,7 @@ def price() -> None:
 @click.option("--model", default="", help="Only models with this in their id.")
 @click.option("--history", "show_history", is_flag=True, help="Prices that were replaced too.")
 @pass_session
-def list_prices(session: Session, provider: str, model: str, show_history: bool) -> None:  # noqa: FBT001 - click passes it
+def list_prices(session: Session, *, provider: str, model: str, show_history: bool) -> None:
     """List the prices in force and those to come."""
     listed = session.bursar.prices.list(provider=provider, show_history=show_history)
     found = [

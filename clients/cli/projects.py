@@ -130,7 +130,7 @@ def add(  # noqa: PLR0913 - one parameter per option
 @client.command("list")
 @click.option("--all", "show_archived", is_flag=True, help="Archived ones too.")
 @pass_session
-def list_clients(session: Session, show_archived: bool) -> None:  # noqa: FBT001 - click passes it
+def list_clients(session: Session, *, show_archived: bool) -> None:
     """List clients with what they have spent of their caps."""
     bursar = session.bursar
     found = list(islice(bursar.projects.list(show_archived=show_archived), LIST_MAX_ITEMS))

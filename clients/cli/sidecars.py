@@ -27,7 +27,7 @@ def sidecars(ctx: click.Context) -> None:
 @sidecars.command("list")
 @click.option("--all", "show_revoked", is_flag=True, help="Revoked ones too.")
 @pass_session
-def list_sidecars(session: Session, show_revoked: bool) -> None:  # noqa: FBT001 - click passes it
+def list_sidecars(session: Session, *, show_revoked: bool) -> None:
     """List sidecars: state, policy, money and calls."""
     listed = session.bursar.sidecars.list(show_revoked=show_revoked)
     found = list(islice(listed, LIST_MAX_ITEMS))

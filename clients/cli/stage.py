@@ -49,7 +49,7 @@ class Demo:
     """Its cap, for reading."""
 
 
-def cast(bursar: Bursar, environment: Mapping[str, str], rehearsal: bool | None) -> Cast:  # noqa: FBT001 - yes, no, or as needed
+def cast(bursar: Bursar, environment: Mapping[str, str], *, rehearsal: bool | None) -> Cast:
     """Decide who answers calls: real providers when any has a secret, else the rehearsal."""
     existing = {one.provider: one for one in bursar.providers.list()}
     secrets = {

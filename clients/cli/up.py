@@ -211,7 +211,7 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
 
 def _set_stage(bursar: Bursar, supervisor: Supervisor, folder: Folder, wishes: Wishes) -> str:
     """Have someone answer calls; returns the rehearsal provider's address, "" without one."""
-    cast = stage.cast(bursar, os.environ, wishes.rehearsal)
+    cast = stage.cast(bursar, os.environ, rehearsal=wishes.rehearsal)
     rehearsal_url = ""
     if cast.rehearse:
         told = supervisor.start(_rehearsal_plan(folder, wishes))
