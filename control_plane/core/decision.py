@@ -78,6 +78,8 @@ def _recalls(situation: Situation, found: Walk) -> tuple[Recall, ...]:
         need = found.shortage_nano_usd[key]
         holders = []
         for sidecar_id, level in situation.levels.get(key, {}).items():
+            # A holder that synced before its latest grant arrived reports less than it has.
+            have = situation.have_nano_usd(sidecar_id, key)
             if sidecar_id == situation.asker or sidecar_id in situation.silent:
                 continue
             expected = situation.pending.get((sidecar_id, key), 0)
@@ -85,13 +87,13 @@ def _recalls(situation: Situation, found: Walk) -> tuple[Recall, ...]:
                 need -= expected
                 continue
             claimed = found.claimed_nano_usd.get((sidecar_id, key), 0)
-            spare = level.available_nano_usd - claimed
+            spare = have - claimed
             if spare > 0:
-                holders.append((level.used_unix_ms, sidecar_id, spare, level.available_nano_usd))
-        for _, sidecar_id, spare, available in sorted(holders):
+                holders.append((level.used_unix_ms, sidecar_id, spare, have))
+        for _, sidecar_id, spare, have in sorted(holders):
             if need <= 0:
                 break
             amount = min(spare, need)
             need -= amount
-            recalls.append(Recall(sidecar_id, key, available - amount, amount))
+            recalls.append(Recall(sidecar_id, key, have - amount, amount))
     return tuple(recalls)

@@ -79,7 +79,7 @@ def test_a_revoked_key_is_refused_on_both_sidecars(stand: Stand) -> None:
 
 
 def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(stand: Stand) -> None:
-    client, urls = two_sidecars(stand, 100 * CENT)
+    client, urls = two_sidecars(stand, 100_000 * CENT)
     answer = stand.bursar.ask(
         stand.bursar.keys.RotateKey,
         admin.RotateKeyRequest(
@@ -92,6 +92,13 @@ def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(stand: Stand)
     for url in urls:
         until_status(url, client.key, 401, within_s=5)
         assert ask(url, answer.secret).status_code == 200
+
+
+def test_a_lone_caller_gets_the_money_that_an_idle_sidecar_was_leased(stand: Stand) -> None:
+    client, (busy, idle) = two_sidecars(stand, 40 * CENT)
+    statuses = [ask(idle, client.key).status_code for _ in range(3)]
+    statuses += [ask(busy, client.key).status_code for _ in range(38)]
+    assert statuses == [200] * 40 + [402]
 
 
 def test_three_budgets_on_a_call_and_the_tightest_is_named(stand: Stand) -> None:

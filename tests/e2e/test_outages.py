@@ -1,10 +1,10 @@
 """Processes end, come back and die; no call is lost and none is charged twice."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
-import trio
 
 from tests.e2e.stand import Client, Stand
 from tests.e2e.traffic import Caller
@@ -57,25 +57,31 @@ def test_calls_go_on_from_the_leases_while_the_control_plane_is_away(stand: Stan
     stand.until(lambda: settled(stand, 15))
 
 
-@pytest.mark.trio
-async def test_calls_that_a_killed_sidecar_had_open_are_charged_once_and_marked(
-    stand: Stand,
-) -> None:
-    client = stand.add_client("Acme Dental", 100 * CENT)
-    url = stand.start_sidecar("one")
-    caller = Caller(url, client.key, max_retries=0)
-    async with trio.open_nursery() as nursery:
+async def die_with_streams_open(stand: Stand, url: str, client: Client) -> None:
+    """Open streams through a sidecar, then kill it."""
+    async with (
+        Caller(url, client.key, max_retries=0) as caller,
+        asyncio.TaskGroup() as group,
+    ):
 
         async def stream(number: int) -> None:
             with pytest.raises(Exception, match=r"(?i)connection|incomplete|peer closed|reset"):
                 await caller.call(f"stream-{number}", stream=True, **cent_request("chunk_ms=2000"))
 
         for number in range(OPEN_STREAMS):
-            nursery.start_soon(stream, number)
-        with trio.fail_after(20):
-            while stand.provider("/rehearsal/bill")["in_flight"] < OPEN_STREAMS:  # noqa: ASYNC110
-                await trio.sleep(0.05)
+            group.create_task(stream(number))
+
+        def all_open() -> bool:
+            return bool(stand.provider("/rehearsal/bill")["in_flight"] == OPEN_STREAMS)
+
+        await asyncio.to_thread(stand.until, all_open)
         stand.sidecars["one"].kill()
+
+
+def test_calls_that_a_killed_sidecar_had_open_are_charged_once_and_marked(stand: Stand) -> None:
+    client = stand.add_client("Acme Dental", 100 * CENT)
+    url = stand.start_sidecar("one")
+    asyncio.run(die_with_streams_open(stand, url, client))
     url = stand.start_sidecar("one")
     stand.until(lambda: len(stand.ledger()) == OPEN_STREAMS)
     ledger = stand.ledger()
@@ -87,8 +93,7 @@ async def test_calls_that_a_killed_sidecar_had_open_are_charged_once_and_marked(
     stand.until(lambda: len(stand.ledger()) == OPEN_STREAMS + 1)
 
 
-@pytest.mark.trio
-async def test_two_sidecars_that_hold_each_others_last_money_both_pass(stand: Stand) -> None:
+def test_two_sidecars_that_hold_each_others_last_money_both_pass(stand: Stand) -> None:
     """One holds the agency's last money, the other the client's, each with a call waiting."""
     clients = [stand.add_client(name, 4 * CENT) for name in ("Acme Dental", "Bolt Legal")]
     stand.add_budget("agency", 8 * CENT)
@@ -96,16 +101,17 @@ async def test_two_sidecars_that_hold_each_others_last_money_both_pass(stand: St
     answers: list[int] = []
 
     async def call(url: str, client: Client) -> None:
-        caller = Caller(url, client.key, max_retries=0)
-        answer = await caller.call("crossed", **cent_request("latency_ms=300"))
+        async with Caller(url, client.key, max_retries=0) as caller:
+            answer = await caller.call("crossed", **cent_request("latency_ms=300"))
         answers.append(answer.status)
 
-    for _ in range(4):
-        async with trio.open_nursery() as nursery:
-            for client in clients:
-                for url in urls if len(answers) < 6 else urls[:1]:
-                    nursery.start_soon(call, url, client)
-        if len(answers) == 8:
-            break
-    assert answers.count(200) == 8
+    async def crossed() -> None:
+        for _ in range(2):
+            async with asyncio.TaskGroup() as group:
+                for client in clients:
+                    for url in urls:
+                        group.create_task(call(url, client))
+
+    asyncio.run(crossed())
+    assert answers == [200] * 8
     stand.until(lambda: settled(stand, 8))

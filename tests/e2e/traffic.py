@@ -1,12 +1,12 @@
 """Many calls at once with the official SDKs, and what became of each."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import openai
-import trio
 
 CONNECTIONS_MAX = 1_000
 
@@ -47,6 +47,12 @@ class Caller:
             ),
             **options,
         )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.sdk.close()
 
     async def _count(self, request: httpx2.Request) -> None:
         tag = request.headers["x-request-tag"]
@@ -98,14 +104,14 @@ async def burst(
     """Make so many calls, so many at a time, spread over the callers by their weights."""
     turns = [caller for caller, weight in callers for _ in range(weight)]
     answers: list[Answer] = []
-    limit = trio.CapacityLimiter(concurrency)
+    limit = asyncio.Semaphore(concurrency)
 
     async def one(number: int) -> None:
         async with limit:
             caller = turns[number % len(turns)]
             answers.append(await caller.call(f"call-{number}", **request))
 
-    async with trio.open_nursery() as nursery:
+    async with asyncio.TaskGroup() as group:
         for number in range(calls):
-            nursery.start_soon(one, number)
+            group.create_task(one(number))
     return answers
