@@ -110,7 +110,116 @@ REFUSAL_LIFE_MS = 35 * 86_400_000
 HOUSEKEEPING_INTERVAL_S = 60
 """How often periods are closed and old counters dropped."""
 
+# --- Administration -------------------------------------------------------------------------------
+
+NAME_CHARACTERS_MAX = 100
+"""Longest display name."""
+REASON_CHARACTERS_MAX = 500
+"""Longest reason."""
+REQUEST_ID_CHARACTERS_MAX = 64
+"""Longest request id."""
+CACHED_ZONES_MAX = 1_024
+"""Zones kept in memory; there are about 600."""
+ZONE_CHARACTERS_MAX = 64
+"""Longer names are refused unread."""
+PROJECTS_MAX = 10_000
+"""Projects that are not archived."""
+KEY_MODELS_MAX = 200
+"""Models in one allow-list."""
+MODEL_CHARACTERS_MAX = 128
+"""Longest id of a model."""
+PROJECT_KEYS_MAX = 1_000
+"""Keys of one project that are not revoked."""
+KEY_SECRETS_MAX = 8
+"""Secrets of one key that work at the same time."""
+OVERLAP_DEFAULT_MS = 24 * 3_600_000
+"""How long the secrets before go on working after a rotation."""
+OVERLAP_MAX_MS = 90 * 24 * 3_600_000
+"""The longest overlap."""
+OFFLINE_MIN_MS = 15_000
+"""The shortest max_offline."""
+OFFLINE_MAX_MS = 24 * 3_600_000
+"""The longest max_offline."""
+SCOPE_BUDGETS_MAX = 500
+"""Budgets of one project, or of the agency, that are not archived."""
+REACH_MARGIN_MS = 1_000
+"""Added to every announced reach, for what is under way."""
+PRINCIPALS_MAX = 1_000
+"""Principals that are not disabled."""
+PRINCIPAL_TOKENS_MAX = 20
+"""Tokens of one principal that work at the same time."""
+SECRET_CHARACTERS_MAX = 1_024
+"""Longest provider secret."""
+HINTED_SECRET_CHARACTERS_MIN = 16
+"""Of a shorter secret nothing is shown."""
+URL_CHARACTERS_MAX = 512
+"""Longest base URL."""
+PROVIDERS_MAX = 100
+"""Providers of one installation."""
+MODEL_ALIASES_MAX = 50
+"""Aliases of one model."""
+PRICE_TIERS_MAX = 8
+"""Tiers of one price."""
+MODEL_TOKENS_MAX = 100_000_000
+"""Most tokens that a model may take or write."""
+RATE_PICO_USD_MAX = 10_000_000_000
+"""The dearest rate: $10,000 per million units."""
+PRICES_MAX = 20_000
+"""Prices of one installation, replaced ones included."""
+PAGE_ROWS_DEFAULT = 50
+"""Rows of a page when nothing is said."""
+PAGE_ROWS_MAX = 1_000
+"""Rows of the largest page."""
+PAGE_TOKEN_CHARACTERS_MAX = 1_024
+"""Longest page token."""
+USAGE_DAYS_MAX = 400
+"""Most days of one question that groups by day."""
+USAGE_ROWS_MAX = 10_000
+"""Most rows of one answer."""
+ENDED_SECRET_KEPT_MS = 7 * 24 * 3_600_000
+"""For so long the refusal of an ended secret says that it ended; later it is just unknown."""
+REPLACED_PRICE_KEPT_MS = 3_600_000
+"""For so long a replaced price is kept; more than the longest call."""
+TAIL_BATCH_CALLS = 500
+"""Calls that a tail reads at once."""
+JOIN_TOKEN_LIFE_DEFAULT_MS = 3_600_000
+"""How long a token may be used when nothing is said."""
+JOIN_TOKEN_LIFE_MAX_MS = 24 * 3_600_000
+"""The longest life of a token."""
+SIDECAR_PROJECTS_MAX = 1_000
+"""Projects that a sidecar may be scoped to by name; empty means all."""
+JOIN_TOKENS_MAX = 1_000
+"""Tokens that wait to be used."""
+REQUEST_LIFE_MS = 24 * 3_600_000
+"""For so long a request may be repeated."""
+KEPT_SECRETS_MAX = 1_000
+"""Secrets that are kept; the oldest goes first."""
+ADMIN_REQUEST_BYTES_MAX = 256 << 10
+"""Largest admin request."""
+UNARY_DEADLINE_S = 30
+"""A unary RPC takes no longer."""
+RETRY_AFTER_MS = 250
+"""When something that is unavailable may be asked again, at the earliest."""
+ERROR_CHARACTERS_MAX = 2_000
+"""Longest message; metadata has a limit of its own."""
+ERROR_FIELD_CHARACTERS_MAX = 500
+"""Longest value of a field."""
+TAILS_MAX = 64
+"""Streams of calls at once."""
+TAIL_LOOK_MS = 1_000
+"""A stream looks at the ledger at least so often, also when nobody woke it."""
+BACKUP_PIECE_BYTES = 1 << 20
+"""Bytes in one piece of a copy."""
+BACKUPS_MAX = 1
+"""Copies that are made at the same time: each needs the disk once more."""
+
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert SYNC_SOON_MS < DEMAND_LIFE_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS
 assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
+assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
+assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
+assert USAGE_ROWS_MAX < READ_ROWS_MAX
+assert TAILS_MAX < STREAMS_PER_CONNECTION_MAX
+assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX
+assert BACKUP_PIECE_BYTES < MESSAGE_BYTES_MAX

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from control_plane import limits
 from control_plane.core import fields
 from control_plane.core.windows import ANCHOR_DAY_MAX, WINDOWS, Window, WindowSpan, window_at
 from control_plane.core.zones import check_zone
@@ -18,18 +19,8 @@ from protos.values.errors import FailedPreconditionError
 from protos.values.money import MONEY_MAX_NANO_USD
 from protos.values.selectors import Selector, SplitBy
 
-OFFLINE_MIN_MS: Final = 15_000
-"""The shortest max_offline."""
-OFFLINE_MAX_MS: Final = 24 * 3_600_000
-"""The longest max_offline."""
-MATCHING_MAX: Final = 32
-"""Budgets that one call can match at most."""
-BUDGETS_PER_SCOPE_MAX: Final = 500
-"""Budgets of one project, or of the agency, that are not archived."""
 EVERY_CALL: Final = Selector()
 """The selector of the whole agency."""
-REACH_MARGIN_MS: Final = 1_000
-"""Added to every announced reach, for what is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +194,7 @@ def check_cap(cap_nano_usd: int | None, field: str) -> int | None:
 def check_offline(max_offline_ms: int) -> int:
     """A max_offline within its bounds."""
     return fields.check_between(
-        max_offline_ms, OFFLINE_MIN_MS, OFFLINE_MAX_MS, "budget.max_offline_ms"
+        max_offline_ms, limits.OFFLINE_MIN_MS, limits.OFFLINE_MAX_MS, "budget.max_offline_ms"
     )
 
 
@@ -238,7 +229,7 @@ def matching_max(selectors: Iterable[Selector]) -> int:
 
 def authority_end_unix_ms(budget: Budget, now_unix_ms: int) -> int:
     """After this no lease that was renewed until now has authority, on clocks wrong by a tenth."""
-    longest_ms = budget.max_offline_ms + -(-budget.max_offline_ms // 4) + REACH_MARGIN_MS
+    longest_ms = budget.max_offline_ms + -(-budget.max_offline_ms // 4) + limits.REACH_MARGIN_MS
     return max(now_unix_ms + longest_ms, budget.offline_until_unix_ms)
 
 

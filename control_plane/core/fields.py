@@ -2,17 +2,9 @@
 
 import unicodedata
 
+from control_plane import limits
 from protos.values import ids
 from protos.values.errors import EtagMismatchError, InvalidArgumentError
-
-NAME_CHARACTERS_MAX = 100
-"""Longest display name."""
-REASON_CHARACTERS_MAX = 500
-"""Longest reason."""
-REQUEST_ID_CHARACTERS_MAX = 64
-"""Longest request id."""
-ETAG_CHARACTERS_MAX = 32
-"""Longest etag."""
 
 
 def invalid(field: str, message: str) -> InvalidArgumentError:
@@ -23,8 +15,8 @@ def invalid(field: str, message: str) -> InvalidArgumentError:
 def check_name(text: str, field: str) -> str:
     """A name for people: 1 to 100 printable characters, NFC, without spaces at its ends."""
     name = unicodedata.normalize("NFC", text)
-    if not 1 <= len(name) <= NAME_CHARACTERS_MAX:
-        raise invalid(field, f"give a name of 1 to {NAME_CHARACTERS_MAX} characters")
+    if not 1 <= len(name) <= limits.NAME_CHARACTERS_MAX:
+        raise invalid(field, f"give a name of 1 to {limits.NAME_CHARACTERS_MAX} characters")
     if name != name.strip() or not _is_printable(name):
         raise invalid(field, "no control characters, and no spaces at the ends")
     return name
@@ -37,8 +29,8 @@ def name_key(name: str) -> str:
 
 def check_reason(text: str, field: str = "reason") -> str:
     """Why something is done; may be empty."""
-    if len(text) > REASON_CHARACTERS_MAX:
-        raise invalid(field, f"at most {REASON_CHARACTERS_MAX} characters")
+    if len(text) > limits.REASON_CHARACTERS_MAX:
+        raise invalid(field, f"at most {limits.REASON_CHARACTERS_MAX} characters")
     if not all(_is_printable(line) for line in text.splitlines()):
         raise invalid(field, "no control characters")
     return text
@@ -71,11 +63,11 @@ def check_between(value: int, least: int, most: int, field: str) -> int:
 
 def check_request_id(text: str) -> str:
     """The id by which a change is told from its repetition."""
-    if not 1 <= len(text) <= REQUEST_ID_CHARACTERS_MAX or not text.isascii():
+    if not 1 <= len(text) <= limits.REQUEST_ID_CHARACTERS_MAX or not text.isascii():
         raise invalid(
             "request_id",
-            f"make one of 1 to {REQUEST_ID_CHARACTERS_MAX} ASCII characters, such as a random "
-            "UUID, keep it, and send it again when the answer is lost",
+            f"make one of 1 to {limits.REQUEST_ID_CHARACTERS_MAX} ASCII characters, such as a "
+            "random UUID, keep it, and send it again when the answer is lost",
         )
     if not text.isprintable():
         raise invalid("request_id", "no control characters")

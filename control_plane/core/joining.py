@@ -1,16 +1,8 @@
 """What a join token is: it lets one sidecar in, once, within a given time."""
 
 from dataclasses import dataclass
-from typing import Final
 
-LIFETIME_DEFAULT_MS: Final = 3_600_000
-"""How long a token may be used when nothing is said."""
-LIFETIME_MAX_MS: Final = 24 * 3_600_000
-"""The longest life of a token."""
-SCOPE_PROJECTS_MAX: Final = 1_000
-"""Projects that a sidecar may be scoped to by name; empty means all."""
-OPEN_TOKENS_MAX: Final = 1_000
-"""Tokens that wait to be used."""
+from control_plane import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +33,4 @@ class NewJoinToken:
 
     project_ids: tuple[str, ...] = ()
     region: str = ""
-    lifetime_ms: int = LIFETIME_DEFAULT_MS
+    lifetime_ms: int = limits.JOIN_TOKEN_LIFE_DEFAULT_MS

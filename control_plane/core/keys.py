@@ -7,21 +7,9 @@ alone or with its whole key; rotation makes a new one and lets the ones before e
 from dataclasses import dataclass
 from typing import Final
 
+from control_plane import limits
 from control_plane.core import fields
 from protos.values.errors import FailedPreconditionError
-
-MODELS_MAX: Final = 200
-"""Models in one allow-list."""
-MODEL_CHARACTERS_MAX: Final = 128
-"""Longest id of a model."""
-KEYS_PER_PROJECT_MAX: Final = 1_000
-"""Keys of one project that are not revoked."""
-LIVE_SECRETS_MAX: Final = 8
-"""Secrets of one key that work at the same time."""
-OVERLAP_DEFAULT_MS: Final = 24 * 3_600_000
-"""How long the secrets before go on working after a rotation."""
-OVERLAP_MAX_MS: Final = 90 * 24 * 3_600_000
-"""The longest overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +95,10 @@ CHANGEABLE: Final = ("display_name", "models", "workflow")
 
 def check_models(models: tuple[str, ...]) -> tuple[str, ...]:
     """An allow-list of plausible ids, without repetitions."""
-    if len(models) > MODELS_MAX:
-        raise fields.invalid("key.models", f"at most {MODELS_MAX} models")
+    if len(models) > limits.KEY_MODELS_MAX:
+        raise fields.invalid("key.models", f"at most {limits.KEY_MODELS_MAX} models")
     for model in models:
-        if not 1 <= len(model) <= MODEL_CHARACTERS_MAX or not model.isprintable():
+        if not 1 <= len(model) <= limits.MODEL_CHARACTERS_MAX or not model.isprintable():
             raise fields.invalid("key.models", "an empty, too long or unprintable model id")
     return tuple(dict.fromkeys(models))
 

@@ -1,15 +1,10 @@
 """What people read of the ledger: booked calls, refusals, leases and sidecars."""
 
 from dataclasses import dataclass
-from typing import Final
 
+from control_plane import limits
 from control_plane.core.calls import Call
 from control_plane.core.leases import Lease
-
-SILENT_AFTER_MS: Final = 30_000
-"""A sidecar that did not speak for so long is shown as silent."""
-TAIL_BATCH_CALLS: Final = 500
-"""Calls that a tail reads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +84,5 @@ class SidecarView:
             return "revoked"
         if self.stored_state in {"DRAINED", "FENCED"}:
             return self.stored_state.lower()
-        heard = now_unix_ms - self.last_seen_unix_ms < SILENT_AFTER_MS
+        heard = now_unix_ms - self.last_seen_unix_ms < limits.SILENT_AFTER_MS
         return "connected" if heard else "silent"

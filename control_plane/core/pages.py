@@ -11,16 +11,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from control_plane import limits
 from control_plane.core import fields
-
-PAGE_SIZE_DEFAULT: Final = 50
-"""Rows of a page when nothing is said."""
-PAGE_SIZE_MAX: Final = 1_000
-"""Rows of the largest page."""
-TOKEN_CHARACTERS_MAX: Final = 1_024
-"""Longest page token."""
 
 Part = str | int
 After = tuple[Part, ...]
@@ -65,7 +59,7 @@ def begin(asked: Asked, filters: Mapping[str, str], key: Sequence[type]) -> Slic
     """Which rows belong to the page that is asked for."""
     if asked.size < 0:
         raise fields.invalid("page_size", "must not be negative")
-    size = min(asked.size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+    size = min(asked.size or limits.PAGE_ROWS_DEFAULT, limits.PAGE_ROWS_MAX)
     after = _read_token(asked.token, filters, key) if asked.token else None
     return Slice(after, size + 1)
 
@@ -87,7 +81,7 @@ def _write_token(after: After, filters: Mapping[str, str]) -> str:
 
 def _read_token(token: str, filters: Mapping[str, str], key: Sequence[type]) -> After:
     refusal = fields.invalid("page_token", "not a token of this list: begin again without one")
-    if len(token) > TOKEN_CHARACTERS_MAX:
+    if len(token) > limits.PAGE_TOKEN_CHARACTERS_MAX:
         raise refusal
     try:
         read = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))

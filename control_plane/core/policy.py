@@ -8,17 +8,12 @@ cut off changes over by itself.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.keys import Key, KeySecret
 from control_plane.core.prices import Price, since
 from control_plane.core.projects import Project, ProjectState
-
-ENDED_KEPT_MS: Final = 7 * 24 * 3_600_000
-"""For so long the refusal of an ended secret says that it ended; later it is just unknown."""
-REPLACED_KEPT_MS: Final = 3_600_000
-"""For so long a replaced price is kept; more than the longest call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def projects_for(
         if in_scope(project.project_id, scope)
         and (
             project.state is not ProjectState.ARCHIVED
-            or project.updated_unix_ms > now_unix_ms - ENDED_KEPT_MS
+            or project.updated_unix_ms > now_unix_ms - limits.ENDED_SECRET_KEPT_MS
         )
     )
 
@@ -96,13 +91,13 @@ def keys_for(keys: Iterable[Key], now_unix_ms: int) -> tuple[PolicyKey, ...]:
         )
         for key in keys
         for secret in key.secrets
-        if _ended_unix_ms(key, secret) > now_unix_ms - ENDED_KEPT_MS
+        if _ended_unix_ms(key, secret) > now_unix_ms - limits.ENDED_SECRET_KEPT_MS
     )
 
 
 def prices_for(prices: Iterable[Price], now_unix_ms: int) -> tuple[Price, ...]:
     """The prices in force, those to come, and those that were just replaced."""
-    return tuple(since(prices, now_unix_ms - REPLACED_KEPT_MS))
+    return tuple(since(prices, now_unix_ms - limits.REPLACED_PRICE_KEPT_MS))
 
 
 def _ended_unix_ms(key: Key, secret: KeySecret) -> int:

@@ -10,23 +10,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from control_plane import limits
 from control_plane.core import fields
 from protos.values import quantities as kinds
 from protos.values.errors import AlreadyExistsError
 from protos.values.rates import ModelPrice, Tier
 
-MODEL_CHARACTERS_MAX: Final = 128
-"""Longest id of a model."""
-ALIASES_MAX: Final = 50
-"""Aliases of one model."""
-TIERS_MAX: Final = 8
-"""Tiers of one price."""
-COUNT_MAX: Final = 100_000_000
-"""Most tokens that a model may take or write."""
-RATE_MAX_PICO_USD: Final = 10_000_000_000
-"""The dearest rate: $10,000 per million units."""
-PRICES_MAX: Final = 20_000
-"""Prices of one installation, replaced ones included."""
 BUILT_IN: Final = "built in"
 """The source of prices that come with the software."""
 OPERATOR: Final = "operator"
@@ -116,14 +105,14 @@ def check_price(price: ModelPrice) -> ModelPrice:
     """A price that can be applied to every call of its model."""
     _check_model(price.provider, "price.provider")
     _check_model(price.model, "price.model")
-    if len(price.aliases) > ALIASES_MAX:
-        raise fields.invalid("price.aliases", f"at most {ALIASES_MAX}")
+    if len(price.aliases) > limits.MODEL_ALIASES_MAX:
+        raise fields.invalid("price.aliases", f"at most {limits.MODEL_ALIASES_MAX}")
     for alias in price.aliases:
         _check_model(alias, "price.aliases")
     if len({price.model, *price.aliases}) != 1 + len(price.aliases):
         raise fields.invalid("price.aliases", "a name stands there twice")
-    fields.check_between(price.input_max, 1, COUNT_MAX, "price.input_max_count")
-    fields.check_between(price.output_max, 0, COUNT_MAX, "price.output_max_count")
+    fields.check_between(price.input_max, 1, limits.MODEL_TOKENS_MAX, "price.input_max_count")
+    fields.check_between(price.output_max, 0, limits.MODEL_TOKENS_MAX, "price.output_max_count")
     wanted = {kinds.INPUT} | ({kinds.OUTPUT} if price.output_max else set())
     for tier in price.tiers:
         _check_rates(tier.rates_pico_usd, wanted)
@@ -135,8 +124,8 @@ def check_price(price: ModelPrice) -> ModelPrice:
 
 def check_tiers(tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
     """Tiers that rise from 0; checked before a price is made of them."""
-    if not 1 <= len(tiers) <= TIERS_MAX:
-        raise fields.invalid("price.tiers", f"1 to {TIERS_MAX} tiers")
+    if not 1 <= len(tiers) <= limits.PRICE_TIERS_MAX:
+        raise fields.invalid("price.tiers", f"1 to {limits.PRICE_TIERS_MAX} tiers")
     if tiers[0].above_input != 0:
         raise fields.invalid("price.tiers", "the first tier begins above_input_count 0")
     bounds = [tier.above_input for tier in tiers]
@@ -162,9 +151,11 @@ def check_names_free(price: ModelPrice, others: Iterable[Price]) -> None:
 
 
 def _check_model(name: str, field: str) -> None:
-    good = 1 <= len(name) <= MODEL_CHARACTERS_MAX and name.isascii() and name.isprintable()
+    good = 1 <= len(name) <= limits.MODEL_CHARACTERS_MAX and name.isascii() and name.isprintable()
     if not good or " " in name:
-        raise fields.invalid(field, f"1 to {MODEL_CHARACTERS_MAX} ASCII characters, no spaces")
+        raise fields.invalid(
+            field, f"1 to {limits.MODEL_CHARACTERS_MAX} ASCII characters, no spaces"
+        )
 
 
 def _check_rates(rates_pico_usd: Mapping[str, int], wanted: set[str]) -> None:
@@ -172,7 +163,9 @@ def _check_rates(rates_pico_usd: Mapping[str, int], wanted: set[str]) -> None:
         if kind not in PRICED_KINDS:
             known = ", ".join(sorted(PRICED_KINDS))
             raise fields.invalid("price.tiers.rates.kind", f"one of {known}")
-        fields.check_between(rate_pico_usd, 0, RATE_MAX_PICO_USD, "price.tiers.rates.pico_usd")
+        fields.check_between(
+            rate_pico_usd, 0, limits.RATE_PICO_USD_MAX, "price.tiers.rates.pico_usd"
+        )
     missing = sorted(wanted - set(rates_pico_usd))
     if missing:
         raise fields.invalid("price.tiers.rates", f"a rate for {missing[0]} is missing")

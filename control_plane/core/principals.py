@@ -2,14 +2,8 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 from protos.values.errors import PermissionDeniedError
-
-PRINCIPALS_MAX: Final = 1_000
-"""Principals that are not disabled."""
-TOKENS_PER_PRINCIPAL_MAX: Final = 20
-"""Tokens of one principal that work at the same time."""
 
 
 class Role(Enum):

@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from control_plane import limits
 from control_plane.core import fields
 from control_plane.core.zones import check_zone
 from protos.values.errors import FailedPreconditionError
-
-PATIENCE_DEFAULT_MS: Final = 20_000
-"""How long a call waits for money that others hold, unless the project says otherwise."""
-PATIENCE_MAX_MS: Final = 600_000
-"""The longest patience: that of the longest call."""
 
 
 class ProjectState(Enum):
@@ -86,13 +82,13 @@ def check_new(asked: NewProject, default_time_zone: str) -> NewProject:
     return NewProject(
         display_name=fields.check_name(asked.display_name, "project.display_name"),
         time_zone=check_zone(zone, "project.time_zone"),
-        patience_ms=check_patience(asked.patience_ms or PATIENCE_DEFAULT_MS),
+        patience_ms=check_patience(asked.patience_ms or limits.PATIENCE_DEFAULT_MS),
     )
 
 
 def check_patience(patience_ms: int) -> int:
     """A patience within its bounds."""
-    return fields.check_between(patience_ms, 1, PATIENCE_MAX_MS, "project.patience_ms")
+    return fields.check_between(patience_ms, 1, limits.PATIENCE_MAX_MS, "project.patience_ms")
 
 
 def check_transition(project: Project, to: ProjectState) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from control_plane import limits
 from control_plane.core import fields
 from protos.values.listening import is_loopback, is_private
 
@@ -18,14 +19,6 @@ BASE_URLS: Final[dict[str, str]] = {
     "anthropic": "https://api.anthropic.com",
 }
 """Where a provider of a well-known name is, when nothing else is said."""
-SECRET_CHARACTERS_MAX: Final = 1_024
-"""Longest provider secret."""
-SECRET_HINTED_CHARACTERS_MIN: Final = 16
-"""Of a shorter secret nothing is shown."""
-URL_CHARACTERS_MAX: Final = 512
-"""Longest base URL."""
-PROVIDERS_MAX: Final = 100
-"""Providers of one installation."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+\Z")
@@ -116,13 +109,13 @@ def hint_of(secret: str, before: Provider | None) -> str:
     """What may be shown of a secret: its last four characters, when that is a small part of it."""
     if not secret:
         return before.secret_hint if before is not None else ""
-    return secret[-4:] if len(secret) >= SECRET_HINTED_CHARACTERS_MIN else ""
+    return secret[-4:] if len(secret) >= limits.HINTED_SECRET_CHARACTERS_MIN else ""
 
 
 def check_secret(secret: str) -> str:
     """A secret that can stand in a header; may be empty. The refusal does not repeat it."""
-    if len(secret) > SECRET_CHARACTERS_MAX:
-        raise fields.invalid("secret", f"at most {SECRET_CHARACTERS_MAX} characters")
+    if len(secret) > limits.SECRET_CHARACTERS_MAX:
+        raise fields.invalid("secret", f"at most {limits.SECRET_CHARACTERS_MAX} characters")
     if not all("!" <= letter <= "~" for letter in secret):
         raise fields.invalid("secret", "only visible ASCII characters, and no spaces")
     return secret
@@ -134,8 +127,15 @@ def check_base_url(url: str) -> str:
     example = "such as https://api.openai.com"
     if not url:
         raise fields.invalid(field, f"give the address, {example}")
-    if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        raise fields.invalid(field, f"at most {URL_CHARACTERS_MAX} plain characters, {example}")
+    if (
+        len(url) > limits.URL_CHARACTERS_MAX
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise fields.invalid(
+            field, f"at most {limits.URL_CHARACTERS_MAX} plain characters, {example}"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port

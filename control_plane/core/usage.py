@@ -9,15 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from control_plane import limits
 from control_plane.core import fields
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS, window_at
-
-BUCKET_MS: Final = 900_000
-"""A quarter of an hour."""
-DAYS_MAX: Final = 400
-"""Most days of one question that groups by day."""
-ROWS_MAX: Final = 10_000
-"""Most rows of one answer."""
 
 Grouping = Literal["project", "workflow", "model", "key", "provider", "outcome", "day"]
 GROUPINGS: Final[tuple[Grouping, ...]] = (
@@ -121,10 +115,12 @@ def span_of(question: UsageQuestion, zone: str, now_unix_ms: int) -> tuple[int, 
     if start is None:
         start = window_at("month", zone, 1, now_unix_ms).start_unix_ms
     for instant, field in ((start, "start_time"), (end, "end_time")):
-        fields.check_between(instant, 0, INSTANT_MAX_UNIX_MS - BUCKET_MS, field)
+        fields.check_between(instant, 0, INSTANT_MAX_UNIX_MS - limits.BUCKET_MS, field)
     if end < start:
         raise fields.invalid("end_time", "lies before start_time")
-    return start // BUCKET_MS * BUCKET_MS, -(-end // BUCKET_MS) * BUCKET_MS
+    return start // limits.BUCKET_MS * limits.BUCKET_MS, -(
+        -end // limits.BUCKET_MS
+    ) * limits.BUCKET_MS
 
 
 def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) -> list[Stretch]:
@@ -138,10 +134,12 @@ def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) 
         assert day.end_unix_ms is not None
         # Zones of the distant past turned between quarter hours; their odd minutes go to the day
         # in which the bucket ends.
-        turn = max(day.end_unix_ms // BUCKET_MS * BUCKET_MS, at + BUCKET_MS)
+        turn = max(day.end_unix_ms // limits.BUCKET_MS * limits.BUCKET_MS, at + limits.BUCKET_MS)
         found.append(Stretch(day.period_id, at, min(turn, end_unix_ms)))
-        if len(found) > DAYS_MAX:
-            raise fields.invalid("group_by", f"at most {DAYS_MAX} days at once: ask for less time")
+        if len(found) > limits.USAGE_DAYS_MAX:
+            raise fields.invalid(
+                "group_by", f"at most {limits.USAGE_DAYS_MAX} days at once: ask for less time"
+            )
         at = turn
     return found
 

@@ -9,12 +9,8 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
+from control_plane import limits
 from protos.values.errors import InvalidArgumentError
-
-ZONES_CACHED_MAX = 1_024
-"""Zones kept in memory; there are about 600."""
-ZONE_CHARACTERS_MAX = 64
-"""Longer names are refused unread."""
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +20,7 @@ def zone_names() -> frozenset[str]:
     return frozenset(listed.split())
 
 
-@lru_cache(maxsize=ZONES_CACHED_MAX)
+@lru_cache(maxsize=limits.CACHED_ZONES_MAX)
 def load_zone(name: str) -> ZoneInfo:
     """The rules of a zone such as "Europe/Berlin". Raises KeyError for a name that is unknown."""
     if name not in zone_names():
@@ -36,8 +32,8 @@ def load_zone(name: str) -> ZoneInfo:
 
 def check_zone(name: str, field: str) -> str:
     """The name itself, when it is a zone; else InvalidArgumentError naming the field."""
-    if len(name) > ZONE_CHARACTERS_MAX or name not in zone_names():
-        shown = name[:ZONE_CHARACTERS_MAX]
+    if len(name) > limits.ZONE_CHARACTERS_MAX or name not in zone_names():
+        shown = name[: limits.ZONE_CHARACTERS_MAX]
         raise InvalidArgumentError(
             f"{shown!r} is not a time zone: use an IANA name such as Europe/Berlin or UTC",
             field=field,

@@ -19,6 +19,7 @@ from typing import Any, Final, Never, TypeAlias, cast
 import grpc
 import grpc.aio
 
+from control_plane import limits
 from control_plane.clock import Clock
 from control_plane.core import access
 from control_plane.core.principals import Principal
@@ -30,8 +31,6 @@ from control_plane.usecases import principals
 from protos.values import keys
 from protos.values.errors import BursarError, PermissionDeniedError, UnauthenticatedError
 
-UNARY_DEADLINE_S: Final = 30
-"""A unary RPC takes no longer."""
 OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health"})
 """Services that need no credential: they tell nothing."""
 REFLECTION: Final = frozenset(
@@ -50,7 +49,7 @@ class Surrounding(grpc.aio.ServerInterceptor):
     """Authenticates, bounds, translates errors and logs, in this order from the outside."""
 
     def __init__(
-        self, store: Store, clock: Clock, unary_deadline_s: float = UNARY_DEADLINE_S
+        self, store: Store, clock: Clock, unary_deadline_s: float = limits.UNARY_DEADLINE_S
     ) -> None:
         """Take what tokens are looked up in, and what time is told by."""
         self._store = store

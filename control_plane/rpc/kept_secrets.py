@@ -5,12 +5,8 @@ it. Everything here runs on the event loop.
 """
 
 from collections import OrderedDict
-from typing import Final
 
-from control_plane.usecases.requests import REPEATABLE_MS
-
-SECRETS_KEPT_MAX: Final = 1_000
-"""Secrets that are kept; the oldest goes first."""
+from control_plane import limits
 
 
 class KeptSecrets:
@@ -22,13 +18,13 @@ class KeptSecrets:
     def keep(self, principal_id: str, request_id: str, text: str, now_unix_ms: int) -> None:
         """Keep a text; call it after the commit."""
         self._texts[principal_id, request_id] = (now_unix_ms, text)
-        while len(self._texts) > SECRETS_KEPT_MAX:
+        while len(self._texts) > limits.KEPT_SECRETS_MAX:
             self._texts.popitem(last=False)
 
     def find(self, principal_id: str, request_id: str, now_unix_ms: int) -> str:
         """The text that was shown; empty when it is gone."""
         kept_unix_ms, text = self._texts.get((principal_id, request_id), (0, ""))
-        return text if kept_unix_ms > now_unix_ms - REPEATABLE_MS else ""
+        return text if kept_unix_ms > now_unix_ms - limits.REQUEST_LIFE_MS else ""
 
     def __repr__(self) -> str:
         return f"KeptSecrets({len(self._texts)} kept)"

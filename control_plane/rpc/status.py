@@ -16,6 +16,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from control_plane import limits
 from protos.values import errors
 from protos.values.keys import redact
 
@@ -35,14 +36,8 @@ CODES: Final[Mapping[type[errors.BursarError], grpc.StatusCode]] = {
 }
 """The code of each type; a type of its own kind that is not here has that of its nearest parent."""
 
-RETRY_AFTER_MS: Final = 250
-"""When something that is unavailable may be asked again, at the earliest."""
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """The trailing metadata that carries the whole status."""
-MESSAGE_CHARACTERS_MAX: Final = 2_000
-"""Longest message; metadata has a limit of its own."""
-FIELD_CHARACTERS_MAX: Final = 500
-"""Longest value of a field."""
 INTERNAL_MESSAGE: Final = (
     "the control plane failed on its own; its log says why. A change that was asked for with a "
     "request_id can be asked for again with the same one"
@@ -60,14 +55,17 @@ def code_of(error: errors.BursarError) -> grpc.StatusCode:
 
 def status_of(error: errors.BursarError) -> Status:
     """The whole status of an error."""
-    metadata = {name: redact(value)[:FIELD_CHARACTERS_MAX] for name, value in error.fields.items()}
+    metadata = {
+        name: redact(value)[: limits.ERROR_FIELD_CHARACTERS_MAX]
+        for name, value in error.fields.items()
+    }
     details = [_packed(ErrorInfo(reason=error.reason, domain=errors.DOMAIN, metadata=metadata))]
-    message = redact(error.message)[:MESSAGE_CHARACTERS_MAX]
+    message = redact(error.message)[: limits.ERROR_CHARACTERS_MAX]
     if isinstance(error, errors.InvalidArgumentError) and "field" in metadata:
         violation = BadRequest.FieldViolation(field=metadata["field"], description=message)
         details.append(_packed(BadRequest(field_violations=[violation])))
     if error.retryable:
-        delay = Duration(nanos=RETRY_AFTER_MS * 1_000_000)
+        delay = Duration(nanos=limits.RETRY_AFTER_MS * 1_000_000)
         details.append(_packed(RetryInfo(retry_delay=delay)))
     number: int = code_of(error).value[0]
     return Status(code=Code.Name(number) and number, message=message, details=details)

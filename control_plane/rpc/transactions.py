@@ -12,10 +12,11 @@ Rules for a change:
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from control_plane import limits
 from control_plane.core import fields
 from control_plane.rpc import callers
 from control_plane.rpc.callers import Caller
@@ -26,9 +27,6 @@ from control_plane.usecases import principals
 from control_plane.usecases.acts import Act
 from control_plane.usecases.requests import earlier_answer, keep_answer
 from protos.values.errors import InvalidArgumentError
-
-REQUEST_BYTES_MAX: Final = 256 << 10
-"""Largest admin request."""
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=Message)
@@ -101,9 +99,10 @@ class Transactions:
 def check_request(request: Message) -> None:
     """Refuse a request that is too large, or that says something this server does not know."""
     size = request.ByteSize()
-    if size > REQUEST_BYTES_MAX:
+    if size > limits.ADMIN_REQUEST_BYTES_MAX:
         raise InvalidArgumentError(
-            f"the request has {size} bytes, {REQUEST_BYTES_MAX} are allowed", field="request"
+            f"the request has {size} bytes, {limits.ADMIN_REQUEST_BYTES_MAX} are allowed",
+            field="request",
         )
     known = type(request)()
     known.CopyFrom(request)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from control_plane.core.usage import ROWS_MAX, Grouping, Stretch, Sums, UsageRow
+from control_plane import limits
+from control_plane.core.usage import Grouping, Stretch, Sums, UsageRow
 from control_plane.store.engine import Tx
 
 _COLUMNS = {
@@ -40,7 +41,7 @@ def sums(
             "start": stretch.start_unix_ms,
             "end": stretch.end_unix_ms,
             "project": project_id,
-            "limit": ROWS_MAX + 1,
+            "limit": limits.USAGE_ROWS_MAX + 1,
         },
     )
     found = []

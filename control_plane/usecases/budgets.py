@@ -312,17 +312,17 @@ def _check_room(tx: Tx, wanted: NewBudget) -> None:
         scopes = list(by_project.values())
     for scope in scopes:
         same = sum(budget.selector.project_id == own for budget in scope)
-        if same >= budgets.BUDGETS_PER_SCOPE_MAX:
+        if same >= limits.SCOPE_BUDGETS_MAX:
             raise LimitExceededError(
                 f"there are {same} budgets here: archive one first",
-                limit=str(budgets.BUDGETS_PER_SCOPE_MAX),
+                limit=str(limits.SCOPE_BUDGETS_MAX),
             )
         matching = budgets.matching_max([*(b.selector for b in scope), wanted.selector])
-        if matching > budgets.MATCHING_MAX:
+        if matching > limits.VECTOR_MAX:
             raise LimitExceededError(
-                f"one call could match {matching} budgets, {budgets.MATCHING_MAX} at most are "
+                f"one call could match {matching} budgets, {limits.VECTOR_MAX} at most are "
                 "allowed: archive one that counts the same calls first",
-                limit=str(budgets.MATCHING_MAX),
+                limit=str(limits.VECTOR_MAX),
             )
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from control_plane import limits
 from control_plane.core import fields, pages, usage
-from control_plane.core.log import TAIL_BATCH_CALLS, CallFilter, LoggedCall, RefusalMinute
+from control_plane.core.log import CallFilter, LoggedCall, RefusalMinute
 from control_plane.core.pages import Asked, Page
 from control_plane.core.usage import UsageAnswer, UsageQuestion, UsageRow
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS
@@ -69,7 +70,7 @@ def tail_from(tx: Tx, project_id: str, after_position: int) -> int:
 def tail_calls(tx: Tx, project_id: str, after_position: int) -> TailBatch:
     """The calls that were booked after a place, at most a batch of them."""
     end = call_log.last_position(tx)
-    rows = call_log.following(tx, after_position, end, TAIL_BATCH_CALLS)
+    rows = call_log.following(tx, after_position, end, limits.TAIL_BATCH_CALLS)
     calls = tuple(
         call_log.booked(row) for row in rows if not project_id or row["project_id"] == project_id
     )
@@ -91,11 +92,11 @@ def query_usage(tx: Tx, question: UsageQuestion, now_unix_ms: int) -> UsageAnswe
             before = found.get(row.group)
             total = row.sums if before is None else before.sums.plus(row.sums)
             found[row.group] = UsageRow(row.group, total)
-            if len(found) > usage.ROWS_MAX:
+            if len(found) > limits.USAGE_ROWS_MAX:
                 raise LimitExceededError(
-                    f"the answer has more than {usage.ROWS_MAX} rows: ask for less time, one "
-                    "project, or fewer groupings",
-                    limit=str(usage.ROWS_MAX),
+                    f"the answer has more than {limits.USAGE_ROWS_MAX} rows: ask for less time, "
+                    "one project, or fewer groupings",
+                    limit=str(limits.USAGE_ROWS_MAX),
                 )
     rows = usage.arrange(found.values(), group_by)
     return UsageAnswer(rows, usage.total_of(rows), start, end, zone)

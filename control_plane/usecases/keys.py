@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from control_plane import limits
 from control_plane.core import fields, keys, pages
 from control_plane.core.budgets import Reach, last_call_unix_ms
 from control_plane.core.keys import Key, KeyChange, KeySecret, NewKey
@@ -28,10 +29,10 @@ def create_key(tx: Tx, asked: NewKey, act: Act) -> tuple[Key, str]:
     name = fields.check_name(asked.display_name or workflow or "key", "key.display_name")
     models = _models(tx, asked.models)
     keys.check_expiry(asked.expires_unix_ms, act.now_unix_ms)
-    if store.count(tx, project.project_id) >= keys.KEYS_PER_PROJECT_MAX:
+    if store.count(tx, project.project_id) >= limits.PROJECT_KEYS_MAX:
         raise LimitExceededError(
-            f"the project has {keys.KEYS_PER_PROJECT_MAX} keys: revoke one first",
-            limit=str(keys.KEYS_PER_PROJECT_MAX),
+            f"the project has {limits.PROJECT_KEYS_MAX} keys: revoke one first",
+            limit=str(limits.PROJECT_KEYS_MAX),
         )
     key_id = act.id(ids.KEY)
     secret, text = _new_secret(key_id, asked.expires_unix_ms, act)
@@ -110,13 +111,13 @@ def rotate_key(
     key = found(tx, key_id)
     keys.check_usable(key)
     keys.check_expiry(expires_unix_ms, act.now_unix_ms)
-    overlap = keys.OVERLAP_DEFAULT_MS if overlap_ms is None else overlap_ms
-    fields.check_between(overlap, 0, keys.OVERLAP_MAX_MS, "overlap")
+    overlap = limits.OVERLAP_DEFAULT_MS if overlap_ms is None else overlap_ms
+    fields.check_between(overlap, 0, limits.OVERLAP_MAX_MS, "overlap")
     working = [secret for secret in key.secrets if secret.works_at(act.now_unix_ms)]
-    if overlap and len(working) >= keys.LIVE_SECRETS_MAX:
+    if overlap and len(working) >= limits.KEY_SECRETS_MAX:
         raise LimitExceededError(
             f"{len(working)} secrets of this key work: revoke one first, or rotate without overlap",
-            limit=str(keys.LIVE_SECRETS_MAX),
+            limit=str(limits.KEY_SECRETS_MAX),
         )
     overlap_end = act.now_unix_ms + overlap
     for secret in working:
@@ -144,7 +145,7 @@ def revoke_key(tx: Tx, key_id: str, secret_id: str, reason: str, act: Act) -> tu
     if secret_id:
         chosen = [secret for secret in key.secrets if secret.secret_id == secret_id]
         if not chosen:
-            shown = secret_id[: fields.NAME_CHARACTERS_MAX]
+            shown = secret_id[: limits.NAME_CHARACTERS_MAX]
             raise NotFoundError(f"the key has no secret {shown!r}", secret_id=shown)
         if chosen[0].revoked_unix_ms is None:
             store.update_secret(tx, replace(chosen[0], revoked_unix_ms=act.now_unix_ms))

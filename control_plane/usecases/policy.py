@@ -1,5 +1,6 @@
 """The snapshot of all that one sidecar must know to decide alone."""
 
+from control_plane import limits
 from control_plane.core import policy
 from control_plane.core.policy import Policy, PolicyProvider
 from control_plane.core.providers import Provider, context_of
@@ -17,7 +18,7 @@ def snapshot(tx: Tx, sidecar: Sidecar, vault: Vault, now_unix_ms: int) -> Policy
     inside = {project.project_id for project in known}
     live_keys = [
         key
-        for key in keys.everything(tx, now_unix_ms - policy.ENDED_KEPT_MS)
+        for key in keys.everything(tx, now_unix_ms - limits.ENDED_SECRET_KEPT_MS)
         if key.project_id in inside
     ]
     matching = tuple(

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from control_plane import limits
 from control_plane.core import fields, pages
 from control_plane.core.built_in_prices import BOOK
 from control_plane.core.pages import Asked, Page
 from control_plane.core.prices import (
     BUILT_IN,
     OPERATOR,
-    PRICES_MAX,
     Price,
     check_names_free,
     check_price,
@@ -51,9 +51,10 @@ def set_price(
         )
     others = store.everything(tx, provider=price.provider)
     check_names_free(price, others)
-    if store.count(tx) >= PRICES_MAX:
+    if store.count(tx) >= limits.PRICES_MAX:
         raise LimitExceededError(
-            f"there are {PRICES_MAX} prices, which is all that fit", limit=str(PRICES_MAX)
+            f"there are {limits.PRICES_MAX} prices, which is all that fit",
+            limit=str(limits.PRICES_MAX),
         )
     version = act.id(ids.PRICE_BOOK)
     placed = Price(replace(price, version=version), begins, OPERATOR)

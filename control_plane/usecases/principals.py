@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
+from control_plane import limits
 from control_plane.core import fields, pages
 from control_plane.core.access import authorise
 from control_plane.core.pages import Asked, Page
 from control_plane.core.principals import (
-    PRINCIPALS_MAX,
-    TOKENS_PER_PRINCIPAL_MAX,
     AdminToken,
     AuditEntry,
     Principal,
@@ -72,9 +71,10 @@ def create_principal(tx: Tx, display_name: str, role: Role, act: Act) -> tuple[P
     """Make a principal with a first token; the token's text."""
     check_grant(act.actor.role, role)
     name = fields.check_name(display_name, "principal.display_name")
-    if principals.count(tx) >= PRINCIPALS_MAX:
+    if principals.count(tx) >= limits.PRINCIPALS_MAX:
         raise LimitExceededError(
-            f"there are {PRINCIPALS_MAX} principals: disable one first", limit=str(PRINCIPALS_MAX)
+            f"there are {limits.PRINCIPALS_MAX} principals: disable one first",
+            limit=str(limits.PRINCIPALS_MAX),
         )
     principal_id = act.id(ids.PRINCIPAL)
     token, text = new_token(act, principal_id, None)
@@ -131,10 +131,10 @@ def issue_token(
     if expires_unix_ms is not None and expires_unix_ms <= act.now_unix_ms:
         raise fields.invalid("expire_time", "lies in the past: leave it away for no end")
     working = sum(token.works_at(act.now_unix_ms) for token in principal.tokens)
-    if working >= TOKENS_PER_PRINCIPAL_MAX:
+    if working >= limits.PRINCIPAL_TOKENS_MAX:
         raise LimitExceededError(
             f"{principal.display_name!r} has {working} tokens that work: revoke one first",
-            limit=str(TOKENS_PER_PRINCIPAL_MAX),
+            limit=str(limits.PRINCIPAL_TOKENS_MAX),
         )
     token, text = new_token(act, principal_id, expires_unix_ms)
     principals.insert_token(tx, token)
@@ -164,6 +164,11 @@ def revoke_token(tx: Tx, token_id: str, act: Act) -> Principal:
     principals.revoke_token(tx, token_id, act.now_unix_ms)
     record(tx, act, principal.principal_id, token_id=token_id)
     return _found(tx, principal.principal_id)
+
+
+def get_caller(tx: Tx, principal_id: str) -> Principal:
+    """Who the caller is, by the id that his token proved."""
+    return _found(tx, principal_id)
 
 
 def list_audit_entries(tx: Tx, asked: Asked, project_id: str) -> Page[AuditEntry]:

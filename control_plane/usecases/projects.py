@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from control_plane import limits
 from control_plane.core import fields, pages, projects
 from control_plane.core.budgets import Budget, NewBudget
 from control_plane.core.pages import Asked, Page
@@ -16,18 +17,16 @@ from control_plane.usecases.acts import Act, record
 from protos.values import ids
 from protos.values.errors import AlreadyExistsError, LimitExceededError, NotFoundError
 
-PROJECTS_MAX = 10_000
-"""Projects that are not archived."""
-
 
 def create_project(
     tx: Tx, asked: NewProject, first_budget: NewBudget, act: Act
 ) -> tuple[Project, Budget]:
     """Make a project together with its first budget: a call that no budget matches is refused."""
     wanted = projects.check_new(asked, installation.get(tx).time_zone)
-    if project_store.count(tx) >= PROJECTS_MAX:
+    if project_store.count(tx) >= limits.PROJECTS_MAX:
         raise LimitExceededError(
-            f"there are {PROJECTS_MAX} projects: archive one first", limit=str(PROJECTS_MAX)
+            f"there are {limits.PROJECTS_MAX} projects: archive one first",
+            limit=str(limits.PROJECTS_MAX),
         )
     selector = first_budget.selector
     if selector.project_id or selector.conditions:
@@ -72,7 +71,7 @@ def get_project(tx: Tx, project: str) -> Project:
         else project_store.by_name(tx, project)
     )
     if found is None:
-        shown = project[: fields.NAME_CHARACTERS_MAX]
+        shown = project[: limits.NAME_CHARACTERS_MAX]
         raise NotFoundError(f"there is no project {shown!r}", project=shown)
     return found
 

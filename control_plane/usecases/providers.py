@@ -1,5 +1,6 @@
 """Providers and the agency's secrets at them; a secret is never shown again."""
 
+from control_plane import limits
 from control_plane.core import fields, pages, providers
 from control_plane.core.pages import Asked, Page
 from control_plane.core.providers import Provider, SealedSecret, SetProvider, context_of
@@ -16,10 +17,10 @@ def set_provider(tx: Tx, wish: SetProvider, vault: Vault, act: Act) -> Provider:
     before = store.get(tx, wish.provider)
     if before is not None:
         fields.check_etag(wish.etag, before.version, "the provider")
-    elif len(store.everything(tx)) >= providers.PROVIDERS_MAX:
+    elif len(store.everything(tx)) >= limits.PROVIDERS_MAX:
         raise LimitExceededError(
-            f"there are {providers.PROVIDERS_MAX} providers: take one away first",
-            limit=str(providers.PROVIDERS_MAX),
+            f"there are {limits.PROVIDERS_MAX} providers: take one away first",
+            limit=str(limits.PROVIDERS_MAX),
         )
     wanted = providers.check_set(wish, before)
     version, secret_version = store.last_numbers(tx, wish.provider)
@@ -56,7 +57,7 @@ def delete_provider(tx: Tx, name: str, etag: str, act: Act) -> None:
     """Take a provider away; its models are refused from then on."""
     provider = store.get(tx, name)
     if provider is None:
-        shown = name[: fields.NAME_CHARACTERS_MAX]
+        shown = name[: limits.NAME_CHARACTERS_MAX]
         raise NotFoundError(f"there is no provider {shown!r}", provider=shown)
     fields.check_etag(etag, provider.version, "the provider")
     store.delete(tx, provider, act.now_unix_ms)

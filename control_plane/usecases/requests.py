@@ -4,16 +4,12 @@ A request's id is its principal's own. The answer is kept for 24 h as it went on
 every secret taken out, see rpc/kept_secrets.py.
 """
 
-from typing import Final
-
+from control_plane import limits
 from control_plane.store import requests
 from control_plane.store.engine import Tx
 from control_plane.store.requests import Request
 from control_plane.usecases.acts import Act
 from protos.values.errors import RequestIdReusedError
-
-REPEATABLE_MS: Final = 24 * 3_600_000
-"""For so long a request may be repeated."""
 
 
 def earlier_answer(tx: Tx, act: Act, body_sha256: bytes) -> bytes | None:
@@ -21,7 +17,7 @@ def earlier_answer(tx: Tx, act: Act, body_sha256: bytes) -> bytes | None:
 
     Raises RequestIdReusedError when the id came with another request.
     """
-    requests.forget_before(tx, act.now_unix_ms - REPEATABLE_MS)
+    requests.forget_before(tx, act.now_unix_ms - limits.REQUEST_LIFE_MS)
     earlier = requests.get(tx, act.actor.principal_id, act.request_id)
     if earlier is None:
         return None

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from control_plane.core import fields, joining, pages
+from control_plane import limits
+from control_plane.core import fields, pages
 from control_plane.core.joining import JoinToken, NewJoinToken
 from control_plane.core.log import SidecarView
 from control_plane.core.pages import Asked, Page
@@ -19,17 +20,17 @@ from protos.values.errors import LimitExceededError, NotFoundError
 def create_join_token(tx: Tx, asked: NewJoinToken, act: Act) -> tuple[JoinToken, str]:
     """Make a one-time token with which a sidecar joins; its text."""
     lifetime_ms = fields.check_between(
-        asked.lifetime_ms, 1_000, joining.LIFETIME_MAX_MS, "lifetime"
+        asked.lifetime_ms, 1_000, limits.JOIN_TOKEN_LIFE_MAX_MS, "lifetime"
     )
-    if len(asked.project_ids) > joining.SCOPE_PROJECTS_MAX:
-        raise fields.invalid("project_ids", f"at most {joining.SCOPE_PROJECTS_MAX} projects")
+    if len(asked.project_ids) > limits.SIDECAR_PROJECTS_MAX:
+        raise fields.invalid("project_ids", f"at most {limits.SIDECAR_PROJECTS_MAX} projects")
     for project_id in asked.project_ids:
         projects.found(tx, project_id)
     fields.check_label(asked.region, "region")
-    if join_tokens.count_open(tx, act.now_unix_ms) >= joining.OPEN_TOKENS_MAX:
+    if join_tokens.count_open(tx, act.now_unix_ms) >= limits.JOIN_TOKENS_MAX:
         raise LimitExceededError(
-            f"{joining.OPEN_TOKENS_MAX} join tokens wait to be used: let them run out first",
-            limit=str(joining.OPEN_TOKENS_MAX),
+            f"{limits.JOIN_TOKENS_MAX} join tokens wait to be used: let them run out first",
+            limit=str(limits.JOIN_TOKENS_MAX),
         )
     text = act.entropy.secret(keys.JOIN_TOKEN)
     token = JoinToken(

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
 
 import grpc.aio
 
+from control_plane import limits
 from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire.calls import (
     answer_to_wire,
@@ -18,11 +18,6 @@ from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.usecases import calls
 from protos.bursar.admin import v1
 from protos.values.errors import LimitExceededError
-
-TAILS_MAX: Final = 64
-"""Streams of calls at once."""
-TAIL_LOOK_MS: Final = 1_000
-"""A stream looks at the ledger at least so often, also when nobody woke it."""
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -54,9 +49,10 @@ class CallServicer(v1.CallServiceServicer):
     async def TailCalls(
         self, request: v1.TailCallsRequest, context: Context
     ) -> AsyncIterator[v1.Call]:
-        if self._tails >= TAILS_MAX:
+        if self._tails >= limits.TAILS_MAX:
             raise LimitExceededError(
-                f"{TAILS_MAX} streams of calls are open: end one first", limit=str(TAILS_MAX)
+                f"{limits.TAILS_MAX} streams of calls are open: end one first",
+                limit=str(limits.TAILS_MAX),
             )
         self._tails += 1
         try:
@@ -80,7 +76,7 @@ class CallServicer(v1.CallServiceServicer):
             for call in batch.calls:
                 yield call_to_wire(call)
             if not batch.more:
-                await hub.wait_ledger(TAIL_LOOK_MS)
+                await hub.wait_ledger(limits.TAIL_LOOK_MS)
 
     async def QueryUsage(
         self, request: v1.QueryUsageRequest, context: Context

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final
 
 import grpc.aio
 
+from control_plane import limits
 from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire.instants import instant_or_none_to_wire, instant_to_wire
 from control_plane.store import schema
@@ -21,11 +21,6 @@ from control_plane.usecases import installation
 from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 from protos.values.errors import UnavailableError
-
-BACKUP_PIECE_BYTES: Final = 1 << 20
-"""Bytes in one piece of a copy."""
-BACKUPS_MAX: Final = 1
-"""Copies that are made at the same time: each needs the disk once more."""
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -64,7 +59,7 @@ class InstallationServicer(v1.InstallationServiceServicer):
     async def CreateBackup(
         self, request: v1.CreateBackupRequest, context: Context
     ) -> AsyncIterator[v1.CreateBackupResponse]:
-        if self._backups >= BACKUPS_MAX:
+        if self._backups >= limits.BACKUPS_MAX:
             raise UnavailableError("a copy is being made: ask again when it is done")
         self._backups += 1
         try:
@@ -100,7 +95,7 @@ async def _pieces(path: Path, size_bytes: int) -> AsyncGenerator[v1.CreateBackup
     sent = 0
     with await asyncio.to_thread(path.open, "rb") as file:
         while sent < size_bytes:
-            content = await asyncio.to_thread(file.read, BACKUP_PIECE_BYTES)
+            content = await asyncio.to_thread(file.read, limits.BACKUP_PIECE_BYTES)
             assert content, "a copy does not shrink"
             digest.update(content)
             last = sent + len(content) >= size_bytes

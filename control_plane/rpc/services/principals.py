@@ -83,7 +83,11 @@ class PrincipalServicer(v1.PrincipalServiceServicer):
         )
 
     async def GetCaller(self, request: v1.GetCallerRequest, context: Context) -> v1.Principal:
-        return principal_to_wire(callers.current().principal)
+        caller = callers.current().principal
+        found = await self._transactions.read(
+            request, lambda tx: principals.get_caller(tx, caller.principal_id)
+        )
+        return principal_to_wire(found)
 
     async def ListAuditEntries(
         self, request: v1.ListAuditEntriesRequest, context: Context

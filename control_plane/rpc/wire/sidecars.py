@@ -1,6 +1,7 @@
 """Sidecars and leases, seen from the desk, on the wire."""
 
-from control_plane.core.joining import LIFETIME_DEFAULT_MS, NewJoinToken
+from control_plane import limits
+from control_plane.core.joining import NewJoinToken
 from control_plane.core.log import LeaseView, SidecarView
 from control_plane.rpc.wire.instants import (
     duration_from_wire,
@@ -53,5 +54,5 @@ def new_join_token_from_wire(request: v1.CreateJoinTokenRequest) -> NewJoinToken
     return NewJoinToken(
         project_ids=tuple(request.project_ids),
         region=request.region,
-        lifetime_ms=LIFETIME_DEFAULT_MS if lifetime_ms is None else lifetime_ms,
+        lifetime_ms=limits.JOIN_TOKEN_LIFE_DEFAULT_MS if lifetime_ms is None else lifetime_ms,
     )

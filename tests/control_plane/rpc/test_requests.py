@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from control_plane.rpc.transactions import REQUEST_BYTES_MAX
+from control_plane import limits
 from protos.bursar.admin import v1
 from tests.control_plane.served import Served
 
@@ -109,7 +109,7 @@ def test_fields_that_nobody_knows_are_refused_at_every_depth(served: Served) -> 
 
 def test_a_request_that_is_too_large_is_refused_with_its_size(served: Served) -> None:
     stub = served.stub(v1.ProjectServiceStub)
-    huge = v1.GetProjectRequest(project="x" * REQUEST_BYTES_MAX)
+    huge = v1.GetProjectRequest(project="x" * limits.ADMIN_REQUEST_BYTES_MAX)
     refused = served.refused(stub.GetProject, huge)
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "bytes" in refused.message

@@ -3,9 +3,9 @@
 import threading
 from typing import Any
 
+from control_plane import limits
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import BookedCall
-from control_plane.rpc.services.calls import TAILS_MAX
 from control_plane.store import ledger
 from protos.bursar.admin import v1
 from tests.control_plane.served import Served
@@ -63,7 +63,7 @@ def test_a_tail_ends_when_the_control_plane_drains(served: Served) -> None:
 
 def test_tails_are_bounded(served: Served) -> None:
     book(served, 1, 2)
-    streams = [tail(served, after_position=1) for _ in range(TAILS_MAX)]
+    streams = [tail(served, after_position=1) for _ in range(limits.TAILS_MAX)]
     for stream in streams:
         next(stream)
     stub = served.stub(v1.CallServiceStub)
