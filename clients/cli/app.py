@@ -89,7 +89,9 @@ def _tell(text: str, reason: str, fields: Mapping[str, str], code: int, *, as_js
 
 
 @click.group(
-    cls=Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=exits.epilog()
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=exits.epilog(),
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:

@@ -74,10 +74,11 @@ def instant_to_json(instant: datetime) -> str:
 
 
 def instant_text(instant: datetime | None, *, none: str = NONE_TEXT) -> str:
-    """An instant for reading, in UTC, to the second."""
+    """An instant for reading, in UTC, to the second; a full minute without seconds."""
     if instant is None:
         return none
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    clock_format = "%H:%M:%S" if instant.second else "%H:%M"
+    return instant.astimezone(UTC).strftime(f"%Y-%m-%d {clock_format} UTC")
 
 
 def usd(amount_nano_usd: int | None, *, none: str = NONE_TEXT) -> str:
@@ -122,7 +123,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
     for column in columns:
         right = column.startswith(">")
         made.add_column(
-            column.removeprefix(">"), justify="right" if right else "left", overflow="fold"
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right or column.casefold().split()[-1:] == ["id"],
         )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))

@@ -36,20 +36,22 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """One control plane for all tests of the session; each test makes clients of its own."""
     data = tmp_path_factory.mktemp("control-plane") / "data"
     ready_file = data.parent / "ready.json"
-    log = (data.parent / "log").open("wb")
+    log = data.parent / "log"
     command = [sys.executable, "-m", "control_plane", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--ready-file", str(ready_file)]
-    with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+    with (
+        log.open("wb") as words,
+        subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT) as process,
+    ):
         waiting = threading.Event()
         for _ in range(READY_S * 50):
             if ready_file.exists() or process.poll() is not None:
                 break
             waiting.wait(0.02)
-        assert ready_file.exists(), (data.parent / "log").read_text()
+        assert ready_file.exists(), log.read_text()
         yield ControlPlane(data, json.loads(ready_file.read_text())["address"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(READY_S) == 0
-    log.close()
+        assert process.wait(READY_S) == 0, log.read_text()
 
 
 @pytest.fixture
