@@ -2,11 +2,11 @@
 
 # --- Store ----------------------------------------------------------------------------------------
 
-WRITE_QUEUE_MAX = 4_096
+QUEUED_WRITES_MAX = 4_096
 """Writes that may wait for the writer; more are refused as UNAVAILABLE."""
-WRITE_BATCH_MAX = 256
+BATCHED_WRITES_MAX = 256
 """Writes that share one COMMIT."""
-READ_QUEUE_MAX = 256
+QUEUED_READS_MAX = 256
 """Reads that may wait for a reader."""
 READERS = 2
 """Read-only connections."""
@@ -24,7 +24,7 @@ METADATA_BYTES_MAX = 8_192
 CONCURRENT_RPCS_MAX = 4_096
 """RPCs in progress over all connections, Watch streams included."""
 
-STREAMS_PER_CONNECTION_MAX = 100
+CONNECTION_STREAMS_MAX = 100
 """RPCs in progress on one connection."""
 KEEPALIVE_MS = 30_000
 """A quiet connection is pinged so often."""
@@ -43,13 +43,11 @@ SYNC_LEASES_MAX = 4_096
 """Lease reports in one Sync."""
 SYNC_DEMANDS_MAX = 1_024
 """Demands in one Sync."""
-SYNC_DEMANDS_PER_SET_MAX = 16
-"""Demands of one set of budgets in one Sync; the oldest count."""
 SYNC_REFUSALS_MAX = 512
 """Refusal counters in one Sync."""
 SYNC_SECRET_USES_MAX = 1_024
 """Uses of secrets in one Sync."""
-VECTOR_MAX = 32
+VECTOR_LEASES_MAX = 32
 """Budgets that one call can match."""
 TEXT_CHARACTERS_MAX = 512
 """Longest text that a record or a counter may carry; longer ones are cut."""
@@ -220,6 +218,6 @@ assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
 assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
 assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX
-assert TAILS_MAX < STREAMS_PER_CONNECTION_MAX
+assert TAILS_MAX < CONNECTION_STREAMS_MAX
 assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX
 assert BACKUP_PIECE_BYTES < MESSAGE_BYTES_MAX

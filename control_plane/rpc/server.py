@@ -27,7 +27,7 @@ OPTIONS = (
     ("grpc.max_receive_message_length", limits.MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", limits.MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", limits.METADATA_BYTES_MAX),
-    ("grpc.max_concurrent_streams", limits.STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_concurrent_streams", limits.CONNECTION_STREAMS_MAX),
     ("grpc.keepalive_time_ms", limits.KEEPALIVE_MS),
     # keepalive_timeout_ms has no effect in the C core; the ping's own time limit is what counts.
     ("grpc.http2.ping_timeout_ms", limits.PING_TIMEOUT_MS),

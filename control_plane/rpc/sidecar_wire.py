@@ -199,7 +199,7 @@ def _lease_report(message: v1.LeaseReport) -> LeaseReport:
 
 
 def _waiting_call(message: v1.Demand) -> WaitingCall:
-    _at_most(len(message.budgets), limits.VECTOR_MAX, "budgets of a demand")
+    _at_most(len(message.budgets), limits.VECTOR_LEASES_MAX, "budgets of a demand")
     budgets = sorted({_budget_ref(budget) for budget in message.budgets})
     if not budgets:
         raise _invalid("demands", "a waiting call names the budgets that it waits for")
@@ -295,7 +295,7 @@ def _call(message: v1.Call) -> core.Call:
     outcome = _OUTCOME.get(message.outcome)
     if outcome is None:
         raise _invalid("outcome", "the call does not say how it ended")
-    _at_most(len(message.counted), limits.VECTOR_MAX, "counted budgets")
+    _at_most(len(message.counted), limits.VECTOR_LEASES_MAX, "counted budgets")
     return core.Call(
         call_id=_id(message.call_id, "call_id"),
         started_unix_ms=_instant(message.started_unix_ms, "started_unix_ms"),
@@ -333,7 +333,7 @@ def _call(message: v1.Call) -> core.Call:
 
 def _vector(messages: Iterable[v1.LeaseKey]) -> tuple[LeaseKey, ...]:
     keys = sorted({lease_key_from_wire(message) for message in messages})
-    _at_most(len(keys), limits.VECTOR_MAX, "leases of a call")
+    _at_most(len(keys), limits.VECTOR_LEASES_MAX, "leases of a call")
     return tuple(keys)
 
 

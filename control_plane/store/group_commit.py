@@ -134,7 +134,7 @@ class WriterThread:
     ) -> None:
         self._session = session
         self._group = GroupCommit(session)
-        self._queue: queue.Queue[Work | None] = queue.Queue(limits.WRITE_QUEUE_MAX)
+        self._queue: queue.Queue[Work | None] = queue.Queue(limits.QUEUED_WRITES_MAX)
         self._lock = threading.Lock()
         self._closed = False
         self._on_poison = on_poison
@@ -174,7 +174,7 @@ class WriterThread:
             with suppress(queue.Empty):
                 while item is not None:
                     batch.append(item)
-                    if len(batch) == limits.WRITE_BATCH_MAX:
+                    if len(batch) == limits.BATCHED_WRITES_MAX:
                         break
                     item = self._queue.get_nowait()
             ended = item is None

@@ -199,7 +199,7 @@ class SqliteStore:
         self._folder = folder
         self._clock = clock
         self._writer = WriterThread(_Writing(folder.open()), on_poison)
-        self._reads: queue.Queue[Work | None] = queue.Queue(limits.READ_QUEUE_MAX)
+        self._reads: queue.Queue[Work | None] = queue.Queue(limits.QUEUED_READS_MAX)
         self._lock = threading.Lock()
         self._closed = False
         self._readers = [

@@ -318,11 +318,11 @@ def _check_room(tx: Tx, wanted: NewBudget) -> None:
                 limit=str(limits.SCOPE_BUDGETS_MAX),
             )
         matching = budgets.matching_max([*(b.selector for b in scope), wanted.selector])
-        if matching > limits.VECTOR_MAX:
+        if matching > limits.VECTOR_LEASES_MAX:
             raise LimitExceededError(
-                f"one call could match {matching} budgets, {limits.VECTOR_MAX} at most are "
+                f"one call could match {matching} budgets, {limits.VECTOR_LEASES_MAX} at most are "
                 "allowed: archive one that counts the same calls first",
-                limit=str(limits.VECTOR_MAX),
+                limit=str(limits.VECTOR_LEASES_MAX),
             )
 
 

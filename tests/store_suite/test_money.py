@@ -48,7 +48,7 @@ def test_many_grants_at_once_never_pass_the_cap(store: Store) -> None:
 )
 def test_a_period_that_takes_no_grants_takes_none(store: Store, change: str) -> None:
     store.write(lambda tx: make_period(tx, 100)).result()
-    store.write(lambda tx: tx.run(f"UPDATE period SET {change}")).result()  # noqa: S608
+    store.write(lambda tx: tx.run(f"UPDATE period SET {change}")).result()  # noqa: S608 - one of the words above
     assert store.write(lambda tx: periods.grant(tx, KEY, 1)).result() is None
     assert store.read(allocated).result() == 0
 

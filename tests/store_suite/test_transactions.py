@@ -66,7 +66,7 @@ def test_a_savepoint_is_undone_without_its_surroundings(store: Store) -> None:
 
 
 def test_writes_happen_in_the_order_in_which_they_were_handed_in(store: Store) -> None:
-    futures = [store.write(lambda tx, n=n: add(tx, n, str(n))) for n in range(1, 301)]  # type: ignore[misc]
+    futures = [store.write(lambda tx, n=n: add(tx, n, str(n))) for n in range(1, 301)]  # type: ignore[misc]  # a bound default
     for future in futures:
         future.result()
     seen = [store.write(positions) for _ in range(2)]
@@ -105,7 +105,7 @@ def test_constraints_are_told_as_conflicts(store: Store) -> None:
 def test_a_statement_that_is_wrong_is_told_as_ours(store: Store) -> None:
     for sql in ("SELEKT 1", "SELECT nothing FROM alarm", "SELECT :missing AS x"):
         with pytest.raises(QueryError):
-            store.read(lambda tx, sql=sql: tx.rows(sql)).result()  # type: ignore[misc]
+            store.read(lambda tx, sql=sql: tx.rows(sql)).result()  # type: ignore[misc]  # a bound default
     with pytest.raises(QueryError, match="several"):
         store.write(lambda tx: (add(tx, 1), add(tx, 2), tx.row("SELECT * FROM alarm"))).result()
     assert store.read(positions).result() == []
@@ -151,12 +151,12 @@ def test_a_backup_is_whole_while_writing_goes_on(store: Store, tmp_path: Path) -
         add(tx, 2 * number + 1, "x" * 2_000)
 
     for number in range(50):
-        store.write(lambda tx, n=number: pair(tx, n)).result()  # type: ignore[misc]
+        store.write(lambda tx, n=number: pair(tx, n)).result()  # type: ignore[misc]  # a bound default
 
     def write_on() -> None:
         number = 50
         while not stop.is_set() and number < 5_000:
-            done.append(store.write(lambda tx, n=number: pair(tx, n)))  # type: ignore[misc]
+            done.append(store.write(lambda tx, n=number: pair(tx, n)))  # type: ignore[misc]  # a bound default
             done[-1].result()
             number += 1
 

@@ -13,7 +13,8 @@ from control_plane.core.ledger import (
     continuation,
     fold,
 )
-from tests.control_plane.leasing_world import NOON, call
+from tests.control_plane.leasing_world import NOON
+from tests.control_plane.virtual_sidecar import call
 
 KEY, OTHER = PeriodKey("b", "", "p"), PeriodKey("c", "", "p")
 

@@ -193,7 +193,7 @@ def test_a_poisoned_writer_tells_once_and_refuses_at_the_door() -> None:
 def test_the_queue_is_bounded_and_what_was_accepted_is_finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "WRITE_QUEUE_MAX", 3)
+    monkeypatch.setattr(limits, "QUEUED_WRITES_MAX", 3)
     session = BrokenDisk(0)
     session.broken = False
     writer = WriterThread(session)

@@ -10,7 +10,8 @@ import pytest
 
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Report
-from tests.control_plane.leasing_world import VirtualSidecar, World
+from tests.control_plane.leasing_world import World
+from tests.control_plane.virtual_sidecar import VirtualSidecar
 
 SEEDS = 150
 STEPS = 60

@@ -273,7 +273,7 @@ def test_a_database_older_than_its_sidecars_learns_before_it_grants(world: World
     ahead.sync()
     # A restored backup: everything that the database knew of the grant is gone.
     for table in ("lease", "period"):
-        world.do(lambda tx, table=table: tx.run(f"DELETE FROM {table}"))  # type: ignore[misc]  # noqa: S608
+        world.do(lambda tx, table=table: tx.run(f"DELETE FROM {table}"))  # type: ignore[misc]  # noqa: S608 - a bound default; two names
     other.wait(90 * CENT, ref)
     answer = ahead.sync()
     assert answer.status is Status.LEARNING

@@ -7,7 +7,8 @@ import pytest
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Status
 from control_plane.store import periods
-from tests.control_plane.leasing_world import CENT, NOON, USD, VirtualSidecar, World
+from tests.control_plane.leasing_world import CENT, NOON, USD, World
+from tests.control_plane.virtual_sidecar import VirtualSidecar
 
 
 def spend_all(world: World, sidecars: list[VirtualSidecar], ref: BudgetRef, calls: int) -> int:
