@@ -65,7 +65,7 @@ def _told(error: Exception, *, as_json: bool) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, click.Abort):
-        return _tell("stopped; nothing was done", "ABORTED", {}, exits.FAILED, as_json=as_json)
+        return _tell("stopped before it was done", "ABORTED", {}, exits.FAILED, as_json=as_json)
     assert isinstance(error, OSError)
     if error.errno == errno.EPIPE:  # nobody reads stdout any more; say nothing at the end either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

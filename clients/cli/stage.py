@@ -115,15 +115,20 @@ def _rehearsal_price(model: rehearsal_prices.Model) -> Price:
 
 
 def demo(bursar: Bursar, folder: Folder) -> Demo | None:
-    """The demo client's key, made at the very first start; None when it was ended since."""
+    """The demo client's key, made at the very first start; None when it was ended since.
+
+    A first start that was interrupted half way is finished by the next one.
+    """
     projects = list(bursar.projects.list(show_archived=True))
     if not projects:
         made = bursar.projects.create(display_name=DEMO_NAME, cap_usd=DEMO_CAP_USD)
-        issued = bursar.keys.create(made.project.project_id, display_name="demo")
-        write_private(folder.demo_key, issued.secret + "\n")
-        return Demo(issued.secret, _cap_text(made.budget))
+        projects = [made.project]
     if not folder.demo_key.exists():
-        return None
+        keyless = not any(bursar.keys.list(show_revoked=True))
+        if [one.display_name for one in projects] != [DEMO_NAME] or not keyless:
+            return None
+        issued = bursar.keys.create(projects[0].project_id, display_name="demo")
+        write_private(folder.demo_key, issued.secret + "\n")
     text = read_secret(folder.demo_key, "the demo client's key")
     active = {one.project_id for one in projects if one.state == "active"}
     owners = [

@@ -83,6 +83,8 @@ def _parts(running: Running) -> list[Text | str]:
             Text(f"  Key        {running.demo.key}"),
             Text(f"  Cap        {running.demo.cap}"),
         ]
+    else:
+        lines.append(Text('  Key        bursar client add "Acme Dental" --cap 300 makes one'))
     lines.append(Text(f"  Answers    {answering or 'nobody: bursar provider set openai'}"))
     if len(running.sidecars) > 1:
         lines.append(Text(f"  Sidecars   {', '.join(running.sidecars)}"))

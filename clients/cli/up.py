@@ -184,7 +184,8 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
     session.say(f"Starting in {folder.path} …")
     control_plane = supervisor.start(_control_plane_plan(folder, wishes))
     address = str(control_plane["address"])
-    token = read_secret(folder.owner_token, "the owner's token")
+    owned = folder.owner_token.exists()
+    token = read_secret(folder.owner_token, "the owner's token") if owned else session.token()
     with connect(address, token=token) as bursar:
         rehearsal_url = _set_stage(bursar, supervisor, folder, wishes)
         supervisor.check()
