@@ -12,7 +12,7 @@ Rules for a change:
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -38,6 +38,7 @@ class Transactions:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._kept = KeptSecrets()
+        self._under_way: set[asyncio.Future[Any]] = set()
 
     @property
     def deps(self) -> Deps:
@@ -81,15 +82,28 @@ class Transactions:
             keep_answer(tx, act, digest, _without(answer, shown_once))
             return answer, False
 
-        answer, repeated = await asyncio.wrap_future(self._deps.store.write(run))
-        principal_id = caller.principal.principal_id
-        if shown_once and repeated:
-            text = self._kept.find(principal_id, request_id, now_unix_ms)
-            setattr(answer, shown_once, text)
-        elif shown_once:
-            self._kept.keep(principal_id, request_id, getattr(answer, shown_once), now_unix_ms)
-        self._deps.hub.policy_changed()
-        return answer
+        async def carry_out() -> Answer:
+            answer, repeated = await asyncio.wrap_future(self._deps.store.write(run))
+            principal_id = caller.principal.principal_id
+            if shown_once and repeated:
+                text = self._kept.find(principal_id, request_id, now_unix_ms)
+                setattr(answer, shown_once, text)
+            elif shown_once:
+                self._kept.keep(principal_id, request_id, getattr(answer, shown_once), now_unix_ms)
+            self._deps.hub.policy_changed()
+            return answer
+
+        # A caller that goes away, or a deadline, must not keep sidecars from hearing of a commit.
+        task = asyncio.ensure_future(carry_out())
+        self._under_way.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            # Whoever waits for it hears of the error; when nobody does, that is no news.
+            task.exception()
 
     def _act(self, tx: Tx, caller: Caller, request_id: str, now_unix_ms: int) -> Act:
         principal = principals.permit(tx, caller.token, caller.service, caller.method, now_unix_ms)

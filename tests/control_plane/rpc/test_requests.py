@@ -1,11 +1,14 @@
 """A change happens once for each request id, whatever the wire does to its answer."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
 from control_plane import limits
+from control_plane.store.engine import Tx
 from protos.bursar.admin import v1
 from tests.control_plane.served import Served
 
@@ -113,3 +116,33 @@ def test_a_request_that_is_too_large_is_refused_with_its_size(served: Served) ->
     refused = served.refused(stub.GetProject, huge)
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "bytes" in refused.message
+
+
+def test_a_change_is_carried_out_and_told_although_its_caller_is_gone(served: Served) -> None:
+    project_id = served.project().project.project_id
+    stub = served.stub(v1.KeyServiceStub)
+    stream = served.deps.hub.subscribe("sdc", "1")
+
+    async def heard() -> bool:
+        told = await stream.wait(20_000)
+        return told is not None and told.policy
+
+    # A new stream is always told to look; what comes after that is news.
+    assert asyncio.run_coroutine_threadsafe(heard(), served.loop).result(20)
+    release, blocking = threading.Event(), threading.Event()
+
+    def block(_tx: Tx) -> None:
+        blocking.set()
+        release.wait(20)
+
+    blocked = served.store.write(block)
+    blocking.wait(20)
+    call = stub.CreateKey.future(create_key(project_id, "gone"), metadata=served.metadata)
+    while served.store._writer._queue.empty():
+        assert not call.done()
+    call.cancel()
+    release.set()
+    blocked.result(20)
+    assert asyncio.run_coroutine_threadsafe(heard(), served.loop).result(20)
+    assert served.call(stub.CreateKey, create_key(project_id, "gone")).secret
+    assert keys_of(served) == 1
