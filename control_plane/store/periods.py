@@ -1,5 +1,7 @@
 """Budget periods: the rows that every cap is kept by."""
 
+from datetime import UTC, datetime, timedelta
+
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.situation import PeriodState
@@ -36,21 +38,45 @@ def ensure_of(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> Perio
 
 
 def adopt(tx: Tx, key: PeriodKey) -> PeriodState:
-    """A period that a sidecar holds evidence about; made without a cap when it is unknown.
+    """A period that a sidecar holds evidence about, made if it is unknown here.
 
-    Only a database that is older than its sidecars meets one. No money is ever granted in it.
+    Only a database that is older than its sidecars makes one here. When the budget does not know a
+    window of that name, the period has no cap and no money is ever granted in it.
     """
     found = get(tx, key)
-    if found is None:
+    if found is not None:
+        return found
+    budget = budgets.get(tx, key.budget_id)
+    span = _span_named(budget, key.period_id) if budget is not None else None
+    if budget is not None and span is not None:
+        _insert(tx, key, span, budgets.cap_in_force(tx, budget.budget_id, span.period_id), budget)
+    else:
         tx.run(
             """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, cap_version,
                  state)
                VALUES (:budget, :partition, :period, 0, 0, 'CLOSING')""",
             params(key),
         )
-        found = get(tx, key)
-        assert found is not None
-    return found
+    made = get(tx, key)
+    assert made is not None
+    return made
+
+
+def _span_named(budget: Budget, period_id: str) -> WindowSpan | None:
+    """The budget's window that begins on a local date; None when there is none."""
+    try:
+        midnight = datetime.fromisoformat(period_id).replace(tzinfo=UTC)
+    except ValueError:
+        span = budget.span_at(0)
+        return span if span.period_id == period_id else None
+    # No zone is further from UTC than 14 hours, so one of these instants is in the window.
+    for hours in (12, 0, 24, -14):
+        instant_unix_ms = int((midnight + timedelta(hours=hours)).timestamp()) * 1_000
+        if instant_unix_ms >= 0:
+            span = budget.span_at(instant_unix_ms)
+            if span.period_id == period_id:
+                return span
+    return None
 
 
 def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> int | None:

@@ -53,6 +53,7 @@ def register(
     )
     sidecars.register(tx, current)
     levels.forget(sidecar_id)
+    levels.queue(sidecar_id, (), now_unix_ms)
     return _answer(tx, current, Status.OK, epoch)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from control_plane.core.calls import Adjust
 from control_plane.core.reports import Journal, RefusalCount, Registration, Status
-from control_plane.store import installation
+from control_plane.core.windows import Window
+from control_plane.store import installation, periods
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.register import register
 from protos.values.errors import FailedPreconditionError, UnauthenticatedError
@@ -287,9 +288,26 @@ def test_a_database_older_than_its_sidecars_learns_before_it_grants(world: World
     assert other.sync().status is Status.OK
     assert not world.do(installation.get).learning
     assert other.opened == []
-    ahead.settle(call_id, 30 * CENT)
+    ahead.settle(call_id, 10 * CENT)
     ahead.sync()
-    assert world.number("SELECT SUM(spent_nano_usd) FROM period") == 30 * CENT
+    assert world.period(ref)["spent_nano_usd"] == 10 * CENT
+    # The period was made again as it was, so that money goes on to those who wait.
+    ahead.sync()
+    other.sync()
+    assert len(other.opened) == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kolkata"])
+@pytest.mark.parametrize("window", ["day", "week", "month", "once"])
+def test_a_period_is_made_again_from_its_name(world: World, window: Window, zone: str) -> None:
+    ref = world.budget("b", USD, window=window)
+    world.do(lambda tx: tx.run("UPDATE budget SET time_zone = :zone", {"zone": zone}))
+    made = world.do(lambda tx: periods.ensure(tx, "b", "", NOON))
+    assert made is not None
+    world.do(lambda tx: tx.run("DELETE FROM period"))
+    assert world.do(lambda tx: periods.adopt(tx, made.key)) == made
+    strange = world.do(lambda tx: periods.adopt(tx, ref.period("2026-02-30")))
+    assert (strange.open, strange.cap_nano_usd) == (False, None)
 
 
 def test_a_drained_sidecar_leaves_nothing_behind(world: World) -> None:
