@@ -1,8 +1,9 @@
 """HTTP/1.1 messages: read by h11, written here.
 
 Rules:
-1. Whatever comes from a peer is read by h11. What h11 forgives and another reader might read
-   differently is refused: both framings, a repeated length, folded lines, bare line feeds.
+1. Whatever comes from a peer is read by h11, or is plain enough to be read as h11 reads it
+   (`plain_heads`). What h11 forgives and another reader might read differently is refused: both
+   framings, a repeated length, folded lines, bare line feeds.
 2. Every message is read by a fresh h11 connection that never sends. Writing through h11 would check
    again what h11 has just read; a head is written from names and values that h11 let pass, or that
    this program made itself. (Measured: 33 us to read a request, 13 more to tell h11 of the answer.)
@@ -14,8 +15,7 @@ from collections.abc import Iterable
 import h11
 
 from sidecar.http import limits
-
-Header = tuple[bytes, bytes]
+from sidecar.http.plain_heads import Header, plain_request, plain_response
 
 _ONCE = frozenset(
     (
@@ -51,29 +51,44 @@ class RequestHead:
         "values",
     )
 
-    def __init__(self, event: h11.Request) -> None:
-        """Take h11's event apart once. Raises BadMessageError."""
-        self.method: bytes = event.method
-        self.target: bytes = event.target
-        # Going over h11's own sequence costs three times as much.
-        self.headers: list[Header] = [
-            (name.lower(), value) for name, value in event.headers.raw_items()
-        ]
-        self.values: dict[bytes, bytes] = dict(self.headers)
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: list[Header],
+        values: dict[bytes, bytes],
+        *,
+        http_1_1: bool,
+    ) -> None:
+        """Take the parts of a head, as they were read."""
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.values = values
         """Each header's last value; those in _ONCE have no other."""
-        values = self.values
-        if len(values) != len(self.headers):
-            _refuse_repeated(self.headers)
         self.chunked = b"transfer-encoding" in values
         self.body_bytes = int(values.get(b"content-length", b"0"))
         """The length that was announced; 0 for a chunked body, whose length nobody knows."""
-        self.http_1_1 = event.http_version == b"1.1"
+        self.http_1_1 = http_1_1
         """Whether the caller understands chunked answers and kept connections."""
+        self.keep_alive = http_1_1 and not _says_close(values.get(b"connection", b""))
+
+    @classmethod
+    def from_h11(cls, event: h11.Request, raw: bytes) -> "RequestHead":
+        """Take h11's event apart, and refuse what h11 forgives. Raises BadMessageError."""
+        _refuse_ambiguous(raw)
+        headers, values = _taken_apart(event)
+        if len(values) != len(headers):
+            _refuse_repeated(headers)
         if event.http_version not in (b"1.1", b"1.0"):
             raise BadMessageError(505, "this is HTTP/1.1")
-        self.keep_alive = self.http_1_1 and not _says_close(values.get(b"connection", b""))
-        if not self.http_1_1 and self.chunked:
+        http_1_1 = event.http_version == b"1.1"
+        head = cls(event.method, event.target, headers, values, http_1_1=http_1_1)
+        if head.chunked and not http_1_1:
             raise BadMessageError(400, "Transfer-Encoding needs HTTP/1.1")
+        if head.chunked and b"content-length" in values:
+            raise BadMessageError(400, "Content-Length and Transfer-Encoding are both given")
+        return head
 
     @property
     def has_body(self) -> bool:
@@ -86,26 +101,40 @@ class ResponseHead:
 
     __slots__ = ("body_bytes", "headers", "keep_alive", "status", "values")
 
-    def __init__(self, event: h11.Response) -> None:
-        """Take h11's event apart once."""
-        self.status: int = event.status_code
-        self.headers: list[Header] = [
-            (name.lower(), value) for name, value in event.headers.raw_items()
-        ]
-        self.values: dict[bytes, bytes] = dict(self.headers)
-        values = self.values
+    def __init__(
+        self,
+        status: int,
+        headers: list[Header],
+        values: dict[bytes, bytes],
+        *,
+        http_1_1: bool,
+    ) -> None:
+        """Take the parts of a head, as they were read."""
+        self.status = status
+        self.headers = headers
+        self.values = values
         self.body_bytes: int | None = None
         """The length of the body; None for one that ends in a chunk, or with the connection."""
-        if self.status in (204, 304):
+        if status in (204, 304):
             self.body_bytes = 0
         elif b"transfer-encoding" not in values and b"content-length" in values:
             self.body_bytes = int(values[b"content-length"])
         framed = self.body_bytes is not None or b"transfer-encoding" in values
-        self.keep_alive = (
-            event.http_version == b"1.1"
-            and framed
-            and not _says_close(values.get(b"connection", b""))
-        )
+        self.keep_alive = http_1_1 and framed and not _says_close(values.get(b"connection", b""))
+
+    @classmethod
+    def from_h11(cls, event: h11.Response) -> "ResponseHead":
+        """Take h11's event apart."""
+        headers, values = _taken_apart(event)
+        return cls(event.status_code, headers, values, http_1_1=event.http_version == b"1.1")
+
+
+def _taken_apart(
+    event: h11.Request | h11.Response,
+) -> tuple[list[Header], dict[bytes, bytes]]:
+    # Going over h11's own sequence costs three times as much.
+    pairs = [(name.lower(), value) for name, value in event.headers.raw_items()]
+    return pairs, dict(pairs)
 
 
 def _says_close(value: bytes) -> bool:
@@ -141,16 +170,20 @@ class _Body:
 
     __slots__ = ("_connection", "_left_bytes", "_rest", "_told")
 
-    def __init__(self, connection: h11.Connection, told_bytes: int | None) -> None:
-        """Take over a connection whose head was read, and how long the body is said to be."""
+    def __init__(
+        self, connection: h11.Connection | None, told_bytes: int | None, rest: bytes
+    ) -> None:
+        """Go on after a head: how long the body is said to be, and what has come of it."""
+        assert connection is not None or told_bytes is not None
         self._connection = connection
         self._told = told_bytes is not None
         self._left_bytes = told_bytes or 0
-        self._rest = connection.trailing_data[0] if self._told else b""
+        self._rest = rest
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the socket; b"" at its end. Raises EOFError when that is too early."""
         if not self._told:
+            assert self._connection is not None
             self._connection.receive_data(data)
         elif data:
             self._rest = self._rest + data if self._rest else data
@@ -161,6 +194,7 @@ class _Body:
         """Append what has come; True when that was the last. Raises EOFError, BadMessageError."""
         if self._told:
             return self._take_told(parts)
+        assert self._connection is not None
         while True:
             event = _next(self._connection)
             if type(event) is h11.Data:
@@ -197,7 +231,7 @@ class RequestReader:
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        self._connection = _reader(h11.SERVER)
+        self._connection: h11.Connection | None = None
         self._raw = b""
         self._body: _Body | None = None
         self.begun = False
@@ -212,7 +246,10 @@ class RequestReader:
         self.begun = True
         if self._body is None:
             self._raw = self._raw + data if self._raw else data
-            self._connection.receive_data(data)
+            if not data and self._connection is None:
+                self._connection = _reader(h11.SERVER, self._raw)
+            if self._connection is not None:
+                self._connection.receive_data(data)
             return
         if data:
             self.awaits_continue = False
@@ -226,15 +263,26 @@ class RequestReader:
 
         Raises BadMessageError; EOFError when the caller closed between two requests.
         """
-        event = _next(self._connection)
+        if self._connection is None:
+            plain = plain_request(self._raw)
+            if plain is not None:
+                head = RequestHead(
+                    plain.first, plain.second, plain.headers, plain.values, http_1_1=True
+                )
+                self._body = _Body(None, head.body_bytes, self._raw[plain.end :])
+                self._raw = b""
+                return head
+            self._connection = _reader(h11.SERVER, self._raw)
+        return self._head_by_h11(self._connection)
+
+    def _head_by_h11(self, connection: h11.Connection) -> RequestHead | None:
+        event = _next(connection)
         if type(event) is h11.Request:
-            _refuse_ambiguous(self._raw)
+            head = RequestHead.from_h11(event, self._raw)
             self._raw = b""
-            head = RequestHead(event)
-            if head.chunked and b"content-length" in head.values:
-                raise BadMessageError(400, "Content-Length and Transfer-Encoding are both given")
-            self._body = _Body(self._connection, None if head.chunked else head.body_bytes)
-            self.awaits_continue = self._connection.they_are_waiting_for_100_continue
+            told = None if head.chunked else head.body_bytes
+            self._body = _Body(connection, told, _rest_of(connection, told))
+            self.awaits_continue = connection.they_are_waiting_for_100_continue
             return head
         if event is h11.NEED_DATA:
             if len(self._raw) > limits.HEAD_MAX_BYTES:
@@ -260,7 +308,7 @@ class RequestReader:
         assert self.ended
         assert self._body is not None
         following = self._body.rest
-        self._connection = _reader(h11.SERVER)
+        self._connection = None
         self._body = None
         self.begun = False
         self.ended = False
@@ -275,7 +323,7 @@ class ResponseReader:
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        self._connection = _reader(h11.CLIENT)
+        self._connection: h11.Connection | None = None
         self._body: _Body | None = None
         self._clean = False
         self._raw = b""
@@ -290,7 +338,11 @@ class ResponseReader:
                 data = self._after_interim(data)
                 if not data:
                     return
-            self._connection.receive_data(data)
+            self._raw = self._raw + data if self._connection is None else b""
+            if not data and self._connection is None:
+                self._connection = _reader(h11.CLIENT, self._raw)
+            if self._connection is not None:
+                self._connection.receive_data(data)
             return
         try:
             self._body.feed(data)
@@ -316,10 +368,22 @@ class ResponseReader:
 
     def take_head(self) -> ResponseHead | None:
         """The final answer's head, or None while bytes are missing. Raises BadMessageError."""
+        if self._connection is None:
+            if not self._final:
+                return None
+            plain = plain_response(self._raw)
+            if plain is not None:
+                status = int(plain.first)
+                self.head = head = ResponseHead(status, plain.headers, plain.values, http_1_1=True)
+                self._body = _Body(None, head.body_bytes, self._raw[plain.end :])
+                self._raw = b""
+                return head
+            self._connection = _reader(h11.CLIENT, self._raw)
         event = _next(self._connection)
         if type(event) is h11.Response:
-            self.head = head = ResponseHead(event)
-            self._body = _Body(self._connection, head.body_bytes)
+            self.head = head = ResponseHead.from_h11(event)
+            rest = _rest_of(self._connection, head.body_bytes)
+            self._body = _Body(self._connection, head.body_bytes, rest)
             return head
         if event is h11.NEED_DATA:
             return None
@@ -342,8 +406,17 @@ class ResponseReader:
         return self._clean and self.head is not None and self.head.keep_alive
 
 
-def _reader(role: type[h11.CLIENT] | type[h11.SERVER]) -> h11.Connection:
-    return h11.Connection(role, max_incomplete_event_size=limits.HEAD_MAX_BYTES)
+def _reader(role: type[h11.CLIENT] | type[h11.SERVER], raw: bytes) -> h11.Connection:
+    """A connection that reads one message, and what has come of it."""
+    connection = h11.Connection(role, max_incomplete_event_size=limits.HEAD_MAX_BYTES)
+    if raw:
+        connection.receive_data(raw)
+    return connection
+
+
+def _rest_of(connection: h11.Connection, told_bytes: int | None) -> bytes:
+    """What came after a head; of a body without a length, h11 keeps it."""
+    return b"" if told_bytes is None else connection.trailing_data[0]
 
 
 def _next(connection: h11.Connection) -> object:

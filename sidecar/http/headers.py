@@ -7,7 +7,7 @@ belongs to one connection, tells of the agency's account, or would steer a brows
 
 from collections.abc import Iterable
 
-from sidecar.http.codec import Header
+from sidecar.http.plain_heads import Header
 
 _TO_PROVIDER = frozenset(
     (

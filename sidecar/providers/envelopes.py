@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sidecar.core.refusals import Reason, Refusal, Shortage, rfc3339
-from sidecar.http.codec import Header
+from sidecar.http.plain_heads import Header
 from sidecar.http.routes import ANTHROPIC
 
 

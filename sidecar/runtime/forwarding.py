@@ -24,8 +24,9 @@ from sidecar.core.exchange import Ending, Event, Exchange, Row, State
 from sidecar.core.metering import Charge, Seen, Usage
 from sidecar.core.policy import Policy
 from sidecar.http import codec, encoding, headers, limits, sse
-from sidecar.http.codec import BadMessageError, Header, RequestHead, ResponseHead, ResponseReader
+from sidecar.http.codec import BadMessageError, RequestHead, ResponseHead, ResponseReader
 from sidecar.http.encoding import Inflater, UnreadableBodyError
+from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
 from sidecar.providers.apis import Api
 from sidecar.providers.envelopes import Fault

@@ -20,8 +20,9 @@ from sidecar.core.instants import Now
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.http import codec, encoding, headers, hosts, limits, routes, strict_json
-from sidecar.http.codec import Header, RequestHead
+from sidecar.http.codec import RequestHead
 from sidecar.http.encoding import UnreadableBodyError
+from sidecar.http.plain_heads import Header
 from sidecar.http.routes import ANTHROPIC, METERED, NoRouteError, Route, Surface
 from sidecar.http.strict_json import BadJsonError
 from sidecar.http.tunnels import BadAddressError
