@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from clients.cli.limits import LOG_LINE_MAX_BYTES, LOG_MAX_BYTES, LOG_TAIL_LINES
 from clients.cli.processes import environment, python
@@ -134,8 +135,9 @@ class Child:
             return None
         if not isinstance(told, dict) or told.get("pid") != self.pid:
             return None
-        where = str(told.get("url") or told.get("address") or "")
-        self.port = int(where.rsplit(":", 1)[-1].rstrip("/"))
+        if self.port == 0:
+            where = str(told.get("url") or f"//{told.get('address')}")
+            self.port = urlsplit(where).port or 0
         return told
 
     def signal(self, number: signal.Signals) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import dedent
+from urllib.parse import urlsplit
+
+from protos.values.listening import LOOPBACK_HOSTS
 
 N8N_HEADER = "x-bursar-workflow"
 N8N_HEADER_VALUE = "={{ $workflow.name }}:{{ $execution.id }}"
@@ -52,11 +55,18 @@ def _n8n(place: Place) -> Iterator[Recipe]:
         if place.workflow
         else "One credential serves all workflows: the header names workflow and execution."
     )
+    container = (
+        "\nn8n in a container cannot reach this address: start `bursar up` with --sidecar-host, the"
+        "\naddress of the container bridge, and --allow-host, the name by which n8n calls it."
+        if urlsplit(place.base_url).hostname in LOOPBACK_HOSTS
+        else ""
+    )
     header = dedent(f"""\
         Add Custom Header  on
           Header Name      {N8N_HEADER}
           Header Value     {N8N_HEADER_VALUE}
         {whose}""")
+    header += container
     yield Recipe(
         "n8n_openai",
         "n8n: OpenAI credential",

@@ -36,6 +36,12 @@ def test_n8n_s_anthropic_credential_gets_the_address_without_v1() -> None:
     assert "Base URL           http://127.0.0.1:7250\n" in text(LOCAL, "n8n_anthropic")
 
 
+def test_n8n_in_a_container_is_told_how_to_reach_the_sidecar() -> None:
+    assert "--sidecar-host" in text(LOCAL, "n8n_openai")
+    bridged = Place(base_url="http://172.17.0.1:7250", key=KEY)
+    assert "--sidecar-host" not in text(bridged, "n8n_openai")
+
+
 def test_a_key_with_its_own_workflow_says_so() -> None:
     place = Place(base_url=LOCAL.base_url, key=KEY, workflow="lead-scoring")
     assert "count as workflow lead-scoring" in text(place, "n8n_openai")

@@ -38,7 +38,8 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if role == "stubborn" else end)
 door = socket.create_server(("127.0.0.1", port))
 port = door.getsockname()[1]
 with open(ready_file + ".new", "w") as file:
-    json.dump({"url": f"http://127.0.0.1:{port}", "pid": os.getpid()}, file)
+    url = "https://ai.example.com" if role == "public" else f"http://127.0.0.1:{port}"
+    json.dump({"url": url, "pid": os.getpid()}, file)
 os.replace(ready_file + ".new", ready_file)
 note(f"listens on {port}")
 while True:
@@ -123,6 +124,16 @@ def test_a_child_is_ready_when_it_says_so_and_tells_its_port(
     child = supervisor.children[0]
     assert told["url"] == f"http://127.0.0.1:{child.port}"
     assert told["pid"] == child.pid
+
+
+def test_a_child_behind_a_public_name_keeps_the_port_it_was_given(
+    supervisor: Supervisor, plan: Planner
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told = supervisor.start(replace(plan("public"), port=port))
+    assert told["url"] == "https://ai.example.com"
+    assert supervisor.children[0].port == port
 
 
 def test_a_child_that_ends_before_it_is_ready_is_an_error_with_its_last_words(
