@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
 import grpc.aio
 
@@ -22,6 +23,8 @@ from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 from protos.values.errors import UnavailableError
 
+_COPY_PREFIX: Final = ".backup-"
+
 Context = grpc.aio.ServicerContext[object, object]
 
 
@@ -31,6 +34,9 @@ class InstallationServicer(v1.InstallationServiceServicer):
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self._backups = 0
+        # Only this process uses the folder: what is there was left by one that was killed.
+        for left in transactions.deps.config.data.glob(f"{_COPY_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     async def GetInstallation(
         self, request: v1.GetInstallationRequest, context: Context
@@ -78,7 +84,7 @@ class InstallationServicer(v1.InstallationServiceServicer):
         await self._transactions.change(request, request.request_id, v1.CreateBackupResponse, note)
         store, data = self._transactions.deps.store, self._transactions.deps.config.data
         # Beside the data and not in /tmp: it needs as much room, and must be as private.
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".backup-", dir=data))
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=_COPY_PREFIX, dir=data))
         try:
             copy = folder / "copy.db"
             size = await asyncio.wrap_future(store.backup(copy))

@@ -10,6 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control_plane.rpc.services.installation import InstallationServicer
+from control_plane.rpc.transactions import Transactions
 from control_plane.store import providers
 from protos.bursar.admin import v1
 from protos.values import keys
@@ -367,3 +369,11 @@ def test_installation_and_backup(served: Served, tmp_path: Path) -> None:
     ).entries
     assert [entry.method for entry in entries].count("CreateBackup") == 1
     assert served.call(stub.GetInstallation, v1.GetInstallationRequest()).HasField("backup_time")
+
+
+def test_a_copy_that_a_killed_process_left_is_removed(served: Served, tmp_path: Path) -> None:
+    left = tmp_path / "data" / ".backup-left"
+    left.mkdir()
+    (left / "copy.db").write_bytes(b"half")
+    InstallationServicer(Transactions(served.deps))
+    assert not left.exists()
