@@ -53,6 +53,10 @@ class Cadence:
         self.urgent = False
         self.refill = False
 
+    def no_later_than(self, boot_ms: int) -> None:
+        """The next is due at this time at the latest."""
+        self.regular_boot_ms = min(self.regular_boot_ms, boot_ms)
+
     def deadline_ms(self, *, waiting: bool) -> int:
         """How long the answer may take: short while someone waits, longer after each silence."""
         if not waiting:

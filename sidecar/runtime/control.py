@@ -85,6 +85,8 @@ class ControlLink:
         self._generation = generation
         self._incarnation = entropy.random_bytes(16).hex()
         self._sync_no = 0
+        self.answered_sync_no = 0
+        """The latest Sync that was answered with a decision."""
         self._registered = False
         self._policy = PolicyKeeper(around.folder, admission, around.log)
         self._policy_late_since: int | None = None
@@ -324,7 +326,7 @@ class ControlLink:
             self._turned_away(status, answer)
             return False
         admission.tallies.told(told.refusals, told.uses, sent.unix_ms)
-        self._take_decision(answer, sent)
+        self._take_decision(answer, told, sent)
         return True
 
     def _turned_away(self, status: str, answer: wire.SyncResponse) -> None:
@@ -337,7 +339,7 @@ class ControlLink:
         pause_ms = max(SYNC_MIN_MS, answer.next_sync_ms)
         self._admission.cadence.pause_boot_ms = self._clock.now().boot_ms + pause_ms
 
-    def _take_decision(self, answer: wire.SyncResponse, sent: Now) -> None:
+    def _take_decision(self, answer: wire.SyncResponse, told: Told, sent: Now) -> None:
         admission = self._admission
         renews = answer.policy_version == self._policy.kept_version
         leases = [
@@ -356,12 +358,13 @@ class ControlLink:
         forgotten = admission.allowance.forget_ended(self._clock.now())
         self._journal.note_leases(leases, forgotten)
         self._up()
+        self.answered_sync_no = told.request.sync_no
         admission.answered(sent)
         cadence = admission.cadence
         if answer.next_sync_ms:
-            cadence.regular_boot_ms = min(
-                cadence.regular_boot_ms, sent.boot_ms + answer.next_sync_ms
-            )
+            cadence.no_later_than(sent.boot_ms + answer.next_sync_ms)
+        if self._policy_late_since is not None:
+            cadence.no_later_than(sent.boot_ms + POLICY_LATE_MS)
         admission.try_waiting(answer.named_call_ids, every=True)
         admission.refuse_hopeless(answer.hopeless_call_ids)
         idle_direct = any(lease.direct and lease.available_nano_usd > 0 for lease in leases)
@@ -468,7 +471,7 @@ class ControlLink:
         cadence.failures += 1
         pause_ms = min(RECONNECT_MIN_MS << min(cadence.failures - 1, 8), RECONNECT_MAX_MS)
         now = self._clock.now()
-        cadence.regular_boot_ms = min(cadence.regular_boot_ms, now.boot_ms + pause_ms)
+        cadence.no_later_than(now.boot_ms + pause_ms)
         cadence.pause_boot_ms = now.boot_ms + min(pause_ms, RECONNECT_MIN_MS)
         self._admission.unanswered(sent.boot_ms, self._failing_since)
 

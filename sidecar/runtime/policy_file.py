@@ -77,6 +77,7 @@ class PolicyKeeper:
         except translate.UnknownPolicyError as error:
             self.refused = str(error)
             self._log.alarm("policy_refused", version=message.version, cause=str(error))
+            self._admission.hurry()
             return
         self._admission.take_policy(policy)
         self.taken.set()
