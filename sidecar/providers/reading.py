@@ -29,6 +29,17 @@ class BadRequestError(Exception):
         self.reason = reason
 
 
+_DECIDING = frozenset(
+    (
+        *("model", "messages", "input", "max_tokens", "max_completion_tokens", "n", "stream"),
+        *("stream_options", "service_tier", "tools", "modalities", "audio", "web_search_options"),
+        *("prediction", "system", "speed", "inference_geo", "mcp_servers", "container", "plugins"),
+        *("models", "prompt_cache_retention", "cache_control", "context_management", "fallbacks"),
+    )
+)
+"""Fields on which the bound of a call rests."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallRequest:
     """What a request says, as far as the sidecar must know it."""
@@ -56,6 +67,10 @@ def read_object(value: Any) -> dict[str, Any]:
     """The request's body, which must be a JSON object."""
     if type(value) is not dict:
         raise BadRequestError("the body must be a JSON object")
+    for name in value:
+        if name.lower() in _DECIDING and name not in _DECIDING:
+            # A reader that ignores case would take it for the field that the bound rests on.
+            raise BadRequestError(f"write {name.lower()} in small letters", name.lower())
     return value
 
 

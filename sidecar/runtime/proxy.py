@@ -244,9 +244,7 @@ class Proxy:
         prices = policy.prices_between(
             provider.name, model, now_unix_ms, now_unix_ms + limits.LONGEST_CALL_MS
         )
-        if not prices or (
-            len(prices) > 1 and policy.price(provider.name, model, now_unix_ms) is not prices[0]
-        ):
+        if not prices or policy.price(provider.name, model, now_unix_ms) is not prices[0]:
             self._refuse(_unpriced(model), attributes, "model")
         return prices
 

@@ -3,14 +3,17 @@
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from sidecar.core.calls import Outcome
-from sidecar.core.policy import Policy
+from protos.values.rates import Tier
+from sidecar.clock import SystemClock
+from sidecar.core.calls import Hold, NewCall, Outcome
+from sidecar.core.policy import DatedPrice, Policy
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
 
@@ -180,6 +183,61 @@ async def test_a_call_is_counted_for_the_workflow_that_was_named(
     call = sidecar.booked.opened[0].call
     assert (call.attributes.workflow, call.execution, call.step) == wanted
     assert call.surface == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "make"), [("/v1/chat/completions", chat), ("/v1/messages", message)]
+)
+async def test_a_clamped_limit_goes_on_the_wire_and_the_caller_is_told(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, make: Any
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        admit = sidecar.admission.open
+
+        async def clamp(call: NewCall) -> Hold:
+            return replace(await admit(call), output_limit=3)
+
+        sidecar.admission.open = clamp  # type: ignore[method-assign]
+        body = make("[rehearse reply_tokens=20]")
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port))
+        (billed,) = await rehearsal.ended(1)
+    assert answer.headers["x-bursar-clamped-output"] == "3"
+    assert billed["quantities"]["output_tokens"] == 3
+
+
+async def test_a_price_that_is_not_in_force_yet_is_none(tmp_path: Path, policy: Policy) -> None:
+    soon = SystemClock().now().unix_ms + 60_000
+    early = wire.policy_for(
+        "http://127.0.0.1:1", [replace(p, valid_from_unix_ms=soon) for p in policy.prices]
+    )
+    async with serving(tmp_path, early) as sidecar:
+        data = request("/v1/chat/completions", chat(), port=sidecar.port)
+        assert (await exchange(sidecar.port, data)).json()["error"]["code"] == "model_not_priced"
+
+
+async def test_a_dearer_price_that_begins_while_the_call_may_run_is_held_for(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    soon = SystemClock().now().unix_ms + 60_000
+
+    def dearer(dated: DatedPrice) -> DatedPrice:
+        tiers = tuple(
+            Tier(0, {kind: 10 * rate for kind, rate in tier.rates_pico_usd.items()})
+            for tier in dated.price.tiers
+        )
+        return DatedPrice(replace(dated.price, tiers=tiers), soon)
+
+    prices = [*policy.prices, *(dearer(dated) for dated in policy.prices)]
+    data = {}
+    for name, book in (("now", list(policy.prices)), ("both", prices)):
+        folder = tmp_path / name
+        folder.mkdir()
+        async with serving(folder, wire.policy_for(rehearsal.url, book)) as sidecar:
+            body = request("/v1/chat/completions", chat(), port=sidecar.port)
+            assert (await exchange(sidecar.port, body)).status == 200
+        data[name] = (sidecar.booked.opened[0].worst_nano_usd, sidecar.booked.cost_nano_usd)
+    assert data["both"][0] == 10 * data["now"][0]
+    assert data["both"][1] == data["now"][1], "the price at its start is charged"
 
 
 async def test_an_alias_is_counted_as_its_model(tmp_path: Path, policy: Policy) -> None:

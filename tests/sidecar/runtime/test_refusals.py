@@ -78,6 +78,7 @@ REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
     ("nothing", CHAT, b"", {}, 400, "invalid_request"),
     ("a list", CHAT, b"[]", {}, 400, "invalid_request"),
     ("a key twice", CHAT, b'{"model":"a","model":"b"}', {}, 400, "invalid_request"),
+    ("a field in capitals", CHAT, chat(MAX_TOKENS=10**6), {}, 400, "invalid_request"),
     ("a search", CHAT, chat(web_search_options={"a": 1}), {}, 403, "unbounded_feature"),
     ("a dear tier", CHAT, chat(service_tier="priority"), {}, 403, "unbounded_feature"),
     (
