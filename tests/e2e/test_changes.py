@@ -2,6 +2,7 @@
 
 import time
 
+import grpc
 import httpx
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -126,6 +127,6 @@ def test_three_budgets_on_a_call_and_the_tightest_is_named(stand: Stand) -> None
 @pytest.mark.parametrize("cap", [-1, -CENT])
 def test_a_negative_cap_is_refused_by_name(stand: Stand, cap: int) -> None:
     client = stand.add_client("Acme Dental", CENT)
-    with pytest.raises(Exception, match="cap") as caught:
+    with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT") as caught:
         stand.set_cap(client.budget_id, cap)
-    assert caught.value.code().name == "INVALID_ARGUMENT"  # type: ignore[attr-defined]
+    assert "cap" in str(caught.value)

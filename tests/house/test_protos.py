@@ -17,7 +17,7 @@ READING = ("Get", "List", "Query", "Tail")
 NOT_MUTATIONS = {"CreateBackup"}
 MONEY = re.compile(r"(?:_nano_usd|_nano_usd_per_second|pico_usd)$")
 # RPCs that no single transaction answers, and what does.
-ANSWERED_ELSEWHERE: dict[str, str] = {}
+ANSWERED_ELSEWHERE = {"Watch": "the hub, which carries what other requests decided"}
 
 
 def file_of(path: Path) -> FileDescriptor:
