@@ -46,13 +46,14 @@ def walk(situation: Situation) -> Walk:
     """Walk all live demands of all sidecars in their order."""
     found = Walk({key: period.headroom_nano_usd for key, period in situation.periods.items()})
     found.reservations = _still_valid(situation)
+    reachable = {key: situation.reachable_nano_usd(key) for key in situation.periods}
     for demand in sorted(situation.demands, key=lambda waiting: waiting.order):
         keys = _periods_of(situation, demand)
         if keys is None:
             if demand.sidecar_id == situation.asker and _no_period(situation, demand):
                 found.hopeless.append(demand.call_id)
             continue
-        if any(demand.worst_nano_usd > situation.reachable_nano_usd(key) for key in keys):
+        if any(demand.worst_nano_usd > reachable[key] for key in keys):
             continue
         _visit(situation, found, demand, keys)
     return found
