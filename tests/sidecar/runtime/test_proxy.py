@@ -197,7 +197,7 @@ async def test_a_clamped_limit_goes_on_the_wire_and_the_caller_is_told(
         async def clamp(call: NewCall) -> Hold:
             return replace(await admit(call), output_limit=3)
 
-        sidecar.admission.open = clamp  # type: ignore[method-assign]
+        sidecar.admission.open = clamp  # type: ignore[method-assign]  # admission, at the seam
         body = make("[rehearse reply_tokens=20]")
         answer = await exchange(sidecar.port, request(path, body, port=sidecar.port))
         (billed,) = await rehearsal.ended(1)

@@ -225,7 +225,7 @@ def refusing(sidecar: wire.Sidecar, shortage: Shortage) -> None:
     async def open_(call: object) -> Any:
         raise Refused(refusal_of([shortage]))
 
-    sidecar.admission.open = open_  # type: ignore[method-assign]
+    sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
 
 
 async def through_openai(sidecar: wire.Sidecar) -> openai.APIStatusError:
@@ -257,7 +257,7 @@ async def test_the_official_libraries_raise_at_once_when_a_budget_is_spent(
             asked += 1
             raise Refused(refusal_of([replace(SHORTAGE, reason=reason)]))
 
-        sidecar.admission.open = open_  # type: ignore[method-assign]
+        sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
         error = await through(sidecar)
         assert asked == 1, "no retry"
     assert error.status_code == 402

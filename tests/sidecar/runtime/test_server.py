@@ -1,11 +1,13 @@
 """The edge towards callers: slow, huge, smuggled and half-finished requests, and an orderly end."""
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
+import trustme
 
 from sidecar.core.calls import Outcome
 from sidecar.core.policy import Policy
@@ -165,7 +167,7 @@ async def test_a_mistake_of_ours_is_answered_and_reaches_no_other_connection(
     tmp_path: Path, policy: Policy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path, policy) as sidecar:
-        sidecar.admission.open = None  # type: ignore[method-assign, assignment]
+        sidecar.admission.open = None  # type: ignore[method-assign, assignment]  # admission, at the seam
         data = request(CHAT, chat(), port=sidecar.port)
         answer = await until_closed(sidecar.port, data)
         assert status_of(answer) == 500
@@ -173,6 +175,40 @@ async def test_a_mistake_of_ours_is_answered_and_reaches_no_other_connection(
         assert (await exchange(sidecar.port, data)).status == 200
     assert "TypeError" in caplog.text
     assert wire.KEY not in caplog.text
+
+
+async def test_callers_may_be_served_over_tls_also_a_stream_they_hang_up_on(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    authority = trustme.CA()
+    ours, theirs = (
+        ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    authority.configure_trust(theirs)
+    async with serving(tmp_path, policy, tls=ours) as sidecar:
+
+        async def connect() -> trio.SSLStream[trio.SocketStream]:
+            plain = await trio.open_tcp_stream("127.0.0.1", sidecar.port)
+            return trio.SSLStream(plain, theirs, server_hostname="127.0.0.1", https_compatible=True)
+
+        async with await connect() as stream:
+            for _ in range(2):
+                await stream.send_all(request(CHAT, chat(), port=sidecar.port))
+                answer = b""
+                while not answer.endswith(b"}"):
+                    answer += await stream.receive_some()
+                assert status_of(answer) == 200
+        body = chat("[rehearse reply_tokens=9 chunk_tokens=1 stall_after_chunks=2]", stream=True)
+        stream = await connect()
+        await stream.send_all(request(CHAT, body, port=sidecar.port))
+        assert status_of(bytes(await stream.receive_some())) == 200
+        await trio.aclose_forcefully(stream)
+        await wire.until(lambda: len(sidecar.booked.settled) == 3)
+        answer = await until_closed(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+        assert not answer.startswith(b"HTTP"), "plain text is not answered"
+    outcomes = [outcome.outcome for outcome in sidecar.booked.settled.values()]
+    assert outcomes == [Outcome.OK, Outcome.OK, Outcome.CLIENT_GONE]
 
 
 async def test_an_end_lets_calls_finish_and_takes_no_new_ones(

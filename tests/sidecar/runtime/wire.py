@@ -6,6 +6,7 @@ sockets, the provider. What was settled is kept, so that a story can hold it aga
 
 import io
 import json
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -236,6 +237,7 @@ async def serving(
     *,
     environment: Mapping[str, str] | None = None,
     ca: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Sidecar]:
     """Run a sidecar until the block ends."""
     clock = SystemClock()
@@ -255,7 +257,8 @@ async def serving(
     admission.heard_until_boot_ms = now.boot_ms + 3_600_000
     listeners = await listen("127.0.0.1", 0)
     port = listeners[0].socket.getsockname()[1]
-    server = Server(admission, Upstreams(environment or {}, ca), clock, allowed_hosts(port))
+    upstreams = Upstreams(environment or {}, ca)
+    server = Server(admission, upstreams, clock, allowed_hosts(port), tls)
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         await nursery.start(server.serve, listeners)
