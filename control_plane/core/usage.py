@@ -132,9 +132,8 @@ def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) 
     while at < end_unix_ms:
         day = window_at("day", zone, 1, at)
         assert day.end_unix_ms is not None
-        # Zones of the distant past turned between quarter hours; their odd minutes go to the day
-        # in which the bucket ends.
-        turn = max(day.end_unix_ms // limits.BUCKET_MS * limits.BUCKET_MS, at + limits.BUCKET_MS)
+        # A zone of the distant past may turn inside a bucket, which then counts where it begins.
+        turn = -(-day.end_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
         found.append(Stretch(day.period_id, at, min(turn, end_unix_ms)))
         if len(found) > limits.USAGE_DAYS_MAX:
             raise fields.invalid(

@@ -86,19 +86,16 @@ def query_usage(tx: Tx, question: UsageQuestion, now_unix_ms: int) -> UsageAnswe
         zone = zone or projects.found(tx, question.project_id).time_zone
     zone = check_zone(zone or installation.get(tx).time_zone, "time_zone")
     start, end = usage.span_of(question, zone, now_unix_ms)
-    found: dict[tuple[str, ...], UsageRow] = {}
+    found: list[UsageRow] = []
     for stretch in usage.stretches(start, end, zone, by_day="day" in group_by):
-        for row in usage_store.sums(tx, stretch, group_by, project_id=question.project_id):
-            before = found.get(row.group)
-            total = row.sums if before is None else before.sums.plus(row.sums)
-            found[row.group] = UsageRow(row.group, total)
-            if len(found) > limits.USAGE_ROWS_MAX:
-                raise LimitExceededError(
-                    f"the answer has more than {limits.USAGE_ROWS_MAX} rows: ask for less time, "
-                    "one project, or fewer groupings",
-                    limit=str(limits.USAGE_ROWS_MAX),
-                )
-    rows = usage.arrange(found.values(), group_by)
+        found += usage_store.sums(tx, stretch, group_by, project_id=question.project_id)
+        if len(found) > limits.USAGE_ROWS_MAX:
+            raise LimitExceededError(
+                f"the answer has more than {limits.USAGE_ROWS_MAX} rows: ask for less time, "
+                "one project, or fewer groupings",
+                limit=str(limits.USAGE_ROWS_MAX),
+            )
+    rows = usage.arrange(found, group_by)
     return UsageAnswer(rows, usage.total_of(rows), start, end, zone)
 
 

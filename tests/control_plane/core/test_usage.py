@@ -45,6 +45,17 @@ def test_days_tile_the_span_and_begin_at_midnight(zone: str, start: int, length:
     assert at == last or not parts
 
 
+def test_a_bucket_in_which_a_day_turned_counts_once_and_where_it_begins() -> None:
+    # Until 1972 Liberia was 44 minutes and 30 seconds behind.
+    parts = stretches(0, 3 * DAY_MS, "Africa/Monrovia", by_day=True)
+    assert [(part.day, part.start_unix_ms) for part in parts] == [
+        ("1969-12-31", 0),
+        ("1970-01-01", 45 * 60_000),
+        ("1970-01-02", DAY_MS + 45 * 60_000),
+        ("1970-01-03", 2 * DAY_MS + 45 * 60_000),
+    ]
+
+
 def test_without_days_there_is_one_stretch() -> None:
     (part,) = stretches(0, DAY_MS, "UTC", by_day=False)
     assert (part.day, part.start_unix_ms, part.end_unix_ms) == ("", 0, DAY_MS)

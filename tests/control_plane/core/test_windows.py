@@ -132,6 +132,12 @@ def test_a_day_begins_where_its_zone_says(zone: str, day: str, start: str) -> No
     assert day_start_unix_ms(load_zone(zone), date.fromisoformat(day)) == ms(start)
 
 
+def test_a_jump_from_before_midnight_to_after_it_is_where_the_day_begins() -> None:
+    # Clocks jumped from 23:30 to 00:30.
+    start = day_start_unix_ms(load_zone("America/Toronto"), date(1919, 3, 31))
+    assert start == ms("1919-03-31T00:30-04:00")
+
+
 def test_an_hour_lived_twice_across_midnight_belongs_to_the_new_day() -> None:
     again = ms("2010-11-06T23:30-03:30")
     assert local_date_at(load_zone("America/St_Johns"), again) == date(2010, 11, 6)
