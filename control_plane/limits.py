@@ -81,6 +81,8 @@ PATIENCE_MAX_MS = 600_000
 """No patience is believed beyond this."""
 DECISION_DEMANDS_MAX = 1_024
 """Demands that one decision looks at; the oldest count."""
+DECISION_SET_DEMANDS_MAX = 64
+"""Demands of one set of budgets that one decision looks at; the oldest count."""
 IDLE_FLOOR_MEDIANS = 4
 """A lease that is quiet keeps at most so many median worst cases, to survive an outage."""
 IDLE_FLOOR_LIFE_MS = 86_400_000

@@ -98,7 +98,7 @@ def gather(
 ) -> tuple[Situation, Gathering]:
     """All that the decision about one sidecar's Sync looks at; periods locked by rising id."""
     found = Gathering(tx, now_unix_ms)
-    demands = levels.live_demands(now_unix_ms)
+    demands = levels.live_demands(holder.sidecar_id, now_unix_ms)
     asked = {
         budget
         for demand in demands

@@ -5,10 +5,11 @@ It may be ahead of the database when a commit failed, and behind after a restart
 rests on it. Levels of a sidecar go when it registers, its demands when it does not repeat them.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from control_plane import limits
-from control_plane.core.leases import PeriodKey
+from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import LeaseReport, WaitingCall
 from control_plane.core.situation import Demand, Level, Recall, Reservation
 
@@ -76,8 +77,12 @@ class Levels:
         )
         self.heard[sidecar_id] = Heard(now_unix_ms, demands)
 
-    def live_demands(self, now_unix_ms: int) -> tuple[Demand, ...]:
-        """The waiting calls of all sidecars that spoke just now; the oldest, when too many."""
+    def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
+        """The waiting calls of all sidecars that spoke just now, oldest first.
+
+        When there are too many, the oldest of each set of budgets count, so that a crowd at one
+        client does not hide the calls of another; the asker's own are always among them.
+        """
         live = [
             demand
             for heard in self.heard.values()
@@ -85,7 +90,17 @@ class Levels:
             for demand in heard.demands
         ]
         live.sort(key=lambda demand: demand.order)
-        return tuple(live[: limits.DECISION_DEMANDS_MAX])
+        chosen: list[Demand] = []
+        per_set: Counter[tuple[BudgetRef, ...]] = Counter()
+        for demand in live:
+            per_set[demand.budgets] += 1
+            room = (
+                per_set[demand.budgets] <= limits.DECISION_SET_DEMANDS_MAX
+                and len(chosen) < limits.DECISION_DEMANDS_MAX
+            )
+            if room or demand.sidecar_id == asker:
+                chosen.append(demand)
+        return tuple(chosen)
 
     def silent(self, sidecar_id: str, now_unix_ms: int) -> bool:
         """Whether a sidecar has not spoken for long, as far as this process can know."""

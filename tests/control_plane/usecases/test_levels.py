@@ -1,0 +1,112 @@
+"""What is kept of what sidecars said last, and for how long."""
+
+from dataclasses import replace
+
+from control_plane import limits
+from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.reports import LeaseReport, WaitingCall
+from control_plane.core.situation import Recall
+from control_plane.usecases.levels import Levels
+
+NOW = 1_000_000
+A, B = BudgetRef("a", ""), BudgetRef("b", "")
+KEY = PeriodKey("a", "", "p")
+
+
+def waiting(call_id: str, age_ms: int = 0, *refs: BudgetRef) -> WaitingCall:
+    return WaitingCall(call_id, age_ms, 5, refs or (A,), 20_000)
+
+
+def report(**numbers: int) -> LeaseReport:
+    plain = dict.fromkeys(
+        (
+            "granted_seen_nano_usd",
+            "returned_nano_usd",
+            "held_nano_usd",
+            "available_nano_usd",
+            "open_calls",
+            "want_nano_usd",
+            "median_worst_nano_usd",
+            "smallest_worst_nano_usd",
+            "idle_ms",
+            "serial_seen",
+        ),
+        0,
+    )
+    return LeaseReport(lease=KEY, **{**plain, **numbers})
+
+
+def names(levels: Levels, asker: str, now: int) -> list[str]:
+    return [demand.call_id for demand in levels.live_demands(asker, now)]
+
+
+def test_a_call_keeps_the_earliest_start_that_was_ever_computed() -> None:
+    levels = Levels(NOW)
+    levels.queue("s", (waiting("c", 100),), NOW)
+    levels.queue("s", (waiting("c", 400),), NOW + 500)  # came late: it would look younger
+    assert levels.live_demands("s", NOW + 500)[0].since_unix_ms == NOW - 100
+
+
+def test_demands_end_a_second_after_they_were_said() -> None:
+    levels = Levels(NOW)
+    levels.queue("s", (waiting("c"),), NOW)
+    assert names(levels, "", NOW + limits.DEMAND_LIFE_MS - 1) == ["c"]
+    assert names(levels, "", NOW + limits.DEMAND_LIFE_MS) == []
+
+
+def test_a_crowd_at_one_client_hides_no_other_client_and_never_the_asker() -> None:
+    levels = Levels(NOW)
+    crowd = tuple(waiting(f"a{n}", 10_000 - n) for n in range(200))
+    levels.queue("crowd", crowd, NOW)
+    levels.queue("other", (waiting("b", 0, B),), NOW)
+    levels.queue("me", (waiting("mine"),), NOW)
+    seen = names(levels, "me", NOW)
+    assert len(seen) == limits.DECISION_SET_DEMANDS_MAX + 2
+    assert {"b", "mine"} <= set(seen)
+    assert "mine" not in names(levels, "other", NOW)
+
+
+def test_a_recall_is_expected_until_the_holder_speaks_or_the_time_is_over() -> None:
+    levels = Levels(NOW)
+    levels.remember_recalls((Recall("s", KEY, 0, 7),), NOW)
+    assert levels.pending(NOW + 249) == {("s", KEY): 7}
+    assert levels.pending(NOW + 250) == {}
+    levels.hear("s", (report(),), NOW + 10)
+    assert levels.pending(NOW + 11) == {}
+
+
+def test_a_sidecar_is_nudged_at_most_every_so_often() -> None:
+    levels = Levels(NOW)
+    assert levels.take_nudges(frozenset("ab"), NOW) == {"a", "b"}
+    assert levels.take_nudges(frozenset("abc"), NOW + 19) == {"c"}
+    assert levels.take_nudges(frozenset("ab"), NOW + 20) == {"a", "b"}
+
+
+def test_nobody_is_silent_before_this_process_listened_long_enough() -> None:
+    levels = Levels(NOW)
+    assert not levels.silent("s", NOW + limits.SILENT_AFTER_MS)
+    assert levels.silent("s", NOW + limits.SILENT_AFTER_MS + 1)
+    levels.queue("s", (), NOW + 50_000)
+    assert not levels.silent("s", NOW + 60_000)
+
+
+def test_sums_for_people_count_each_call_once() -> None:
+    levels = Levels(NOW)
+    levels.hear("s", (report(held_nano_usd=5, open_calls=2, smallest_worst_nano_usd=3),), NOW)
+    levels.hear("t", (report(held_nano_usd=4, open_calls=1),), NOW)
+    other = replace(report(open_calls=2), lease=PeriodKey("b", "", "p"))
+    levels.hear("s", (other,), NOW)
+    assert levels.held_nano_usd(KEY) == 9
+    assert levels.held_nano_usd(KEY, "s") == 5
+    assert levels.open_calls("s") == 2
+    assert levels.smallest_worst_nano_usd(KEY) == 3
+
+
+def test_what_is_over_is_forgotten() -> None:
+    levels = Levels(NOW)
+    levels.hear("s", (report(),), NOW)
+    levels.drop_periods(frozenset())
+    assert levels.by_period == {}
+    levels.hear("s", (report(),), NOW)
+    levels.forget("s")
+    assert levels.by_period == {KEY: {}}
