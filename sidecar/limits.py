@@ -4,7 +4,7 @@
 
 ACCOUNTS_MAX = 100_000
 """Budget partitions that are remembered; partitions are made by labels that callers choose."""
-LEASES_REPORTED_MAX = 1_000
+REPORTED_LEASES_MAX = 1_000
 """Leases that one Sync tells of; the rest follow with the next."""
 RECENT_WORSTS_MAX = 40
 """Worst cases that the median and the smallest are taken from, per budget partition."""
@@ -33,11 +33,11 @@ RETURN_HYSTERESIS_PARTS = 8
 
 # --- Waiting ------------------------------------------------------------------------------------
 
-QUEUE_MAX = 1_024
+QUEUE_CALLS_MAX = 1_024
 """Calls that wait per set of budgets, so that one exhausted client never delays another."""
 QUEUES_MAX = 4_096
 """Sets of budgets that calls wait for at once."""
-DEMANDS_PER_QUEUE_MAX = 16
+QUEUE_DEMANDS_MAX = 16
 """The oldest waiting calls per set of budgets that a Sync tells of."""
 DEMANDS_MAX = 512
 """Waiting calls that one Sync tells of, the oldest first."""
@@ -52,11 +52,11 @@ REACHABLE_FRESH_MS = 1_000
 
 # --- Clamping -----------------------------------------------------------------------------------
 
-CLAMP_SHARE = 10
+CLAMP_PARTS = 10
 """An unlimited answer may hold this part of what is left (one tenth); above it, it is clamped."""
-OUTPUT_FLOOR_COUNT = 1_024
+OUTPUT_FLOOR_TOKENS = 1_024
 """Tokens of output below which no answer is clamped."""
-OUTPUT_UNKNOWN_COUNT = 4_096
+OUTPUT_UNKNOWN_TOKENS = 4_096
 """The same for a workflow whose answers are not known."""
 OUTPUT_SAMPLES_MIN = 20
 """Answers of a workflow from which its needs are known."""
@@ -73,7 +73,7 @@ RECORDS_KEPT_MS = 72 * 3_600_000
 """How long records are kept after no fail-over can lose them."""
 RECORDS_KEPT_BYTES = 1 << 30
 """Room for records that are kept although the ledger has them."""
-RECORDS_PRUNED_MAX = 5_000
+PRUNED_RECORDS_MAX = 5_000
 """Records that are dropped in one transaction."""
 BALLAST_BYTES = 4 << 20
 """Room that is kept free, so that open calls can settle on a full disk."""
@@ -98,7 +98,7 @@ SYNC_DEADLINE_WAITING_MS = 300
 """The same, while someone waits."""
 RECORDS_WAIT_MS = 1_000
 """Records are told within this time,"""
-RECORDS_WAIT_COUNT = 64
+WAITING_RECORDS_MAX = 64
 """or when there are so many."""
 SYNC_RECORDS_MAX = 500
 """Records that one Sync tells,"""
@@ -108,7 +108,7 @@ REFUSAL_KINDS_MAX = 1_000
 """Different refusals that are counted for one minute; the rest are counted together."""
 REFUSAL_MINUTES_MAX = 30
 """Minutes of refusals that are kept for a control plane that is away."""
-REFUSALS_SENT_MAX = 500
+SENT_REFUSALS_MAX = 500
 """Refusal counts that one Sync tells."""
 SECRET_USES_MAX = 10_000
 """Secrets whose last use waits to be told."""
@@ -136,10 +136,10 @@ DRAIN_CALLS_MS = 30_000
 
 assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
 assert SYNC_MS * 2 < WATCH_SILENT_MS
-assert OUTPUT_FLOOR_COUNT <= OUTPUT_UNKNOWN_COUNT
+assert OUTPUT_FLOOR_TOKENS <= OUTPUT_UNKNOWN_TOKENS
 assert OUTPUT_SAMPLES_MIN <= OUTPUT_SAMPLES_MAX
-assert RECORDS_WAIT_COUNT <= SYNC_RECORDS_MAX
-assert DEMANDS_PER_QUEUE_MAX <= QUEUE_MAX
+assert WAITING_RECORDS_MAX <= SYNC_RECORDS_MAX
+assert QUEUE_DEMANDS_MAX <= QUEUE_CALLS_MAX
 assert UNREACHABLE_PATIENCE_MS <= PATIENCE_MS <= PATIENCE_MAX_MS <= LONGEST_CALL_MS
 assert IDLE_RETURN_LOW_MS <= IDLE_RETURN_MS <= FLOOR_MS
 assert RECONNECT_MIN_MS <= RECONNECT_MAX_MS <= UNREACHABLE_PATIENCE_MS

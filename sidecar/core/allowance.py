@@ -21,7 +21,7 @@ from sidecar.limits import (
     FLOOR_MS,
     IDLE_RETURN_LOW_MS,
     IDLE_RETURN_MS,
-    LEASES_REPORTED_MAX,
+    REPORTED_LEASES_MAX,
     RETURN_HYSTERESIS_PARTS,
 )
 
@@ -211,7 +211,7 @@ class Allowance:
             lease = account.lease_at(now.unix_ms)
             if lease is not None and id(lease) not in known and _in_use(account, now):
                 told.append(lease)
-        return told[:LEASES_REPORTED_MAX]
+        return told[:REPORTED_LEASES_MAX]
 
     def levels(self, lease: Lease, now: Now) -> LeaseLevels:
         """What is said of a lease."""

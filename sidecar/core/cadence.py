@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from sidecar.limits import (
-    RECORDS_WAIT_COUNT,
     RECORDS_WAIT_MS,
     SYNC_DEADLINE_MS,
     SYNC_DEADLINE_WAITING_MS,
@@ -12,6 +11,7 @@ from sidecar.limits import (
     SYNC_MS,
     SYNC_POLL_MS,
     SYNC_REFILL_MS,
+    WAITING_RECORDS_MAX,
 )
 
 
@@ -41,7 +41,7 @@ class Cadence:
             due = min(due, self.sent_boot_ms + SYNC_POLL_MS)
         if records and records_since_boot_ms is not None:
             due = min(due, records_since_boot_ms + RECORDS_WAIT_MS)
-        if self.urgent or records >= RECORDS_WAIT_COUNT:
+        if self.urgent or records >= WAITING_RECORDS_MAX:
             due = self.sent_boot_ms
         return max(due, self.sent_boot_ms + SYNC_MIN_MS, self.pause_boot_ms)
 

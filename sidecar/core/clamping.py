@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from sidecar.core.calls import Bound
 from sidecar.limits import (
-    CLAMP_SHARE,
-    OUTPUT_FLOOR_COUNT,
+    CLAMP_PARTS,
+    OUTPUT_FLOOR_TOKENS,
     OUTPUT_SAMPLES_MAX,
     OUTPUT_SAMPLES_MIN,
-    OUTPUT_UNKNOWN_COUNT,
+    OUTPUT_UNKNOWN_TOKENS,
     OUTPUT_WORKFLOWS_MAX,
 )
 
@@ -61,10 +61,10 @@ class OutputLengths:
         """
         samples = self._samples.get(workflow)
         if samples is None or len(samples) < OUTPUT_SAMPLES_MIN:
-            return OUTPUT_UNKNOWN_COUNT
+            return OUTPUT_UNKNOWN_TOKENS
         ordered = sorted(samples)
         rank = -(-99 * len(ordered) // 100)
-        return max(OUTPUT_FLOOR_COUNT, 2 * ordered[rank - 1])
+        return max(OUTPUT_FLOOR_TOKENS, 2 * ordered[rank - 1])
 
 
 def clampable(bound: Bound) -> bool:
@@ -82,7 +82,7 @@ def near_cap(bound: Bound, left_nano_usd: int | None) -> bool:
     """Whether the model's maximum is a tenth of what is left or more; None is not known."""
     if left_nano_usd is None or not clampable(bound):
         return False
-    return unclamped(bound).worst_nano_usd * CLAMP_SHARE >= left_nano_usd
+    return unclamped(bound).worst_nano_usd * CLAMP_PARTS >= left_nano_usd
 
 
 def clamp(bound: Bound, within_nano_usd: int, floor_count: int) -> Limited:
@@ -98,4 +98,4 @@ def clamp(bound: Bound, within_nano_usd: int, floor_count: int) -> Limited:
 
 def fair_share_nano_usd(left_nano_usd: int) -> int:
     """What one call may hold of what is left; rounded down."""
-    return max(0, left_nano_usd) // CLAMP_SHARE
+    return max(0, left_nano_usd) // CLAMP_PARTS

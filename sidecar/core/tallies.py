@@ -12,8 +12,8 @@ from sidecar.core.refusals import Refusal
 from sidecar.limits import (
     REFUSAL_KINDS_MAX,
     REFUSAL_MINUTES_MAX,
-    REFUSALS_SENT_MAX,
     SECRET_USES_MAX,
+    SENT_REFUSALS_MAX,
 )
 
 _MINUTE_MS = 60_000
@@ -99,7 +99,7 @@ class Tallies:
             for kind, tally in tallies.items()
             if tally.count > tally.told
         ]
-        return levels[:REFUSALS_SENT_MAX]
+        return levels[:SENT_REFUSALS_MAX]
 
     def uses(self) -> dict[str, int]:
         """The secrets whose last use was not told yet, with the minute."""

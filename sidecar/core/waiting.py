@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sidecar.core.admission import NO_CLAIMS, Case
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey
-from sidecar.limits import DEMANDS_MAX, DEMANDS_PER_QUEUE_MAX, QUEUE_MAX, QUEUES_MAX
+from sidecar.limits import DEMANDS_MAX, QUEUE_CALLS_MAX, QUEUE_DEMANDS_MAX, QUEUES_MAX
 
 QueueKey = tuple[Account, ...]
 
@@ -62,7 +62,7 @@ class Waiting:
             if len(self._queues) >= QUEUES_MAX:
                 return False
             queue = self._queues[key] = {}
-        if len(queue) >= QUEUE_MAX:
+        if len(queue) >= QUEUE_CALLS_MAX:
             return False
         queue[case.call_id] = case
         self._cases[case.call_id] = case
@@ -149,7 +149,7 @@ class Waiting:
     def _window(self) -> Iterator[Case]:
         for queue in self._queues.values():
             for place, case in enumerate(queue.values()):
-                if place >= DEMANDS_PER_QUEUE_MAX:
+                if place >= QUEUE_DEMANDS_MAX:
                     break
                 yield case
 

@@ -43,8 +43,8 @@ from sidecar.limits import (
     OPEN_CALLS_MAX,
     PATIENCE_MS,
     PAUSE_MS,
-    RECORDS_WAIT_COUNT,
     UNREACHABLE_PATIENCE_MS,
+    WAITING_RECORDS_MAX,
 )
 from sidecar.runtime import translate
 from sidecar.runtime.journal import Group, Journal, JournalFailedError
@@ -375,7 +375,7 @@ class Admission:
         self.try_waiting()
         raise Refused(self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY))
 
-    def _attempt(self, case: Case, named: bool, claims: Mapping[Account, int]) -> bool:  # noqa: FBT001
+    def _attempt(self, case: Case, named: bool, claims: Mapping[Account, int]) -> bool:  # noqa: FBT001 - as Waiting calls it
         now = self._clock.now()
         waiter = self._waiters[case.call_id]
         refusal = self._standing(case.call, now)
@@ -477,7 +477,7 @@ class Admission:
     def _told_soon(self) -> None:
         """Let the link look again when the first record, or the last that it waits for, is in."""
         pending = self._journal.last_seq - self._journal.acked_seq
-        if pending in (1, RECORDS_WAIT_COUNT):
+        if pending in (1, WAITING_RECORDS_MAX):
             self.poked.set()
 
 

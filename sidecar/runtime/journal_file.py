@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import Lease, LeaseKey
-from sidecar.limits import BALLAST_BYTES, RECORDS_PRUNED_MAX
+from sidecar.limits import BALLAST_BYTES, PRUNED_RECORDS_MAX
 
 NO_CHAIN = bytes(32)
 """The chain before the first record of an epoch."""
@@ -253,9 +253,9 @@ class JournalFile:
         limit = "" if size > bytes_max else " AND written_unix_ms < :before"
         run("BEGIN IMMEDIATE")
         gone = run(
-            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= :stable"  # noqa: S608
+            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= :stable"  # noqa: S608 - both parts are constants
             f" AND seq < (SELECT max(seq) FROM record){limit} ORDER BY seq LIMIT :count)",
-            {"stable": stable_seq, "before": before_unix_ms, "count": RECORDS_PRUNED_MAX},
+            {"stable": stable_seq, "before": before_unix_ms, "count": PRUNED_RECORDS_MAX},
         ).rowcount
         run("COMMIT")
         return gone

@@ -70,11 +70,11 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
         if self.refuse is not None:
             context.abort(self.refuse, "not you")
 
-    def Join(self, request: wire.JoinRequest, context: Any) -> wire.JoinResponse:  # noqa: N802
+    def Join(self, request: wire.JoinRequest, context: Any) -> wire.JoinResponse:  # noqa: N802 - gRPC's name
         self._note(self.joins, request, context)
         return wire.JoinResponse(sidecar_id="sdc_1", display_name="one", region="eu")
 
-    def Register(self, request: wire.RegisterRequest, context: Any) -> wire.RegisterResponse:  # noqa: N802
+    def Register(self, request: wire.RegisterRequest, context: Any) -> wire.RegisterResponse:  # noqa: N802 - gRPC's name
         self._note(self.registrations, request, context)
         answer = wire.RegisterResponse(
             status=self.register_status,
@@ -90,14 +90,14 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
             answer.policy.CopyFrom(self.policy)
         return answer
 
-    def Sync(self, request: wire.SyncRequest, context: Any) -> wire.SyncResponse:  # noqa: N802
+    def Sync(self, request: wire.SyncRequest, context: Any) -> wire.SyncResponse:  # noqa: N802 - gRPC's name
         for number, body in enumerate(request.records):
             self.records[request.from_seq + number] = body
         answer = self.decide(request)
         self._note(self.syncs, request, context)
         return answer
 
-    def Watch(self, request: wire.WatchRequest, context: Any) -> Iterator[wire.WatchResponse]:  # noqa: N802
+    def Watch(self, request: wire.WatchRequest, context: Any) -> Iterator[wire.WatchResponse]:  # noqa: N802 - gRPC's name
         self._note(self.watches, request, context)
         ended = threading.Event()
 
@@ -111,7 +111,7 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
             if directive is not None:
                 yield directive
 
-    def Drain(self, request: wire.DrainRequest, context: Any) -> wire.DrainResponse:  # noqa: N802
+    def Drain(self, request: wire.DrainRequest, context: Any) -> wire.DrainResponse:  # noqa: N802 - gRPC's name
         self._note(self.drains, request, context)
         return wire.DrainResponse(stranded_nano_usd=0)
 

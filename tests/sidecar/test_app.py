@@ -74,7 +74,7 @@ def answer(url: str, key: str = "") -> tuple[int, Any]:
         status = getattr(error, "code", None)
         assert status is not None
         with error:  # type: ignore[attr-defined]  # an HTTPError is an answer
-            return status, json.load(error)  # type: ignore[arg-type]
+            return status, json.load(error)  # type: ignore[arg-type]  # and can be read
 
 
 def test_a_sidecar_joins_serves_and_ends_in_order(tmp_path: Path, cp: ControlPlaneDouble) -> None:

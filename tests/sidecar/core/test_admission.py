@@ -49,7 +49,7 @@ class World:
 
     def told(self, budget_id: str = "bgt_a", **answer: object) -> None:
         self.allowance.merge(
-            grant(budget_id, **answer),  # type: ignore[arg-type]
+            grant(budget_id, **answer),  # type: ignore[arg-type]  # as in grant
             self.clock.boot_ms,
             renews=True,
         )

@@ -12,7 +12,7 @@ KEY = LeaseKey("bgt_a", "", MONTH)
 
 
 def leased(allowance: Allowance, clock: HandClock, **told: object) -> Lease:
-    return allowance.merge(grant(**told), clock.boot_ms, renews=True)  # type: ignore[arg-type]
+    return allowance.merge(grant(**told), clock.boot_ms, renews=True)  # type: ignore[arg-type]  # as in grant
 
 
 def used(allowance: Allowance, lease: Lease, clock: HandClock, worst: int = CENT) -> None:

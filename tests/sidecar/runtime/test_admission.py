@@ -1,9 +1,6 @@
 """Admission over a real journal: what is held, written and let go."""
 
-import io
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,105 +10,36 @@ from nacl.public import PrivateKey, SealedBox
 
 from protos.bursar.sidecar.v1 import Outcome as WireOutcome
 from protos.bursar.sidecar.v1 import Record
-from sidecar.core.calls import Hold, Outcome, Settlement
-from sidecar.core.leases import LeaseKey
-from sidecar.core.policy import Policy
+from sidecar.core.calls import Outcome, Settlement
 from sidecar.core.refusals import Reason, Refused
-from sidecar.runtime.admission import Admission
 from sidecar.runtime.identity import Host
-from sidecar.runtime.journal import Journal
-from sidecar.runtime.journal_file import JournalFile, Recovered
+from sidecar.runtime.journal_file import JournalFile
 from sidecar.runtime.recovery import recover
-from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.telemetry import Log
 from tests.sidecar.builders import (
     CENT,
     DOLLAR,
     MONTH,
     NOON,
-    CountedEntropy,
     HandClock,
     bound,
     budget,
-    grant,
     key,
     new_call,
     policy,
-    project,
     provider,
+)
+from tests.sidecar.runtime.admission_world import (
+    OK,
+    SEALING_KEY,
+    World,
+    found,
+    refusal_of,
+    waiting,
+    world,
 )
 
 pytestmark = pytest.mark.trio
-
-SEALING_KEY = bytes(range(32))
-HERE = Host("machine", "boot")
-OK = Settlement(outcome=Outcome.OK, cost_nano_usd=CENT, quantities={"input": 5, "output": 7})
-
-
-class World:
-    """A sidecar without a network."""
-
-    def __init__(self, folder: Path, clock: HandClock, connect: Any = None) -> None:
-        options = {} if connect is None else {"connect": connect}
-        file, self.recovered = JournalFile.open(folder, **options)
-        self.clock = clock
-        self.journal = Journal(file, self.recovered, clock)
-        self.log = io.StringIO()
-        self.admission = Admission(
-            journal=self.journal,
-            clock=clock,
-            entropy=CountedEntropy(),
-            secrets=ProviderSecrets(SEALING_KEY),
-            log=Log(clock, self.log),
-        )
-
-    def told(self, budget_id: str = "bgt_a", **answer: Any) -> None:
-        """An answer came, as the control link would take it."""
-        admission = self.admission
-        admission.allowance.merge(grant(budget_id, **answer), self.clock.boot_ms, renews=True)
-        self.journal.note_leases(admission.allowance)
-        admission.answered(self.clock.now())
-
-    async def records(self) -> list[Record]:
-        bodies, _ = await self.journal.records(1)
-        return [Record.FromString(body) for body in bodies]
-
-    def lease(self, budget_id: str = "bgt_a", period: str = MONTH) -> Any:
-        return self.admission.allowance.lease(LeaseKey(budget_id, "", period))
-
-
-@asynccontextmanager
-async def world(
-    folder: Path, known: Policy | None = None, clock: HandClock | None = None, connect: Any = None
-) -> AsyncIterator[World]:
-    made = World(folder, clock or HandClock(), connect)
-    recover(
-        made.recovered,
-        admission=made.admission,
-        journal=made.journal,
-        clock=made.clock,
-        log=Log(made.clock, made.log),
-        host=HERE,
-    )
-    made.admission.take_policy(known or policy())
-    async with trio.open_nursery() as nursery:
-        await nursery.start(made.journal.run)
-        yield made
-        await made.journal.close()
-        nursery.cancel_scope.cancel()
-
-
-def found(folder: Path) -> Recovered:
-    file, recovered = JournalFile.open(folder)
-    file.close()
-    return recovered
-
-
-async def refusal_of(admission: Admission, **call: Any) -> Reason:
-    with pytest.raises(Refused) as caught:
-        await admission.open(new_call(**call))
-    return caught.value.refusal.reason
-
 
 # --- One call ---------------------------------------------------------------------------------
 
@@ -230,130 +158,6 @@ async def test_near_the_cap_the_limit_that_goes_on_the_wire_is_told(tmp_path: Pa
         assert record.settle.call.clamped_output_count == 50_000
 
 
-# --- Waiting ----------------------------------------------------------------------------------
-
-
-async def waiting(sidecar: World, count: int = 1) -> None:
-    while len(sidecar.admission.waiting) < count:
-        await trio.lowlevel.checkpoint()
-
-
-async def test_a_waiting_call_opens_when_a_settle_makes_room(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
-        sidecar.told(granted=CENT)
-        first = await sidecar.admission.open(new_call())
-        opened: list[Hold] = []
-
-        async def second() -> None:
-            opened.append(await sidecar.admission.open(new_call()))
-
-        nursery.start_soon(second)
-        await waiting(sidecar)
-        assert sidecar.admission.cadence.urgent
-        sidecar.admission.void(first, Settlement(outcome=Outcome.NOT_SENT))
-        with trio.fail_after(5):
-            while not opened:
-                await trio.lowlevel.checkpoint()
-        assert len(sidecar.admission.waiting) == 0
-
-
-async def test_a_named_call_opens_out_of_turn_in_direct_mode(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
-        sidecar.told(granted=0, keep=0)
-        opened: list[int] = []
-
-        async def call(worst: int) -> None:
-            hold = await sidecar.admission.open(new_call(worst))
-            opened.append(hold.worst_nano_usd)
-
-        nursery.start_soon(call, 2 * CENT)
-        await waiting(sidecar)
-        nursery.start_soon(call, CENT)
-        await waiting(sidecar, 2)
-        younger = sidecar.admission.waiting.demands(sidecar.clock.now())[1]
-        sidecar.told(granted=CENT, keep=0)
-        sidecar.admission.try_waiting([younger.call_id], every=True)
-        with trio.fail_after(5):
-            while not opened:
-                await trio.lowlevel.checkpoint()
-        assert opened == [CENT]
-        assert len(sidecar.admission.waiting) == 1
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_caller_that_hangs_up_while_waiting_leaves_nothing(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar:
-        sidecar.told(granted=0)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sidecar.admission.open, new_call())
-            await waiting(sidecar)
-            nursery.cancel_scope.cancel()
-        assert len(sidecar.admission.waiting) == 0
-        assert sidecar.admission.open_calls == 0
-        assert await sidecar.records() == []
-
-
-async def test_a_caller_that_hangs_up_while_its_open_is_written_is_voided(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar:
-        sidecar.told()
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await sidecar.admission.open(new_call())
-        assert scope.cancelled_caught
-        assert sidecar.admission.open_calls == 0
-        assert sidecar.lease().available_nano_usd == DOLLAR
-        [record] = await sidecar.records()
-        assert record.void.call.outcome == WireOutcome.OUTCOME_NOT_SENT
-    assert found(tmp_path).open_calls == ()
-
-
-async def test_a_caller_that_hangs_up_just_as_its_turn_came_is_voided(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar:
-        sidecar.told(granted=0)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sidecar.admission.open, new_call())
-            await waiting(sidecar)
-            sidecar.told(granted=CENT)
-            nursery.cancel_scope.cancel()
-            sidecar.admission.try_waiting()
-            assert sidecar.admission.open_calls == 1
-        assert sidecar.admission.open_calls == 0
-        assert sidecar.lease().available_nano_usd == CENT
-
-
-async def test_patience_ends_as_busy_and_is_the_clients_own(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    known = policy(projects=(project(patience_ms=7_000),))
-    made = World(tmp_path, HandClock())
-    made.admission.take_policy(known)
-    made.told(granted=0, held=DOLLAR)
-    started = trio.current_time()
-    assert await refusal_of(made.admission) is Reason.BUSY
-    assert trio.current_time() - started == pytest.approx(7, abs=0.1)
-
-
-async def test_a_full_queue_refuses_at_once_and_only_its_own_client(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    known = policy(
-        budget("bgt_a"),
-        budget("bgt_b", project="prj_b"),
-        projects=(project("prj_a"), project("prj_b")),
-        keys=(key(), key("key_b", secret="sec_b", project="prj_b")),
-    )
-    made = World(tmp_path, HandClock())
-    made.admission.take_policy(known)
-    made.told("bgt_a", granted=0)
-    made.told("bgt_b", granted=CENT)
-    async with trio.open_nursery() as nursery:
-        for _ in range(1_024):
-            nursery.start_soon(made.admission.open, new_call())
-        await waiting(made, 1_024)
-        assert await refusal_of(made.admission) is Reason.BUSY
-        nursery.cancel_scope.cancel()
-
-
 # --- Keys and policies ------------------------------------------------------------------------
 
 
@@ -411,113 +215,6 @@ async def test_refusals_and_uses_of_secrets_are_counted(tmp_path: Path) -> None:
         [level] = sidecar.admission.tallies.refusals()
         assert (level.kind.reason, level.calls) == ("key_revoked", 1)
         assert list(sidecar.admission.tallies.uses()) == ["sec_a"]
-
-
-# --- Without a control plane --------------------------------------------------------------------
-
-
-async def test_without_a_control_plane_calls_go_on_from_what_is_here(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar:
-        sidecar.told(granted=CENT)
-        sidecar.admission.unanswered(sidecar.clock.boot_ms, sidecar.clock.boot_ms)
-        await sidecar.admission.open(new_call())
-
-
-async def test_a_call_waits_two_seconds_for_a_control_plane_that_just_went(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
-        sidecar.told(granted=0)
-        reasons: list[Reason] = []
-
-        async def call() -> None:
-            reasons.append(await refusal_of(sidecar.admission))
-
-        nursery.start_soon(call)
-        await waiting(sidecar)
-        down_since = sidecar.clock.forward(10).boot_ms
-        sidecar.admission.unanswered(down_since, down_since)
-        sidecar.clock.forward(1_900)
-        sidecar.admission.unanswered(sidecar.clock.boot_ms, down_since)
-        assert len(sidecar.admission.waiting) == 1
-        sidecar.clock.forward(100)
-        sidecar.admission.unanswered(sidecar.clock.boot_ms, down_since)
-        with trio.fail_after(5):
-            while not reasons:
-                await trio.lowlevel.checkpoint()
-        assert reasons == [Reason.UNREACHABLE]
-
-
-async def test_a_call_that_comes_in_a_long_outage_is_refused_after_one_vain_attempt(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
-        down_since = sidecar.clock.boot_ms
-        sidecar.told(granted=0)
-        sent_before = sidecar.clock.forward(60_000).boot_ms
-        sidecar.admission.away = True
-        sidecar.clock.forward(5)
-        reasons: list[Reason] = []
-
-        async def call() -> None:
-            reasons.append(await refusal_of(sidecar.admission))
-
-        nursery.start_soon(call)
-        await waiting(sidecar)
-        # An attempt from before it came says nothing about it.
-        sidecar.admission.unanswered(sent_before, down_since)
-        assert len(sidecar.admission.waiting) == 1
-        sidecar.admission.unanswered(sidecar.clock.boot_ms, down_since)
-        with trio.fail_after(5):
-            while not reasons:
-                await trio.lowlevel.checkpoint()
-        assert reasons == [Reason.UNREACHABLE]
-
-
-async def test_a_machine_that_slept_asks_before_it_opens_anything(tmp_path: Path) -> None:
-    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
-        sidecar.told()
-        sidecar.clock.unix_ms += 2_001
-        nursery.start_soon(sidecar.admission.open, new_call())
-        await waiting(sidecar)
-        sidecar.admission.answered(sidecar.clock.now())
-        sidecar.admission.try_waiting()
-        assert sidecar.admission.open_calls == 1
-
-
-async def test_authority_that_ends_while_the_open_is_written_lets_nothing_out(
-    tmp_path: Path,
-) -> None:
-    clock = HandClock()
-
-    class Slow(sqlite3.Connection):
-        """Lets the authority pass while an OPEN is written."""
-
-        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-            if sql == "COMMIT" and expires:
-                expires.clear()
-                clock.forward(1_000)
-            return super().execute(sql, *parameters)
-
-    expires: list[bool] = []
-    async with world(
-        tmp_path,
-        clock=clock,
-        connect=lambda path: sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, factory=Slow
-        ),
-    ) as sidecar:
-        sidecar.told(authority_ms=1_000)
-        await sidecar.journal.flush()
-        expires.append(True)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sidecar.admission.open, new_call())
-            with trio.fail_after(5):
-                await waiting(sidecar)
-            assert sidecar.lease().held_nano_usd == 0
-            nursery.cancel_scope.cancel()
-        [record] = await sidecar.records()
-        assert record.void.call.outcome == WireOutcome.OUTCOME_NOT_SENT
 
 
 # --- What stops everything ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ class Service(wire.SidecarServiceServicer):
         self.cancelled = threading.Semaphore(0)
         self.sent = 0
 
-    def Drain(self, request: wire.DrainRequest, context: Any) -> wire.DrainResponse:  # noqa: N802
+    def Drain(self, request: wire.DrainRequest, context: Any) -> wire.DrainResponse:  # noqa: N802 - gRPC's name
         ended = threading.Event()
         context.add_callback(ended.set)
         if request.incarnation == "fail":
@@ -31,16 +31,16 @@ class Service(wire.SidecarServiceServicer):
             self.cancelled.release()
         return wire.DrainResponse(stranded_nano_usd=int(min(left or 0, 1e6) * 1_000))
 
-    def Join(self, request: wire.JoinRequest, context: Any) -> wire.JoinResponse:  # noqa: N802
+    def Join(self, request: wire.JoinRequest, context: Any) -> wire.JoinResponse:  # noqa: N802 - gRPC's name
         raise NotImplementedError
 
-    def Register(self, request: wire.RegisterRequest, context: Any) -> wire.RegisterResponse:  # noqa: N802
+    def Register(self, request: wire.RegisterRequest, context: Any) -> wire.RegisterResponse:  # noqa: N802 - gRPC's name
         raise NotImplementedError
 
-    def Sync(self, request: wire.SyncRequest, context: Any) -> wire.SyncResponse:  # noqa: N802
+    def Sync(self, request: wire.SyncRequest, context: Any) -> wire.SyncResponse:  # noqa: N802 - gRPC's name
         raise NotImplementedError
 
-    def Watch(self, request: wire.WatchRequest, context: Any) -> Iterator[wire.WatchResponse]:  # noqa: N802
+    def Watch(self, request: wire.WatchRequest, context: Any) -> Iterator[wire.WatchResponse]:  # noqa: N802 - gRPC's name
         ended = threading.Event()
         context.add_callback(ended.set)
         try:
@@ -232,7 +232,7 @@ async def test_a_stream_that_could_not_be_cancelled_is_refused() -> None:
         return iter(())
 
     with pytest.raises(TypeError, match="could not be cancelled"):
-        async with grpc_bridge.stream(hidden, wire.WatchRequest()):  # type: ignore[arg-type]
+        async with grpc_bridge.stream(hidden, wire.WatchRequest()):  # type: ignore[arg-type]  # wrong on purpose
             pass
 
 

@@ -1,0 +1,186 @@
+"""Directives, outages and the end of the control link."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from protos.bursar.sidecar import v1 as wire
+from sidecar.core.refusals import Reason, Refused
+from sidecar.runtime import policy_file
+from tests.sidecar.builders import CENT, DOLLAR, MONTH
+from tests.sidecar.control_plane_double import ControlPlaneDouble, policy_message
+from tests.sidecar.runtime.link_world import LEASE, asked, member, running, until
+
+pytestmark = pytest.mark.trio
+
+# --- Policy and directives --------------------------------------------------------------------
+
+
+async def test_a_pushed_policy_binds_at_once_is_kept_and_acknowledged(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        await asked(cp, lambda: len(cp.watches) > 0)
+        cp.policy = policy_message(2, revoked=True)
+        cp.say(policy=cp.policy)
+        await until(lambda: sidecar.admission.policy.version == 2)
+        with pytest.raises(Refused) as caught:
+            await sidecar.call()
+        assert caught.value.refusal.reason is Reason.KEY_REVOKED
+        await asked(cp, lambda: any(sync.policy_acked == 2 for sync in cp.syncs))
+        kept = policy_file.load(tmp_path, "eu")
+        assert kept is not None
+        assert kept.version == 2
+    assert (tmp_path / "policy.bin").stat().st_mode & 0o777 == 0o600
+
+
+async def test_authority_is_not_prolonged_under_a_policy_that_is_not_here(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        authority = sidecar.lease.authority_boot_ms
+        newer = policy_message(2)
+        cp.decide = lambda request: cp.answer(
+            request, policy_version=2, leases=[cp.lease(LEASE, authority_ms=999_000)]
+        )
+        sidecar.admission.hurry()
+        count = len(cp.syncs)
+        await asked(cp, lambda: len(cp.syncs) > count)
+        await until(lambda: sidecar.link._policy_late_since is not None)
+        assert sidecar.lease.authority_boot_ms == authority
+        # The stream is opened again for it, and when that brings nothing, Register does.
+        await asked(cp, lambda: len(cp.watches) >= 2)
+        cp.policy = newer
+        await until(lambda: sidecar.admission.policy.version == 2)
+        await until(lambda: sidecar.lease.authority_boot_ms > authority + 500_000)
+
+
+async def test_a_policy_that_is_not_understood_leaves_the_last_one_in_force(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await asked(cp, lambda: len(cp.watches) > 0)
+        strange = policy_message(2)
+        strange.providers[0].family = "telepathy"
+        cp.say(policy=strange)
+        await asked(cp, lambda: any("telepathy" in sync.policy_refused for sync in cp.syncs))
+        assert sidecar.admission.policy.version == 1
+        cp.policy = policy_message(3)
+        cp.say(policy=cp.policy)
+        await asked(cp, lambda: any(sync.policy_acked == 3 for sync in cp.syncs))
+        assert cp.syncs[-1].policy_refused == ""
+
+
+async def test_a_recall_is_followed_at_once_and_told(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        await until(lambda: sidecar.journal.acked_seq == 1)
+        await asked(cp, lambda: len(cp.watches) > 0)
+        lease = wire.LeaseKey(budget_id="bgt_a", period_id=MONTH)
+        cp.say(recall=wire.Recall(lease=lease, keep_nano_usd=30 * CENT))
+        await asked(cp, lambda: len(cp.records) == 2)
+        assert sidecar.lease.available_nano_usd == 30 * CENT
+
+
+async def test_a_nudge_brings_a_sync(tmp_path: Path, cp: ControlPlaneDouble) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await asked(cp, lambda: len(cp.watches) > 0)
+        await until(lambda: not sidecar.admission.cadence.urgent and len(cp.syncs) > 0)
+        count = len(cp.syncs)
+        cp.say(nudge=wire.Nudge())
+        await asked(cp, lambda: len(cp.syncs) > count)
+
+
+async def test_a_stream_that_ends_is_opened_again(tmp_path: Path, cp: ControlPlaneDouble) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await asked(cp, lambda: len(cp.watches) > 0)
+        cp.stop()
+        cp.start()
+        await asked(cp, lambda: len(cp.watches) > 1)
+        await sidecar.paid()
+
+
+# --- Away and back ------------------------------------------------------------------------------
+
+
+async def test_calls_go_on_while_the_control_plane_is_away_and_are_told_when_it_is_back(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        cp.stop()
+        for _ in range(5):
+            await sidecar.paid()
+        await until(lambda: sidecar.admission.away)
+        # Nothing is given back while nobody answers, though keep says so.
+        sidecar.lease.latest = None
+    async with running(tmp_path, cp) as sidecar:
+        assert sidecar.link.has_policy.is_set()
+        for _ in range(5):
+            await sidecar.paid()
+        assert sidecar.lease.spent_nano_usd == 11 * CENT
+        cp.start()
+        await until(lambda: sidecar.journal.acked_seq == 11)
+    calls = [wire.Record.FromString(body).settle.call.call_id for body in cp.records.values()]
+    assert len(set(calls)) == 11
+
+
+async def test_without_money_and_without_a_control_plane_a_call_is_unreachable(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        cp.stop()
+        started = trio.current_time()
+        with pytest.raises(Refused) as caught:
+            await sidecar.call(5 * DOLLAR)
+        assert caught.value.refusal.reason is Reason.UNREACHABLE
+        assert trio.current_time() - started < 5
+        started = trio.current_time()
+        with pytest.raises(Refused):
+            await sidecar.call(5 * DOLLAR)
+        assert trio.current_time() - started < 1
+
+
+async def test_a_clean_end_tells_everything_gives_everything_back_and_says_goodbye(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        for _ in range(3):
+            await sidecar.paid()
+        await sidecar.link.drain()
+        assert sidecar.journal.acked_seq == sidecar.journal.last_seq
+    [drain] = cp.drains
+    assert drain.last_seq == len(cp.records)
+    last = getattr(wire.Record.FromString(cp.records[len(cp.records)]), "return")
+    assert last.returned_nano_usd == 97 * CENT
+
+
+async def test_without_a_control_plane_the_end_keeps_the_leases_for_the_next_start(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        await until(lambda: sidecar.journal.acked_seq == 1)
+        cp.stop()
+        await sidecar.link.drain()
+        assert sidecar.lease.available_nano_usd == 99 * CENT
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+
+
+async def test_nothing_secret_is_logged(tmp_path: Path, cp: ControlPlaneDouble) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        cp.stop()
+        await until(lambda: sidecar.admission.away)
+    me = member(tmp_path)
+    assert me.credential not in sidecar.text.getvalue()
+    assert me.credential not in repr(me)
+    assert me.sealing_key.hex() not in repr(me)
+    assert (tmp_path / "identity.json").stat().st_mode & 0o777 == 0o600
