@@ -92,6 +92,8 @@ SYNC_POLL_MS = 500
 """Time between two Syncs while someone waits."""
 SYNC_REFILL_MS = 1_000
 """A Sync that only refills comes at most so often."""
+SYNC_WHOLE_MS = 2_000
+"""A Sync tells of leases that did not change when the last that did so is so old."""
 SYNC_DEADLINE_MS = 2_000
 """How long an answer may take."""
 SYNC_DEADLINE_WAITING_MS = 300

@@ -196,8 +196,13 @@ class Allowance:
             _give_back(lease, lease.available_nano_usd)
         return given
 
+    def changed(self) -> list[Lease]:
+        """The leases of which there is something new to tell."""
+        told = [lease for lease in self._leases.values() if lease.changed]
+        return told[:REPORTED_LEASES_MAX]
+
     def reportable(self, now: Now) -> list[Lease]:
-        """The leases that a Sync must tell of, those that changed first."""
+        """All leases that a whole report tells of, those that changed first."""
         told = [
             lease
             for lease in self._leases.values()

@@ -11,6 +11,7 @@ from sidecar.limits import (
     SYNC_MS,
     SYNC_POLL_MS,
     SYNC_REFILL_MS,
+    SYNC_WHOLE_MS,
     WAITING_RECORDS_MAX,
 )
 
@@ -27,6 +28,8 @@ class Cadence:
     """Something should be told or asked at once: a new demand, money that others wait for."""
     refill: bool = False
     """A lease runs low."""
+    whole_boot_ms: int = -SYNC_MS
+    """When the latest told of all leases, changed or not."""
     failures: int = 0
     """Syncs that were not answered since the last that was."""
     pause_boot_ms: int = 0
@@ -52,6 +55,13 @@ class Cadence:
         self.regular_boot_ms = boot_ms + SYNC_MS - spread_ms + jitter % (2 * spread_ms + 1)
         self.urgent = False
         self.refill = False
+
+    def tells_all(self, boot_ms: int) -> bool:
+        """Whether a Sync that goes out now tells of all leases; then the next need not."""
+        if boot_ms - self.whole_boot_ms < SYNC_WHOLE_MS:
+            return False
+        self.whole_boot_ms = boot_ms
+        return True
 
     def no_later_than(self, boot_ms: int) -> None:
         """The next is due at this time at the latest."""

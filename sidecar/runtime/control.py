@@ -26,6 +26,7 @@ from sidecar.entropy import Entropy
 from sidecar.limits import (
     DRAIN_MS,
     POLICY_LATE_MS,
+    PRUNED_RECORDS_MAX,
     RECONNECT_MAX_MS,
     RECONNECT_MIN_MS,
     REGISTER_DEADLINE_MS,
@@ -383,7 +384,8 @@ class ControlLink:
         if self._stable_seq and now.boot_ms - self._pruned_boot_ms >= _PRUNE_MS:
             self._pruned_boot_ms = now.boot_ms
             try:
-                await self._journal.prune(self._stable_seq)
+                while await self._journal.prune(self._stable_seq) == PRUNED_RECORDS_MAX:
+                    pass
             except JournalFailedError as error:
                 self._journal_failed(error)
 

@@ -229,15 +229,20 @@ class JournalFile:
         return True
 
     def records(self, from_seq: int, count_max: int, bytes_max: int) -> tuple[list[bytes], bytes]:
-        """Bodies from a number on, within bounds, and the chain after the last of them."""
+        """Bodies from a number on, within bounds, and the chain after the last of them.
+
+        Raises LookupError when the first of them was dropped.
+        """
         bodies: list[bytes] = []
         chain = NO_CHAIN
         size = 0
         rows = self._connection.execute(
-            "SELECT chain, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?",
+            "SELECT seq, chain, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?",
             (from_seq, count_max),
         )
-        for row_chain, body in rows:
+        for seq, row_chain, body in rows:
+            if seq != from_seq + len(bodies):
+                raise LookupError(f"record {from_seq + len(bodies)} is not kept any more")
             size += len(body)
             if bodies and size > bytes_max:
                 break

@@ -46,7 +46,8 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
     """
     if not admission.away:
         admission.give_back(admission.allowance.take_returns(now))
-    leases = admission.allowance.reportable(now)
+    whole = admission.cadence.tells_all(now.boot_ms)
+    leases = admission.allowance.reportable(now) if whole else admission.allowance.changed()
     levels = [admission.allowance.levels(lease, now) for lease in leases]
     for lease in leases:
         lease.changed = False

@@ -257,6 +257,7 @@ def test_a_lease_is_told_while_it_changed_holds_money_or_its_budget_is_in_use() 
     used(allowance, lease, clock)
     assert allowance.reportable(clock.now()) == [lease, other]
     lease.changed = other.changed = False
+    assert allowance.changed() == []
     assert allowance.reportable(clock.now()) == [lease]
     allowance.recall(KEY, 0)
     lease.changed = False

@@ -60,6 +60,17 @@ def test_a_busy_control_plane_is_left_alone_for_as_long_as_it_says() -> None:
     assert due(cadence, waiting=True) == 103_000
 
 
+def test_unchanged_leases_are_told_of_every_two_seconds_not_with_every_sync() -> None:
+    cadence = Cadence()
+    assert [cadence.tells_all(at) for at in (0, 50, 1_999, 2_000, 2_050)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
 def test_the_deadline_is_short_while_someone_waits_and_grows_with_each_silence() -> None:
     cadence = Cadence()
     assert cadence.deadline_ms(waiting=False) == 2_000

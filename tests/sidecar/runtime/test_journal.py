@@ -177,8 +177,10 @@ async def test_old_records_go_only_when_no_fail_over_can_lose_them(tmp_path: Pat
         assert await journal.prune(2) == 2
         # The last one stays in any case: the chain goes on from it.
         assert await journal.prune(4) == 1
-        bodies, _ = await journal.records(1)
+        bodies, _ = await journal.records(4)
         assert bodies == [body(4)]
+        with pytest.raises(JournalFailedError, match="record 1 is not kept any more"):
+            await journal.records(1)
         await journal.close()
         nursery.cancel_scope.cancel()
     assert read(tmp_path).last_seq == 4
