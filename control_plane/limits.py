@@ -79,6 +79,8 @@ PATIENCE_DEFAULT_MS = 20_000
 """How long a waiting call waits when it did not say."""
 PATIENCE_MAX_MS = 600_000
 """No patience is believed beyond this."""
+BUDGET_PARTITIONS_MAX = 10_000
+"""Values of a key or workflow by which one budget's window may be split."""
 DECISION_DEMANDS_MAX = 1_024
 """Demands that one decision looks at; the oldest count."""
 DECISION_SET_DEMANDS_MAX = 64

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from control_plane.core.alarms import Alarm
 from control_plane.core.calls import Record
 from control_plane.core.leases import BudgetRef, LeaseKey
 from control_plane.core.situation import Recall
@@ -174,5 +175,7 @@ class Answer:
     next_sync_ms: int = 0
     recalls: tuple[Recall, ...] = ()
     """For the streams of other sidecars."""
+    alarms: tuple[Alarm, ...] = ()
+    """What was raised because of it."""
     nudges: frozenset[str] = frozenset()
     """Sidecars that should sync now."""

@@ -1,6 +1,7 @@
 """Serves sidecars: decode, run the use case in a transaction, encode, tell other sidecars."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -154,6 +155,19 @@ class SidecarServicer(v1.SidecarServiceServicer):
         return spoken
 
     def _tell_others(self, sidecar_id: str, report: Report, answer: Answer) -> None:
+        for alarm in answer.alarms:
+            event(
+                "alarm",
+                level=logging.ERROR,
+                kind=alarm.kind,
+                sidecar=alarm.holder.sidecar_id,
+                epoch=alarm.holder.epoch,
+                budget=alarm.key.budget_id,
+                period=alarm.key.period_id,
+                call=alarm.call_id,
+                amount_nano_usd=alarm.amount_nano_usd,
+                detail=alarm.detail,
+            )
         for recall in answer.recalls:
             self._deps.hub.recall(recall.sidecar_id, recall.key, recall.keep_nano_usd)
         self._deps.hub.nudge(answer.nudges)

@@ -97,6 +97,10 @@ class StoreBusyError(UnavailableError):
     """Too much waits for the store already."""
 
 
+class StoreFullError(UnavailableError):
+    """There is no room on the disk. Nothing was written, and nothing that was written is lost."""
+
+
 class ReadTooLongError(UnavailableError):
     """A read was interrupted at its time limit: ask for less."""
 

@@ -47,6 +47,10 @@ class Session(Protocol):
         """Whether the error says that the disk or the file cannot be trusted any more."""
         ...
 
+    def for_caller(self, error: BaseException) -> BaseException:
+        """The error as those who waited should hear it."""
+        ...
+
     def close(self) -> None:
         """Close the connection."""
         ...
@@ -87,7 +91,7 @@ class GroupCommit:
             self._session.commit()
         except BaseException as error:  # noqa: BLE001 - every waiting future must hear of it
             self._undo(error)
-            self._fail(alive, _for_caller(error, fatal=self.poison is not None))
+            self._fail(alive, self._for_caller(error))
             return
         for work, (value, error_of_one) in zip(alive, answers, strict=True):
             if error_of_one is None:
@@ -95,14 +99,14 @@ class GroupCommit:
             else:
                 work.future.set_exception(error_of_one)
 
-    def _attempt(self, work: Work) -> tuple[Any, Exception | None]:
+    def _attempt(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
             with self._session.tx.savepoint():
                 return work.fn(self._session.tx), None
         except Exception as error:
             if self._session.is_fatal(error) or not self._session.in_transaction:
                 raise
-            return None, error
+            return None, self._session.for_caller(error)
 
     def _undo(self, error: BaseException) -> None:
         if self._session.is_fatal(error):
@@ -112,18 +116,17 @@ class GroupCommit:
         except Exception as second:  # noqa: BLE001 - a rollback that fails leaves nothing to trust
             self.poison = self.poison or second
 
+    def _for_caller(self, error: BaseException) -> BaseException:
+        if self.poison is None:
+            return self._session.for_caller(error)
+        closed = StoreClosedError(POISONED)
+        closed.__cause__ = error
+        return closed
+
     @staticmethod
     def _fail(batch: list[Work], error: BaseException) -> None:
         for work in batch:
             work.future.set_exception(error)
-
-
-def _for_caller(error: BaseException, *, fatal: bool) -> BaseException:
-    if not fatal:
-        return error
-    closed = StoreClosedError(POISONED)
-    closed.__cause__ = error
-    return closed
 
 
 class WriterThread:

@@ -16,6 +16,8 @@ class Meta:
     policy_version: int
     time_zone: str
     """The default zone of new projects."""
+    alarm_position: int
+    """How many alarms were raised."""
     backup_unix_ms: int
     """When the last backup was made; 0 for never."""
 
@@ -29,6 +31,7 @@ def get(tx: Tx) -> Meta:
         learning=row["mode"] == "LEARNING",
         policy_version=row["policy_version"],
         time_zone=row["time_zone"],
+        alarm_position=row["alarm_position"],
         backup_unix_ms=row["backup_unix_ms"],
     )
 

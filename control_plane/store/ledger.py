@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder, PeriodKey
 from control_plane.core.ledger import BookedCall, Charge, RollupKey, RollupSum, bucket_of
 from control_plane.store import installation
@@ -71,21 +72,6 @@ _ADD_ROLLUP = """
     input_count = rollup.input_count + excluded.input_count,
     output_count = rollup.output_count + excluded.output_count,
     cost_nano_usd = rollup.cost_nano_usd + excluded.cost_nano_usd"""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something that a person must know."""
-
-    kind: str
-    """OVERRUN, FENCED, JOURNAL_LOST, OLD_DATABASE or BAD_RECORD."""
-    holder: Holder
-    detail: str
-    """What happened, in a sentence."""
-    key: PeriodKey = PeriodKey("", "", "")  # noqa: RUF009 - a frozen value
-    """The budget period that it concerns; empty names for none."""
-    call_id: str = ""
-    amount_nano_usd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +210,22 @@ def raise_alarm(tx: Tx, alarm: Alarm, now_unix_ms: int) -> None:
            VALUES (:position, :now, :kind, :sidecar, :epoch, :budget, :partition, :period, :call,
              :amount, :detail)""",
         params,
+    )
+
+
+def alarms_after(tx: Tx, position: int) -> tuple[Alarm, ...]:
+    """The alarms that were raised after a place among them."""
+    rows = tx.rows(
+        "SELECT * FROM alarm WHERE position > :position ORDER BY position", {"position": position}
+    )
+    return tuple(
+        Alarm(
+            kind=row["kind"],
+            holder=Holder(row["sidecar_id"], row["epoch"]),
+            detail=row["detail"],
+            key=PeriodKey(row["budget_id"], row["partition"], row["period_id"]),
+            call_id=row["call_id"],
+            amount_nano_usd=row["amount_nano_usd"],
+        )
+        for row in rows
     )

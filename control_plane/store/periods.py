@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.situation import PeriodState
@@ -35,6 +36,24 @@ def ensure_of(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> Perio
         found = get(tx, key)
         assert found is not None
     return found
+
+
+def has_room(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> bool:
+    """Whether a partition has a period now, or may still get one.
+
+    Workflow labels come from callers: without a bound they could make rows without end.
+    """
+    if not budget.split_by:
+        return not partition
+    span = budget.span_at(now_unix_ms)
+    if get(tx, PeriodKey(budget.budget_id, partition, span.period_id)) is not None:
+        return True
+    row = tx.row(
+        "SELECT COUNT(*) AS n FROM period WHERE budget_id = :budget AND period_id = :period",
+        {"budget": budget.budget_id, "period": span.period_id},
+    )
+    assert row is not None
+    return int(row["n"]) < limits.BUDGET_PARTITIONS_MAX
 
 
 def adopt(tx: Tx, key: PeriodKey) -> PeriodState:

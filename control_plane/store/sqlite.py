@@ -31,6 +31,7 @@ from control_plane.store.engine import (
     Row,
     StoreBusyError,
     StoreClosedError,
+    StoreFullError,
     StoreOpenError,
     Tx,
     Value,
@@ -142,6 +143,13 @@ class _Writing:
 
     def is_fatal(self, error: BaseException) -> bool:
         return _primary_code(error) in _FATAL
+
+    def for_caller(self, error: BaseException) -> BaseException:
+        if _primary_code(error) != sqlite3.SQLITE_FULL:
+            return error
+        full = StoreFullError("the disk of the data folder is full: make room, then try again")
+        full.__cause__ = error
+        return full
 
     def close(self) -> None:
         self._database.close()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from control_plane.core import ledger as core
+from control_plane.core.alarms import Alarm
 from control_plane.core.budgets import Budget
 from control_plane.core.calls import Adjust, Overrun, Record
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
@@ -164,7 +165,7 @@ def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
         leases.put(tx, replace(lease, frozen_cap_version=period))
         ledger.raise_alarm(
             tx,
-            ledger.Alarm(
+            Alarm(
                 kind="OVERRUN",
                 holder=holder,
                 detail="a provider billed more than the worst case that was held; the sidecar "
@@ -188,7 +189,7 @@ def _adjust(tx: Tx, holder: Holder, record: Adjust, now_unix_ms: int) -> None:
     if booked is None:
         ledger.raise_alarm(
             tx,
-            ledger.Alarm(
+            Alarm(
                 kind="BAD_RECORD",
                 holder=holder,
                 detail="a correction names a call that the ledger does not have",

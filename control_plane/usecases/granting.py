@@ -52,6 +52,8 @@ class Gathering:
             budget = self.budget(ref.budget_id)
             if budget is None or budget.archived_unix_ms is not None:
                 return None
+            if not periods.has_room(self._tx, budget, ref.partition, self._now_unix_ms):
+                return None
             state = periods.ensure_of(self._tx, budget, ref.partition, self._now_unix_ms)
             self._keep(state, budget)
             self.current[ref] = state.key

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
 from control_plane.core.sidecars import Sidecar
 from control_plane.store import leases, ledger, periods
@@ -23,7 +24,7 @@ def orphan_leases(tx: Tx, sidecar: Sidecar, new_epoch: int, now_unix_ms: int) ->
     if total:
         ledger.raise_alarm(
             tx,
-            ledger.Alarm(
+            Alarm(
                 kind="JOURNAL_LOST",
                 holder=Holder(sidecar.sidecar_id, new_epoch - 1),
                 detail="a sidecar lost its journal: what it held stays out of the budgets until "

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import CHAIN_START
 from control_plane.core.reports import Journal, Registered, Registration, Status
@@ -91,7 +92,7 @@ def _fence(tx: Tx, sidecar: Sidecar, journal: Journal, why: str, now_unix_ms: in
         sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
         detail = f"{why}: a copy of its journal is or was in use; start it with a new journal"
         holder = Holder(sidecar.sidecar_id, journal.epoch)
-        ledger.raise_alarm(tx, ledger.Alarm("FENCED", holder, detail), now_unix_ms)
+        ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
 
 
 def _answer(tx: Tx, sidecar: Sidecar, status: Status, epoch: int) -> Registered:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core import ledger as core
+from control_plane.core.alarms import Alarm
 from control_plane.core.decision import decide
 from control_plane.core.leases import Holder, LeaseKey
 from control_plane.core.reports import Answer, Report, Status
@@ -45,7 +46,9 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     recorded = _record(tx, holder, sidecar, report, now_unix_ms)
     if ahead or recorded.database_is_old:
         _begin_learning(tx, holder, meta, report, now_unix_ms)
+    alarms_before = meta.alarm_position
     meta = installation.get(tx)
+    raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(sidecar, report) or Status.OK,
         generation=meta.generation,
@@ -53,6 +56,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
         policy_version=meta.policy_version,
         sync_no=report.sync_no,
         next_sync_ms=limits.SYNC_SOON_MS if report.demands else limits.SYNC_INTERVAL_MS,
+        alarms=ledger.alarms_after(tx, alarms_before) if raised else (),
     )
     if answer.status is Status.GAP:
         return replace(answer, need_seq=recorded.cursor.last_seq + 1)
@@ -128,7 +132,7 @@ def _begin_learning(
     installation.begin_learning(tx, max(meta.generation, report.generation_seen) + 1)
     ledger.raise_alarm(
         tx,
-        ledger.Alarm(
+        Alarm(
             kind="OLD_DATABASE",
             holder=holder,
             detail="a sidecar has seen grants that this database does not have: nothing is granted "
@@ -146,7 +150,7 @@ def _fence(tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int) -> None:
             "its records do not continue those that are booked: a copy of its journal is or was "
             "in use; start it with a new journal"
         )
-        ledger.raise_alarm(tx, ledger.Alarm("FENCED", holder, detail), now_unix_ms)
+        ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
 
 
 def _note(tx: Tx, sidecar: Sidecar, report: Report, generation: int, now_unix_ms: int) -> None:

@@ -15,6 +15,7 @@ from control_plane.store.engine import (
     ReadTooLongError,
     StoreBusyError,
     StoreClosedError,
+    StoreFullError,
     StoreOpenError,
     Tx,
 )
@@ -133,6 +134,9 @@ class BrokenDisk:
     def is_fatal(self, error: BaseException) -> bool:
         return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR
 
+    def for_caller(self, error: BaseException) -> BaseException:
+        return error
+
     def close(self) -> None:
         self.closed = True
         self.database.close()
@@ -169,6 +173,20 @@ def test_a_full_disk_fails_what_waits_and_is_tried_again() -> None:
     assert row is not None
     assert row["n"] == 1
     session.close()
+
+
+def test_a_full_disk_is_told_as_such_and_loses_nothing(tmp_path: Path) -> None:
+    store = open_inline(tmp_path, SystemClock())
+
+    def fill(tx: Tx) -> None:
+        tx.run("PRAGMA max_page_count = 1")
+        tx.run("CREATE TABLE large AS SELECT zeroblob(100000) AS b")
+
+    with pytest.raises(StoreFullError, match="make room"):
+        store.write(fill).result()
+    store.write(lambda tx: tx.run("PRAGMA max_page_count = 1000000")).result()
+    assert store.write(lambda tx: tx.run("UPDATE meta SET policy_version = 2")).result() == 1
+    store.close()
 
 
 def test_a_poisoned_writer_tells_once_and_refuses_at_the_door() -> None:

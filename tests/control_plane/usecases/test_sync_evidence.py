@@ -180,6 +180,9 @@ def test_an_overrun_is_booked_above_the_cap_freezes_the_lease_and_alarms(world: 
     row = world.period(ref)
     assert (row["spent_nano_usd"], row["overrun_nano_usd"]) == (12 * CENT, 2 * CENT)
     assert alarms(world) == ["OVERRUN"]
+    assert [(told.kind, told.call_id, told.amount_nano_usd) for told in answer.alarms] == [
+        ("OVERRUN", call_id, 2 * CENT)
+    ]
     assert answer.leases[0].frozen
     assert answer.leases[0].unspent_nano_usd == 0
     # A person who sets the cap anew has looked.

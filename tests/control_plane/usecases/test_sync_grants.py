@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Status
 from control_plane.store import periods
@@ -254,6 +255,26 @@ def test_a_partition_has_the_cap_for_itself(world: World) -> None:
     sidecar.sync()
     assert len(sidecar.opened) == 2
     assert world.number("SELECT COUNT(*) FROM period") == 2
+
+
+def test_labels_from_callers_cannot_make_partitions_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BUDGET_PARTITIONS_MAX", 3)
+    world.budget("b", 10 * CENT, split_by="workflow")
+    sidecar = world.sidecar("a")
+    calls = [sidecar.wait(CENT, BudgetRef("b", f"w{number}")) for number in range(5)]
+    answer = sidecar.sync()
+    assert answer.named == tuple(calls[:3])
+    assert answer.hopeless == tuple(calls[3:])
+    assert world.number("SELECT COUNT(*) FROM period") == 3
+
+
+def test_a_partition_of_a_budget_that_is_not_split_is_hopeless(world: World) -> None:
+    world.budget("b", 10 * CENT)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(CENT, BudgetRef("b", "leads"))
+    assert sidecar.sync().hopeless == (call_id,)
 
 
 def test_a_call_of_an_archived_budget_is_hopeless(world: World) -> None:
