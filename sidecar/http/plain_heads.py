@@ -13,6 +13,7 @@ from sidecar.http import limits
 Header = tuple[bytes, bytes]
 
 _LINES = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\x20-\x7e]*+\r\n)++)\r\n"
+_LINE = re.compile(rb"([^:]++):([^\r]*+)\r\n")
 _REQUEST = re.compile(rb"([A-Z]++) (/[\x21-\x7e]*+) HTTP/1\.1\r\n" + _LINES)
 _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [\x20-\x7e]*+)?\r\n" + _LINES)
 _LENGTH_MAX_DIGITS = 15
@@ -83,12 +84,7 @@ def plain_response(raw: bytes) -> PlainHead | None:
 
 
 def _headers(lines: bytes) -> list[Header]:
-    headers = []
-    for line in lines.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
-        if colon:
-            headers.append((name.lower(), value.strip(b" ")))
-    return headers
+    return [(name.lower(), value.strip(b" ")) for name, value in _LINE.findall(lines)]
 
 
 def _is_length(value: bytes) -> bool:
