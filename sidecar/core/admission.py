@@ -19,6 +19,7 @@ from sidecar.core.clamping import (
     OutputLengths,
     WorkflowKey,
     clamp,
+    clampable,
     fair_share_nano_usd,
     near_cap,
     unclamped,
@@ -155,7 +156,9 @@ def decide(
     if not route.accounts and not route.counted:
         return Refuse(plain_refusal(Reason.NO_BUDGET))
     leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
-    left_nano_usd = _left_nano_usd(route, leases, at)
+    left_nano_usd = None
+    if clampable(case.call.bound):
+        left_nano_usd = _left_nano_usd(route, leases, at)
     limited = _limit(case, left_nano_usd, at)
     shortages = _final_shortages(case, leases, limited.worst_nano_usd)
     if shortages:

@@ -132,7 +132,8 @@ class Allowance:
     def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:
         """Set a call's worst case aside, from all its leases at once."""
         assert worst_nano_usd >= 0
-        assert all(lease.available_nano_usd >= worst_nano_usd for lease in leases)
+        for lease in leases:
+            assert lease.available_nano_usd >= worst_nano_usd
         for lease in leases:
             lease.held_nano_usd += worst_nano_usd
             lease.open_calls += 1

@@ -5,7 +5,7 @@ journal's OPEN, and with how it ended. The message lives as long as the call is 
 field is set once and each line of the journal is serialized once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from protos.bursar.sidecar import v1 as wire
@@ -366,8 +366,3 @@ _STATUSES: dict[int, Status] = {
 def status_from_wire(status: int) -> Status:
     """How a registration or a Sync was taken; one that is not known counts as busy."""
     return _STATUSES.get(status, "busy")
-
-
-def names_from_wire(names: Sequence[str]) -> frozenset[str]:
-    """The calls of a list."""
-    return frozenset(names)
