@@ -221,16 +221,19 @@ class Forwarding:
         assert line is not None
         parts: list[bytes] = []
         count_bytes = 0
-        while not reader.take_body(parts):
-            data = await line.receive()
-            if data:
-                self._caller.take_room(len(data))
-            count_bytes += len(data)
+        while True:
+            before = len(parts)
+            ended = reader.take_body(parts)
+            come_bytes = sum(map(len, parts[before:]))
+            count_bytes += come_bytes
             if count_bytes > limits.ANSWER_BODY_MAX_BYTES:
                 raise BadMessageError(
                     502, f"the answer is larger than {limits.ANSWER_BODY_MAX_BYTES} bytes"
                 )
-            reader.feed(data)
+            if ended:
+                break
+            self._caller.take_room(come_bytes)
+            reader.feed(await line.receive())
         if reader.reusable:
             self._call.upstream.give_back(line)
             self._line = None

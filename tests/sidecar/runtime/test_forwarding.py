@@ -1,7 +1,9 @@
 """Calls that go wrong: whoever breaks off, the hold ends once and never too low."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -304,6 +306,77 @@ async def test_what_is_unreadable_is_passed_on_and_charged_at_the_worst_case(
     assert outcome.cost_nano_usd == sidecar.booked.opened[0].worst_nano_usd
 
 
+USAGE = b'"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}'
+EVENTS = (
+    b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+    b'data: {"choices":[],%b}\n\ndata: [DONE]\n\n' % USAGE
+)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_came_compressed_in_spite_of_all_is_opened_and_metered(
+    tmp_path: Path, policy: Policy, stream: bool, pack: Callable[[bytes], bytes]
+) -> None:
+    plain = EVENTS if stream else b'{"choices":[],%b}' % USAGE
+    packed = pack(plain)
+    kind = b"text/event-stream" if stream else b"application/json"
+    encoding = b"gzip" if pack is gzip.compress else b"deflate"
+    reply = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Encoding: %b\r\n" % (kind, encoding)
+    if stream:
+        pieces = [packed[at : at + 9] for at in range(0, len(packed), 9)]
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+        reply += b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    else:
+        reply += b"Content-Length: %d\r\n\r\n" % len(packed) + packed
+    async with answering(reply) as url:
+        there = wire.policy_for(url, list(policy.prices))
+        async with serving(tmp_path, there) as sidecar:
+            data = request(CHAT, chat(stream=stream), port=sidecar.port)
+            answer = await exchange(sidecar.port, data)
+    assert "content-encoding" not in answer.headers
+    assert answer.body == (plain.replace(b'data: {"choices":[],%b}\n\n' % USAGE, b""))
+    outcome = sidecar.booked.only()
+    assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 150 + 4 * 600, False)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nxyz",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nxyz",
+        b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000,
+    ],
+)
+async def test_an_answer_that_is_none_is_charged_and_told(
+    tmp_path: Path, policy: Policy, reply: bytes
+) -> None:
+    async with answering(reply) as url:
+        there = wire.policy_for(url, list(policy.prices))
+        async with serving(tmp_path, there) as sidecar:
+            answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    assert (answer.status, answer.headers["x-bursar-error"]) == (502, "upstream_broke_off")
+    outcome = sidecar.booked.only()
+    assert (outcome.outcome, outcome.estimated) == (Outcome.BROKEN, True)
+    assert outcome.cost_nano_usd > 0
+
+
+async def test_an_answer_larger_than_its_bound_is_cut_off_and_charged(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ANSWER_BODY_MAX_BYTES", 1_000)
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000
+    async with answering(reply) as url:
+        there = wire.policy_for(url, list(policy.prices))
+        async with serving(tmp_path, there) as sidecar:
+            answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    assert answer.status == 502
+    assert "1000 bytes" in answer.json()["error"]["message"]
+    assert sidecar.booked.only().estimated
+
+
 @asynccontextmanager
 async def answering(reply: bytes) -> AsyncIterator[str]:
     """A provider that reads one request a connection and answers with these bytes."""
@@ -311,7 +384,8 @@ async def answering(reply: bytes) -> AsyncIterator[str]:
     async def handle(stream: trio.SocketStream) -> None:
         async with stream:
             await stream.receive_some()
-            await stream.send_all(reply)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(reply)
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
