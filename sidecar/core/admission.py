@@ -160,8 +160,8 @@ def decide(
     if clampable(case.call.bound):
         left_nano_usd = _left_nano_usd(route, leases, at)
     limited = _limit(case, left_nano_usd, at)
-    shortages = _final_shortages(case, leases, limited.worst_nano_usd)
-    if shortages:
+    shortages = _hopeless_shortages(case, leases, limited.worst_nano_usd)
+    if any(each.reason is not Reason.UNREACHABLE for each in shortages):
         return Refuse(refusal_of(shortages))
     room_nano_usd = _room_nano_usd(route, leases, at, named=named, claims=claims)
     if limited.worst_nano_usd > room_nano_usd and near_cap(case.call.bound, left_nano_usd):
@@ -171,6 +171,8 @@ def decide(
             limited = smaller
     if 0 <= limited.worst_nano_usd <= room_nano_usd:
         return Open(limited, tuple(lease for lease in leases if lease is not None))
+    if shortages:
+        return Refuse(refusal_of(shortages))
     return Wait(limited)
 
 
@@ -238,7 +240,7 @@ def _room_nano_usd(
     return room_nano_usd
 
 
-def _final_shortages(
+def _hopeless_shortages(
     case: Case, leases: Sequence[Lease | None], worst_nano_usd: int
 ) -> list[Shortage]:
     """The budgets that waiting would not help, as far as the control plane's word still holds."""

@@ -212,6 +212,12 @@ def test_money_that_a_silent_sidecar_holds_is_unreachable_and_it_is_named() -> N
     assert isinstance(world.decide(), Wait)
 
 
+def test_what_is_here_is_not_out_of_reach() -> None:
+    world = World()
+    world.told(granted=CENT, unspent=DOLLAR, reachable=0, silent="host-2")
+    assert isinstance(world.decide(), Open)
+
+
 def test_an_overrun_stops_the_budget_with_words_of_its_own() -> None:
     world = World()
     world.told(frozen=True)
