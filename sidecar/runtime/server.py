@@ -9,6 +9,7 @@ Rules:
 """
 
 import logging
+import resource
 import select
 import ssl
 from collections.abc import Iterable
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _BACKLOG_CONNECTIONS = 1_024
 _SWEEPS_PER_EXPIRY = 20
+_OTHER_FILES = 256
+"""Files that are no connections: the journal, the log, the way to the control plane."""
 _FAILED = envelopes.wire_fault(
     500,
     "internal_error",
@@ -201,8 +204,23 @@ def _cancel_gone(watched: dict[int, Caller]) -> None:
         watched[number].cancel(Why.GONE)
 
 
+def allow_connections() -> int:
+    """Let this process hold as many sockets as its limits name; returns how many files it may.
+
+    Systems begin with 1,024 open files a process, which 500 open streams would use up.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.CALLERS_MAX_CONNECTIONS + limits.UPSTREAM_MAX_CONNECTIONS + _OTHER_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= allowed:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
+
+
 async def listen(host: str, port: int) -> list[trio.SocketListener]:
     """Open the sockets to listen on. Raises OSError."""
+    allow_connections()
     return list(
         await partial(trio.open_tcp_listeners, backlog=_BACKLOG_CONNECTIONS)(port, host=host)
     )

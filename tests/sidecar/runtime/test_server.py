@@ -1,6 +1,7 @@
 """The edge towards callers: slow, huge, smuggled and half-finished requests, and an orderly end."""
 
 import json
+import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import trustme
 from sidecar.core.calls import Outcome
 from sidecar.core.policy import Policy
 from sidecar.http import limits
+from sidecar.runtime.server import allow_connections
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, request, serving, until_closed
 
@@ -209,6 +211,19 @@ async def test_callers_may_be_served_over_tls_also_a_stream_they_hang_up_on(
         assert not answer.startswith(b"HTTP"), "plain text is not answered"
     outcomes = [outcome.outcome for outcome in sidecar.booked.settled.values()]
     assert outcomes == [Outcome.OK, Outcome.OK, Outcome.CLIENT_GONE]
+
+
+async def test_a_process_that_listens_may_hold_its_connections() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.CALLERS_MAX_CONNECTIONS + limits.UPSTREAM_MAX_CONNECTIONS
+    if before[1] != resource.RLIM_INFINITY and before[1] < wanted + 1_000:
+        pytest.skip("this system allows too few open files")
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        assert allow_connections() > wanted
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > wanted
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_an_end_lets_calls_finish_and_takes_no_new_ones(
