@@ -14,10 +14,12 @@ def get(tx: Tx, holder: Holder, key: LeaseKey) -> Lease | None:
     return _from_row(row) if row is not None else None
 
 
-def of_holder(tx: Tx, holder: Holder) -> list[Lease]:
-    """All leases of one life of a journal."""
+def active_before(tx: Tx, holder: Holder) -> list[Lease]:
+    """The active leases of all lives of a sidecar's journal before this one."""
     rows = tx.rows(
-        "SELECT * FROM lease WHERE sidecar_id = :sidecar AND epoch = :epoch",
+        """SELECT * FROM lease
+           WHERE sidecar_id = :sidecar AND epoch < :epoch AND state = 'ACTIVE'
+           ORDER BY epoch, budget_id, partition, period_id""",
         {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
     )
     return [_from_row(row) for row in rows]

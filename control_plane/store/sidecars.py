@@ -112,11 +112,14 @@ def revoke(tx: Tx, sidecar_id: str, now_unix_ms: int) -> None:
 
 
 def unheard(tx: Tx, generation: int) -> int:
-    """How many sidecars that may hold money have not spoken in this generation."""
+    """How many sidecars have not spoken in this generation.
+
+    What an old database says of them proves nothing: one that it saw leave, or never saw begin, may
+    have been granted money since.
+    """
     row = tx.row(
         """SELECT COUNT(*) AS unheard FROM sidecar
-           WHERE revoked_unix_ms = 0 AND epoch > 0 AND state <> 'DRAINED'
-             AND generation_seen < :generation""",
+           WHERE revoked_unix_ms = 0 AND generation_seen < :generation""",
         {"generation": generation},
     )
     assert row is not None

@@ -16,7 +16,7 @@ from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.reports import LeaseReport
 from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
-from control_plane.store import budgets, leases, ledger, periods
+from control_plane.store import budgets, leases, ledger, periods, sidecars
 from control_plane.store.engine import Tx
 
 
@@ -99,7 +99,7 @@ def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evide
             continue
         if period is None or lease is None:
             periods.adopt(tx, report.lease)
-            lease = lease or Lease(holder, report.lease)
+            lease = lease or _lease(tx, holder, report.lease)
         if period is not None and report.serial_seen > period.serial:
             evidence.database_is_old = True
             periods.raise_serial(tx, report.lease, report.serial_seen)
@@ -111,6 +111,19 @@ def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evide
     return evidence
 
 
+def _lease(tx: Tx, holder: Holder, key: PeriodKey) -> Lease:
+    """A lease, or the beginning of one that this database does not know.
+
+    Of an epoch that is over it is an orphan from the start: only a living epoch has active leases.
+    """
+    known = leases.get(tx, holder, key)
+    if known is not None:
+        return known
+    sidecar = sidecars.get(tx, holder.sidecar_id)
+    over = sidecar is not None and holder.epoch < sidecar.epoch
+    return Lease(holder, key, state="ORPHANED" if over else "ACTIVE")
+
+
 def _move_lease(
     tx: Tx,
     holder: Holder,
@@ -120,7 +133,7 @@ def _move_lease(
     returned_nano_usd: int,
     evidence: Evidence,
 ) -> None:
-    before = leases.get(tx, holder, key) or Lease(holder, key)
+    before = _lease(tx, holder, key)
     after = replace(before, spent_nano_usd=max(0, before.spent_nano_usd + spent_more_nano_usd))
     needed = after.spent_nano_usd + max(after.returned_nano_usd, returned_nano_usd)
     after = _granted_at_least(tx, after, needed, evidence)
@@ -161,7 +174,7 @@ def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
         periods.move(
             tx, key, allocated_nano_usd=excess, spent_nano_usd=excess, overrun_nano_usd=excess
         )
-        lease = leases.get(tx, holder, key) or Lease(holder, key)
+        lease = _lease(tx, holder, key)
         leases.put(tx, replace(lease, frozen_cap_version=period))
         ledger.raise_alarm(
             tx,

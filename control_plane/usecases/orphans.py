@@ -12,15 +12,12 @@ from control_plane.store.engine import Tx
 def orphan_leases(tx: Tx, sidecar: Sidecar, new_epoch: int, now_unix_ms: int) -> int:
     """Orphan the leases of all epochs before a new one; what may have been spent with them."""
     total = 0
-    for epoch in range(1, new_epoch):
-        for lease in leases.of_holder(tx, Holder(sidecar.sidecar_id, epoch)):
-            if lease.state != "ACTIVE":
-                continue
-            held = lease.outstanding_nano_usd
-            total += held
-            leases.put(tx, replace(lease, state="ORPHANED"))
-            if held:
-                periods.move(tx, lease.key, orphan_hold_nano_usd=held)
+    for lease in leases.active_before(tx, Holder(sidecar.sidecar_id, new_epoch)):
+        held = lease.outstanding_nano_usd
+        total += held
+        leases.put(tx, replace(lease, state="ORPHANED"))
+        if held:
+            periods.move(tx, lease.key, orphan_hold_nano_usd=held)
     if total:
         ledger.raise_alarm(
             tx,

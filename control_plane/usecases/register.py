@@ -10,6 +10,7 @@ from control_plane.core.sidecars import PROTOCOL_VERSIONS, Sidecar
 from control_plane.store import installation, leases, ledger, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans
+from control_plane.usecases.learning import begin_learning
 from control_plane.usecases.levels import Levels
 from protos.values.errors import FailedPreconditionError, UnauthenticatedError
 
@@ -39,6 +40,9 @@ def register(
     if epoch > sidecar.epoch:
         orphans.orphan_leases(tx, sidecar, epoch, now_unix_ms)
     holder = Holder(sidecar_id, epoch)
+    if asked.journal.epoch > sidecar.epoch:
+        # Only this control plane begins epochs, and its database knows nothing of that one.
+        begin_learning(tx, holder, 0, now_unix_ms)
     if sidecars.cursor(tx, holder) is None:
         sidecars.begin_cursor(tx, holder)
     current = replace(

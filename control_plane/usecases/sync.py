@@ -19,6 +19,7 @@ from control_plane.core.situation import Plan, Situation
 from control_plane.store import installation, keys, leases, ledger, refusals, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import booking, granting, orphans
+from control_plane.usecases.learning import begin_learning
 from control_plane.usecases.levels import Levels
 from protos.values.errors import UnauthenticatedError
 
@@ -44,8 +45,11 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     if ahead:
         sidecar = _follow(tx, sidecar, report, now_unix_ms)
     recorded = _record(tx, holder, sidecar, report, now_unix_ms)
+    if recorded.database_is_old and report.epoch == sidecar.epoch:
+        # The process that proves it registered after this database was copied.
+        sidecar = _follow(tx, sidecar, report, now_unix_ms)
     if ahead or recorded.database_is_old:
-        _begin_learning(tx, holder, meta, report, now_unix_ms)
+        begin_learning(tx, holder, report.generation_seen, now_unix_ms)
     alarms_before = meta.alarm_position
     meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
@@ -122,24 +126,6 @@ def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidec
     )
     sidecars.register(tx, followed)
     return followed
-
-
-def _begin_learning(
-    tx: Tx, holder: Holder, meta: installation.Meta, report: Report, now_unix_ms: int
-) -> None:
-    if meta.learning and report.generation_seen <= meta.generation:
-        return
-    installation.begin_learning(tx, max(meta.generation, report.generation_seen) + 1)
-    ledger.raise_alarm(
-        tx,
-        Alarm(
-            kind="OLD_DATABASE",
-            holder=holder,
-            detail="a sidecar has seen grants that this database does not have: nothing is granted "
-            "until every sidecar has synced; revoke those that are gone for good",
-        ),
-        now_unix_ms,
-    )
 
 
 def _fence(tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int) -> None:

@@ -78,4 +78,16 @@ def test_a_lease_comes_back_as_it_was_put(store: Store) -> None:
     assert store.read(lambda tx: leases.get(tx, HOLDER, KEY)).result() == lease
     grown = replace(lease, spent_nano_usd=5)
     store.write(lambda tx: leases.put(tx, grown)).result()
-    assert store.read(lambda tx: leases.of_holder(tx, HOLDER)).result() == [grown]
+    assert store.read(lambda tx: leases.get(tx, HOLDER, KEY)).result() == grown
+
+
+def test_the_active_leases_of_earlier_lives_are_found_however_many_lives_there_were(
+    store: Store,
+) -> None:
+    first, gone = Lease(Holder("s", 1), KEY, 9), Lease(Holder("s", 2), KEY, 9, state="ORPHANED")
+    third, other = Lease(Holder("s", 3), KEY, 9), Lease(Holder("t", 1), KEY, 9)
+    for lease in (first, gone, third, other):
+        store.write(lambda tx, lease=lease: leases.put(tx, lease)).result()  # type: ignore[misc]
+    late, soon = Holder("s", 2**61), Holder("s", 3)
+    assert store.read(lambda tx: leases.active_before(tx, late)).result() == [first, third]
+    assert store.read(lambda tx: leases.active_before(tx, soon)).result() == [first]
