@@ -106,6 +106,7 @@ class Caller:
         "_sending",
         "_sends",
         "_sends_seen",
+        "bodiless",
         "chunked",
         "deadline",
         "expiry",
@@ -146,6 +147,8 @@ class Caller:
         """Whether the head of the answer to this request has gone out."""
         self.chunked = False
         """Whether that answer's body goes out in chunks."""
+        self.bodiless = False
+        """Whether the answer to this request has a head only: it is a HEAD request."""
         self._sending = False
         self._sends = 0
         self._sends_seen = 0
@@ -282,7 +285,8 @@ class Caller:
             headers.append(codec.CLOSE)
             self.keep = False
         self.head_sent = True
-        await self.send(codec.response_head(fault.status, headers) + body)
+        shown = b"" if self.bodiless else body
+        await self.send(codec.response_head(fault.status, headers) + shown)
         if rest_comes:
             self.expires_in(limits.LINGER_MS, None)
             self.keep = await self._discard_rest()

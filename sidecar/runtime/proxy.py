@@ -59,6 +59,7 @@ class Proxy:
     async def answer(self, caller: Caller, head: RequestHead) -> None:
         """Answer one request. Raises FaultError, BadMessageError, CallerGoneError."""
         caller.keep = head.keep_alive
+        caller.bodiless = head.method == b"HEAD"
         caller.family = routes.family_of(head.target, head.values)
         self._check_caller(head)
         try:
@@ -308,7 +309,7 @@ class Proxy:
         if not caller.keep:
             lines.append(codec.CLOSE)
         caller.head_sent = True
-        shown = b"" if head.method == b"HEAD" else body
+        shown = b"" if caller.bodiless else body
         await caller.send(codec.response_head(status, lines) + shown)
 
 

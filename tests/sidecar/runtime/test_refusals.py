@@ -183,6 +183,15 @@ async def test_a_key_is_never_repeated(tmp_path: Path, policy: Policy, secret: s
     assert secret not in sidecar.log.getvalue()
 
 
+async def test_a_refused_head_request_gets_no_body(tmp_path: Path, policy: Policy) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        lines = {"Connection": "close"}
+        data = request("/v1/nowhere", port=sidecar.port, method="HEAD", lines=lines)
+        answer = await wire.until_closed(sidecar.port, data)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_a_connection_survives_a_refusal(tmp_path: Path, policy: Policy) -> None:
     async with serving(tmp_path, policy) as sidecar:
         bad = request(CHAT, chat(), port=sidecar.port, key=wire.UNKNOWN)
