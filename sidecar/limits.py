@@ -6,6 +6,8 @@ ACCOUNTS_MAX = 100_000
 """Budget partitions that are remembered; partitions are made by labels that callers choose."""
 REPORTED_LEASES_MAX = 1_000
 """Leases that one Sync tells of; the rest follow with the next."""
+ENDED_LEASES_MAX = 20_000
+"""Leases of past periods whose numbers are remembered, should they ever be heard of again."""
 RECENT_WORSTS_MAX = 40
 """Worst cases that the median and the smallest are taken from, per budget partition."""
 BURN_HALF_LIFE_S = 30

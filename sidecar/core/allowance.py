@@ -9,6 +9,9 @@ Rules:
    answers again. DIRECT mode does not bind then either, as nobody is there to name a call.
 4. An answer is merged by maximum, so a lost, repeated or late one does nothing.
 5. Authority only ever grows, and counts from before the Sync was sent.
+6. What a lease gave back and spent is never forgotten because a clock says that its period is over:
+   clocks differ, and whoever granted it may go on doing so. With its numbers gone, the next answer
+   would bring back all that it ever was.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +21,7 @@ from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
 from sidecar.limits import (
     ACCOUNTS_MAX,
+    ENDED_LEASES_MAX,
     FLOOR_MS,
     IDLE_RETURN_LOW_MS,
     IDLE_RETURN_MS,
@@ -68,6 +72,7 @@ class Allowance:
         """Begin with nothing."""
         self._accounts: dict[AccountKey, Account] = {}
         self._leases: dict[LeaseKey, Lease] = {}
+        self._aside: dict[LeaseKey, Lease] = {}
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases.values())
@@ -81,6 +86,7 @@ class Allowance:
         lease.authority_boot_ms = stored.authority_boot_ms if same_boot else 0
         lease.frozen = stored.frozen
         assert lease.available_nano_usd >= 0
+        lease.changed = lease.available_nano_usd > 0
         if stored.median_worst_nano_usd:
             lease.account.worsts_nano_usd.append(stored.median_worst_nano_usd)
             lease.account.typical_worst_nano_usd = stored.median_worst_nano_usd
@@ -108,7 +114,9 @@ class Allowance:
         lease = self._leases.get(key)
         if lease is None:
             account = self.account(AccountKey(key.budget_id, key.partition))
-            lease = self._leases[key] = Lease(account, key, start_unix_ms, end_unix_ms)
+            lease = self._aside.pop(key, None) or Lease(account, key, start_unix_ms, end_unix_ms)
+            lease.account = account
+            self._leases[key] = lease
             account.leases.append(lease)
             account.leases.sort(key=lambda each: each.period_start_unix_ms)
             self._accounts[account.key] = account
@@ -241,19 +249,27 @@ class Allowance:
             serial_seen=lease.latest.serial if lease.latest else 0,
         )
 
-    def forget_ended(self, now: Now) -> list[LeaseKey]:
-        """Drop leases of past periods of which nothing is left to hold, return or tell."""
+    def set_ended_aside(self, now: Now) -> list[LeaseKey]:
+        """Put away leases of past periods of which nothing is left to hold, return or tell.
+
+        Their numbers stay, within a bound; returns those that are dropped for good, the oldest.
+        """
         gone = [
             lease
             for lease in self._leases.values()
             if lease.ended(now.unix_ms)
-            and not (lease.changed or lease.held_nano_usd or lease.available_nano_usd)
+            and not (lease.changed or lease.open_calls or lease.available_nano_usd)
             and not lease.overrun_seq
         ]
         for lease in gone:
             del self._leases[lease.key]
             lease.account.leases.remove(lease)
-        return [lease.key for lease in gone]
+            lease.latest = None
+            self._aside[lease.key] = lease
+        dropped = list(self._aside)[: max(0, len(self._aside) - ENDED_LEASES_MAX)]
+        for key in dropped:
+            del self._aside[key]
+        return dropped
 
 
 def _in_use(account: Account, now: Now) -> bool:

@@ -356,7 +356,7 @@ class ControlLink:
         ):
             self._policy_late_since = sent.boot_ms
             self._watching.cancel()
-        forgotten = admission.allowance.forget_ended(self._clock.now())
+        forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
         self._up()
         self.answered_sync_no = told.request.sync_no

@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sidecar.core.allowance import Allowance, StoredLease
 from sidecar.core.leases import Account, AccountKey, Lease, LeaseKey
+from sidecar.limits import ENDED_LEASES_MAX
 from tests.sidecar.builders import CENT, DOLLAR, MONTH, NOON, HandClock, grant
 
 KEY = LeaseKey("bgt_a", "", MONTH)
@@ -267,19 +268,76 @@ def test_a_lease_is_told_while_it_changed_holds_money_or_its_budget_is_in_use() 
     assert allowance.reportable(clock.now()) == []
 
 
-def test_an_ended_lease_is_forgotten_once_nothing_of_it_is_left_to_tell() -> None:
+def ended(allowance: Allowance, clock: HandClock, *, spent: int) -> Lease:
+    """A lease whose period ended, of which all was spent, given back and told."""
+    lease = leased(allowance, clock, end=clock.unix_ms + 1)
+    used(allowance, lease, clock, spent)
+    clock.forward(1_000)
+    allowance.take_returns(clock.now())
+    lease.changed = False
+    return lease
+
+
+def test_an_ended_lease_is_set_aside_once_nothing_of_it_is_left_to_tell() -> None:
     allowance, clock = Allowance(), HandClock()
     lease = leased(allowance, clock, end=NOON + 1)
     allowance.hold([lease], CENT, clock.boot_ms)
     clock.forward(1_000)
     allowance.take_returns(clock.now())
     lease.changed = False
-    assert allowance.forget_ended(clock.now()) == []
+    allowance.set_ended_aside(clock.now())
+    assert allowance.lease(lease.key) is lease
     allowance.settle([lease], CENT, CENT)
-    assert allowance.forget_ended(clock.now()) == []
+    allowance.set_ended_aside(clock.now())
+    assert allowance.lease(lease.key) is lease
     lease.changed = False
-    assert allowance.forget_ended(clock.now()) == [lease.key]
+    allowance.set_ended_aside(clock.now())
     assert allowance.lease(lease.key) is None
+
+
+def test_a_call_that_holds_nothing_keeps_its_lease() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, granted=0, end=NOON + 1)
+    allowance.hold([lease], 0, clock.boot_ms)
+    clock.forward(1_000)
+    lease.changed = False
+    allowance.set_ended_aside(clock.now())
+    assert allowance.lease(lease.key) is lease
+
+
+def test_what_was_spent_of_a_lease_is_known_again_when_the_clock_was_wrong() -> None:
+    """The control plane still counts the period as running, and grants another cent on it."""
+    allowance, clock = Allowance(), HandClock()
+    lease = ended(allowance, clock, spent=40 * CENT)
+    allowance.set_ended_aside(clock.now())
+    clock.unix_ms -= 1_000
+    again = leased(allowance, clock, granted=DOLLAR + CENT, end=lease.period_end_unix_ms)
+    assert again.available_nano_usd == CENT
+    assert (again.returned_nano_usd, again.spent_nano_usd) == (60 * CENT, 40 * CENT)
+    assert again.account.lease_at(clock.unix_ms) is again
+    assert allowance.account(AccountKey("bgt_a", "")) is again.account
+
+
+def test_what_a_late_answer_brings_to_an_ended_lease_goes_back_and_no_more() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = ended(allowance, clock, spent=40 * CENT)
+    allowance.set_ended_aside(clock.now())
+    again = leased(allowance, clock, granted=DOLLAR + CENT, end=lease.period_end_unix_ms)
+    assert allowance.take_returns(clock.now()) == [again]
+    assert again.returned_nano_usd == 61 * CENT
+
+
+def test_leases_that_were_set_aside_are_dropped_when_they_are_many_the_oldest_first() -> None:
+    allowance, clock = Allowance(), HandClock()
+    keys = []
+    for number in range(ENDED_LEASES_MAX + 2):
+        keys.append(leased(allowance, clock, partition=f"{number}", end=NOON + 1).key)
+        allowance.recall(keys[-1], 0)
+        lease = allowance.lease(keys[-1])
+        assert lease is not None
+        lease.changed = False
+    clock.forward(1_000)
+    assert allowance.set_ended_aside(clock.now()) == keys[:2]
 
 
 def test_labels_of_callers_cannot_fill_the_memory() -> None:
