@@ -6,6 +6,7 @@ calls are served from leases before the control plane was ever reached. The orde
 no new calls, let open ones finish and settle, tell and give back everything, say goodbye.
 """
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -23,7 +24,7 @@ from sidecar.clock import Clock, SystemClock
 from sidecar.config import JOIN_TOKEN_VARIABLE, Config
 from sidecar.entropy import Entropy, SystemEntropy
 from sidecar.http.hosts import allowed_hosts
-from sidecar.limits import DRAIN_CALLS_MS
+from sidecar.limits import COLLECTED_OBJECTS, DRAIN_CALLS_MS
 from sidecar.runtime import identity, policy_file
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.channel import AddressError, open_channel, target_of
@@ -195,6 +196,7 @@ async def _serve(
             await link.has_policy.wait()
         if not stopping.is_set():
             await nursery.start(server.serve, listeners)
+            _spare_the_collector()
             _say_ready(parts, listeners)
             await stopping.wait()
             parts.log.info("ending", open_calls=admission.open_calls)
@@ -204,6 +206,17 @@ async def _serve(
         admission.draining = True
         await link.drain()
         nursery.cancel_scope.cancel()
+
+
+def _spare_the_collector() -> None:
+    """Look at what lives as long as the process no more, and at young objects less often.
+
+    Nearly all that a call makes is freed by reference counts. At 64 calls in flight a tenth of the
+    CPU went to collections that found next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_OBJECTS)
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -137,6 +137,8 @@ LONGEST_CALL_MS = 600_000
 """Hard wall for one attempt at a provider."""
 DRAIN_CALLS_MS = 30_000
 """How long open calls may go on after the sidecar was asked to end."""
+COLLECTED_OBJECTS = 50_000
+"""Young objects after which the cycle collector looks at them; a few megabytes."""
 
 assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
 assert SYNC_MS * 2 < WATCH_SILENT_MS
