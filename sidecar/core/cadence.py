@@ -32,6 +32,8 @@ class Cadence:
     """When the latest told of all leases, changed or not."""
     failures: int = 0
     """Syncs that were not answered since the last that was."""
+    took_ms: int = 0
+    """How long the latest answer took."""
     pause_boot_ms: int = 0
     """Not before this: the control plane is busy, or did not answer."""
 
@@ -67,8 +69,18 @@ class Cadence:
         """The next is due at this time at the latest."""
         self.regular_boot_ms = min(self.regular_boot_ms, boot_ms)
 
+    def answered(self, took_ms: int) -> None:
+        """A Sync was answered, after so long."""
+        self.failures = 0
+        self.took_ms = took_ms
+
     def deadline_ms(self, *, waiting: bool) -> int:
-        """How long the answer may take: short while someone waits, longer after each silence."""
+        """How long the answer may take: short while someone waits, longer after each silence.
+
+        Twice what the latest took is not too short: a control plane that is only slow must not be
+        asked again and again for what it is about to answer.
+        """
         if not waiting:
             return SYNC_DEADLINE_MS
-        return min(SYNC_DEADLINE_MS, SYNC_DEADLINE_WAITING_MS << min(self.failures, 8))
+        short_ms = max(SYNC_DEADLINE_WAITING_MS, 2 * self.took_ms)
+        return min(SYNC_DEADLINE_MS, short_ms << min(self.failures, 8))

@@ -144,6 +144,7 @@ class Admission:
         self._open: dict[str, _OpenCall] = {}
         self._waiters: dict[str, _Waiter] = {}
         self._clocks_apart_ms: int | None = None
+        self._answered_boot_ms: int | None = None
         self._lengths = OutputLengths()
         self.allowance = Allowance()
         self.waiting = Waiting()
@@ -256,17 +257,17 @@ class Admission:
     def answered(self, sent: Now) -> None:
         """A Sync was answered: the control plane is there, and the clocks agree anew."""
         self.away = False
+        self._answered_boot_ms = sent.boot_ms
         self._clocks_apart_ms = sent.unix_ms - sent.boot_ms
 
     def unanswered(self, sent_boot_ms: int, down_since_boot_ms: int) -> None:
-        """A Sync failed. Calls that came before it, and have nothing to hope for, are refused."""
+        """A Sync failed. When none was answered for a while, calls from before it are refused."""
         self.away = True
-        now = self._clock.now()
         self.try_waiting(every=True)
+        if self._clock.now().boot_ms - down_since_boot_ms < UNREACHABLE_PATIENCE_MS:
+            return
         for case in self.waiting.cases():
-            patience_over = now.boot_ms - case.since_boot_ms >= UNREACHABLE_PATIENCE_MS
-            long_down = now.boot_ms - down_since_boot_ms >= UNREACHABLE_PATIENCE_MS
-            if case.since_boot_ms <= sent_boot_ms and (patience_over or long_down):
+            if case.since_boot_ms <= sent_boot_ms:
                 self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
 
     def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
@@ -357,10 +358,13 @@ class Admission:
             raise Refused(self._give_up(case, Reason.BUSY))
         waiter = self._waiters[case.call_id] = _Waiter()
         self.hurry()
-        waited_ms = now.boot_ms - case.since_boot_ms
+        left_ms = max(0, case.patience_ms - (now.boot_ms - case.since_boot_ms))
         try:
-            with trio.move_on_after(max(0, case.patience_ms - waited_ms) / 1_000):
+            with trio.move_on_after(min(left_ms, UNREACHABLE_PATIENCE_MS) / 1_000):
                 await waiter.done.wait()
+            if left_ms > UNREACHABLE_PATIENCE_MS and not self._long_silent():
+                with trio.move_on_after((left_ms - UNREACHABLE_PATIENCE_MS) / 1_000):
+                    await waiter.done.wait()
         except BaseException:
             if waiter.opened is not None:
                 self.void(waiter.opened.hold, _UNSENT)
@@ -374,6 +378,13 @@ class Admission:
             raise Refused(waiter.refusal)
         self.try_waiting()
         raise Refused(self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY))
+
+    def _long_silent(self) -> bool:
+        """Whether nothing was answered for so long that nobody need wait for it."""
+        last_boot_ms = self._answered_boot_ms
+        if not self.away or last_boot_ms is None:
+            return self.away
+        return self._clock.now().boot_ms - last_boot_ms >= UNREACHABLE_PATIENCE_MS
 
     def _attempt(self, case: Case, named: bool, claims: Mapping[Account, int]) -> bool:  # noqa: FBT001 - as Waiting calls it
         now = self._clock.now()

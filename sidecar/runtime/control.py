@@ -358,7 +358,7 @@ class ControlLink:
             self._watching.cancel()
         forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
-        self._up()
+        self._up(sent)
         self.answered_sync_no = told.request.sync_no
         admission.answered(sent)
         cadence = admission.cadence
@@ -449,11 +449,11 @@ class ControlLink:
             self._generation = generation
             self._journal.note(generation=generation)
 
-    def _up(self) -> None:
+    def _up(self, sent: Now) -> None:
         if self._failing_since is not None:
             self._log.info("control_plane_answers")
         self._failing_since = None
-        self._admission.cadence.failures = 0
+        self._admission.cadence.answered(self._clock.now().boot_ms - sent.boot_ms)
         self._admission.fenced = False
 
     def _failed(self, sent: Now, error: grpc.RpcError) -> None:

@@ -79,3 +79,14 @@ def test_the_deadline_is_short_while_someone_waits_and_grows_with_each_silence()
         cadence.failures = failures
         deadlines.append(cadence.deadline_ms(waiting=True))
     assert deadlines == [300, 600, 1_200, 2_000, 2_000]
+
+
+def test_a_control_plane_that_is_only_slow_is_given_the_time_it_takes() -> None:
+    cadence = sent()
+    cadence.failures = 2
+    cadence.answered(700)
+    assert (cadence.failures, cadence.deadline_ms(waiting=True)) == (0, 1_400)
+    cadence.answered(1_900)
+    assert cadence.deadline_ms(waiting=True) == 2_000
+    cadence.answered(10)
+    assert cadence.deadline_ms(waiting=True) == 300

@@ -178,6 +178,32 @@ async def test_a_call_waits_two_seconds_for_a_control_plane_that_just_went(
         assert reasons == [Reason.UNREACHABLE]
 
 
+async def test_a_control_plane_that_hangs_is_waited_for_no_longer_than_one_that_is_gone(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Nothing fails, as nothing is answered: the registration of a new process takes its time."""
+    made = World(tmp_path, HandClock())
+    made.admission.take_policy(policy())
+    started = trio.current_time()
+    assert await refusal_of(made.admission) is Reason.UNREACHABLE
+    assert trio.current_time() - started == pytest.approx(2, abs=0.1)
+
+
+async def test_one_missed_answer_does_not_refuse_calls_that_waited_their_turn_for_long(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
+        sidecar.told(granted=0)
+        nursery.start_soon(sidecar.admission.open, new_call())
+        await waiting(sidecar)
+        sent = sidecar.clock.forward(15_000).boot_ms
+        sidecar.clock.forward(300)
+        sidecar.admission.unanswered(sent, sent)
+        assert len(sidecar.admission.waiting) == 1
+        sidecar.told(granted=CENT)
+        sidecar.admission.try_waiting()
+
+
 async def test_a_call_that_comes_in_a_long_outage_is_refused_after_one_vain_attempt(
     tmp_path: Path,
 ) -> None:
