@@ -73,6 +73,7 @@ class Allowance:
         self._accounts: dict[AccountKey, Account] = {}
         self._leases: dict[LeaseKey, Lease] = {}
         self._aside: dict[LeaseKey, Lease] = {}
+        self._ending = False
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases.values())
@@ -199,7 +200,8 @@ class Allowance:
         return lease
 
     def take_all(self) -> list[Lease]:
-        """Give back everything that no open call holds; for the end."""
+        """Give back everything that no open call holds, and want nothing more; for the end."""
+        self._ending = True
         given = [lease for lease in self._leases.values() if lease.available_nano_usd > 0]
         for lease in given:
             _give_back(lease, lease.available_nano_usd)
@@ -233,6 +235,8 @@ class Allowance:
         account.decay(now.boot_ms)
         idle_ms = account.idle_ms(now.boot_ms)
         account.typical_worst_nano_usd = account.median_worst_nano_usd
+        # Whoever tells of calls gets money for more of them.
+        median_worst_nano_usd = 0 if self._ending else account.typical_worst_nano_usd
         return LeaseLevels(
             key=lease.key,
             granted_seen_nano_usd=lease.granted_nano_usd,
@@ -242,8 +246,8 @@ class Allowance:
             available_nano_usd=lease.available_nano_usd,
             open_calls=lease.open_calls,
             burn_nano_usd_per_second=account.burn_nano_usd_per_second,
-            want_nano_usd=_want_nano_usd(lease, now),
-            median_worst_nano_usd=account.typical_worst_nano_usd,
+            want_nano_usd=0 if self._ending else _want_nano_usd(lease, now),
+            median_worst_nano_usd=median_worst_nano_usd,
             smallest_worst_nano_usd=account.smallest_worst_nano_usd,
             idle_ms=FLOOR_MS if idle_ms is None else idle_ms,
             serial_seen=lease.latest.serial if lease.latest else 0,

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from protos.bursar.admin import v1 as admin
 from tests.e2e.stand import Client, Stand
 from tests.e2e.traffic import Caller
 
@@ -55,6 +56,17 @@ def test_calls_go_on_from_the_leases_while_the_control_plane_is_away(stand: Stan
         assert ask(url, client) == 200
     stand.start_control_plane(address)
     stand.until(lambda: settled(stand, 15))
+
+
+def test_a_sidecar_that_ends_leaves_no_money_behind(stand: Stand) -> None:
+    client = stand.add_client("Acme Dental", 1_000 * CENT)
+    url = stand.start_sidecar("one")
+    for _ in range(5):
+        assert ask(url, client) == 200
+    assert stand.sidecars["one"].stop() == 0
+    leases = stand.bursar.ask(stand.bursar.leases.ListLeases, admin.ListLeasesRequest())
+    assert not leases.leases
+    assert settled(stand, 5)
 
 
 async def die_with_streams_open(stand: Stand, url: str, client: Client) -> None:

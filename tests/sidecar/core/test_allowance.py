@@ -268,6 +268,16 @@ def test_a_lease_is_told_while_it_changed_holds_money_or_its_budget_is_in_use() 
     assert allowance.reportable(clock.now()) == []
 
 
+def test_whoever_gave_all_back_at_the_end_wants_nothing_more() -> None:
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock)
+    used(allowance, lease, clock)
+    assert allowance.levels(lease, clock.now()).want_nano_usd > 0
+    assert allowance.take_all() == [lease]
+    told = allowance.levels(lease, clock.now())
+    assert told.available_nano_usd == told.want_nano_usd == told.median_worst_nano_usd == 0
+
+
 def ended(allowance: Allowance, clock: HandClock, *, spent: int) -> Lease:
     """A lease whose period ended, of which all was spent, given back and told."""
     lease = leased(allowance, clock, end=clock.unix_ms + 1)
