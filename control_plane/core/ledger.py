@@ -106,6 +106,9 @@ class Bookings:
     """What was charged without a lease."""
     overruns: list[Overrun] = field(default_factory=list)
     adjusts: list[Adjust] = field(default_factory=list)
+    """Corrections; how much of each can be taken depends on what is booked."""
+    repeated: list[BookedCall] = field(default_factory=list)
+    """Calls that the ledger has under the same id."""
     rollups: dict[RollupKey, RollupSum] = field(default_factory=lambda: defaultdict(RollupSum))
 
     @property
@@ -114,6 +117,8 @@ class Bookings:
         touched = {*self.spent_nano_usd, *self.returned_nano_usd, *self.counted_nano_usd}
         for overrun in self.overruns:
             touched.update(overrun.vector)
+        for adjust in self.adjusts:
+            touched.update(adjust.vector)
         return touched
 
 
@@ -121,20 +126,23 @@ PeriodAt = Callable[[BudgetRef, int], PeriodKey]
 """The period of a counting budget that an instant (Unix milliseconds) is in."""
 
 
-def fold(records: Sequence[Record], period_at: PeriodAt) -> Bookings:
-    """Sum records up, in their order."""
+def fold(records: Sequence[Record], period_at: PeriodAt, known_ids: Iterable[str] = ()) -> Bookings:
+    """Sum records up, in their order; `known_ids` are calls that the ledger has already."""
     booked = Bookings()
+    known = set(known_ids)
     for record in records:
         match record:
             case Settle():
+                _call(booked, record.seq, record.call, known)
                 _settle(booked, record, period_at)
             case Void():
-                _call(booked, record.seq, record.call)
+                _call(booked, record.seq, record.call, known)
             case Return():
                 before = booked.returned_nano_usd.get(record.lease, 0)
                 booked.returned_nano_usd[record.lease] = max(before, record.returned_nano_usd)
             case Adjust():
-                _adjust(booked, record)
+                assert record.delta_nano_usd < 0
+                booked.adjusts.append(record)
             case Overrun():
                 _overrun(booked, record)
     return booked
@@ -158,7 +166,11 @@ def rollup_key(call: Call) -> RollupKey:
     )
 
 
-def _call(booked: Bookings, seq: int, call: Call) -> None:
+def _call(booked: Bookings, seq: int, call: Call, known: set[str]) -> None:
+    if call.call_id in known:
+        booked.repeated.append(BookedCall(seq, call))
+        return
+    known.add(call.call_id)
     booked.calls.append(BookedCall(seq, call))
     row = booked.rollups[rollup_key(call)]
     row.call_count += 1
@@ -172,7 +184,6 @@ def _call(booked: Bookings, seq: int, call: Call) -> None:
 def _settle(booked: Bookings, record: Settle, period_at: PeriodAt) -> None:
     call, amount = record.call, record.amount_nano_usd
     assert 0 <= amount <= call.cost_nano_usd
-    _call(booked, record.seq, call)
     for key in call.vector:
         booked.spent_nano_usd[key] += amount
         booked.charges.append(
@@ -180,19 +191,11 @@ def _settle(booked: Bookings, record: Settle, period_at: PeriodAt) -> None:
         )
     for budget in call.counted:
         key = period_at(budget, call.started_unix_ms)
+        if key in call.vector:
+            continue
         booked.counted_nano_usd[key] += call.cost_nano_usd
         booked.charges.append(
             Charge(record.seq, key, "SETTLE", call.call_id, call.cost_nano_usd, call.estimated)
-        )
-
-
-def _adjust(booked: Bookings, record: Adjust) -> None:
-    assert record.delta_nano_usd < 0
-    booked.adjusts.append(record)
-    for key in record.vector:
-        booked.spent_nano_usd[key] += record.delta_nano_usd
-        booked.charges.append(
-            Charge(record.seq, key, "ADJUST", record.call_id, record.delta_nano_usd, False)
         )
 
 

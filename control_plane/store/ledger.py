@@ -5,7 +5,7 @@ many times, and sums are made before they are written.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from control_plane.core.alarms import Alarm
@@ -79,6 +79,8 @@ class Booked:
     """What of a booked call a correction needs."""
 
     rollup: RollupKey
+    cost_nano_usd: int
+    """What it costs so far."""
     sidecar_id: str
     epoch: int
     seq: int
@@ -155,15 +157,17 @@ def add_rollups(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
     )
 
 
-def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> Booked | None:
-    """Lower a call's cost by better evidence; what it was booked as, or None when unknown."""
+def known_among(tx: Tx, call_ids: Iterable[str]) -> list[str]:
+    """Those of some calls that the ledger has."""
+    sql = "SELECT 1 AS found FROM call WHERE call_id = :call"
+    return [call_id for call_id in call_ids if tx.row(sql, {"call": call_id}) is not None]
+
+
+def booked_call(tx: Tx, call_id: str) -> Booked | None:
+    """What a call was booked as; None when the ledger does not have it."""
     row = tx.row("SELECT * FROM call WHERE call_id = :call", {"call": call_id})
     if row is None:
         return None
-    tx.run(
-        "UPDATE call SET cost_nano_usd = cost_nano_usd + :delta WHERE call_id = :call",
-        {"call": call_id, "delta": delta_nano_usd},
-    )
     key = RollupKey(
         bucket_of(row["started_unix_ms"]),
         row["project_id"],
@@ -173,7 +177,17 @@ def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> Booked | None:
         row["provider"],
         row["outcome"],
     )
-    return Booked(key, row["sidecar_id"], row["epoch"], row["seq"])
+    return Booked(key, row["cost_nano_usd"], row["sidecar_id"], row["epoch"], row["seq"])
+
+
+def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> None:
+    """Lower a call's cost by better evidence."""
+    changed = tx.run(
+        """UPDATE call SET cost_nano_usd = cost_nano_usd + :delta
+           WHERE call_id = :call AND cost_nano_usd + :delta >= 0""",
+        {"call": call_id, "delta": delta_nano_usd},
+    )
+    assert changed == 1
 
 
 def settled_periods(tx: Tx, booked: Booked) -> dict[PeriodKey, int]:

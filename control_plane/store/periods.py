@@ -151,6 +151,12 @@ def move(
     assert changed == 1
 
 
+def counted_nano_usd(tx: Tx, key: PeriodKey) -> int:
+    """What was charged to a period without a lease."""
+    row = tx.row(f"SELECT counted_nano_usd AS n FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
+    return int(row["n"]) if row is not None else 0
+
+
 def raise_serial(tx: Tx, key: PeriodKey, serial: int) -> None:
     """Take over a serial that a sidecar has seen and an old database has not."""
     tx.run(

@@ -17,7 +17,7 @@ from control_plane.core.reports import LeaseReport
 from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
 from control_plane.store import budgets, leases, ledger, periods, sidecars
-from control_plane.store.engine import Tx
+from control_plane.store.engine import ConflictError, Tx
 
 
 @dataclass(slots=True)
@@ -62,11 +62,12 @@ class CountingPeriods:
 def book(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) -> Evidence:
     """Book records that the cursor does not have yet, in their order."""
     evidence = Evidence()
-    booked = core.fold(records, CountingPeriods(tx).at)
+    booked = _calls(tx, holder, records, now_unix_ms)
     for key in sorted(booked.periods):
         periods.adopt(tx, key)
-    ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)
     ledger.insert_charges(tx, holder, booked.charges, now_unix_ms)
+    for adjust in booked.adjusts:
+        _adjust(tx, holder, adjust, booked, now_unix_ms)
     ledger.add_rollups(tx, booked.rollups)
     moved = {*booked.spent_nano_usd, *booked.returned_nano_usd}
     for key in sorted(moved):
@@ -84,9 +85,28 @@ def book(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) ->
         )
     for overrun in booked.overruns:
         _overrun(tx, holder, overrun, now_unix_ms)
-    for adjust in booked.adjusts:
-        _adjust(tx, holder, adjust, now_unix_ms)
     return evidence
+
+
+def _calls(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) -> core.Bookings:
+    """Sum the records up and book their calls, each once whoever reports it again."""
+    period_at = CountingPeriods(tx).at
+    booked = core.fold(records, period_at)
+    try:
+        with tx.savepoint():
+            ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)
+    except ConflictError:
+        known = ledger.known_among(tx, [each.call.call_id for each in booked.calls])
+        booked = core.fold(records, period_at, known)
+        ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)
+    for repeated in booked.repeated:
+        detail = (
+            "a call was reported that the ledger has already: it is in the sums once, and what its "
+            "budgets were charged stays charged"
+        )
+        amount = repeated.call.cost_nano_usd
+        _bad_record(tx, holder, repeated.call.call_id, amount, detail, now_unix_ms)
+    return booked
 
 
 def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evidence:
@@ -196,31 +216,48 @@ def _version_of(tx: Tx, period: PeriodState) -> int:
     return max(period.cap_version, budget.cap_version if budget else 0)
 
 
-def _adjust(tx: Tx, holder: Holder, record: Adjust, now_unix_ms: int) -> None:
-    """Better evidence about an estimate; what counts without a lease is corrected with it."""
-    booked = ledger.correct_call(tx, record.call_id, record.delta_nano_usd)
-    if booked is None:
-        ledger.raise_alarm(
-            tx,
-            Alarm(
-                kind="BAD_RECORD",
-                holder=holder,
-                detail="a correction names a call that the ledger does not have",
-                call_id=record.call_id,
-                amount_nano_usd=record.delta_nano_usd,
-            ),
-            now_unix_ms,
+def _adjust(
+    tx: Tx, holder: Holder, record: Adjust, booked: core.Bookings, now_unix_ms: int
+) -> None:
+    """Better evidence about an estimate, for all that it was charged to; never below nothing."""
+    call = ledger.booked_call(tx, record.call_id)
+    delta = max(record.delta_nano_usd, -call.cost_nano_usd if call else record.delta_nano_usd)
+    cut = delta != record.delta_nano_usd
+    moves: list[tuple[dict[PeriodKey, int], PeriodKey, int]] = []
+    for key in record.vector:
+        lease = leases.get(tx, holder, key)
+        most = (lease.spent_nano_usd if lease else 0) + booked.spent_nano_usd.get(key, 0)
+        moves.append((booked.spent_nano_usd, key, most))
+    if call is not None:
+        ledger.correct_call(tx, record.call_id, delta)
+        booked.rollups[call.rollup].cost_nano_usd += delta
+        for key in ledger.settled_periods(tx, call):
+            if key not in record.vector:
+                most = periods.counted_nano_usd(tx, key) + booked.counted_nano_usd.get(key, 0)
+                moves.append((booked.counted_nano_usd, key, most))
+    charges = []
+    for sums, key, most in moves:
+        taken = max(delta, -most)
+        cut = cut or taken != delta
+        sums[key] += taken
+        charges.append(
+            core.Charge(record.seq, key, "ADJUST", record.call_id, taken, estimated=False)
         )
-        return
-    ledger.add_rollups(tx, {booked.rollup: core.RollupSum(cost_nano_usd=record.delta_nano_usd)})
-    counted = []
-    for key in ledger.settled_periods(tx, booked):
-        if key not in record.vector:
-            delta = record.delta_nano_usd
-            periods.move(
-                tx, key, allocated_nano_usd=delta, spent_nano_usd=delta, counted_nano_usd=delta
-            )
-            counted.append(
-                core.Charge(record.seq, key, "ADJUST", record.call_id, delta, estimated=False)
-            )
-    ledger.insert_charges(tx, holder, counted, now_unix_ms)
+    ledger.insert_charges(tx, holder, charges, now_unix_ms)
+    if call is None or cut:
+        what = "takes off more than was charged" if call else "names a call that is not here"
+        detail = f"a correction {what}: it was taken as far as it goes"
+        _bad_record(tx, holder, record.call_id, record.delta_nano_usd, detail, now_unix_ms)
+
+
+def _bad_record(
+    tx: Tx, holder: Holder, call_id: str, amount_nano_usd: int, detail: str, now_unix_ms: int
+) -> None:
+    alarm = Alarm(
+        kind="BAD_RECORD",
+        holder=holder,
+        detail=detail,
+        call_id=call_id,
+        amount_nano_usd=amount_nano_usd,
+    )
+    ledger.raise_alarm(tx, alarm, now_unix_ms)

@@ -6,7 +6,6 @@ from control_plane.core.calls import Adjust, Overrun, Record, Return, Settle, Vo
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.ledger import (
     CHAIN_START,
-    Charge,
     Continuation,
     bucket_of,
     chain_after,
@@ -76,10 +75,31 @@ def test_of_returns_the_largest_counts() -> None:
     assert fold(records, period_at).returned_nano_usd == {KEY: 9}
 
 
-def test_a_correction_lowers_what_was_spent() -> None:
-    booked = fold([Adjust(1, "c1", -4, "bill", (KEY,))], period_at)
-    assert booked.spent_nano_usd == {KEY: -4}
-    assert booked.charges == [Charge(1, KEY, "ADJUST", "c1", -4, estimated=False)]
+def test_a_correction_waits_for_what_is_booked() -> None:
+    adjust = Adjust(1, "c1", -4, "bill", (KEY,))
+    booked = fold([adjust], period_at)
+    assert (booked.adjusts, booked.spent_nano_usd, booked.charges) == ([adjust], {}, [])
+    assert booked.periods == {KEY}
+
+
+def test_a_call_that_is_known_or_comes_twice_is_no_call_again() -> None:
+    records: list[Record] = [
+        Settle(n, call(call_id, NOON, 1, 1, (KEY,)), 1)
+        for n, call_id in enumerate(("known", "new", "new"), 1)
+    ]
+    booked = fold(records, period_at, ["known"])
+    assert [each.seq for each in booked.calls] == [2]
+    assert [each.seq for each in booked.repeated] == [1, 3]
+    assert sum(row.call_count for row in booked.rollups.values()) == 1
+    # Its lease spent it all the same.
+    assert booked.spent_nano_usd == {KEY: 3}
+
+
+def test_a_period_of_the_vector_is_not_counted_again() -> None:
+    made = call("c", NOON, 5, 9, (KEY,), (BudgetRef(KEY.budget_id, KEY.partition),))
+    booked = fold([Settle(1, made, 5)], lambda _, __: KEY)
+    assert booked.counted_nano_usd == {}
+    assert len(booked.charges) == 1
 
 
 def test_calls_are_summed_by_the_quarter_hour_of_their_start() -> None:

@@ -1,0 +1,74 @@
+"""Records that do not fit are booked as far as they go, with an alarm; no journal gets stuck."""
+
+from control_plane.core.calls import Adjust, Settle
+from control_plane.core.reports import Status
+from tests.control_plane.leasing_world import CENT, USD, World
+from tests.control_plane.virtual_sidecar import VirtualSidecar, call
+
+
+def alarms(world: World) -> list[str]:
+    rows = world.store.read(lambda tx: tx.rows("SELECT kind FROM alarm ORDER BY position")).result()
+    return [row["kind"] for row in rows]
+
+
+def settled(world: World, cost: int) -> tuple[VirtualSidecar, str]:
+    """A sidecar with a call in the ledger, of a budget with a cap and one without."""
+    ref, counting = world.budget("b", USD), world.budget("c", None)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(10 * CENT, ref)
+    sidecar.sync()
+    sidecar.settle(call_id, cost, counted=(counting,))
+    sidecar.sync()
+    return sidecar, call_id
+
+
+def test_a_correction_below_nothing_is_cut_and_raises_an_alarm(world: World) -> None:
+    sidecar, call_id = settled(world, 4 * CENT)
+    vector = tuple(sidecar.leases)
+    sidecar.append(lambda seq: Adjust(seq, call_id, -9 * CENT, "the bill", vector))
+    sidecar.leases[vector[0]].spent = 0
+    assert sidecar.sync().status is Status.OK
+    assert alarms(world) == ["BAD_RECORD"]
+    assert world.row("SELECT cost_nano_usd AS n FROM call")["n"] == 0
+    assert world.number("SELECT SUM(spent_nano_usd) FROM period") == 0
+    world.check()
+
+
+def test_corrections_in_the_sync_of_their_call_are_cut_too(world: World) -> None:
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(10 * CENT, ref)
+    sidecar.sync()
+    vector = tuple(sidecar.leases)
+    sidecar.settle(call_id, 4 * CENT)
+    for _ in range(2):
+        sidecar.append(lambda seq: Adjust(seq, call_id, -3 * CENT, "the bill", vector))
+    sidecar.leases[vector[0]].spent = 0
+    assert sidecar.sync().status is Status.OK
+    assert alarms(world) == ["BAD_RECORD"]
+    assert world.row("SELECT cost_nano_usd AS n FROM call")["n"] == 0
+    world.check()
+
+
+def test_a_call_that_is_in_the_ledger_already_is_charged_once(world: World) -> None:
+    sidecar, call_id = settled(world, 4 * CENT)
+    vector = tuple(sidecar.leases)
+    again = call(call_id, world.now, 2 * CENT, 10 * CENT, vector)
+    sidecar.append(lambda seq: Settle(seq, again, 2 * CENT))
+    sidecar.leases[vector[0]].spent += 2 * CENT
+    assert sidecar.sync().status is Status.OK
+    assert alarms(world) == ["BAD_RECORD"]
+    assert world.row("SELECT cost_nano_usd AS n FROM call")["n"] == 4 * CENT
+    # The journal goes on, and the cap counts what its lease says.
+    assert sidecar.sync().acked_seq == len(sidecar.journal)
+
+
+def test_a_budget_that_is_named_twice_is_charged_once(world: World) -> None:
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(10 * CENT, ref)
+    sidecar.sync()
+    sidecar.settle(call_id, 4 * CENT, counted=(ref,))
+    assert sidecar.sync().status is Status.OK
+    assert world.period(ref)["spent_nano_usd"] == 4 * CENT
+    world.check()
