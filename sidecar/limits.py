@@ -116,6 +116,8 @@ SENT_REFUSALS_MAX = 500
 """Refusal counts that one Sync tells."""
 SECRET_USES_MAX = 10_000
 """Secrets whose last use waits to be told."""
+SENT_SECRET_USES_MAX = 1_000
+"""Uses of secrets that one Sync tells."""
 RECONNECT_MIN_MS = 200
 """The first pause after a control plane did not answer,"""
 RECONNECT_MAX_MS = 2_000

@@ -5,6 +5,7 @@ Both are levels within bounds: told with each Sync until it was answered, merged
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from protos.values.selectors import Attributes
@@ -14,6 +15,7 @@ from sidecar.limits import (
     REFUSAL_MINUTES_MAX,
     SECRET_USES_MAX,
     SENT_REFUSALS_MAX,
+    SENT_SECRET_USES_MAX,
 )
 
 _MINUTE_MS = 60_000
@@ -102,8 +104,8 @@ class Tallies:
         return levels[:SENT_REFUSALS_MAX]
 
     def uses(self) -> dict[str, int]:
-        """The secrets whose last use was not told yet, with the minute."""
-        return dict(self._uses)
+        """Secrets whose last use was not told yet, with the minute; the longest waiting first."""
+        return dict(islice(self._uses.items(), SENT_SECRET_USES_MAX))
 
     def told(self, levels: list[RefusalLevel], uses: dict[str, int], unix_ms: int) -> None:
         """A Sync that carried these was answered."""

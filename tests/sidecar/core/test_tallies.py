@@ -62,3 +62,13 @@ def test_the_last_use_of_a_secret_is_told_once_a_minute() -> None:
     assert tallies.uses() == {"sec_a": T + MINUTE}
     tallies.told([], tallies.uses(), T)
     assert tallies.uses() == {}
+
+
+def test_a_sync_never_tells_of_more_secrets_than_are_taken_and_the_rest_follow() -> None:
+    tallies = Tallies()
+    for number in range(1_500):
+        tallies.used(f"sec_{number}", T)
+    first = tallies.uses()
+    assert len(first) == 1_000
+    tallies.told([], first, T)
+    assert len(tallies.uses()) == 500
