@@ -146,12 +146,16 @@ class Waiting:
             else:
                 heapq.heapreplace(heads, (_age(following), following, rest))
 
-    def _window(self) -> Iterator[Case]:
-        for queue in self._queues.values():
-            for place, case in enumerate(queue.values()):
-                if place >= QUEUE_DEMANDS_MAX:
-                    break
-                yield case
+    def _window(self) -> list[Case]:
+        """Those that a Sync tells of: the oldest of every queue before the second of any."""
+        chosen: list[Case] = []
+        queues = [iter(queue.values()) for queue in self._queues.values()]
+        for _ in range(QUEUE_DEMANDS_MAX):
+            row = [case for queue in queues if (case := next(queue, None)) is not None]
+            chosen += sorted(row, key=_age)
+            if not row or len(chosen) >= DEMANDS_MAX:
+                break
+        return chosen[:DEMANDS_MAX]
 
     def untold(self) -> bool:
         """Whether a call that the control plane should know of has not been in a Sync yet."""
@@ -159,7 +163,7 @@ class Waiting:
 
     def demands(self, now: Now) -> list[DemandLevel]:
         """The waiting calls that a Sync tells of, the oldest first; they count as told."""
-        told = sorted(self._window(), key=_age)[:DEMANDS_MAX]
+        told = sorted(self._window(), key=_age)
         for case in told:
             case.told = True
         return [

@@ -158,3 +158,25 @@ def test_under_another_policy_everybody_queues_anew_in_the_same_order() -> None:
     waiting = queued(case("b2", 2, on=(B,)), case("a1", 1))
     assert [each.call_id for each in waiting.take_all()] == ["a1", "b2"]
     assert len(waiting) == 0
+
+
+def test_a_crowd_at_one_client_hides_no_other_clients_call() -> None:
+    waiting = Waiting()
+    for number in range(40):
+        account = ALLOWANCE.account(AccountKey("bgt_crowd", f"workflow-{number}"))
+        for place in range(16):
+            assert waiting.add(case(f"crowd-{number}-{place}", 1, on=(account,)))
+    assert waiting.add(case("late", 9_000, on=(B,)))
+    told = [demand.call_id for demand in waiting.demands(CLOCK.now())]
+    assert len(told) == 512
+    assert "late" in told
+
+
+def test_what_does_not_fit_into_a_sync_does_not_call_for_the_next_at_once() -> None:
+    waiting = Waiting()
+    for number in range(600):
+        account = ALLOWANCE.account(AccountKey("bgt_crowd", f"workflow-{number}"))
+        assert waiting.add(case(f"crowd-{number}", number, on=(account,)))
+    assert waiting.untold()
+    waiting.demands(CLOCK.now())
+    assert not waiting.untold()
