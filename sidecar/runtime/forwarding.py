@@ -10,8 +10,8 @@ Rules:
    settled by what was seen.
 """
 
-import json
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -30,12 +30,14 @@ from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
 from sidecar.providers.apis import Api
 from sidecar.providers.envelopes import Fault
-from sidecar.providers.reading import CallRequest
+from sidecar.providers.reading import CallRequest, told_object
 from sidecar.providers.streams import StreamMeter
 from sidecar.runtime.admission import AdmissionPort
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
 from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, UnsentError, Upstream
 
+_log = logging.getLogger(__name__)
+_REDACTED = b"[redacted]"
 _FROM_PROVIDER: Header = (b"x-bursar-upstream", b"provider")
 _BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLargeError)
 """The ways in which a provider's answer can be cut short or be no answer."""
@@ -59,11 +61,13 @@ class Prepared:
     """The policy that it was admitted under."""
     upstream: Upstream
     """Where it goes."""
-    prefix: bytes
+    prefix: bytes = field(repr=False)
     """The beginning of its head, which is the same for all calls that go there."""
-    value: dict[str, Any]
+    secret: bytes = field(repr=False)
+    """The agency's secret in that head."""
+    value: dict[str, Any] = field(repr=False)
     """Its body, read."""
-    body: bytes
+    body: bytes = field(repr=False)
     """Its body, as it came."""
 
 
@@ -192,6 +196,9 @@ class Forwarding:
         )
         try:
             self._line = line = await call.upstream.take()
+            if self._caller.why is not None:
+                # A write is no checkpoint: without this one a call would go out that nobody awaits.
+                await trio.lowlevel.checkpoint()
             try:
                 await line.send(data)
             except UnsentError:
@@ -294,6 +301,9 @@ class Forwarding:
         if head.status == 401:
             # The provider's words would show part of the secret, and blame the caller's key.
             raise FaultError(self._marked(_SECRET_REFUSED))
+        secret = self._call.secret
+        body = body.replace(secret, _REDACTED)
+        passed_on = [header for header in passed_on if secret not in header[1]]
         passed_on.append((_COST, b"%d" % (charge.cost_nano_usd if charge else 0)))
         passed_on.append(_FROM_PROVIDER)
         await self._send_whole(head.status, passed_on, body)
@@ -426,9 +436,16 @@ class Forwarding:
         return charge
 
     def _charge(self, ending: Ending) -> Charge:
-        call = self._call
         if ending is Ending.VOID:
             return Charge(0)
+        try:
+            return self._charge_of_billed(ending)
+        except Exception:  # noqa: BLE001 - whatever a provider sent, the hold has to end
+            _log.exception("the worst case is charged, for an answer could not be metered")
+            return metering.worst_of(self._hold, self._call.request.asked, self._call.price)
+
+    def _charge_of_billed(self, ending: Ending) -> Charge:
+        call = self._call
         if ending is Ending.USED:
             usage = self._usage
             assert usage is not None
@@ -481,13 +498,5 @@ _SECRET_REFUSED = envelopes.wire_fault(
 async def _read_answer(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer; an empty one when it is none."""
     if len(body) > limits.LARGE_BODY_BYTES:
-        return await trio.to_thread.run_sync(_loads, body)
-    return _loads(body)
-
-
-def _loads(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if type(value) is dict else {}
+        return await trio.to_thread.run_sync(told_object, body)
+    return told_object(body)

@@ -13,9 +13,10 @@ import openai
 import pytest
 import trio
 
-from sidecar.core.calls import Outcome
+from sidecar.core.calls import Hold, NewCall, Outcome
 from sidecar.core.policy import Policy
 from sidecar.http import limits
+from sidecar.runtime.caller import Why
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
 
@@ -248,6 +249,25 @@ async def test_a_caller_that_hangs_up_on_a_whole_answer_is_settled_exactly(
     outcome = sidecar.booked.only()
     assert outcome.cost_nano_usd == int(billed["cost_nano_usd"])
     assert not outcome.estimated
+
+
+async def test_a_caller_found_gone_just_before_its_call_goes_out_costs_nothing(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        admit = sidecar.admission.open
+
+        async def open_(call: NewCall) -> Hold:
+            hold = await admit(call)
+            (caller,) = sidecar.server._callers
+            caller.cancel(Why.GONE)
+            return hold
+
+        sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
+        await wire.until_closed(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    assert sidecar.booked.only().outcome is Outcome.NOT_SENT
+    assert sidecar.booked.voided
+    assert rehearsal.bill()["calls_started"] == 0
 
 
 async def test_a_caller_that_hangs_up_while_it_waits_for_money_leaves_nothing_held(
