@@ -1,6 +1,5 @@
 """Anthropic messages: where model, limits and usage stand, and what cannot be bounded."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from sidecar.core.metering import Usage
 from sidecar.http import strict_json
 from sidecar.providers import reading
 from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS
-from sidecar.providers.reading import BadRequestError, CallRequest, unbounded
+from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
 _TOOLS_PREAMBLE_TOKENS = 1_024
@@ -34,6 +33,14 @@ _USAGE_KEYS = frozenset(
 )
 _CREATION_KEYS = frozenset(("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"))
 _OUTPUT_KEYS = frozenset(("thinking_tokens",))
+_COUNTS = (
+    *("input_tokens", "output_tokens"),
+    *("cache_creation_input_tokens", "cache_read_input_tokens"),
+)
+_CREATION_COUNTS = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_OUTPUT_COUNTS = ("thinking_tokens",)
+_TIER_MAX_CHARACTERS = 64
+_WORD_MAX_CHARACTERS = 64
 _HOME_GEO = (None, "", "global", "not_available")
 
 
@@ -208,8 +215,7 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
     long = reading.count_of(creation, "ephemeral_1h_input_tokens")
     if written and not creation:
         short = written
-    tier = usage.get("service_tier")
-    tier = tier if type(tier) is str else ""
+    tier = reading.told_text(usage.get("service_tier"), _TIER_MAX_CHARACTERS)
     counted = (
         (kinds.INPUT, reading.count_of(usage, "input_tokens")),
         (kinds.CACHED, reading.count_of(usage, "cache_read_input_tokens")),
@@ -220,9 +226,12 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
     )
     return Usage(
         quantities={kind: count for kind, count in counted if count},
-        answered_model=model[: reading.MODEL_MAX_CHARACTERS] if type(model) is str else "",
+        answered_model=reading.told_text(model, reading.MODEL_MAX_CHARACTERS),
         tier=tier,
         unpriced=(
+            *reading.unbelieved_counts(usage, _COUNTS),
+            *reading.unbelieved_counts(creation, _CREATION_COUNTS, "cache_creation."),
+            *reading.unbelieved_counts(output_parts, _OUTPUT_COUNTS, "output_tokens_details."),
             *reading.unknown_counts(usage, _USAGE_KEYS),
             *reading.unknown_counts(creation, _CREATION_KEYS, "cache_creation."),
             *reading.unknown_counts(output_parts, _OUTPUT_KEYS, "output_tokens_details."),
@@ -241,10 +250,11 @@ def _dearer(usage: Mapping[str, Any], tier: str) -> tuple[str, ...]:
         found.append("speed")
     if usage.get("inference_geo") not in _HOME_GEO:
         found.append("inference_geo")
-    for entry in usage.get("iterations") or ():
-        if type(entry) is not dict or entry.get("type") != "message":
-            found.append("iterations")
-            break
+    iterations = usage.get("iterations") or []
+    if type(iterations) is not list or any(
+        type(entry) is not dict or entry.get("type") != "message" for entry in iterations
+    ):
+        found.append("iterations")
     return tuple(found)
 
 
@@ -257,7 +267,7 @@ def error_kind(answer: Any) -> str:
     """What an error's body says went wrong, in a word; "" when it says nothing."""
     error = answer.get("error") if type(answer) is dict else None
     word = error.get("type") if type(error) is dict else None
-    return word[:64] if type(word) is str else ""
+    return reading.told_text(word, _WORD_MAX_CHARACTERS)
 
 
 class MessageStream(StreamMeter):
@@ -275,7 +285,7 @@ class MessageStream(StreamMeter):
         if b'"content_block_delta"' in data:
             return True
         if b'"message_start"' in data:
-            message = _loads(data).get("message")
+            message = told_object(data).get("message")
             if type(message) is dict:
                 self._model = message.get("model") or self._model
                 self._merge(message.get("usage"))
@@ -284,7 +294,7 @@ class MessageStream(StreamMeter):
                     kind: count for kind, count in told.items() if kind in kinds.INPUT_KINDS
                 }
         elif b'"message_delta"' in data:
-            event = _loads(data)
+            event = told_object(data)
             self._merge(event.get("usage"))
             delta = event.get("delta")
             if type(delta) is dict and delta.get("stop_reason") is not None:
@@ -293,7 +303,7 @@ class MessageStream(StreamMeter):
             self._settle()
             self.done = True
         elif b'"error"' in data:
-            self.error_kind = error_kind(_loads(data)) or "error"
+            self.error_kind = error_kind(told_object(data)) or "error"
         return True
 
     def _merge(self, usage: Any) -> None:
@@ -306,17 +316,9 @@ class MessageStream(StreamMeter):
             self.usage = usage_from(self._usage, self._model)
 
     def seen_in(self, data: bytes) -> int:
-        event = _loads(data)
+        event = told_object(data)
         delta = event.get("delta")
         if event.get("type") == "content_block_delta" and type(delta) is dict:
             # A signature proves that thinking was not tampered with; nobody is billed for it.
             return 0 if delta.get("type") == "signature_delta" else reading.text_bytes(delta)
         return reading.text_bytes(event.get("content_block"))
-
-
-def _loads(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return value if type(value) is dict else {}

@@ -1,6 +1,5 @@
 """OpenAI chat completions: where model, limits and usage stand, and what cannot be bounded."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.providers import reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
-from sidecar.providers.reading import BadRequestError, CallRequest, unbounded
+from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
 _NEW_LIMIT = "max_completion_tokens"
@@ -46,6 +45,11 @@ _COMPLETION_KEYS = frozenset(
         *("accepted_prediction_tokens", "rejected_prediction_tokens"),
     )
 )
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_PROMPT_COUNTS = ("cached_tokens", "cache_write_tokens", "audio_tokens")
+_OUTPUT_COUNTS = ("audio_tokens", "reasoning_tokens")
+_TIER_MAX_CHARACTERS = 64
+_WORD_MAX_CHARACTERS = 64
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -192,9 +196,11 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     spoken = reading.count_of(output_parts, "audio_tokens")
     reasoning = reading.count_of(output_parts, "reasoning_tokens")
     rest = prompt - cached - written - heard
-    tier = answer.get("service_tier")
-    tier = tier if type(tier) is str else ""
+    tier = reading.told_text(answer.get("service_tier"), _TIER_MAX_CHARACTERS)
     unpriced = (
+        *reading.unbelieved_counts(usage, _COUNTS),
+        *reading.unbelieved_counts(prompt_parts, _PROMPT_COUNTS, "prompt_tokens_details."),
+        *reading.unbelieved_counts(output_parts, _OUTPUT_COUNTS, "completion_tokens_details."),
         *reading.unknown_counts(usage, _USAGE_KEYS),
         *reading.unknown_counts(prompt_parts, _PROMPT_KEYS, "prompt_tokens_details."),
         *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
@@ -213,21 +219,19 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     )
     return Usage(
         quantities={kind: count for kind, count in counted if count},
-        answered_model=_text(answer, "model"),
+        answered_model=reading.told_text(answer.get("model"), reading.MODEL_MAX_CHARACTERS),
         tier=tier,
         unpriced=unpriced,
     )
 
 
-def _text(answer: Mapping[str, Any], name: str) -> str:
-    text = answer.get(name)
-    return text[: reading.MODEL_MAX_CHARACTERS] if type(text) is str else ""
-
-
 def seen_bytes(answer: Mapping[str, Any]) -> int:
     """Bytes of output in an answer, or in a chunk of one."""
+    choices = answer.get("choices")
+    if type(choices) is not list:
+        return 0
     total = 0
-    for choice in answer.get("choices") or ():
+    for choice in choices:
         if type(choice) is dict:
             total += reading.text_bytes(choice.get("delta") or choice.get("message"))
     return total
@@ -238,8 +242,7 @@ def error_kind(answer: Any) -> str:
     error = answer.get("error") if type(answer) is dict else None
     if type(error) is not dict:
         return ""
-    word = error.get("code") or error.get("type")
-    return word[:64] if type(word) is str else ""
+    return reading.told_text(error.get("code") or error.get("type"), _WORD_MAX_CHARACTERS)
 
 
 class ChatStream(StreamMeter):
@@ -254,9 +257,9 @@ class ChatStream(StreamMeter):
 
     def read_frame(self, data: bytes) -> bool:
         if data.startswith(b'{"error"'):
-            self.error_kind = error_kind(_loads(data)) or "error"
+            self.error_kind = error_kind(told_object(data)) or "error"
         elif b'"usage"' in data and _USAGE_OBJECT.search(data) is not None:
-            chunk = _loads(data)
+            chunk = told_object(data)
             usage = usage_of(chunk)
             if usage is not None:
                 self.usage = usage
@@ -266,12 +269,4 @@ class ChatStream(StreamMeter):
         return True
 
     def seen_in(self, data: bytes) -> int:
-        return seen_bytes(_loads(data))
-
-
-def _loads(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return value if type(value) is dict else {}
+        return seen_bytes(told_object(data))

@@ -1,5 +1,6 @@
 """Reading a request's fields: the right type or a refusal that names the field."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ LIMIT_MAX_TOKENS = 2**31 - 1
 """No output limit is larger."""
 MODEL_MAX_CHARACTERS = 256
 """No model's id is longer."""
+COUNT_MAX_UNITS = 10**9
+"""No call uses more of anything; a provider that says so is not believed."""
 
 
 class BadRequestError(Exception):
@@ -150,10 +153,41 @@ def with_members(value: dict[str, Any], body: bytes, members: Mapping[str, Any])
     return body
 
 
+def told_object(data: bytes) -> dict[str, Any]:
+    """The JSON object that a provider sent; an empty one when it is none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if type(value) is dict else {}
+
+
 def count_of(value: Mapping[str, Any], name: str) -> int:
     """A count that a provider reported; 0 when absent, null, or nothing that can be believed."""
     count = value.get(name)
-    return count if type(count) is int and count > 0 else 0
+    return count if type(count) is int and 0 < count <= COUNT_MAX_UNITS else 0
+
+
+def unbelieved_counts(
+    value: Mapping[str, Any], names: tuple[str, ...], prefix: str = ""
+) -> tuple[str, ...]:
+    """Which of these counts are told, and are none: texts, fractions, below zero, or absurd."""
+    return tuple(
+        prefix + name
+        for name in names
+        if (count := value.get(name)) is not None
+        and not (type(count) is int and 0 <= count <= COUNT_MAX_UNITS)
+    )
+
+
+def told_text(value: Any, characters_max: int) -> str:
+    """A text that a provider told, cut, and with nothing in it that the ledger cannot hold."""
+    if type(value) is not str:
+        return ""
+    cut = value[:characters_max]
+    if cut.isprintable():
+        return cut
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
 
 
 def part_of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

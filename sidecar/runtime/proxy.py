@@ -184,7 +184,7 @@ class Proxy:
             self._refuse(_unpriced(written, f": {error}"), attributes, "model")
         except BadJsonError as error:
             self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
-        upstream, prefix = self._way_to(provider, route, attributes)
+        upstream, prefix, secret = self._way_to(provider, route, attributes)
         if api.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
         call = NewCall(
@@ -199,7 +199,18 @@ class Proxy:
             price_version=price.version,
             bound=bound,
         )
-        return Prepared(call, api, request, price, policy, upstream, prefix, value, body)
+        return Prepared(
+            call=call,
+            api=api,
+            request=request,
+            price=price,
+            policy=policy,
+            upstream=upstream,
+            prefix=prefix,
+            secret=secret,
+            value=value,
+            body=body,
+        )
 
     def _provider(  # noqa: RET503 - what refuses never returns
         self, policy: Policy, route: Route, model: str, attributes: Attributes
@@ -251,8 +262,8 @@ class Proxy:
 
     def _way_to(
         self, provider: Provider, route: Route, attributes: Attributes
-    ) -> tuple[Upstream, bytes]:
-        """The connections to a provider, and how the heads of its calls begin."""
+    ) -> tuple[Upstream, bytes, bytes]:
+        """The connections to a provider, how the heads of its calls begin, and its secret."""
         try:
             secret = self._admission.secret_for(provider.name)
             upstream = self._upstreams.to(provider)
@@ -262,7 +273,8 @@ class Proxy:
             words = f"The provider {provider.name} cannot be used: {error}."
             self._refuse(Refusal(Reason.PROVIDER_NOT_CONFIGURED, words), attributes)
         known = upstream.prefixes.get((route.query, route.surface.value, secret))
-        return upstream, known or upstream.add_prefix(provider.family, route, secret)
+        prefix = known or upstream.add_prefix(provider.family, route, secret)
+        return upstream, prefix, secret.encode("ascii")
 
     # --- What is answered here -------------------------------------------------------------------
 
