@@ -25,7 +25,8 @@ class Walk:
     claimed_nano_usd: dict[tuple[str, PeriodKey], int] = field(
         default_factory=lambda: defaultdict(int)
     )
-    """What a sidecar's own older demands will hold."""
+    """What a sidecar's own older demands will hold of what it has, this decision's grants
+    included."""
     granted_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
     """What this decision grants the asker."""
     shortage_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
@@ -97,18 +98,23 @@ def _visit(situation: Situation, found: Walk, demand: Demand, keys: tuple[Period
     if tight:
         _cannot_be_met(situation, found, demand, missing, tight)
         return
-    for key in keys:
-        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd
     if demand.sidecar_id != situation.asker:
-        for key in keys:
-            found.reserved_nano_usd[key] += missing[key]
+        _set_aside(found, demand, missing)
         found.nudges.add(demand.sidecar_id)
         return
     for key in keys:
         found.headroom_nano_usd[key] -= missing[key]
         found.granted_nano_usd[key] += missing[key]
+        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd
     amounts = tuple((key, missing[key]) for key in keys if missing[key])
     found.vectors.append(Vector(demand.call_id, amounts))
+
+
+def _set_aside(found: Walk, demand: Demand, missing: dict[PeriodKey, int]) -> None:
+    """Keep what a call misses, and leave its sidecar what it has of it: each once."""
+    for key, amount in missing.items():
+        found.reserved_nano_usd[key] += amount
+        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd - amount
 
 
 def _cannot_be_met(
@@ -122,10 +128,8 @@ def _cannot_be_met(
         found.shortage_nano_usd[key] += missing[key] - max(0, found.free_nano_usd(key))
     if not _may_reserve(situation, found, demand, missing, tight):
         return
-    for key, amount in missing.items():
-        found.reserved_nano_usd[key] += amount
-        found.claimed_nano_usd[demand.sidecar_id, key] += demand.worst_nano_usd
-        found.heads.add(key)
+    _set_aside(found, demand, missing)
+    found.heads.update(missing)
     for key in tight:
         earlier = found.reservations.get(key)
         since = situation.now_unix_ms

@@ -117,6 +117,31 @@ def test_the_older_call_of_another_sidecar_comes_first_and_is_nudged() -> None:
     assert vectors(decide(situation(demand("me", 60, age=20), other))) == {"me-60": {"a": 60}}
 
 
+def test_what_is_kept_for_the_calls_of_another_sidecar_is_kept_once() -> None:
+    crowd = [demand("other", 10, age=50 - n, call=f"other-{n}") for n in range(5)]
+    mine = demand("me", 60)
+    has = {KA: {"other": level(10, granted_seen_nano_usd=10)}}
+    held = {KA: (lease("other", 10),)}
+    rich = period(cap=110, allocated=10)
+    plan = decide(situation(*crowd, mine, levels=has, leases=held, periods=(rich,)))
+    assert vectors(plan) == {"me-60": {"a": 60}}
+    assert plan.recalls == ()
+    poor = period(cap=109, allocated=10)
+    plan = decide(situation(*crowd, mine, levels=has, leases=held, periods=(poor,)))
+    assert plan.vectors == ()
+    # What the other one has is claimed by its oldest call: nothing of it is asked back.
+    assert plan.recalls == ()
+
+
+def test_a_reservation_keeps_what_is_missing_once_for_younger_calls_of_its_sidecar() -> None:
+    oldest = demand("me", 40, A, B, age=15_000, call="oldest")
+    younger = demand("me", 10, B, call="younger")
+    periods = (period(KA, cap=50, allocated=20), period(KB, cap=50))
+    plan = decide(situation(oldest, younger, periods=periods))
+    assert plan.reservations[KA].call_id == "oldest"
+    assert vectors(plan) == {"younger": {"b": 10}}
+
+
 def test_calls_of_the_same_age_are_ordered_by_their_ids() -> None:
     mine, other = demand("me", 60, call="a"), demand("other", 60, call="b")
     assert vectors(decide(situation(other, mine))) == {"a": {"a": 60}}
