@@ -11,7 +11,6 @@ Rules:
 """
 
 import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -19,22 +18,21 @@ import trio
 from protos.values.rates import ModelPrice
 from sidecar.clock import Clock
 from sidecar.core import metering
-from sidecar.core.calls import Hold, NewCall, Settlement
+from sidecar.core.calls import Hold, Settlement
 from sidecar.core.exchange import Ending, Event, Exchange, Row, State
 from sidecar.core.metering import Charge, Seen, Usage
-from sidecar.core.policy import Policy
 from sidecar.http import codec, encoding, headers, limits, sse
 from sidecar.http.codec import BadMessageError, RequestHead, ResponseHead, ResponseReader
 from sidecar.http.encoding import Inflater, UnreadableBodyError
 from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
-from sidecar.providers.apis import Api
 from sidecar.providers.envelopes import Fault
-from sidecar.providers.reading import CallRequest, told_object
+from sidecar.providers.reading import told_object
 from sidecar.providers.streams import StreamMeter
 from sidecar.runtime.admission import AdmissionPort
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
-from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, UnsentError, Upstream
+from sidecar.runtime.prepared import Prepared
+from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, UnsentError
 
 _log = logging.getLogger(__name__)
 _REDACTED = b"[redacted]"
@@ -43,32 +41,6 @@ _BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLar
 """The ways in which a provider's answer can be cut short or be no answer."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _COST = b"x-bursar-cost-nano-usd"
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A call with all that is needed to make it, once it is admitted."""
-
-    call: NewCall
-    """What admission is asked for."""
-    api: Api
-    """The API that it speaks."""
-    request: CallRequest
-    """What it asks for."""
-    price: ModelPrice
-    """The price in force at its start."""
-    policy: Policy
-    """The policy that it was admitted under."""
-    upstream: Upstream
-    """Where it goes."""
-    prefix: bytes = field(repr=False)
-    """The beginning of its head, which is the same for all calls that go there."""
-    secret: bytes = field(repr=False)
-    """The agency's secret in that head."""
-    value: dict[str, Any] = field(repr=False)
-    """Its body, read."""
-    body: bytes = field(repr=False)
-    """Its body, as it came."""
 
 
 class Forwarding:

@@ -32,7 +32,8 @@ from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.providers.reading import BadRequestError
 from sidecar.runtime.admission import AdmissionPort
 from sidecar.runtime.caller import Caller, FaultError
-from sidecar.runtime.forwarding import Forwarding, Prepared
+from sidecar.runtime.forwarding import Forwarding
+from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import Upstream, Upstreams
 
 _NOBODY = Attributes("", "", "", "")
