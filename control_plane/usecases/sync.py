@@ -177,7 +177,9 @@ def _with_money(
         answer,
         leases=granting.answers(tx, holder, levels, situation, plan, found),
         named=granted.named,
-        hopeless=plan.hopeless,
+        # Under an older policy a call may still name a budget that ended: the newer one, which is
+        # on its way, says which budgets it needs instead.
+        hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
         recalls=plan.recalls,
         nudges=levels.take_nudges(plan.nudges - {holder.sidecar_id}, now_unix_ms),
     )

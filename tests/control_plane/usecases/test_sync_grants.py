@@ -7,7 +7,7 @@ import pytest
 from control_plane import limits
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Status
-from control_plane.store import periods
+from control_plane.store import periods, policy
 from tests.control_plane.leasing_world import CENT, NOON, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
 
@@ -283,6 +283,16 @@ def test_a_call_of_an_archived_budget_is_hopeless(world: World) -> None:
     sidecar = world.sidecar("a")
     call_id = sidecar.wait(CENT, ref)
     assert sidecar.sync().hopeless == (call_id,)
+
+
+def test_a_call_waits_for_the_policy_that_ended_its_budget(world: World) -> None:
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(CENT, ref)
+    world.do(lambda tx: tx.run("UPDATE budget SET archived_unix_ms = 1"))
+    version = world.do(policy.bump)
+    assert sidecar.sync().hopeless == ()
+    assert sidecar.send(replace(sidecar.report(), policy_acked=version)).hopeless == (call_id,)
 
 
 def test_a_grant_whose_answer_was_lost_is_told_again_and_comes_back(world: World) -> None:
