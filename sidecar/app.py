@@ -33,7 +33,12 @@ from sidecar.runtime.folder import FolderError, claim, write_durably
 from sidecar.runtime.identity import Host, Identity, this_host
 from sidecar.runtime.joining import JoinRefusedError, Stub, join
 from sidecar.runtime.journal import Journal, open_journal
-from sidecar.runtime.journal_file import JournalFile, JournalLostError, Recovered
+from sidecar.runtime.journal_file import (
+    JournalFile,
+    JournalLostError,
+    JournalUnavailableError,
+    Recovered,
+)
 from sidecar.runtime.recovery import recover
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.server import Server, listen
@@ -81,6 +86,11 @@ async def run(config: Config) -> None:
         await _live(parts, me, listeners, upstreams, tls)
     except (FolderError, AddressError) as error:
         raise StartError(str(error)) from None
+    except JournalUnavailableError as error:
+        raise StartError(
+            f"the journal cannot be opened now: {error}. Nothing in it is lost. See to the disk, or "
+            "end the program that holds the file, then start again"
+        ) from None
     finally:
         if channel is not None:
             channel.close()

@@ -316,6 +316,6 @@ class Journal:
 
 
 def open_journal(folder: Path, clock: Clock, *, synchronous: str) -> tuple[Journal, Recovered]:
-    """Open the journal in a folder. Raises JournalLostError."""
+    """Open the journal in a folder. Raises JournalLostError, JournalUnavailableError."""
     file, recovered = JournalFile.open(folder, synchronous=synchronous)
     return Journal(file, recovered, clock), recovered

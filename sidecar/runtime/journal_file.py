@@ -25,6 +25,15 @@ _FORMAT = 1
 _NAME = "journal.db"
 _BALLAST = "ballast"
 
+_OUTSIDE_CAUSES = frozenset(
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH),
+        *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL),
+        *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM),
+    )
+)
+"""What keeps SQLite from a file without saying anything about what is in it."""
+
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE lease (
@@ -56,6 +65,13 @@ LeaseRow = tuple[str, str, str, int, int | None, int, int, int, int, int, int]
 
 class JournalLostError(Exception):
     """The journal cannot be read, or does not hang together."""
+
+
+class JournalUnavailableError(Exception):
+    """The journal may be whole, but cannot be opened now; the message says why.
+
+    Taken for lost, it would cost its open calls' worst cases and all that its leases hold.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +160,16 @@ class JournalFile:
     def open(
         cls, folder: Path, *, synchronous: str = "full", connect: Connect = _connect
     ) -> tuple["JournalFile", Recovered]:
-        """Open the journal in a folder, making it when it is missing. Raises JournalLostError."""
+        """Open the journal in a folder, making it when it is missing.
+
+        Raises JournalLostError, JournalUnavailableError.
+        """
         assert synchronous in ("full", "normal")
         path = folder / _NAME
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise JournalUnavailableError(f"{path}: {error.strerror}") from None
         connection = connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -158,6 +180,8 @@ class JournalFile:
             recovered = _recover(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
+            if error.sqlite_errorcode & 0xFF in _OUTSIDE_CAUSES:
+                raise JournalUnavailableError(f"{path}: {error}") from error
             raise JournalLostError(f"the journal {path} cannot be read: {error}") from error
         except JournalLostError:
             connection.close()

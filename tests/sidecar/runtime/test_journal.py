@@ -19,7 +19,13 @@ from sidecar.core.allowance import Allowance
 from sidecar.core.leases import Lease
 from sidecar.limits import BALLAST_BYTES
 from sidecar.runtime.journal import Journal, JournalFailedError, open_journal
-from sidecar.runtime.journal_file import NO_CHAIN, JournalFile, JournalLostError, Recovered
+from sidecar.runtime.journal_file import (
+    NO_CHAIN,
+    JournalFile,
+    JournalLostError,
+    JournalUnavailableError,
+    Recovered,
+)
 from tests.sidecar.builders import CENT, DOLLAR, HandClock, grant
 
 CLOCK = HandClock()
@@ -213,6 +219,30 @@ async def test_a_journal_that_does_not_hang_together_counts_as_lost(
     kept = JournalFile.set_aside(tmp_path, "lost-1")
     assert kept.exists()
     assert read(tmp_path).epoch == 0
+
+
+def test_a_journal_that_another_program_holds_is_not_lost(tmp_path: Path) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    file.close()
+    holder = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("INSERT INTO meta VALUES ('held', 1)")
+
+    def impatient(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+
+    with pytest.raises(JournalUnavailableError, match="locked"):
+        JournalFile.open(tmp_path, connect=impatient)
+    holder.close()
+    file, _ = JournalFile.open(tmp_path)
+    file.close()
+
+
+def test_a_folder_where_the_journal_should_be_is_not_a_lost_journal(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").mkdir()
+    with pytest.raises(JournalUnavailableError, match="directory"):
+        JournalFile.open(tmp_path)
 
 
 def test_a_file_that_is_no_journal_counts_as_lost(tmp_path: Path) -> None:
