@@ -88,8 +88,8 @@ async def run(config: Config) -> None:
         raise StartError(str(error)) from None
     except JournalUnavailableError as error:
         raise StartError(
-            f"the journal cannot be opened now: {error}. Nothing in it is lost. See to the disk, or "
-            "end the program that holds the file, then start again"
+            f"the journal cannot be opened now: {error}. Nothing in it is lost. See to the disk "
+            "or end the program that holds the file, then start again"
         ) from None
     finally:
         if channel is not None:
