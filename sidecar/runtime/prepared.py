@@ -1,6 +1,6 @@
 """A call that was read, bounded and given a way to go, before it is admitted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from protos.values.rates import ModelPrice
