@@ -18,7 +18,9 @@ READ_ROWS_MAX = 100_000
 # --- Messages -------------------------------------------------------------------------------------
 
 MESSAGE_BYTES_MAX = 4 << 20
-"""Largest gRPC message that is taken or sent; a Sync has 512 KiB of records at most."""
+"""Largest gRPC message that is taken; a Sync has 512 KiB of records at most."""
+SENT_MESSAGE_BYTES_MAX = 16 << 20
+"""Largest gRPC message that is sent: the policy of a large agency."""
 METADATA_BYTES_MAX = 8_192
 """Largest gRPC metadata that is taken."""
 CONCURRENT_RPCS_MAX = 4_096
@@ -224,4 +226,4 @@ assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX
 assert TAILS_MAX < CONNECTION_STREAMS_MAX
 assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX
-assert BACKUP_PIECE_BYTES < MESSAGE_BYTES_MAX
+assert BACKUP_PIECE_BYTES < SENT_MESSAGE_BYTES_MAX

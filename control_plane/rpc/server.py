@@ -25,7 +25,7 @@ OPTIONS = (
     # A second server on the same port must fail, not share it silently.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", limits.MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", limits.MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", limits.SENT_MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", limits.METADATA_BYTES_MAX),
     ("grpc.max_concurrent_streams", limits.CONNECTION_STREAMS_MAX),
     ("grpc.keepalive_time_ms", limits.KEEPALIVE_MS),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from control_plane import limits as taken
+from sidecar import limits as sent
 from tests.house import tree
 
 LIMITS = [path for path in tree.modules() if path.name == "limits.py"]
@@ -53,3 +55,24 @@ def test_a_limit_ends_in_its_unit(path: Path) -> None:
 @pytest.mark.parametrize("path", LIMITS, ids=str)
 def test_relations_between_limits_are_asserted_where_they_stand(path: Path) -> None:
     assert any(isinstance(node, ast.Assert) for node in tree.syntax(path).body)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (sent.SYNC_RECORDS_MAX, taken.SYNC_RECORDS_MAX),
+        (sent.SYNC_RECORDS_BYTES, taken.SYNC_RECORD_BYTES_MAX),
+        (sent.REPORTED_LEASES_MAX, taken.SYNC_LEASES_MAX),
+        (sent.DEMANDS_MAX, taken.SYNC_DEMANDS_MAX),
+        (sent.SENT_REFUSALS_MAX, taken.SYNC_REFUSALS_MAX),
+        (sent.SENT_SECRET_USES_MAX, taken.SYNC_SECRET_USES_MAX),
+        (sent.PATIENCE_MAX_MS, taken.PATIENCE_MAX_MS),
+        (taken.SENT_MESSAGE_BYTES_MAX, sent.POLICY_BYTES_MAX),
+        (taken.HEARTBEAT_MS * 2, sent.WATCH_SILENT_MS),
+        (sent.SYNC_POLL_MS, taken.DEMAND_LIFE_MS),
+        (sent.SYNC_MS * 2, taken.SILENT_AFTER_MS),
+        (sent.LONGEST_CALL_MS, taken.REPLACED_PRICE_KEPT_MS),
+    ],
+)
+def test_what_one_service_says_at_most_the_other_takes(said: int, heard: int) -> None:
+    assert said <= heard
