@@ -13,7 +13,7 @@ from protos.values.keys import PROJECT_KEY, is_key, key_digest
 from protos.values.rates import ModelPrice, UnpriceableError
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
-from sidecar.core.attribution import attribution_of
+from sidecar.core.attribution import Attribution, attribution_of
 from sidecar.core.bounds import bound_of
 from sidecar.core.calls import NewCall
 from sidecar.core.instants import Now
@@ -153,12 +153,7 @@ class Proxy:
         self, head: RequestHead, route: Route, policy: Policy, key: Key, body: bytes
     ) -> Prepared:
         """Read the body, and find out what the call can cost and where it goes."""
-        named = attribution_of(
-            key.workflow,
-            route.label,
-            head.values.get(b"x-bursar-workflow", b""),
-            head.values.get(b"x-bursar-step", b""),
-        )
+        named = _attribution(head, route, key)
         attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
         try:
             value = await _read_body(body)
@@ -200,18 +195,7 @@ class Proxy:
             price_version=price.version,
             bound=bound,
         )
-        return Prepared(
-            call=call,
-            api=api,
-            request=request,
-            price=price,
-            policy=policy,
-            upstream=upstream,
-            prefix=prefix,
-            secret=secret,
-            value=value,
-            body=body,
-        )
+        return Prepared(call, api, request, price, policy, upstream, prefix, secret, value, body)
 
     def _provider(  # noqa: RET503 - what refuses never returns
         self, policy: Policy, route: Route, model: str, attributes: Attributes
@@ -268,13 +252,13 @@ class Proxy:
         try:
             secret = self._admission.secret_for(provider.name)
             upstream = self._upstreams.to(provider)
+            known = upstream.prefixes.get((route.query, route.surface.value, secret))
+            prefix = known or upstream.add_prefix(provider.family, route, secret)
         except Refused as refused:
             self._refuse(refused.refusal, attributes)
         except BadAddressError as error:
             words = f"The provider {provider.name} cannot be used: {error}."
             self._refuse(Refusal(Reason.PROVIDER_NOT_CONFIGURED, words), attributes)
-        known = upstream.prefixes.get((route.query, route.surface.value, secret))
-        prefix = known or upstream.add_prefix(provider.family, route, secret)
         return upstream, prefix, secret.encode("ascii")
 
     # --- What is answered here -------------------------------------------------------------------
@@ -324,6 +308,12 @@ class Proxy:
         caller.head_sent = True
         shown = b"" if caller.bodiless else body
         await caller.send(codec.response_head(status, lines) + shown)
+
+
+def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:
+    values = head.values
+    workflow, step = values.get(b"x-bursar-workflow", b""), values.get(b"x-bursar-step", b"")
+    return attribution_of(key.workflow, route.label, workflow, step)
 
 
 _JSON: Header = (b"content-type", b"application/json")
