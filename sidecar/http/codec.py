@@ -10,6 +10,7 @@ Rules:
 3. Sans-IO: bytes in, values out. Whoever holds the socket decides when to read.
 """
 
+import re
 from collections.abc import Iterable
 
 import h11
@@ -25,6 +26,10 @@ _ONCE = frozenset(
     )
 )
 """Headers by which the sidecar decides something: given twice, two readers could differ."""
+
+
+_LENGTHS = re.compile(rb"\n(?i:content-length):[^\r]*,")
+"""Several lengths in one line; h11 takes them when they are equal."""
 
 
 class BadMessageError(Exception):
@@ -161,7 +166,7 @@ def _refuse_ambiguous(raw: bytes) -> None:
         raise BadMessageError(431, f"more than {limits.HEAD_MAX_HEADERS} header lines")
     if b"\n " in head or b"\n\t" in head:
         raise BadMessageError(400, "a header line is folded")
-    if head.lower().count(b"\ncontent-length") > 1:
+    if head.lower().count(b"\ncontent-length") > 1 or _LENGTHS.search(head) is not None:
         raise BadMessageError(400, "Content-Length is given twice")
 
 
@@ -192,20 +197,24 @@ class _Body:
 
     def take(self, parts: list[bytes]) -> bool:
         """Append what has come; True when that was the last. Raises EOFError, BadMessageError."""
-        if self._told:
-            return self._take_told(parts)
+        ended = self._take_told(parts) if self._told else self._take_chunks(parts)
+        if len(parts) > 1:
+            _fold(parts)
+        return ended
+
+    def _take_chunks(self, parts: list[bytes]) -> bool:
         assert self._connection is not None
-        while True:
-            event = _next(self._connection)
-            if type(event) is h11.Data:
-                parts.append(bytes(event.data))
-            elif type(event) is h11.EndOfMessage:
-                self._rest = self._connection.trailing_data[0]
-                return True
-            elif event is h11.NEED_DATA:
-                return False
-            else:
-                raise EOFError
+        come: list[bytes] = []
+        while type(event := _next(self._connection)) is h11.Data:
+            come.append(bytes(event.data))
+        if come:
+            parts.append(come[0] if len(come) == 1 else b"".join(come))
+        if event is h11.NEED_DATA:
+            return False
+        if type(event) is not h11.EndOfMessage:
+            raise EOFError
+        self._rest = self._connection.trailing_data[0]
+        return True
 
     def _take_told(self, parts: list[bytes]) -> bool:
         rest, left = self._rest, self._left_bytes
@@ -222,6 +231,13 @@ class _Body:
     def rest(self) -> bytes:
         """What came after the end of the body."""
         return self._rest
+
+
+def _fold(parts: list[bytes]) -> None:
+    """Join the last parts while they are small: crumbs would take many times their size."""
+    while len(parts) > 1 and len(parts[-2]) <= min(len(parts[-1]), limits.READ_MAX_BYTES):
+        last = parts.pop()
+        parts[-1] += last
 
 
 class RequestReader:
@@ -423,8 +439,9 @@ def _next(connection: h11.Connection) -> object:
     try:
         return connection.next_event()
     except h11.RemoteProtocolError as error:
-        status = error.error_status_hint
-        raise BadMessageError(status, str(error) or "malformed HTTP") from None
+        # What h11 quotes is left out: it may be the line with the key.
+        words = str(error).partition(": bytearray(")[0]
+        raise BadMessageError(error.error_status_hint, words or "malformed HTTP") from None
 
 
 _REASON = {

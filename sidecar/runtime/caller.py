@@ -14,7 +14,7 @@ from typing import NoReturn
 import trio
 
 from sidecar.http import codec, limits
-from sidecar.http.codec import RequestHead, RequestReader
+from sidecar.http.codec import BadMessageError, RequestHead, RequestReader
 from sidecar.http.routes import OPENAI
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
@@ -237,29 +237,30 @@ class Caller:
         while True:
             self.expires_in(limits.BODY_IDLE_MS, SLOW_BODY)
             self.reader.feed(await self._receive())
-            before = len(parts)
             ended = self.reader.take_body(parts)
-            come_bytes = sum(map(len, parts[before:]))
-            self.take_room(come_bytes)
-            count_bytes += come_bytes
+            before_bytes, count_bytes = count_bytes, sum(map(len, parts))
+            self.take_room(count_bytes - before_bytes)
             if count_bytes > size_max_bytes:
                 _refuse_large(size_max_bytes)
             if ended:
                 return _joined(parts)
 
     async def _discard_rest(self) -> bool:
-        """Throw away what is left of a request; False when that is too much."""
+        """Throw away what is left of a request; False when that is too much, or no body."""
         parts: list[bytes] = []
         left_bytes = limits.DISCARD_MAX_BYTES
-        while not self.reader.take_body(parts):
-            left_bytes -= sum(map(len, parts))
-            parts.clear()
-            if left_bytes < 0:
-                return False
-            data = await self._receive()
-            if not data:
-                return False
-            self.reader.feed(data)
+        try:
+            while not self.reader.take_body(parts):
+                left_bytes -= sum(map(len, parts))
+                parts.clear()
+                if left_bytes < 0:
+                    return False
+                data = await self._receive()
+                if not data:
+                    return False
+                self.reader.feed(data)
+        except BadMessageError:
+            return False
         return True
 
     # --- Writing ---------------------------------------------------------------------------------

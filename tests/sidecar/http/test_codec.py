@@ -40,6 +40,7 @@ def read_all(data: bytes, step: int = 1 << 20) -> list[tuple[bytes, bytes]]:
         ("two lengths", PLAIN.replace(b"\r\n\r\n", b"\r\nContent-Length: 6\r\n\r\n")),
         ("the same length twice", PLAIN.replace(b"\r\n\r\n", b"\r\ncontent-length: 5\r\n\r\n")),
         ("two lengths in one line", PLAIN.replace(b": 5", b": 5, 6")),
+        ("the same length twice in one line", PLAIN.replace(b": 5", b": 5, 5")),
         ("a negative length", PLAIN.replace(b": 5", b": -5")),
         ("a length with a sign", PLAIN.replace(b": 5", b": +5")),
         ("a hexadecimal length", PLAIN.replace(b": 5", b": 0x5")),
@@ -246,3 +247,36 @@ def test_what_is_written_is_read_back_the_same() -> None:
     assert head is not None
     assert head.status == 402
     assert head.headers == [(b"content-length", b"2"), (b"x-bursar-error", b"x")]
+
+
+@pytest.mark.parametrize(
+    "line", [b"Authorization : Bearer bursar_pk_abc", b"Authorization\x00: Bearer bursar_pk_abc"]
+)
+def test_a_refusal_never_repeats_the_line_that_is_wrong(line: bytes) -> None:
+    reader = RequestReader()
+    reader.feed(PLAIN.replace(b"Host: a", line))
+    with pytest.raises(BadMessageError, match="illegal header line") as refused:
+        reader.head()
+    assert "bursar" not in refused.value.message
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 5_000])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_comes_in_crumbs_is_kept_in_few_pieces(step: int, chunked: bool) -> None:
+    body = bytes(range(256)) * 40
+    if chunked:
+        crumbs = b"".join(b"1\r\n%b\r\n" % body[at : at + 1] for at in range(len(body)))
+        data = CHUNKED + crumbs + b"0\r\n\r\n"
+    else:
+        data = PLAIN[:-6].replace(b": 5", b": %d" % len(body)) + b"\n" + body
+    reader = RequestReader()
+    parts: list[bytes] = []
+    headed = most = 0
+    for at in range(0, len(data), step):
+        reader.feed(data[at : at + step])
+        headed = headed or reader.head() is not None
+        if headed and reader.take_body(parts):
+            break
+        most = max(most, len(parts))
+    assert b"".join(parts) == body
+    assert most <= 16

@@ -75,6 +75,19 @@ SMUGGLED = [
 ]
 
 
+async def test_what_follows_a_refused_request_and_is_no_body_ends_its_connection_quietly(
+    tmp_path: Path, policy: Policy
+) -> None:
+    lines = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    async with serving(tmp_path, policy) as sidecar:
+        asked = request("/v1/nothing", port=sidecar.port, lines=lines)
+        data = asked.replace(b"Content-Length: 0\r\n", b"") + b"zz\r\nno chunk"
+        answer = await until_closed(sidecar.port, data)
+        assert status_of(answer) == 403
+        assert answer.count(b"HTTP/1.1") == 1
+        assert not sidecar.log.getvalue()
+
+
 @pytest.mark.parametrize(("lines", "body"), SMUGGLED)
 async def test_a_smuggled_request_is_refused_and_its_connection_closed(
     tmp_path: Path, policy: Policy, lines: bytes, body: bytes
