@@ -258,6 +258,13 @@ def _open_journal(parts: _Parts, me: Identity) -> tuple[Journal, Recovered]:
         kept = JournalFile.set_aside(folder, f"lost-{now.unix_ms}")
         parts.log.alarm("journal_lost", cause=str(error), kept_as=str(kept))
         journal, recovered = open_journal(folder, parts.clock, synchronous=synchronous)
+    if recovered.epoch and not me.epoch:
+        # Its leases and its numbers belong to an identity that is no more: told under the new one,
+        # they would look like money and calls that the control plane forgot.
+        journal.abandon()
+        kept = JournalFile.set_aside(folder, f"of-another-{parts.clock.now().unix_ms}")
+        parts.log.alarm("journal_of_another_identity", epoch=recovered.epoch, kept_as=str(kept))
+        journal, recovered = open_journal(folder, parts.clock, synchronous=synchronous)
     if recovered.epoch == 0 and me.epoch:
         parts.log.alarm("journal_missing", epoch=me.epoch)
     if synchronous != "full":

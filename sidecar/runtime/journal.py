@@ -125,6 +125,11 @@ class Journal:
         self._stop()
         await self._idle.wait()
 
+    def abandon(self) -> None:
+        """Close the file of a journal that never ran, and is not to."""
+        assert self._token is None
+        self._file.close()
+
     @property
     def failure(self) -> str | None:
         """Why no call may open; None while all is well."""

@@ -185,3 +185,22 @@ def test_a_rotten_journal_is_set_aside_and_a_new_epoch_begins(
     assert cp.registrations[-1].WhichOneof("journal") == "lost"
     assert cp.registrations[-1].lost.epoch == 1
     assert list((tmp_path / "data").glob("journal.db.lost-*"))
+
+
+def test_a_sidecar_that_joins_anew_leaves_the_journal_of_its_former_self_alone(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    first = Process(tmp_path / "data", cp.address)
+    first.url()
+    assert first.end()[0] == 0
+    (tmp_path / "data" / "identity.json").unlink()
+    cp.records.clear()
+    second = Process(tmp_path / "data", cp.address)
+    second.url()
+    cp.until(lambda: len(cp.registrations) == 2)
+    status, said = second.end()
+    assert status == 0
+    assert "ALARM journal_of_another_identity" in said
+    assert cp.registrations[-1].WhichOneof("journal") == "lost"
+    assert cp.registrations[-1].lost.epoch == 0
+    assert list((tmp_path / "data").glob("journal.db.of-another-*"))
