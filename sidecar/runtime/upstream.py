@@ -98,7 +98,9 @@ class Upstream:
         """How the heads of calls begin, by query, path and secret."""
 
     def add_prefix(self, family: str, route: Route, secret: str) -> bytes:
-        """Remember how the heads of calls to a path begin."""
+        """Remember how the heads of calls to a path begin. Raises BadAddressError."""
+        if not (secret.isascii() and secret.isprintable()):
+            raise BadAddressError("its secret holds characters that no header takes; set it anew")
         target = self.address.path + route.surface.value
         if route.query:
             target += f"?{route.query}"

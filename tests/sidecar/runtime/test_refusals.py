@@ -296,6 +296,19 @@ async def test_refusals_made_before_admission_are_counted(tmp_path: Path, policy
     assert reasons == [Reason.INVALID_KEY, Reason.KEY_REVOKED, Reason.ENDPOINT_NOT_ALLOWED]
 
 
+@pytest.mark.parametrize("secret", ["sk-1\r\nx-evil: 1", "sk-1\n", "sk-\u00e9"])
+async def test_a_secret_that_no_header_takes_is_refused_and_not_shown(
+    tmp_path: Path, policy: Policy, secret: str
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        sidecar.admission.secret_for = lambda provider: secret  # type: ignore[method-assign]  # bad
+        answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+        assert sidecar.log.getvalue() == ""
+    assert (answer.status, answer.headers["x-bursar-error"]) == (403, "provider_not_configured")
+    assert b"sk-" not in answer.body
+    assert not sidecar.booked.opened
+
+
 async def test_a_provider_without_secret_is_named(tmp_path: Path, policy: Policy) -> None:
     bare = Policy(
         version=2,
