@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Who calls and whether he may is decided before the request is even parsed.
+1. Who calls and whether he may is decided before the request is even read, and whoever is let in
+   sends it at once: an RPC that nobody has to prove anything for takes no place for long.
 2. An admin method that the table of roles does not know is refused.
 3. Every unary RPC ends within a bound, whatever deadline its caller set. A change that was begun is
    carried out all the same; it is found again by its request_id.
@@ -13,11 +14,12 @@ Rules:
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Never, TypeAlias, cast
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from control_plane import limits
 from control_plane.clock import Clock
@@ -29,12 +31,16 @@ from control_plane.store.engine import ConflictError, QueryError, Store
 from control_plane.telemetry import event, log
 from control_plane.usecases import principals
 from protos.values import keys
-from protos.values.errors import BursarError, PermissionDeniedError, UnauthenticatedError
+from protos.values.errors import BursarError, InvalidArgumentError, PermissionDeniedError
 
-OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health"})
-"""Services that need no credential: they tell nothing."""
-REFLECTION: Final = frozenset(
-    {"grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
+OPEN_METHODS: Final = frozenset({"/grpc.health.v1.Health/Check"})
+"""Methods that need no credential: they tell nothing, and end at once."""
+PRINCIPALS_ONLY: Final = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "grpc.reflection.v1.ServerReflection",
+    }
 )
 """Open to every principal: what is served is public, but nobody else's business."""
 SIDECAR_SERVICE: Final = "bursar.sidecar.v1.SidecarService"
@@ -42,6 +48,7 @@ SIDECAR_SERVICE: Final = "bursar.sidecar.v1.SidecarService"
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+Requests: TypeAlias = "AsyncIterable[Any]"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -74,11 +81,11 @@ class Surrounding(grpc.aio.ServerInterceptor):
     async def _permit(self, call: "_Call") -> callers.Caller | None:
         service, method = call.service, call.method
         package, _, name = service.rpartition(".")
-        if service in OPEN_SERVICES or service == SIDECAR_SERVICE:
+        if call.path in OPEN_METHODS or service == SIDECAR_SERVICE:
             return None
         token = callers.credential_of(call.metadata, keys.ADMIN_TOKEN)
         now_unix_ms = self._clock.unix_ms()
-        if service in REFLECTION:
+        if service in PRINCIPALS_ONLY:
             principal = await self.read(lambda tx: principals.authenticate(tx, token, now_unix_ms))
             return callers.Caller(principal, name, method, token)
         if package != access.PACKAGE:
@@ -113,7 +120,7 @@ class _Call:
 
     def __init__(self, around: Surrounding, path: str, metadata: callers.Metadata | None) -> None:
         self._around = around
-        self._path = path
+        self.path = path
         service, _, self.method = path.removeprefix("/").rpartition("/")
         self.service = service
         self.metadata = metadata
@@ -121,25 +128,26 @@ class _Call:
         self._began_ns = around.clock.monotonic_ns()
 
     def refusing(self, error: Exception) -> Handler:
-        """A handler that refuses without parsing what was sent."""
+        """A handler that refuses without reading what is sent."""
 
-        async def refuse(_request: Any, context: Context) -> None:
+        async def refuse(_requests: Any, context: Context) -> None:
             await self._fail(error, context)
 
-        return grpc.unary_unary_rpc_method_handler(cast("Any", refuse))
+        # As a handler of streams it is called before anything was sent.
+        return grpc.stream_unary_rpc_method_handler(cast("Any", refuse))
 
     def surrounded(self, handler: Handler, caller: callers.Caller | None) -> Handler:
         """The handler with everything around it."""
         if caller is not None:
             self._who = caller.principal.principal_id
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
+            return grpc.stream_unary_rpc_method_handler(
                 cast("Any", self._unary(handler.unary_unary, caller)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
+            return grpc.stream_stream_rpc_method_handler(
                 cast("Any", self._stream(handler.unary_stream, caller)),
                 handler.request_deserializer,
                 handler.response_serializer,
@@ -148,12 +156,12 @@ class _Call:
         return handler
 
     def _unary(self, behaviour: Any, caller: callers.Caller | None) -> Any:
-        async def serve(request: Any, context: Context) -> Any:
+        async def serve(requests: Requests, context: Context) -> Any:
             if caller is not None:
                 callers.enter(caller)
             try:
                 async with asyncio.timeout(self._seconds_left(context)):
-                    answer = behaviour(request, context)
+                    answer = behaviour(await _only(requests), context)
                     if inspect.isawaitable(answer):
                         answer = await answer
             except Exception as error:  # noqa: BLE001 - translated, logged, never lost
@@ -164,11 +172,12 @@ class _Call:
         return serve
 
     def _stream(self, behaviour: Any, caller: callers.Caller | None) -> Any:
-        async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def serve(requests: Requests, context: Context) -> AsyncIterator[Any]:
             if caller is not None:
                 callers.enter(caller)
-            answers = behaviour(request, context)
+            answers: Any = None
             try:
+                answers = behaviour(await _only(requests), context)
                 if inspect.isawaitable(answers):
                     await answers
                 else:
@@ -207,7 +216,7 @@ class _Call:
             log.error(
                 "rpc failed",
                 exc_info=_without_values(error),
-                extra={"fields": {"method": self._path}},
+                extra={"fields": {"method": self.path}},
             )
         self._write(code)
         await context.abort(
@@ -222,17 +231,33 @@ class _Call:
         event(
             "rpc",
             level=logging.DEBUG if code is grpc.StatusCode.OK else logging.INFO,
-            method=self._path,
+            method=self.path,
             caller=self._who,
             code="ABORTED BY HANDLER" if code is None else code.name,
             us=took_us,
         )
 
 
+async def _only(requests: Requests) -> Any:
+    """The one request of an RPC. Raises InvalidArgumentError when none comes, or none that is."""
+    try:
+        async with asyncio.timeout(limits.REQUEST_WAIT_S):
+            return await anext(aiter(requests))
+    except StopAsyncIteration:
+        raise InvalidArgumentError("the request is missing", field="request") from None
+    except TimeoutError:
+        raise InvalidArgumentError(
+            f"the request did not come within {limits.REQUEST_WAIT_S} s", field="request"
+        ) from None
+    except DecodeError:
+        raise InvalidArgumentError(
+            "the request is no message of this method: use a client of the server's version",
+            field="request",
+        ) from None
+
+
 def _unknown(path: str) -> BursarError:
-    service, _, method = path.removeprefix("/").rpartition("/")
-    if service in OPEN_SERVICES:
-        return UnauthenticatedError("there is no such method")
+    method = path.rpartition("/")[2]
     return PermissionDeniedError(f"there is no method {method[:100]!r} here", method=method[:100])
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from control_plane import limits
 from control_plane.clock import SystemClock
 from control_plane.rpc.callers import credential_of
 from control_plane.rpc.interceptors import Surrounding
@@ -29,6 +31,63 @@ def test_health_needs_no_credential(served: Served) -> None:
     for service in ("", "bursar.admin.v1.KeyService", "bursar.sidecar.v1.SidecarService"):
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_is_watched_by_principals_alone(served: Served) -> None:
+    stub = health_pb2_grpc.HealthStub(served.channel)
+    asked = health_pb2.HealthCheckRequest()
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stub.Watch(asked, timeout=10))
+    assert told(caught.value).code is grpc.StatusCode.UNAUTHENTICATED
+    watched = stub.Watch(asked, metadata=served.metadata, timeout=10)
+    assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+    watched.cancel()
+
+
+METHODS = (
+    "/bursar.admin.v1.ProjectService/ListProjects",
+    "/bursar.sidecar.v1.SidecarService/Join",
+    "/grpc.health.v1.Health/Check",
+)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_message_is_refused_by_name(served: Served, method: str) -> None:
+    ask: Any = served.channel.unary_unary(method)
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(b"\xff" * 9, metadata=served.metadata, timeout=10)
+    refused = told(caught.value)
+    assert (refused.code, refused.fields["field"]) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "request",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "with_token", "code"),
+    [
+        (METHODS[0], False, grpc.StatusCode.UNAUTHENTICATED),
+        *((method, True, grpc.StatusCode.INVALID_ARGUMENT) for method in METHODS),
+    ],
+)
+def test_an_rpc_whose_request_never_comes_ends(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    with_token: bool,
+    code: grpc.StatusCode,
+) -> None:
+    monkeypatch.setattr(limits, "REQUEST_WAIT_S", 0.05)
+    over = threading.Event()
+
+    def never() -> Iterator[bytes]:
+        over.wait(20)
+        yield b""
+
+    ask: Any = served.channel.stream_unary(method)
+    call = ask.future(never(), metadata=served.metadata if with_token else (), timeout=10)
+    assert call.code() is code
+    over.set()
 
 
 def test_reflection_is_for_principals(served: Served) -> None:
@@ -91,8 +150,9 @@ def answer_of(tmp_path: Path, kind: str, deadline_s: float = 5) -> tuple[str, st
     async def run() -> tuple[str, str]:
         server = grpc.aio.server(interceptors=[Surrounding(store, clock, unary_deadline_s=0.05)])
         handlers: dict[str, Any] = {
-            "Do": grpc.unary_unary_rpc_method_handler(behave(kind)),
-            "Stream": grpc.unary_stream_rpc_method_handler(stream),
+            "Check": grpc.unary_stream_rpc_method_handler(stream)
+            if kind == "stream"
+            else grpc.unary_unary_rpc_method_handler(behave(kind)),
         }
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("grpc.health.v1.Health", handlers),)
@@ -102,11 +162,11 @@ def answer_of(tmp_path: Path, kind: str, deadline_s: float = 5) -> tuple[str, st
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 if kind == "stream":
-                    call: Any = channel.unary_stream("/grpc.health.v1.Health/Stream")
+                    call: Any = channel.unary_stream("/grpc.health.v1.Health/Check")
                     answers = call(b"", timeout=deadline_s)
                     got = [answer async for answer in answers]
                     return "OK", repr(got)
-                unary: Any = channel.unary_unary("/grpc.health.v1.Health/Do")
+                unary: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
                 answer = await unary(b"", timeout=deadline_s)
                 return "OK", answer.decode()
         except grpc.aio.AioRpcError as error:
