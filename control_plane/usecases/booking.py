@@ -221,6 +221,8 @@ def _adjust(
 ) -> None:
     """Better evidence about an estimate, for all that it was charged to; never below nothing."""
     call = ledger.booked_call(tx, record.call_id)
+    if call is not None and call.sidecar_id != holder.sidecar_id:
+        call = None  # Nobody has evidence about a call that another sidecar made.
     delta = max(record.delta_nano_usd, -call.cost_nano_usd if call else record.delta_nano_usd)
     cut = delta != record.delta_nano_usd
     moves: list[tuple[dict[PeriodKey, int], PeriodKey, int]] = []

@@ -18,10 +18,15 @@ from control_plane.core.sidecars import Cursor, Sidecar
 from control_plane.core.situation import Plan, Situation
 from control_plane.store import installation, keys, leases, ledger, refusals, sidecars
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, granting, orphans
+from control_plane.usecases import booking, granting, orphans, scope
 from control_plane.usecases.learning import begin_learning
 from control_plane.usecases.levels import Levels
 from protos.values.errors import UnauthenticatedError
+
+_FORKED = (
+    "its records do not continue those that are booked: a copy of its journal is or was in use; "
+    "start it with a new journal"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,10 @@ def _record(
 ) -> _Recorded:
     """Book what continues the cursor, and what the levels prove."""
     cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
+    if scope.is_beyond(tx, sidecar, report):
+        detail = "it reported on projects or budgets that it was never told of: revoke it"
+        _fence(tx, holder, sidecar, now_unix_ms, detail)
+        return _Recorded(cursor, Status.FENCED)
     count = len(report.raw_records)
     assert count == len(report.records)
     continued = core.continuation(cursor.last_seq, report.from_seq, count)
@@ -128,14 +137,12 @@ def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidec
     return followed
 
 
-def _fence(tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int) -> None:
+def _fence(
+    tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int, detail: str = _FORKED
+) -> None:
     """Stop a journal that cannot be the one that is booked. Its money stays allocated."""
     if holder.epoch == sidecar.epoch and sidecar.state != "FENCED":
         sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
-        detail = (
-            "its records do not continue those that are booked: a copy of its journal is or was "
-            "in use; start it with a new journal"
-        )
         ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
 
 
