@@ -82,7 +82,7 @@ class PolicyKeeper:
         self._admission.take_policy(policy)
         self.taken.set()
         try:
-            await trio.to_thread.run_sync(save, self._folder, message)
+            await self._keep(message)
         except OSError as error:
             self._log.alarm("policy_not_kept", version=message.version, cause=str(error))
             return
@@ -91,3 +91,6 @@ class PolicyKeeper:
         self._anew = False
         self._log.info("policy", version=message.version)
         self._admission.hurry()
+
+    async def _keep(self, message: wire.Policy) -> None:
+        await trio.to_thread.run_sync(save, self._folder, message)

@@ -4,19 +4,12 @@ from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
 from sidecar.core.refusals import Reason
 from tests.sidecar.builders import CENT, DOLLAR
-from tests.simulation.world import CLIENTS, Simulation, Weather
+from tests.simulation.world import CLIENTS, Simulation, Weather, play
 
 FINAL = (Reason.EXHAUSTED, Reason.TOO_LARGE)
-
-
-def run(story: object, *arguments: object) -> None:
-    """Run a story in virtual time."""
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    trio.run(story, *arguments, clock=clock)  # type: ignore[arg-type]  # any story
 
 
 async def played(
@@ -35,7 +28,6 @@ async def played(
     chance = simulation.chance
     async with trio.open_nursery() as nursery:
         simulation.nursery = nursery
-        nursery.start_soon(simulation.keep_time)
         for number in range(sidecars):
             simulation.add_sidecar(f"sdc_{number}")
         await trio.sleep(2)
@@ -90,7 +82,7 @@ def test_in_good_weather_no_call_is_refused_that_could_be_paid(tmp_path: Path, s
             assert refusal.reason in FINAL
             assert refusal.worst_nano_usd > refusal.left_nano_usd
 
-    run(story)
+    play(story, seed)
 
 
 @pytest.mark.slow
@@ -102,7 +94,7 @@ def test_in_bad_weather_no_cap_leaks_and_no_call_is_lost(tmp_path: Path, seed: i
         )
         check_ledger(simulation)
 
-    run(story)
+    play(story, seed)
 
 
 @pytest.mark.slow
@@ -117,4 +109,4 @@ def test_the_last_cents_are_spent_before_anybody_is_refused(tmp_path: Path) -> N
             assert simulation.billed[name] <= DOLLAR
         assert simulation.billed["agency"] > 2 * DOLLAR - 16 * CENT
 
-    run(story)
+    play(story, 99)

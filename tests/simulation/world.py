@@ -8,13 +8,14 @@ from one seed, so a failing run is run again by its number.
 import io
 import queue
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 import trio
+import trio.testing
 
 from control_plane.rpc import sidecar_wire
 from control_plane.usecases.register import drain, register
@@ -29,6 +30,7 @@ from sidecar.runtime.control import ControlLink, Surroundings
 from sidecar.runtime.identity import Host
 from sidecar.runtime.journal import Group, Journal
 from sidecar.runtime.journal_file import JournalFile
+from sidecar.runtime.policy_file import PolicyKeeper
 from sidecar.runtime.recovery import recover
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.telemetry import Log
@@ -71,6 +73,13 @@ class InlineJournal(Journal):
         if not group.empty:
             self._write(group)
             self._written(group)
+
+
+class InlineKeeper(PolicyKeeper):
+    """Keeps policies where others use a thread."""
+
+    async def _keep(self, message: wire.Policy) -> None:
+        policy_file.save(self._folder, message)
 
 
 class LostError(grpc.RpcError):
@@ -173,7 +182,7 @@ class _Method:
         with trio.move_on_after(timeout_s):
             await trio.sleep(chance.uniform(0, weather.delay_s))
             if self._name not in weather.cut and chance.random() >= weather.loss:
-                answer = self._serve(request)
+                answer = simulation.served(self._serve, request)
                 await trio.sleep(chance.uniform(0, weather.delay_s))
             if self._name in weather.cut or chance.random() < weather.loss:
                 answer = None
@@ -185,7 +194,7 @@ class _Method:
             found.resolve(answer)
         if self._repeats and chance.random() < weather.duplication:
             await trio.sleep(chance.uniform(0, 3))
-            self._serve(request)
+            simulation.served(self._serve, request)
 
 
 class SimulatedSidecar:
@@ -284,6 +293,7 @@ class SimulatedSidecar:
             software_version="",
         )
         self.link = ControlLink(around, me, recovered.generation)
+        self.link._policy = InlineKeeper(self.folder, self.admission, log)
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(journal.run)
@@ -352,6 +362,11 @@ class Simulation:
             ],
         )
 
+    def served(self, serve: Callable[[Any], Any], request: Any) -> Any:
+        """Let the control plane serve a request, at this moment of the loop's clock."""
+        self.world.clock.now_unix_ms = VirtualClock().now().unix_ms
+        return serve(request)
+
     def push(self, name: str, directive: wire.WatchResponse) -> None:
         """A directive on its way; it may get lost."""
         if name in self.weather.cut or self.chance.random() < self.weather.loss:
@@ -374,18 +389,14 @@ class Simulation:
     def restart(self, name: str) -> None:
         """Kill a sidecar's process at this instant, and start the next on the same folder."""
         sidecar = self.sidecars[name]
+        if sidecar.scope.cancel_called:
+            return  # the next one is on its way; a lock keeps a second away
         sidecar.scope.cancel()
         self.nursery.start_soon(self._again, sidecar)
 
     async def _again(self, sidecar: SimulatedSidecar) -> None:
         await trio.sleep(0.5)
         await sidecar.live()
-
-    async def keep_time(self) -> None:
-        """The control plane's clock follows the loop's."""
-        while True:
-            self.world.clock.now_unix_ms = VirtualClock().now().unix_ms
-            await trio.sleep(0.001)
 
     async def call(self, sidecar: SimulatedSidecar, client: str, worst: int, actual: int) -> None:
         """One call: admitted, billed by the provider after a while, settled if anybody lives."""
@@ -429,3 +440,14 @@ class Simulation:
         """Good weather, and time for everything to be told."""
         self.weather = Weather()
         await trio.sleep(40)
+
+
+def play(story: Callable[[], Awaitable[None]], seed: int) -> None:
+    """Run a story in virtual time, the same way each time."""
+    scheduler: Any = trio._core._run
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+    scheduler._r.seed(seed)
+    try:
+        trio.run(story, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = False
