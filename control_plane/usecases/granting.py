@@ -163,15 +163,15 @@ def answers(
     """What the asker is told of its leases."""
     after = replace(
         situation,
-        periods={key: state for key, state in found.periods.items() if _capped(state)},
+        periods=found.periods,
         leases=found.leases,
     )
     named: dict[str, str] = {}
     told = []
     for key in situation.wanted:
-        state = after.periods.get(key)
-        lease = found.leases.get(key, {}).get(holder.sidecar_id)
-        if state is None or state.cap_nano_usd is None:
+        state = found.periods[key]
+        lease = found.leases[key].get(holder.sidecar_id)
+        if not _capped(state) and not _left_over(state, lease, situation.now_unix_ms):
             continue
         budget = found.budget(key.budget_id)
         told.append(
@@ -186,7 +186,7 @@ def answers(
                 unspent_nano_usd=state.unspent_nano_usd,
                 reachable_nano_usd=after.reachable_nano_usd(key),
                 cap_version=state.cap_version,
-                cap_nano_usd=state.cap_nano_usd,
+                cap_nano_usd=state.cap_nano_usd or 0,
                 spent_nano_usd=state.spent_nano_usd,
                 held_nano_usd=levels.held_nano_usd(key),
                 silent_sidecar=_silent_holder(tx, after, key, named),
@@ -219,6 +219,12 @@ def _grant(tx: Tx, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool
 
 def _capped(state: PeriodState) -> bool:
     return state.cap_nano_usd is not None
+
+
+def _left_over(state: PeriodState, lease: Lease | None, now_unix_ms: int) -> bool:
+    """Whether a lease still holds money of a window that is over, its cap taken away meanwhile."""
+    held = lease is not None and lease.outstanding_nano_usd > 0
+    return held and not state.running(now_unix_ms)
 
 
 def _connected(demands: Sequence[Demand], asked: set[BudgetRef]) -> set[BudgetRef]:

@@ -8,7 +8,7 @@ from control_plane import limits
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Status
 from control_plane.store import periods, policy
-from tests.control_plane.leasing_world import CENT, NOON, USD, World
+from tests.control_plane.leasing_world import CENT, DAY_MS, NOON, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
 
 
@@ -293,6 +293,22 @@ def test_a_call_waits_for_the_policy_that_ended_its_budget(world: World) -> None
     version = world.do(policy.bump)
     assert sidecar.sync().hopeless == ()
     assert sidecar.send(replace(sidecar.report(), policy_acked=version)).hopeless == (call_id,)
+
+
+def test_what_was_leased_before_a_cap_was_taken_away_comes_back_when_the_window_is_over(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD, window="day")
+    sidecar = world.sidecar("a")
+    sidecar.wait(USD, ref)
+    sidecar.send(sidecar.report())  # the answer is lost, and the call gives up
+    sidecar.waiting.clear()
+    world.set_cap(ref, None)
+    assert sidecar.sync().leases == ()
+    world.pass_ms(DAY_MS)
+    sidecar.sync()
+    sidecar.sync()
+    assert world.number("SELECT allocated_nano_usd FROM period") == 0
 
 
 def test_a_grant_whose_answer_was_lost_is_told_again_and_comes_back(world: World) -> None:
