@@ -20,7 +20,11 @@ from urllib.parse import urlsplit
 
 from clients.cli.limits import LOG_LINE_MAX_BYTES, LOG_MAX_BYTES, LOG_TAIL_LINES
 from clients.cli.processes import environment, python
+from clients.cli.providers import KEY_VARIABLES
 from protos.values.keys import redact
+
+_SECRETS = frozenset({*KEY_VARIABLES.values(), "BURSAR_TOKEN", "BURSAR_JOIN_TOKEN"})
+"""What children have no use for: they get their secrets by file, or from the control plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 pass_fds=(reading, *self._keep),
                 process_group=0,
-                env=environment(),
+                env=environment(without=_SECRETS),
             )
         finally:
             os.close(reading)

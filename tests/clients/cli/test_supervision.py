@@ -117,6 +117,21 @@ def _then_signal(happened: Callable[[], bool]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def test_children_inherit_the_environment_but_no_secret_of_it(
+    plan: Planner, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "BURSAR_TOKEN", "BURSAR_JOIN_TOKEN")
+    for name in (*secrets, "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://a-value")
+    pid = supervisor.start(plan("one"))["pid"]
+    names = {
+        entry.partition("=")[0]
+        for entry in Path(f"/proc/{pid}/environ").read_text().split("\0")
+        if entry.endswith("=http://a-value")
+    }
+    assert names == {"HTTPS_PROXY"}
+
+
 def test_a_child_is_ready_when_it_says_so_and_tells_its_port(
     supervisor: Supervisor, plan: Planner
 ) -> None:
