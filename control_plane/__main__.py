@@ -84,7 +84,8 @@ def config_from(arguments: list[str]) -> Config:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    numeric = port.isascii() and port.isdigit() and len(port) <= 5
+    if not colon or not host or not numeric or int(port) > 65_535:
         parser().error(f"--listen {text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
     return host, int(port)
 

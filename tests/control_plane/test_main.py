@@ -123,11 +123,12 @@ def test_a_file_where_the_data_folder_should_be_is_told(tmp_path: Path) -> None:
         ([], "--data"),
         (["--data", "d", "--listen", "nowhere"], "not HOST:PORT"),
         (["--data", "d", "--listen", "127.0.0.1:99999"], "not HOST:PORT"),
+        (["--data", "d", "--listen", "127.0.0.1:" + "9" * 5_000], "not HOST:PORT"),
         (["--data", "d", "--listen", ":7240"], "not HOST:PORT"),
         (["--data", "d", "--certificate", "c"], "come together"),
         (["--data", "d", "--lis", "127.0.0.1:1"], "unrecognized"),
     ],
-    ids=["no data", "no port", "port", "no host", "half of TLS", "abbreviation"],
+    ids=["no data", "no port", "port", "long port", "no host", "half of TLS", "abbreviation"],
 )
 def test_a_command_line_that_cannot_be_understood_is_told(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
