@@ -90,11 +90,20 @@ def _read_token(token: str, filters: Mapping[str, str], key: Sequence[type]) -> 
     if not isinstance(read, list) or [type(part) for part in read] != [str, *key]:
         raise refusal
     digest, *after = read
+    if not all(_is_storable(part) for part in after):
+        raise refusal
     if digest != _digest(filters):
         raise fields.invalid(
             "page_token", "belongs to another question: keep all other fields as they were"
         )
     return tuple(after)
+
+
+def _is_storable(part: Part) -> bool:
+    """Whether any row could have it: integers of 64 bits, and texts that are UTF-8."""
+    if isinstance(part, int):
+        return -(2**63) <= part < 2**63
+    return not any("\ud800" <= letter <= "\udfff" for letter in part)
 
 
 def _digest(filters: Mapping[str, str]) -> str:

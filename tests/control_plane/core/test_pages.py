@@ -18,7 +18,7 @@ def token_after(after: After, filters: dict[str, str] = FILTERS) -> str:
     return finish([after, after], slice_, filters, lambda row: row).next_token
 
 
-@given(st.tuples(st.text(), st.integers(), st.text()))
+@given(st.tuples(st.text(), st.integers(-(2**63), 2**63 - 1), st.text()))
 def test_a_token_brings_back_the_key_it_was_made_of(after: tuple[str, int, str]) -> None:
     assert begin(Asked(5, token_after(after)), FILTERS, (str, int, str)).after == after
 
@@ -80,4 +80,12 @@ def packed(value: object) -> str:
 def test_a_bent_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         begin(Asked(5, token), FILTERS, (str,))
+    assert caught.value.fields["field"] == "page_token"
+
+
+@pytest.mark.parametrize("part", [2**63, -(2**63) - 1, 10**30, "\ud800", "a\udfffb"])
+def test_a_token_with_a_key_that_no_row_has_is_refused(part: str | int) -> None:
+    digest = json.loads(base64.urlsafe_b64decode(token_after(("a",))))[0]
+    with pytest.raises(InvalidArgumentError) as caught:
+        begin(Asked(5, packed([digest, part])), FILTERS, (type(part),))
     assert caught.value.fields["field"] == "page_token"
