@@ -61,6 +61,12 @@ LONGEST_CALL_MS = 600_000
 """From dispatch to the last byte; the official clients' own deadline."""
 HANG_UP_CHECK_MS = 250
 """How often a caller's connection is looked at while its call waits or streams."""
+CATCH_UP_MS = 250
+"""How long an abandoned stream is read on, if it goes on; a provider has always sent more,"""
+CATCH_UP_QUIET_MS = 50
+"""unless nothing comes for so long."""
+CATCH_UP_MAX_MS = 2_000
+"""The same for a stream of which more is there already than can be read in that time."""
 LINGER_MS = 2_000
 """How long a closing connection may still take the caller's bytes."""
 
@@ -71,4 +77,5 @@ assert ANSWER_BODY_MAX_BYTES <= BUFFERED_MAX_BYTES
 assert UPSTREAM_IDLE_MAX_CONNECTIONS <= UPSTREAM_MAX_CONNECTIONS
 assert UNREAD_DELTAS_MAX_BYTES < FRAME_MAX_BYTES < ANSWER_BODY_MAX_BYTES
 assert CONNECT_MS < LONGEST_CALL_MS
+assert CATCH_UP_QUIET_MS < CATCH_UP_MS < CATCH_UP_MAX_MS
 assert HANG_UP_CHECK_MS < LINGER_MS < HEAD_DEADLINE_MS

@@ -7,7 +7,7 @@ Rules:
    gets the first byte, so that the cost stands in its head. Its provider bills it to the end, so a
    caller that hangs up meanwhile does not stop it, and it is settled exactly.
 3. A stream is passed on as it comes. A caller that hangs up ends it at the provider too, and it is
-   settled by what was seen.
+   settled by what was seen: by all that the provider had sent, not only by what was passed on.
 """
 
 import logging
@@ -31,6 +31,7 @@ from sidecar.providers.reading import told_object
 from sidecar.providers.streams import StreamMeter
 from sidecar.runtime.admission import AdmissionPort
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
+from sidecar.runtime.catching_up import catch_up
 from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, UnsentError
 
@@ -56,8 +57,10 @@ class Forwarding:
         "_first_byte_ms",
         "_head",
         "_hold",
+        "_inflater",
         "_line",
         "_meter",
+        "_reader",
         "_request_id",
         "_seen",
         "_sent_ms",
@@ -87,7 +90,9 @@ class Forwarding:
         self._line: Line | None = None
         self._meter: StreamMeter | None = None
         self._usage: Usage | None = None
-        self._seen = Seen()
+        self._seen: Seen | None = None
+        self._reader = ResponseReader()
+        self._inflater: Inflater | None = None
         self._unreadable = False
         self._sent_ms = 0
         self._first_byte_ms = 0
@@ -100,9 +105,11 @@ class Forwarding:
         try:
             await self._run()
         except trio.Cancelled:
+            await self._catch_up()
             self._end(Event.TIMEOUT if self._caller.why is Why.EXPIRED else Event.HANG_UP)
             raise
         except CallerGoneError:
+            await self._catch_up()
             self._end(Event.HANG_UP)
             raise
         except _BREAKS as error:
@@ -133,7 +140,7 @@ class Forwarding:
         caller.watched = call.request.streamed
         line = self._line
         assert line is not None
-        reader = ResponseReader()
+        reader = self._reader
         while (head := reader.take_head()) is None:
             reader.feed(await line.receive())
         self._first_byte_ms = max(1, self._clock.now().boot_ms - self._sent_ms)
@@ -238,8 +245,8 @@ class Forwarding:
         self._usage = api.usage_of(answer)
         if self._usage is not None:
             self._exchange.step(Event.USAGE)
-        else:
-            self._seen = Seen(api.seen_bytes(answer))
+        elif output_bytes := api.seen_bytes(answer):
+            self._seen = Seen(output_bytes)
         charge = self._step(Event.END)
         assert charge is not None
         passed_on.append((_COST, b"%d" % charge.cost_nano_usd))
@@ -286,7 +293,7 @@ class Forwarding:
         caller, line = self._caller, self._line
         assert line is not None
         packed = head.values.get(b"content-encoding")
-        inflater = self._inflater_of(packed)
+        self._inflater = inflater = self._inflater_of(packed)
         self._meter = None if self._unreadable else meter
         out, tells_cost = self._stream_head(head)
         while True:
@@ -368,6 +375,18 @@ class Forwarding:
 
     # --- Endings ---------------------------------------------------------------------------------
 
+    async def _catch_up(self) -> None:
+        """Take what the provider of an abandoned stream has sent already: it bills that."""
+        line, state = self._line, self._exchange.state
+        if line is None or self._meter is None or state is not State.ANSWERING:
+            return
+        try:
+            self._unreadable = not await catch_up(
+                line, self._reader, lambda data: self._metered(data, self._inflater)
+            )
+        except _BREAKS:
+            return
+
     async def _broke_off(self, words: str) -> None:
         """The provider broke off: end the hold, and tell the caller as well as it can be told."""
         self._error_kind = self._error_kind or "upstream_broke_off"
@@ -424,7 +443,8 @@ class Forwarding:
             return metering.charge_of(usage, self._answered_price(usage), self._hold.worst_nano_usd)
         if ending is Ending.SEEN and not self._unreadable:
             seen = self._seen if self._meter is None else self._meter.seen()
-            return metering.estimate_of(self._hold, call.request.asked, call.price, seen)
+            if seen is not None:
+                return metering.estimate_of(self._hold, call.request.asked, call.price, seen)
         return metering.worst_of(self._hold, call.request.asked, call.price)
 
     def _answered_price(self, usage: Usage) -> ModelPrice:
