@@ -41,6 +41,8 @@ _METHOD = {surface: b"POST" if surface in METERED else b"GET" for surface in Sur
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _MODEL = re.compile(r"[A-Za-z0-9._~:@-]+(?:/[A-Za-z0-9._~:@-]+)*\Z")
 _QUERY = re.compile(r"[A-Za-z0-9._~=&,+:-]*\Z")
+_CREDENTIAL = re.compile(r"(?:\A|&)(?:key|api[_-]?key|access_token|token|auth)=", re.IGNORECASE)
+"""A key in an address ends in histories and logs; and here it would go on to the provider."""
 _FAMILY_HINTS = (("/v1/messages", ANTHROPIC), ("/v1/complete", ANTHROPIC))
 
 
@@ -105,6 +107,8 @@ def route(method: bytes, target: bytes) -> Route:
     surface, model = _surface(path)
     if _QUERY.match(query) is None:
         raise _malformed("the query holds characters that are not taken")
+    if _CREDENTIAL.search(query) is not None:
+        raise _malformed("a key is sent as Authorization: Bearer or as x-api-key, not in the query")
     allowed = _METHOD[surface]
     if method not in (allowed, b"OPTIONS") and not (method == b"HEAD" and allowed == b"GET"):
         methods = "POST, OPTIONS" if allowed == b"POST" else "GET, HEAD, OPTIONS"

@@ -71,6 +71,18 @@ def test_any_other_target_is_refused_by_name(target: str, status: int) -> None:
     assert caught.value.code in ("endpoint_not_allowed", "invalid_request")
 
 
+@pytest.mark.parametrize("query", ["key=a", "beta=true&api_key=a", "API-Key=", "access_token=a"])
+def test_a_key_in_the_query_is_refused_without_repeating_it(query: str) -> None:
+    with pytest.raises(NoRouteError, match="not in the query") as caught:
+        route(b"POST", f"/v1/messages?{query}".encode())
+    assert query not in caught.value.message
+
+
+def test_other_queries_are_taken() -> None:
+    for query in ("beta=true", "api-version=2026-01-01", "monkey=1"):
+        assert route(b"POST", f"/v1/messages?{query}".encode()).query == query
+
+
 def test_a_target_that_is_not_ascii_is_refused() -> None:
     with pytest.raises(NoRouteError):
         route(b"POST", "/v1/messages/é".encode())
