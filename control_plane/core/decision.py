@@ -72,7 +72,11 @@ def _wake_unheard(situation: Situation, found: Walk) -> None:
 
 
 def _recalls(situation: Situation, found: Walk) -> tuple[Recall, ...]:
-    """Take the shortage back from others, idlest first, leaving what their own calls claim."""
+    """Take the shortage back from others, idlest first, leaving what their own calls claim.
+
+    Whoever did not answer the last time comes last: nobody is kept waiting for one that is gone
+    while another could give.
+    """
     recalls = []
     for key in sorted(found.shortage_nano_usd):
         need = found.shortage_nano_usd[key]
@@ -89,8 +93,9 @@ def _recalls(situation: Situation, found: Walk) -> tuple[Recall, ...]:
             claimed = found.claimed_nano_usd.get((sidecar_id, key), 0)
             spare = have - claimed
             if spare > 0:
-                holders.append((level.used_unix_ms, sidecar_id, spare, have))
-        for _, sidecar_id, spare, have in sorted(holders):
+                late = (sidecar_id, key) in situation.unanswered
+                holders.append((late, level.used_unix_ms, sidecar_id, spare, have))
+        for _, _, sidecar_id, spare, have in sorted(holders):
             if need <= 0:
                 break
             amount = min(spare, need)

@@ -147,6 +147,8 @@ class Situation:
     reservations: Mapping[PeriodKey, Reservation] = field(default_factory=dict)
     pending: Mapping[tuple[str, PeriodKey], int] = field(default_factory=dict)
     """Recalls that are on their way, in nano-dollars expected back."""
+    unanswered: frozenset[tuple[str, PeriodKey]] = frozenset()
+    """Recalls that nobody answered in time: whoever holds that money may be gone."""
     wanted: tuple[PeriodKey, ...] = ()
     """The asker's leases that shall be refilled and answered, next-period starters included."""
     starters: Mapping[PeriodKey, PeriodKey] = field(default_factory=dict)

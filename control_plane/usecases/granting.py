@@ -133,6 +133,7 @@ def gather(
         silent=_silent(found, levels, now_unix_ms),
         reservations=levels.reservations,
         pending=levels.pending(now_unix_ms),
+        unanswered=levels.unanswered(now_unix_ms),
         wanted=tuple(
             sorted(each for each in named | mine | set(starters) if each in found.periods)
         ),

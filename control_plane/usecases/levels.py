@@ -116,11 +116,16 @@ class Levels:
             if now_unix_ms - sent < limits.RECALL_PENDING_MS
         }
 
+    def unanswered(self, now_unix_ms: int) -> frozenset[tuple[str, PeriodKey]]:
+        """Recalls that went out a while ago and nobody answered."""
+        return frozenset(
+            key
+            for key, (_, sent) in self.recalled.items()
+            if now_unix_ms - sent >= limits.RECALL_PENDING_MS
+        )
+
     def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
-        """Note recalls that go out; forget those that nobody answered."""
-        for key, (_, sent) in list(self.recalled.items()):
-            if now_unix_ms - sent >= limits.RECALL_PENDING_MS:
-                del self.recalled[key]
+        """Note recalls that go out; each is forgotten when its sidecar speaks of the lease."""
         for recall in recalls:
             self.recalled[recall.sidecar_id, recall.key] = (recall.amount_nano_usd, now_unix_ms)
 
@@ -162,3 +167,5 @@ class Levels:
             del self.by_period[key]
         for key in [key for key in self.reservations if key not in alive]:
             del self.reservations[key]
+        for held in [held for held in self.recalled if held[1] not in alive]:
+            del self.recalled[held]

@@ -278,6 +278,16 @@ def test_a_recall_that_is_on_its_way_counts() -> None:
     assert recalled(plan) == {"busy": 50}
 
 
+def test_whoever_did_not_answer_is_asked_last() -> None:
+    full = (period(allocated=100),)
+    levels = holders(idle=30, busy=70)
+    late = frozenset({("idle", KA)})
+    plan = decide(situation(demand("me", 50), periods=full, levels=levels, unanswered=late))
+    assert recalled(plan) == {"busy": 20}
+    plan = decide(situation(demand("me", 90), periods=full, levels=levels, unanswered=late))
+    assert recalled(plan) == {"busy": 0, "idle": 10}
+
+
 def test_silent_sidecars_are_not_asked() -> None:
     full = (period(allocated=100),)
     plan = decide(

@@ -121,6 +121,29 @@ def test_an_idle_lease_is_recalled_when_another_sidecar_needs_its_money(world: W
     assert busy.opened == [needed]
 
 
+def test_one_that_died_holding_money_keeps_nobody_waiting_for_anothers(world: World) -> None:
+    ref = world.budget("b", USD)
+    dead, alive, mine = world.sidecar("dead"), world.sidecar("alive"), world.sidecar("mine")
+    for sidecar in (dead, alive):
+        call_id = sidecar.wait(50 * CENT, ref)
+        sidecar.sync()
+        sidecar.void(call_id)
+        for lease in sidecar.leases.values():
+            lease.keep = USD
+        sidecar.send(sidecar.report())
+        world.pass_ms(100)
+    dead.listens = False
+    mine.wait(40 * CENT, ref)
+    began = world.now
+    while not mine.opened and world.now - began < 5_000:
+        mine.sync()
+        if ("alive", "recall") in world.pushed:
+            alive.send(alive.report())
+        world.pass_ms(500)
+    assert world.now - began <= 2_000
+    assert world.pushed[:2] == [("dead", "recall"), ("alive", "recall")]
+
+
 def test_a_sidecar_is_nudged_when_money_for_its_call_comes_free(world: World) -> None:
     ref = world.budget("b", USD)
     one, two = world.sidecar("one"), world.sidecar("two")
