@@ -61,9 +61,14 @@ class Frames:
         return [part + b"\n\n" for part in parts]
 
     def _keep(self, rest: bytes) -> None:
+        self._pending = rest
         if len(rest) > limits.FRAME_MAX_BYTES:
             raise FrameTooLargeError(f"an event is larger than {limits.FRAME_MAX_BYTES} bytes")
-        self._pending = rest
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of a frame has come that is not complete."""
+        return len(self._pending)
 
     def rest(self) -> bytes:
         """What is left of an incomplete frame at the end of the stream."""

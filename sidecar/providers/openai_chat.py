@@ -246,14 +246,20 @@ def error_kind(answer: Any) -> str:
 
 
 class ChatStream(StreamMeter):
-    """Meters a stream of chunks, and takes out the one that only tells usage."""
+    """Meters a stream of chunks, and takes out the one that only tells usage.
 
-    __slots__ = ("_hides_usage",)
+    Some providers tell the usage so far with every chunk: that is no usage for good, but tells the
+    prompt's part of it.
+    """
+
+    __slots__ = ("_hides_usage", "_one_choice", "_so_far")
 
     def __init__(self, request: CallRequest) -> None:
         """Hide usage from a caller that did not ask for it."""
         super().__init__(frames_matter=not request.usage_wanted)
         self._hides_usage = not request.usage_wanted
+        self._one_choice = request.asked.choices == 1
+        self._so_far: Usage | None = None
 
     def read_frame(self, data: bytes) -> bool:
         if data.startswith(b'{"error"'):
@@ -262,11 +268,28 @@ class ChatStream(StreamMeter):
             chunk = told_object(data)
             usage = usage_of(chunk)
             if usage is not None:
-                self.usage = usage
-                return not (self._hides_usage and chunk.get("choices") == [])
+                choices = chunk.get("choices")
+                self._take(usage, for_good=not choices or (self._one_choice and _ended(choices)))
+                return not (self._hides_usage and choices == [])
         elif data == b"[DONE]":
             self.done = True
+            self.usage = self.usage or self._so_far
         return True
+
+    def _take(self, usage: Usage, *, for_good: bool) -> None:
+        self._so_far = usage
+        if for_good:
+            self.usage = usage
+        else:
+            self.input_quantities = {
+                kind: count for kind, count in usage.quantities.items() if kind in kinds.INPUT_KINDS
+            }
 
     def seen_in(self, data: bytes) -> int:
         return seen_bytes(told_object(data))
+
+
+def _ended(choices: Any) -> bool:
+    return type(choices) is list and all(
+        type(choice) is dict and choice.get("finish_reason") is not None for choice in choices
+    )

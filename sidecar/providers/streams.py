@@ -86,7 +86,7 @@ class StreamMeter(ABC):
     def seen(self) -> Seen:
         """What was seen of an answer that came without its usage."""
         self._count_unread()
-        return Seen(self._seen_bytes, self.input_quantities)
+        return Seen(self._seen_bytes + self._frames.pending_bytes, self.input_quantities)
 
     def _count_unread(self) -> None:
         for content in self._unread:

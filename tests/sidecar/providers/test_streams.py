@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.http import limits
+from sidecar.http.sse import FrameTooLargeError
 from sidecar.providers.anthropic_messages import MessageStream
 from sidecar.providers.openai_chat import ChatStream
 from sidecar.providers.reading import CallRequest
@@ -74,6 +75,39 @@ def test_a_chunk_that_tells_more_than_usage_passes(last: dict[str, Any]) -> None
     assert meter.take(event(last)) == event(last)
 
 
+def test_usage_that_comes_with_every_chunk_is_for_good_at_the_end_only() -> None:
+    meter = chat()
+    meter.take(event(chunk("hel", usage={"prompt_tokens": 9, "completion_tokens": 1})))
+    assert meter.usage is None
+    assert meter.seen().output_bytes == 3
+    assert meter.seen().input_quantities == {kinds.INPUT: 9}
+
+
+def test_usage_that_comes_with_the_last_words_is_for_good() -> None:
+    meter = chat()
+    last = chunk("lo", usage=USAGE)
+    last["choices"][0]["finish_reason"] = "stop"
+    meter.take(event(last))
+    assert meter.usage is not None
+    assert meter.usage.quantities == {kinds.INPUT: 9, kinds.OUTPUT: 4}
+
+
+def test_usage_so_far_is_for_good_when_the_stream_says_that_it_is_done() -> None:
+    meter = chat()
+    meter.take(event(chunk("hello", usage=USAGE)) + event(DONE))
+    assert meter.usage is not None
+    assert meter.usage.quantities == {kinds.INPUT: 9, kinds.OUTPUT: 4}
+
+
+def test_the_end_of_one_of_several_answers_is_not_the_end() -> None:
+    asked = Asked(1, choices=2)
+    meter = ChatStream(CallRequest("m", streamed=True, usage_wanted=True, asked=asked))
+    ended = chunk("lo", usage=USAGE)
+    ended["choices"][0]["finish_reason"] = "stop"
+    meter.take(event(ended))
+    assert meter.usage is None
+
+
 def test_a_caller_that_asked_gets_every_byte_at_once() -> None:
     meter = chat(wanted=True)
     assert meter.take(b"data: {") == b"data: {"
@@ -101,6 +135,22 @@ def test_a_long_stream_is_folded_and_still_counted() -> None:
         meter.take(event(chunk("x" * 100)))
         assert meter._unread_bytes <= limits.UNREAD_DELTAS_MAX_BYTES + 200
     assert meter.seen().output_bytes == 40_000
+
+
+def test_an_event_that_broke_off_counts_with_all_its_bytes() -> None:
+    meter = chat()
+    meter.take(event(chunk("hel")) + b'data: {"choices":[{"delta":{"content":"' + b"x" * 900)
+    assert meter.seen().output_bytes >= 903
+
+
+def test_an_event_that_is_too_large_counts_with_all_its_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "FRAME_MAX_BYTES", 1_000)
+    meter = chat()
+    with pytest.raises(FrameTooLargeError):
+        meter.take(b"data: " + b"x" * 2_000)
+    assert meter.seen().output_bytes >= 2_000
 
 
 def test_an_error_within_a_stream_is_named() -> None:
