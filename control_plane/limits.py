@@ -95,6 +95,8 @@ IDLE_FLOOR_LIFE_MS = 86_400_000
 """A lease that was not used for so long keeps nothing."""
 STARTER_LEAD_MS = 3_600_000
 """From when the next period's first leases are granted, before the boundary."""
+UNCAPPED_AUTHORITY_MS = 300_000
+"""How long a cut-off sidecar goes on starting calls that no capped budget counts."""
 OFFLINE_DEFAULT_MS = 300_000
 """How long a cut-off sidecar may go on starting calls, unless the budget says otherwise."""
 

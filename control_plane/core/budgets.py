@@ -148,8 +148,8 @@ class Reach:
     policy_version: int
     sidecar_count: int
     acked_count: int
-    guaranteed_unix_ms: int | None
-    """None when calls that only uncapped budgets count can go on: no lease, no authority."""
+    guaranteed_unix_ms: int
+    """After this no call against it is started anywhere, whatever is cut off."""
 
 
 CHANGEABLE: Final = ("display_name", "max_offline_ms")
@@ -229,18 +229,20 @@ def matching_max(selectors: Iterable[Selector]) -> int:
 
 def authority_end_unix_ms(budget: Budget, now_unix_ms: int) -> int:
     """After this no lease that was renewed until now has authority, on clocks wrong by a tenth."""
-    longest_ms = budget.max_offline_ms + -(-budget.max_offline_ms // 4) + limits.REACH_MARGIN_MS
-    return max(now_unix_ms + longest_ms, budget.offline_until_unix_ms)
+    return max(now_unix_ms + _longest_ms(budget.max_offline_ms), budget.offline_until_unix_ms)
 
 
-def last_call_unix_ms(
-    call_class: Selector, budgets: Iterable[Budget], now_unix_ms: int
-) -> int | None:
+def _longest_ms(authority_ms: int) -> int:
+    """How long authority may last in true time, when the clock that counts it runs slow."""
+    return authority_ms + -(-authority_ms // 4) + limits.REACH_MARGIN_MS
+
+
+def last_call_unix_ms(call_class: Selector, budgets: Iterable[Budget], now_unix_ms: int) -> int:
     """Until when calls of a class can still be started on authority that was given before.
 
     Every capped budget that a call matches must have authority. So the class ends with the first
-    of those that match all of it; else, when each of its calls could match only capped budgets,
-    with the last of these; else it has no end, which is None.
+    of those that match all of it; else with the last of those that its calls could match, where
+    calls that nothing caps have an authority of their own.
     """
     possible = [budget for budget in budgets if _can_match(budget.selector, call_class)]
     covering = [
@@ -250,9 +252,12 @@ def last_call_unix_ms(
     ]
     if covering:
         return min(covering)
-    if any(not budget.is_capped for budget in possible):
-        return None
-    ends = (authority_end_unix_ms(budget, now_unix_ms) for budget in possible)
+    ends = (
+        authority_end_unix_ms(budget, now_unix_ms)
+        if budget.is_capped
+        else now_unix_ms + _longest_ms(limits.UNCAPPED_AUTHORITY_MS)
+        for budget in possible
+    )
     return max(ends, default=now_unix_ms)
 
 

@@ -192,7 +192,7 @@ def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Rea
         cap_version=changed.cap_version,
         reason=wish.reason,
     )
-    return shown(tx, changed, act.now_unix_ms), change, _reach(tx, changed, version, act)
+    return shown(tx, changed, act.now_unix_ms), change, _reach(tx, budget, changed, version, act)
 
 
 def archive_budget(tx: Tx, budget_id: str, reason: str, act: Act) -> ShownBudget:
@@ -334,11 +334,19 @@ def _check_active(budget: Budget) -> None:
         )
 
 
-def _reach(tx: Tx, budget: Budget, version: int, act: Act) -> Reach:
-    concerned, acked = holdings.reach_of(tx, budget.selector.project_id, version)
+def _reach(tx: Tx, before: Budget, changed: Budget, version: int, act: Act) -> Reach:
+    project_id = changed.selector.project_id
+    concerned, acked = holdings.reach_of(tx, project_id, version)
+    if before.is_capped:
+        last_unix_ms = budgets.authority_end_unix_ms(changed, act.now_unix_ms)
+    else:
+        # Its calls need no lease of it yet, and end with the authority that they have otherwise.
+        others = store.active_of(tx, ["", project_id]) if project_id else store.active(tx)
+        known = [before if one.budget_id == before.budget_id else one for one in others]
+        last_unix_ms = budgets.last_call_unix_ms(before.selector, known, act.now_unix_ms)
     return Reach(
         policy_version=version,
         sidecar_count=concerned,
         acked_count=acked,
-        guaranteed_unix_ms=budgets.authority_end_unix_ms(budget, act.now_unix_ms),
+        guaranteed_unix_ms=last_unix_ms,
     )

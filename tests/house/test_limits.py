@@ -72,6 +72,7 @@ def test_relations_between_limits_are_asserted_where_they_stand(path: Path) -> N
         (sent.SYNC_POLL_MS, taken.DEMAND_LIFE_MS),
         (sent.SYNC_MS * 2, taken.SILENT_AFTER_MS),
         (sent.LONGEST_CALL_MS, taken.REPLACED_PRICE_KEPT_MS),
+        (sent.UNCAPPED_AUTHORITY_MS, taken.UNCAPPED_AUTHORITY_MS),
     ],
 )
 def test_what_one_service_says_at_most_the_other_takes(said: int, heard: int) -> None:

@@ -71,7 +71,9 @@ KEY = Selector("p", key_id="k")
         ([budget(PROJECT, 100_000), budget(AGENCY, 60_000)], 75_000 + 1_000),
         # One that is narrower ends only a part of the class.
         ([budget(PROJECT, 100_000), budget(SLOW, 20_000)], 125_000 + 1_000),
-        ([budget(SLOW, 20_000), budget(PROJECT, 1, capped=False)], None),
+        # Calls that nothing caps have an authority of their own, whatever a budget without says.
+        ([budget(SLOW, 20_000), budget(PROJECT, 1, capped=False)], 375_000 + 1_000),
+        ([budget(SLOW, 400_000), budget(PROJECT, 1, capped=False)], 500_000 + 1_000),
         # Only capped budgets can match, but none covers all: the last to end counts.
         ([budget(SLOW, 20_000), budget(Selector("p", model="m"), 40_000)], 50_000 + 1_000),
         # Budgets of others do not matter.
@@ -85,7 +87,6 @@ KEY = Selector("p", key_id="k")
     ],
 )
 def test_until_when_calls_of_a_key_can_be_started(
-    budgets: list[Budget], ends_after_ms: int | None
+    budgets: list[Budget], ends_after_ms: int
 ) -> None:
-    ends = last_call_unix_ms(KEY, budgets, NOW)
-    assert ends == (None if ends_after_ms is None else NOW + ends_after_ms)
+    assert last_call_unix_ms(KEY, budgets, NOW) == NOW + ends_after_ms

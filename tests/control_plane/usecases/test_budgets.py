@@ -179,6 +179,31 @@ def test_reach_tells_by_when_a_cap_binds(desk: Desk) -> None:
     assert reach.guaranteed_unix_ms == now + 375_000 + 1_000
 
 
+def test_a_first_cap_binds_when_the_authority_without_it_ends(desk: Desk) -> None:
+    project, own = desk.project(cap_nano_usd=USD)
+    narrow = Selector(project_id=project.project_id, workflow="slow")
+    inside, agency = make(desk, selector=narrow, max_offline_ms=15_000), make(desk)
+
+    def binds_after_ms(budget: Budget) -> int:
+        wish = SetCap(budget.budget_id, USD)
+        _, decided, reach = desk.do(lambda tx, act: budgets.set_cap(tx, wish, act))
+        return reach.guaranteed_unix_ms - decided.changed_unix_ms
+
+    change = BudgetChange(max_offline_ms=DAY_MS)
+    desk.do(lambda tx, act: budgets.update_budget(tx, own.budget_id, own.etag, change, act))
+    # Every call inside needs a lease of the project's budget too, which lasts for a day.
+    assert binds_after_ms(inside) == DAY_MS + DAY_MS // 4 + 1_000
+    # The calls of the agency are those of its projects.
+    assert binds_after_ms(agency) == DAY_MS + DAY_MS // 4 + 1_000
+
+
+def test_a_first_cap_of_a_project_without_any_binds_as_if_by_a_lease(desk: Desk) -> None:
+    _, budget = desk.project(cap_nano_usd=None)
+    now = desk.now
+    _, _, reach = desk.do(lambda tx, act: budgets.set_cap(tx, SetCap(budget.budget_id, 1), act))
+    assert reach.guaranteed_unix_ms == now + 375_000 + 1_000
+
+
 def test_a_shorter_max_offline_does_not_shorten_what_was_promised_before(desk: Desk) -> None:
     _, budget = desk.project()
 
