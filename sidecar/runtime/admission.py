@@ -144,7 +144,7 @@ class Admission:
         self._open: dict[str, _OpenCall] = {}
         self._waiters: dict[str, _Waiter] = {}
         self._clocks_apart_ms: int | None = None
-        self._answered_boot_ms: int | None = None
+        self._answered_boot_ms = -UNREACHABLE_PATIENCE_MS
         self._lengths = OutputLengths()
         self.allowance = Allowance()
         self.waiting = Waiting()
@@ -381,10 +381,8 @@ class Admission:
 
     def _long_silent(self) -> bool:
         """Whether nothing was answered for so long that nobody need wait for it."""
-        last_boot_ms = self._answered_boot_ms
-        if not self.away or last_boot_ms is None:
-            return self.away
-        return self._clock.now().boot_ms - last_boot_ms >= UNREACHABLE_PATIENCE_MS
+        silent_ms = self._clock.now().boot_ms - self._answered_boot_ms
+        return self.away and silent_ms >= UNREACHABLE_PATIENCE_MS
 
     def _attempt(self, case: Case, named: bool, claims: Mapping[Account, int]) -> bool:  # noqa: FBT001 - as Waiting calls it
         now = self._clock.now()
@@ -460,12 +458,14 @@ class Admission:
         return refusal
 
     def _overrun(self, opened: _OpenCall, excess_nano_usd: int, now: Now) -> None:
-        call_id = opened.hold.call_id
-        keys = [lease.key for lease in opened.leases]
-        seq = self._journal.record(
-            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys), now
+        leases, call_id = opened.leases, opened.hold.call_id
+        keys = [lease.key for lease in leases]
+        self.allowance.overrun(leases, self._journal.last_seq + 1)
+        self._journal.record(
+            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys),
+            now,
+            leases=leases,
         )
-        self.allowance.overrun(opened.leases, seq)
         self._log.alarm(
             "overrun",
             call_id=call_id,

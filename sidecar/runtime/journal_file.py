@@ -128,7 +128,7 @@ def lease_row(lease: Lease) -> LeaseRow:
         lease.spent_nano_usd,
         lease.authority_boot_ms,
         lease.account.typical_worst_nano_usd,
-        int(lease.frozen),
+        int(lease.frozen or lease.overrun_seq > 0),
     )
 
 

@@ -118,6 +118,8 @@ async def test_a_bill_above_the_worst_case_stops_the_lease_and_is_told_apart(
         assert sidecar.lease().available_nano_usd == 99 * CENT
         assert not sidecar.lease().usable(sidecar.clock.boot_ms)
         assert "ALARM overrun" in sidecar.log.getvalue()
+    # Neither may a new process start calls there before the ledger knows.
+    assert [lease.frozen for lease in found(tmp_path).leases] == [True]
 
 
 async def test_several_budgets_hold_together_or_not_at_all(tmp_path: Path) -> None:
