@@ -97,7 +97,9 @@ def _receive(pieces: Iterator[v1.CreateBackupResponse], path: Path) -> Backup:
     digest = hashlib.sha256()
     size_bytes = told_bytes = 0
     told_digest = b""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # What somebody else laid in its place, such as a link in a folder for all, is not written to.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         for piece in pieces:
             told_bytes = piece.size_bytes or told_bytes

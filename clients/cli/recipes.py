@@ -1,7 +1,7 @@
 """How the tools of automation agencies are told to use a key: exact settings, ready to paste."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import dedent
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ class Place:
 
     base_url: str
     """A sidecar on this host, without /v1."""
-    key: str
+    key: str = field(repr=False)
     """The key's text, or what stands for it."""
     public_url: str = ""
     """The same for clouds, without /v1; "" when none is configured."""
@@ -35,7 +35,7 @@ class Recipe:
     """Its name in JSON, such as "n8n_openai"."""
     title: str
     """Its name for people."""
-    text: str
+    text: str = field(repr=False)
     """What to set or paste."""
 
 

@@ -34,6 +34,22 @@ def test_a_copy_that_arrived_whole_appears_for_its_owner_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["copy.db"]
 
 
+@pytest.mark.parametrize("laid", ["a link", "a file for all"])
+def test_a_copy_is_not_written_where_somebody_else_laid_something(
+    script: Any, bursar: Bursar, tmp_path: Path, laid: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"")
+    theirs.chmod(0o666)
+    partial = tmp_path / ".copy.db.partial"
+    partial.hardlink_to(theirs) if laid == "a file for all" else partial.symlink_to(theirs)
+    script.on("CreateBackup", pieces(CONTENT, hashlib.sha256(CONTENT).digest()))
+    made = bursar.installation.backup(tmp_path / "copy.db")
+    assert made.path.read_bytes() == CONTENT
+    assert made.path.stat().st_mode & 0o777 == 0o600
+    assert theirs.read_bytes() == b""
+
+
 @pytest.mark.parametrize("damage", ["bytes", "short", "no digest"])
 def test_a_damaged_copy_leaves_nothing(
     script: Any, bursar: Bursar, tmp_path: Path, damage: str
