@@ -85,7 +85,7 @@ def invite(
 @click.option("--reason", default="", help="Why, for the audit log.")
 @pass_session
 def revoke(session: Session, sidecar_name: str, reason: str) -> None:
-    """End a sidecar's credential; what it reports later is still recorded once it joins again."""
+    """End a sidecar's credential; what it holds stays out of the budgets until they turn."""
     found = names.sidecar(session.bursar, sidecar_name)
     session.confirm(f"Revoke {found.display_name}? Its calls stop when its authority ends.")
     changed = session.bursar.sidecars.revoke(found.sidecar_id, reason=reason)

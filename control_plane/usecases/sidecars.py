@@ -64,7 +64,7 @@ def list_sidecars(tx: Tx, asked: Asked, *, show_revoked: bool, levels: Levels) -
 
 
 def revoke_sidecar(tx: Tx, sidecar_id: str, reason: str, act: Act) -> SidecarView:
-    """End a sidecar's credential. What it spent is still recorded once it joins again."""
+    """End a sidecar's credential. What it holds stays out of the budgets until they turn."""
     fields.check_reason(reason)
     fields.check_id(sidecar_id, ids.SIDECAR, "sidecar_id")
     if holdings.sidecar(tx, sidecar_id) is None:

@@ -73,7 +73,7 @@ class SidecarAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeSidecar(self, request, context):
-        """Ends a sidecar's credential. What it reports later is still recorded once it joins again.
+        """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class SidecarAdminServiceStub:
     ListSidecars: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.ListSidecarsRequest, _sidecar_service_pb2.ListSidecarsResponse]
     """Lists sidecars by name."""
     RevokeSidecar: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_pb2.Sidecar]
-    """Ends a sidecar's credential. What it reports later is still recorded once it joins again."""
+    """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
 
 @_typing.type_check_only
 class SidecarAdminServiceAsyncStub(SidecarAdminServiceStub):
@@ -52,7 +52,7 @@ class SidecarAdminServiceAsyncStub(SidecarAdminServiceStub):
     ListSidecars: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.ListSidecarsRequest, _sidecar_service_pb2.ListSidecarsResponse]  # type: ignore[assignment]
     """Lists sidecars by name."""
     RevokeSidecar: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_pb2.Sidecar]  # type: ignore[assignment]
-    """Ends a sidecar's credential. What it reports later is still recorded once it joins again."""
+    """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
 
 class SidecarAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lets sidecars join and revokes them."""
@@ -79,6 +79,6 @@ class SidecarAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sidecar_service_pb2.RevokeSidecarRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sidecar_pb2.Sidecar, _abc.Awaitable[_sidecar_pb2.Sidecar]]:
-        """Ends a sidecar's credential. What it reports later is still recorded once it joins again."""
+        """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
 
 def add_SidecarAdminServiceServicer_to_server(servicer: SidecarAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
