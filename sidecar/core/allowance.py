@@ -221,11 +221,14 @@ class Allowance:
         ]
         told.sort(key=lambda lease: (not lease.changed, lease.heard_boot_ms))
         # A lease of the current period that is empty is told too while its budget is in use:
-        # only a lease that is told is filled up.
+        # only a lease that is told is filled up. So is one whose budget is as good as used up: only
+        # the answer can say that there is more again.
         known = {id(lease) for lease in told}
         for account in self._accounts.values():
             lease = account.lease_at(now.unix_ms)
-            if lease is not None and id(lease) not in known and _in_use(account, now):
+            if lease is None or id(lease) in known:
+                continue
+            if lease.low or _in_use(account, now):
                 told.append(lease)
         return told[:REPORTED_LEASES_MAX]
 

@@ -268,6 +268,16 @@ def test_a_lease_is_told_while_it_changed_holds_money_or_its_budget_is_in_use() 
     assert allowance.reportable(clock.now()) == []
 
 
+def test_a_budget_that_is_used_up_is_asked_about_again_though_nothing_was_opened_here() -> None:
+    """Money comes back without a new cap too: a lost journal is found, an estimate corrected."""
+    allowance, clock = Allowance(), HandClock()
+    lease = leased(allowance, clock, granted=0, unspent=0)
+    lease.changed = False
+    assert allowance.reportable(clock.now()) == [lease]
+    leased(allowance, clock, granted=0, unspent=50 * DOLLAR)
+    assert allowance.reportable(clock.now()) == []
+
+
 def test_whoever_gave_all_back_at_the_end_wants_nothing_more() -> None:
     allowance, clock = Allowance(), HandClock()
     lease = leased(allowance, clock)
