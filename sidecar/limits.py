@@ -2,8 +2,6 @@
 
 # --- Leases and holds --------------------------------------------------------------------------
 
-ACCOUNTS_MAX = 100_000
-"""Budget partitions that are remembered; partitions are made by labels that callers choose."""
 REPORTED_LEASES_MAX = 1_000
 """Leases that one Sync tells of; the rest follow with the next."""
 ENDED_LEASES_MAX = 20_000

@@ -16,11 +16,11 @@ Rules:
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
 from sidecar.limits import (
-    ACCOUNTS_MAX,
     ENDED_LEASES_MAX,
     FLOOR_MS,
     IDLE_RETURN_LOW_MS,
@@ -70,7 +70,8 @@ class Allowance:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._accounts: dict[AccountKey, Account] = {}
+        # Partitions are made by labels that callers choose: those that nobody has any more go.
+        self._accounts: WeakValueDictionary[AccountKey, Account] = WeakValueDictionary()
         self._leases: dict[LeaseKey, Lease] = {}
         self._aside: dict[LeaseKey, Lease] = {}
         self._ending = False
@@ -95,17 +96,11 @@ class Allowance:
         return lease
 
     def account(self, key: AccountKey) -> Account:
-        """The account of a budget, made when it is first asked for."""
+        """The account of a budget; it lives while a lease, a route or a waiting call has it."""
         account = self._accounts.get(key)
         if account is None:
-            if len(self._accounts) >= ACCOUNTS_MAX:
-                self._forget_accounts()
             account = self._accounts[key] = Account(key)
         return account
-
-    def _forget_accounts(self) -> None:
-        """Drop what holds nothing; an account that is still pointed at goes on living there."""
-        self._accounts = {key: account for key, account in self._accounts.items() if account.leases}
 
     def lease(self, key: LeaseKey) -> Lease | None:
         """The lease of this name."""
@@ -120,7 +115,6 @@ class Allowance:
             self._leases[key] = lease
             account.leases.append(lease)
             account.leases.sort(key=lambda each: each.period_start_unix_ms)
-            self._accounts[account.key] = account
         return lease
 
     def merge(self, grant: Grant, sent_boot_ms: int, *, renews: bool) -> Lease:

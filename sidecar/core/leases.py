@@ -150,7 +150,7 @@ class Lease:
         return known is not None and known.unspent_nano_usd * 10 < known.cap_nano_usd
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Account:
     """A budget, or one partition of a split one, as this sidecar sees it."""
 

@@ -363,10 +363,19 @@ def test_leases_that_were_set_aside_are_dropped_when_they_are_many_the_oldest_fi
 def test_labels_of_callers_cannot_fill_the_memory() -> None:
     allowance, clock = Allowance(), HandClock()
     kept = leased(allowance, clock).account
-    for number in range(100_050):
+    for number in range(1_000):
         allowance.account(AccountKey("bgt_w", f"workflow-{number}"))
-    assert len(allowance._accounts) <= 100_001
+    assert len(allowance._accounts) <= 2
     assert allowance.account(kept.key) is kept
+
+
+def test_a_call_that_waits_gets_its_lease_whatever_labels_come_meanwhile() -> None:
+    allowance, clock = Allowance(), HandClock()
+    waited_for = allowance.account(AccountKey("bgt_w", "mine"))
+    crowd = [allowance.account(AccountKey("bgt_w", f"workflow-{n}")) for n in range(1_000)]
+    lease = leased(allowance, clock, budget_id="bgt_w", partition="mine")
+    assert waited_for.lease_at(clock.unix_ms) is lease
+    assert len(crowd) == 1_000
 
 
 class LeaseMachine(RuleBasedStateMachine):
