@@ -66,6 +66,16 @@ def check_ledger(simulation: Simulation) -> None:
     assert all(ledger[call_id][0] >= 0 for call_id in never_sent)
     for name, cap in simulation.caps.items():
         assert simulation.billed[name] <= cap
+    for sidecar in simulation.sidecars.values():
+        assert sidecar.admission.open_calls == 0
+        for lease in sidecar.admission.allowance:
+            assert lease.held_nano_usd == 0
+            granted, returned, spent = simulation.booked_lease(sidecar, lease.key)
+            assert lease.granted_nano_usd <= granted
+            assert lease.returned_nano_usd >= returned
+            assert lease.spent_nano_usd == spent
+    # Neither a fork nor an old database nor a bill above its worst case was ever suspected.
+    assert simulation.world.number("SELECT COUNT(*) FROM alarm") == 0
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from control_plane.usecases.sync import sync
 from protos.bursar.sidecar import v1 as wire
 from sidecar.core.calls import Outcome, Settlement
 from sidecar.core.instants import Now
+from sidecar.core.leases import LeaseKey
 from sidecar.core.refusals import Reason, Refused
 from sidecar.runtime import identity, policy_file
 from sidecar.runtime.admission import Admission
@@ -67,6 +68,10 @@ class InlineJournal(Journal):
             nursery.start_soon(self._linger)
             task_status.started()
             await trio.sleep_forever()
+
+    async def durable(self, group: Group) -> None:
+        self._wake()
+        await super().durable(group)
 
     def _wake(self) -> None:
         group, self._filling = self._filling, Group()
@@ -435,6 +440,19 @@ class Simulation:
         ).result()
         assert len({row["call_id"] for row in rows}) == len(rows)
         return {row["call_id"]: (row["cost_nano_usd"], bool(row["estimated"])) for row in rows}
+
+    def booked_lease(self, sidecar: SimulatedSidecar, key: LeaseKey) -> tuple[int, int, int]:
+        """Granted, returned and spent of a lease, as the control plane has it."""
+        row = self.world.row(
+            """SELECT * FROM lease WHERE sidecar_id = :sidecar AND epoch = :epoch
+               AND budget_id = :budget AND partition = :partition AND period_id = :period""",
+            sidecar=sidecar.name,
+            epoch=sidecar.link._journal.epoch,
+            budget=key.budget_id,
+            partition=key.partition,
+            period=key.period_id,
+        )
+        return row["granted_nano_usd"], row["returned_nano_usd"], row["spent_nano_usd"]
 
     async def rest(self) -> None:
         """Good weather, and time for everything to be told."""

@@ -48,8 +48,9 @@ class NoonClock:
 class Sidecar:
     """Everything but the proxy."""
 
-    def __init__(self, folder: Path, stub: Any, me: Identity) -> None:
-        file, recovered = JournalFile.open(folder)
+    def __init__(self, folder: Path, stub: Any, me: Identity, connect: Any = None) -> None:
+        options = {} if connect is None else {"connect": connect}
+        file, recovered = JournalFile.open(folder, **options)
         clock = NoonClock()
         self.clock = clock
         self.text = io.StringIO()
@@ -108,11 +109,13 @@ def member(folder: Path) -> Identity:
 
 
 @asynccontextmanager
-async def running(folder: Path, cp: ControlPlaneDouble) -> AsyncIterator[Sidecar]:
+async def running(
+    folder: Path, cp: ControlPlaneDouble, connect: Any = None
+) -> AsyncIterator[Sidecar]:
     """A sidecar that runs until the block ends; then as if it had been killed."""
     channel = open_channel(Target(cp.address, None))
     stub = wire.SidecarServiceStub(channel)
-    sidecar = Sidecar(folder, stub, member(folder))
+    sidecar = Sidecar(folder, stub, member(folder), connect)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(sidecar.journal.run)

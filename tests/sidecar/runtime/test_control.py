@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sidecar.telemetry import Log
 from tests.sidecar.builders import CENT, DOLLAR, new_call
 from tests.sidecar.control_plane_double import ControlPlaneDouble
 from tests.sidecar.runtime.link_world import (
+    KEY,
     LEASE,
     OK,
     asked,
@@ -169,6 +171,37 @@ async def test_what_is_above_keep_is_given_back_and_told_when_durable(
         [report] = told.leases
         assert report.returned_nano_usd == 79 * CENT
         assert report.available_nano_usd == 20 * CENT
+
+
+async def test_what_cannot_be_written_down_is_not_told(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    sick: list[bool] = []
+
+    class Sick(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT" and sick:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *parameters)
+
+    def connect(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Sick)
+
+    async with running(tmp_path, cp, connect) as sidecar:
+        await sidecar.paid()
+        await until(lambda: sidecar.journal.acked_seq == 1)
+        await synced(sidecar, cp)
+        count = len(cp.syncs)
+        sick.append(True)
+        lease = sidecar.admission.allowance.recall(KEY, 0)
+        assert lease is not None
+        sidecar.admission.give_back([lease])
+        sidecar.admission.hurry()
+        await until(lambda: "ALARM journal_failed" in sidecar.text.getvalue())
+        assert len(cp.syncs) == count
+        with pytest.raises(Refused) as caught:
+            await sidecar.call(0)
+        assert caught.value.refusal.reason is Reason.JOURNAL_FAILED
 
 
 async def test_an_answer_of_an_older_generation_is_ignored(
