@@ -268,8 +268,8 @@ class Journal:
     async def _gather(self) -> None:
         """Wake the writer when all tasks that are ready now have added their lines.
 
-        So a group is what one turn of the loop brings, and not what one fsync lets through: at 64
-        calls in flight that is a third less CPU a call, most of it for handing the interpreter over.
+        So a group is what one turn of the loop brings, and not what one fsync lets through: with
+        64 calls in flight a third less CPU a call, most of it for handing over the interpreter.
         """
         while True:
             await self._wanted.wait()
