@@ -18,7 +18,7 @@ import trio
 from protos.values.rates import ModelPrice
 from sidecar.clock import Clock
 from sidecar.core import metering
-from sidecar.core.calls import Hold, Settlement
+from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.exchange import Ending, Event, Exchange, Row, State
 from sidecar.core.metering import Charge, Seen, Usage
 from sidecar.http import codec, encoding, headers, limits, sse
@@ -462,7 +462,7 @@ class Forwarding:
         usage = self._usage
         kind = self._error_kind or ("unpriced_usage" if charge.unpriced else "")
         outcome = Settlement(
-            outcome=row.outcome,
+            outcome=row.outcome if self._status < 300 else Outcome.PROVIDER_ERROR,
             cost_nano_usd=charge.cost_nano_usd,
             estimated=charge.estimated,
             quantities=charge.quantities,

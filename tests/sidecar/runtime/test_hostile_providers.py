@@ -12,6 +12,7 @@ import trio
 
 from protos.values import quantities as kinds
 from protos.values.rates import ModelPrice, Tier
+from sidecar.core.calls import Outcome
 from sidecar.core.policy import DatedPrice
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import chat, exchange, message, request, serving
@@ -184,3 +185,12 @@ async def test_headers_of_a_provider_can_neither_forge_ours_nor_steer_a_browser(
     assert answer.headers["x-bursar-cost-nano-usd"] == str(sidecar.booked.cost_nano_usd) != "0"
     forbidden = {"set-cookie", "access-control-allow-origin", "x-private", "openai-organization"}
     assert forbidden.isdisjoint(answer.headers)
+
+
+async def test_an_error_that_tells_usage_is_charged_and_stays_an_error(tmp_path: Path) -> None:
+    async with before(said(used(), status=500), tmp_path) as sidecar:
+        answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    outcome = sidecar.booked.only()
+    assert answer.status == 500
+    assert outcome.outcome is Outcome.PROVIDER_ERROR
+    assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 1_000 + 9 * 2_000, False)
