@@ -3,6 +3,7 @@
 Rules. Only the writer touches it, inside a transaction's function; others may read a single number.
 It may be ahead of the database when a commit failed, and behind after a restart: so no money truth
 rests on it. Levels of a sidecar go when it registers, its demands when it does not repeat them.
+Ages are taken either way: when the clock is set back, what was said before is old, not to come.
 """
 
 from collections import Counter
@@ -86,7 +87,7 @@ class Levels:
         live = [
             demand
             for heard in self.heard.values()
-            if now_unix_ms - heard.unix_ms < limits.DEMAND_LIFE_MS
+            if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
             for demand in heard.demands
         ]
         live.sort(key=lambda demand: demand.order)
@@ -113,7 +114,7 @@ class Levels:
         return {
             key: amount
             for key, (amount, sent) in self.recalled.items()
-            if now_unix_ms - sent < limits.RECALL_PENDING_MS
+            if abs(now_unix_ms - sent) < limits.RECALL_PENDING_MS
         }
 
     def unanswered(self, now_unix_ms: int) -> frozenset[tuple[str, PeriodKey]]:
@@ -121,7 +122,7 @@ class Levels:
         return frozenset(
             key
             for key, (_, sent) in self.recalled.items()
-            if now_unix_ms - sent >= limits.RECALL_PENDING_MS
+            if abs(now_unix_ms - sent) >= limits.RECALL_PENDING_MS
         )
 
     def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
@@ -134,7 +135,7 @@ class Levels:
         due = frozenset(
             sidecar_id
             for sidecar_id in sidecar_ids
-            if now_unix_ms - self.nudged_unix_ms.get(sidecar_id, 0) >= limits.NUDGE_INTERVAL_MS
+            if abs(now_unix_ms - self.nudged_unix_ms.get(sidecar_id, 0)) >= limits.NUDGE_INTERVAL_MS
         )
         for sidecar_id in due:
             self.nudged_unix_ms[sidecar_id] = now_unix_ms

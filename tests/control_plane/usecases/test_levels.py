@@ -110,3 +110,27 @@ def test_what_is_over_is_forgotten() -> None:
     levels.hear("s", (report(),), NOW)
     levels.forget("s")
     assert levels.by_period == {KEY: {}}
+
+
+def test_a_clock_that_is_set_back_makes_old_what_was_said_before() -> None:
+    levels = Levels(NOW)
+    levels.queue("s", (waiting("c"),), NOW)
+    levels.remember_recalls((Recall("s", KEY, 0, 7),), NOW)
+    levels.take_nudges(frozenset("a"), NOW)
+    back = NOW - 600_000
+    assert names(levels, "", back) == []
+    assert levels.pending(back) == {}
+    assert levels.unanswered(back) == {("s", KEY)}
+    assert levels.take_nudges(frozenset("a"), back) == {"a"}
+    levels.queue("s", (waiting("c"),), back)
+    assert names(levels, "", back) == ["c"]
+
+
+def test_a_recall_stays_unanswered_until_its_holder_speaks_or_begins_anew() -> None:
+    levels = Levels(NOW)
+    levels.remember_recalls((Recall("s", KEY, 0, 7), Recall("t", KEY, 0, 7)), NOW)
+    assert levels.unanswered(NOW + 249) == frozenset()
+    assert levels.unanswered(NOW + 60_000) == {("s", KEY), ("t", KEY)}
+    levels.hear("s", (report(),), NOW + 60_000)
+    levels.forget("t")
+    assert levels.unanswered(NOW + 60_000) == frozenset()
