@@ -342,7 +342,7 @@ class ControlLink:
 
     def _take_decision(self, answer: wire.SyncResponse, told: Told, sent: Now) -> None:
         admission = self._admission
-        renews = answer.policy_version == self._policy.kept_version
+        renews = answer.policy_version == self._policy.known_version
         leases = [
             admission.allowance.merge(translate.grant_from_wire(grant), sent.boot_ms, renews=renews)
             for grant in answer.leases

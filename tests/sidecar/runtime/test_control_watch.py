@@ -10,7 +10,7 @@ from sidecar.core.refusals import Reason, Refused
 from sidecar.runtime import policy_file
 from tests.sidecar.builders import CENT, DOLLAR, MONTH
 from tests.sidecar.control_plane_double import ControlPlaneDouble, policy_message
-from tests.sidecar.runtime.link_world import LEASE, asked, member, running, until
+from tests.sidecar.runtime.link_world import LEASE, asked, member, running, synced, until
 
 pytestmark = pytest.mark.trio
 
@@ -55,6 +55,22 @@ async def test_authority_is_not_prolonged_under_a_policy_that_is_not_here(
         await asked(cp, lambda: len(cp.watches) >= 2)
         cp.policy = newer
         await until(lambda: sidecar.admission.policy.version == 2)
+        await until(lambda: sidecar.lease.authority_boot_ms > authority + 500_000)
+
+
+async def test_a_restored_database_is_asked_for_its_policy_even_under_the_same_number(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        assert not sidecar.admission.policy.keys[0].revoked
+        authority = sidecar.lease.authority_boot_ms
+        cp.authority_ms = 999_000
+        cp.generation = 2
+        await synced(sidecar, cp)
+        assert sidecar.lease.authority_boot_ms == authority
+        cp.policy = policy_message(1, revoked=True)
+        await until(lambda: sidecar.admission.policy.keys[0].revoked)
         await until(lambda: sidecar.lease.authority_boot_ms > authority + 500_000)
 
 
