@@ -180,6 +180,28 @@ def close_ended(tx: Tx, now_unix_ms: int) -> int:
     return ended
 
 
+def reopen(tx: Tx, budget: Budget, key: PeriodKey) -> PeriodState:
+    """Let money be granted again in a running period that was closed by a clock that ran ahead."""
+    assert budget.archived_unix_ms is None
+    tx.run(
+        f"""UPDATE period SET state = 'OPEN', cap_nano_usd = :cap, cap_version = :cap_version
+            WHERE {_KEY} AND state <> 'OPEN'""",  # noqa: S608 - a constant
+        params(
+            key,
+            cap=budgets.cap_in_force(tx, key.budget_id, key.period_id),
+            cap_version=budget.cap_version,
+        ),
+    )
+    tx.run(
+        f"""UPDATE lease SET state = 'ACTIVE' WHERE {_KEY} AND state = 'CLOSED'
+              AND epoch = (SELECT epoch FROM sidecar WHERE id = lease.sidecar_id)""",  # noqa: S608 - a constant
+        params(key),
+    )
+    found = get(tx, key)
+    assert found is not None
+    return found
+
+
 def is_unclosed(tx: Tx, key: PeriodKey) -> bool:
     """Whether money can still move in a period."""
     row = tx.row(f"SELECT state FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant

@@ -55,6 +55,8 @@ class Gathering:
             if not periods.has_room(self._tx, budget, ref.partition, self._now_unix_ms):
                 return None
             state = periods.ensure_of(self._tx, budget, ref.partition, self._now_unix_ms)
+            if not state.open:
+                state = periods.reopen(self._tx, budget, state.key)
             self._keep(state, budget)
             self.current[ref] = state.key
         return self.current[ref]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from control_plane.core.calls import Adjust
+from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Journal, RefusalCount, Registration, Status
 from control_plane.core.windows import Window
 from control_plane.store import installation, periods
@@ -12,11 +13,20 @@ from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.register import register
 from protos.values.errors import FailedPreconditionError, UnauthenticatedError
 from tests.control_plane.leasing_world import CENT, DAY_MS, NOON, USD, World
+from tests.control_plane.virtual_sidecar import VirtualSidecar
 
 
 def alarms(world: World) -> list[str]:
     rows = world.store.read(lambda tx: tx.rows("SELECT kind FROM alarm ORDER BY position")).result()
     return [row["kind"] for row in rows]
+
+
+def opened(sidecar: VirtualSidecar, ref: BudgetRef) -> str:
+    """A call that was granted its money."""
+    call_id = sidecar.wait(CENT, ref)
+    sidecar.sync()
+    assert call_id in sidecar.open
+    return call_id
 
 
 def test_a_settled_call_is_in_the_ledger_whole(world: World) -> None:
@@ -245,6 +255,31 @@ def test_a_call_that_settles_after_its_period_closed_is_charged_to_it(world: Wor
     world.do(lambda tx: keep_house(tx, world.levels, world.now))
     assert world.row("SELECT state FROM period WHERE period_id = '2026-11-23'")["state"] == "CLOSED"
     assert world.row("SELECT state FROM lease")["state"] == "CLOSED"
+
+
+def test_a_period_that_a_clock_ahead_of_time_closed_goes_on(world: World) -> None:
+    ref = world.budget("b", USD, window="day")
+    sidecar, other = world.sidecar("a"), world.sidecar("o")
+    for each in (sidecar, other):
+        each.void(opened(each, ref))
+        each.wants = False
+        each.worsts = []
+        for lease in each.leases.values():
+            lease.keep = 0
+        each.send(each.report())
+    world.pass_ms(3 * DAY_MS)
+    world.do(lambda tx: keep_house(tx, world.levels, world.now))
+    assert world.row("SELECT state FROM period")["state"] == "CLOSED"
+    world.pass_ms(-3 * DAY_MS)
+    world.set_cap(ref, 2 * CENT)
+    for each in (sidecar, other):
+        call_id = opened(each, ref)
+        each.settle(call_id, CENT)
+        each.sync()
+    sidecar.wait(CENT, ref)
+    assert sidecar.sync().named == ()
+    row = world.row("SELECT * FROM period")
+    assert (row["state"], row["spent_nano_usd"], row["cap_nano_usd"]) == ("OPEN", 2 * CENT, 2 * CENT)
 
 
 def test_counted_calls_are_charged_to_the_period_of_their_start(world: World) -> None:
