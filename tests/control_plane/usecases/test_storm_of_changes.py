@@ -57,7 +57,7 @@ class Storm:
             ("ends", "day"),
         ):
             cap = None if name == "comes" else self.dice.choice([20, 40, 60])
-            self.caps[world.budget(name, cap, window=window)] = cap  # type: ignore[arg-type]
+            self.caps[world.budget(name, cap, window=window)] = cap  # type: ignore[arg-type]  # a window of the table
         self.archived: set[BudgetRef] = set()
         self.sidecars = [world.sidecar(name) for name in "xyz"]
         self.policies = {one.name: self.policy() for one in self.sidecars}
