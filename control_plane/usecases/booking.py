@@ -189,6 +189,19 @@ def _returned(tx: Tx, lease: Lease, returned_nano_usd: int, evidence: Evidence) 
 def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
     """A bill above its worst case: booked beside the lease, may pass the cap, always an alarm."""
     excess = record.excess_nano_usd
+    alarm = Alarm(
+        kind="OVERRUN",
+        holder=holder,
+        detail="a provider billed more than the worst case that was held",
+        call_id=record.call_id,
+        amount_nano_usd=excess,
+    )
+    if not record.vector:
+        ledger.raise_alarm(tx, alarm, now_unix_ms)
+    stops = (
+        f"{alarm.detail}; the sidecar starts no more calls on this budget period until its cap is "
+        "set anew"
+    )
     for key in record.vector:
         period = _version_of(tx, periods.adopt(tx, key))
         periods.move(
@@ -196,19 +209,7 @@ def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
         )
         lease = _lease(tx, holder, key)
         leases.put(tx, replace(lease, frozen_cap_version=period))
-        ledger.raise_alarm(
-            tx,
-            Alarm(
-                kind="OVERRUN",
-                holder=holder,
-                detail="a provider billed more than the worst case that was held; the sidecar "
-                "starts no more calls on this budget period until its cap is set anew",
-                key=key,
-                call_id=record.call_id,
-                amount_nano_usd=excess,
-            ),
-            now_unix_ms,
-        )
+        ledger.raise_alarm(tx, replace(alarm, detail=stops, key=key), now_unix_ms)
 
 
 def _version_of(tx: Tx, period: PeriodState) -> int:

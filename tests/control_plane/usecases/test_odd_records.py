@@ -72,3 +72,13 @@ def test_a_budget_that_is_named_twice_is_charged_once(world: World) -> None:
     assert sidecar.sync().status is Status.OK
     assert world.period(ref)["spent_nano_usd"] == 4 * CENT
     world.check()
+
+
+def test_an_overrun_that_no_cap_feels_is_an_alarm_all_the_same(world: World) -> None:
+    counting = world.budget("c", None)
+    sidecar = world.sidecar("a")
+    sidecar.open["call"] = (10 * CENT, ())
+    sidecar.settle("call", 12 * CENT, counted=(counting,))
+    assert sidecar.sync().status is Status.OK
+    assert alarms(world) == ["OVERRUN"]
+    assert world.period(counting)["spent_nano_usd"] == 12 * CENT
