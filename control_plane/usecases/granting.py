@@ -2,9 +2,13 @@
 
 Every grant is booked by a conditional UPDATE. The grants of one waiting call stand in a savepoint:
 when a single one of them changes no row, none of them happened and the call is not named.
+
+All rows are read and written by a Gathering. So a benchmark that keeps them in memory runs the same
+steps.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from control_plane import limits
@@ -86,6 +90,24 @@ class Gathering:
         del self.periods[key]
         self.add(key)
 
+    def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
+        """Book one grant if the cap allows it; whether it did."""
+        serial = periods.grant(self._tx, key, amount_nano_usd)
+        if serial is None:
+            return False
+        lease = leases.get(self._tx, holder, key) or Lease(holder, key)
+        leases.put(self._tx, lease.grant(amount_nano_usd, serial))
+        return True
+
+    def all_or_none(self) -> AbstractContextManager[None]:
+        """What is granted within stays only when nothing is raised."""
+        return self._tx.savepoint()
+
+    def name_of(self, sidecar_id: str) -> str:
+        """What people call a sidecar."""
+        sidecar = sidecars.get(self._tx, sidecar_id)
+        return sidecar.display_name if sidecar else sidecar_id
+
     def _keep(self, state: PeriodState, budget: Budget | None) -> None:
         newest = budget.cap_version if budget is not None else 0
         gone = budget is None or budget.archived_unix_ms is not None
@@ -98,10 +120,9 @@ class Gathering:
 
 
 def gather(
-    tx: Tx, holder: Holder, levels: Levels, wanted: Iterable[PeriodKey], now_unix_ms: int
-) -> tuple[Situation, Gathering]:
+    found: Gathering, holder: Holder, levels: Levels, wanted: Iterable[PeriodKey], now_unix_ms: int
+) -> Situation:
     """All that the decision about one sidecar's Sync looks at; periods locked by rising id."""
-    found = Gathering(tx, now_unix_ms)
     demands = levels.live_demands(holder.sidecar_id, now_unix_ms)
     asked = {
         budget
@@ -124,7 +145,7 @@ def gather(
             following = found.next_after(running)
             if following is not None:
                 starters[following] = running
-    situation = Situation(
+    return Situation(
         asker=holder.sidecar_id,
         now_unix_ms=now_unix_ms,
         periods={key: state for key, state in found.periods.items() if _capped(state)},
@@ -141,19 +162,18 @@ def gather(
         ),
         starters=starters,
     )
-    return situation, found
 
 
-def apply(tx: Tx, holder: Holder, plan: Plan, found: Gathering) -> Granted:
+def apply(holder: Holder, plan: Plan, found: Gathering) -> Granted:
     """Book the grants of a plan; read what they changed again."""
     named = []
     touched: set[PeriodKey] = set()
     for vector in plan.vectors:
-        if _grant_vector(tx, holder, vector):
+        if _grant_vector(holder, vector, found):
             named.append(vector.call_id)
             touched.update(key for key, _ in vector.amounts_nano_usd)
     for key, amount in plan.refills:
-        if _grant(tx, holder, key, amount):
+        if found.grant(holder, key, amount):
             touched.add(key)
     for key in touched:
         found.reload(key)
@@ -161,7 +181,7 @@ def apply(tx: Tx, holder: Holder, plan: Plan, found: Gathering) -> Granted:
 
 
 def answers(
-    tx: Tx, holder: Holder, levels: Levels, situation: Situation, plan: Plan, found: Gathering
+    holder: Holder, levels: Levels, situation: Situation, plan: Plan, found: Gathering
 ) -> tuple[GrantAnswer, ...]:
     """What the asker is told of its leases."""
     after = replace(
@@ -192,7 +212,7 @@ def answers(
                 cap_nano_usd=state.cap_nano_usd or 0,
                 spent_nano_usd=state.spent_nano_usd,
                 held_nano_usd=levels.held_nano_usd(key),
-                silent_sidecar=_silent_holder(tx, after, key, named),
+                silent_sidecar=_silent_holder(found, after, key, named),
                 smallest_worst_nano_usd=levels.smallest_worst_nano_usd(key),
                 frozen=lease is not None and lease.frozen(state.cap_version),
             )
@@ -200,23 +220,14 @@ def answers(
     return tuple(told)
 
 
-def _grant_vector(tx: Tx, holder: Holder, vector: Vector) -> bool:
+def _grant_vector(holder: Holder, vector: Vector, found: Gathering) -> bool:
     try:
-        with tx.savepoint():
+        with found.all_or_none():
             for key, amount in vector.amounts_nano_usd:
-                if not _grant(tx, holder, key, amount):
+                if not found.grant(holder, key, amount):
                     raise _NotGrantedError
     except _NotGrantedError:
         return False
-    return True
-
-
-def _grant(tx: Tx, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
-    serial = periods.grant(tx, key, amount_nano_usd)
-    if serial is None:
-        return False
-    lease = leases.get(tx, holder, key) or Lease(holder, key)
-    leases.put(tx, lease.grant(amount_nano_usd, serial))
     return True
 
 
@@ -248,12 +259,13 @@ def _silent(found: Gathering, levels: Levels, now_unix_ms: int) -> frozenset[str
     return frozenset(one for one in holders if levels.silent(one, now_unix_ms))
 
 
-def _silent_holder(tx: Tx, situation: Situation, key: PeriodKey, named: dict[str, str]) -> str:
+def _silent_holder(
+    found: Gathering, situation: Situation, key: PeriodKey, named: dict[str, str]
+) -> str:
     """The name of a silent sidecar that holds money of a period; "" when there is none."""
     for sidecar_id, lease in sorted(situation.leases.get(key, {}).items()):
         if sidecar_id in situation.silent and lease.outstanding_nano_usd > 0:
             if sidecar_id not in named:
-                sidecar = sidecars.get(tx, sidecar_id)
-                named[sidecar_id] = sidecar.display_name if sidecar else sidecar_id
+                named[sidecar_id] = found.name_of(sidecar_id)
             return named[sidecar_id]
     return ""

@@ -175,14 +175,15 @@ def _with_money(
     now_unix_ms: int,
 ) -> Answer:
     wanted = _to_answer(tx, holder, report)
-    situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
+    found = granting.Gathering(tx, now_unix_ms)
+    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     plan = decide(situation)
-    granted = granting.apply(tx, holder, plan, found)
+    granted = granting.apply(holder, plan, found)
     levels.reservations = dict(plan.reservations)
     levels.remember_recalls(plan.recalls, now_unix_ms)
     return replace(
         answer,
-        leases=granting.answers(tx, holder, levels, situation, plan, found),
+        leases=granting.answers(holder, levels, situation, plan, found),
         named=granted.named,
         # Under an older policy a call may still name a budget that ended: the newer one, which is
         # on its way, says which budgets it needs instead.
@@ -202,12 +203,13 @@ def _without_money(
 ) -> Answer:
     """Authority for what is held, and nothing new, until every sidecar has spoken."""
     wanted = _to_answer(tx, holder, report)
-    situation, found = granting.gather(tx, holder, levels, wanted, now_unix_ms)
+    found = granting.Gathering(tx, now_unix_ms)
+    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     plan = _no_change(situation)
     return replace(
         answer,
         status=Status.LEARNING,
-        leases=granting.answers(tx, holder, levels, situation, plan, found),
+        leases=granting.answers(holder, levels, situation, plan, found),
         next_sync_ms=limits.SYNC_SOON_MS,
     )
 
