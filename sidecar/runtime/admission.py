@@ -7,11 +7,9 @@ more whether authority lasts, and only then lets the call go. What a call holds 
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Protocol
 
 import trio
 
-from protos.bursar.sidecar.v1 import Record
 from protos.values.ids import CALL, RANDOM_BYTES, make_id
 from protos.values.quantities import OUTPUT
 from protos.values.selectors import Attributes
@@ -47,65 +45,13 @@ from sidecar.limits import (
     WAITING_RECORDS_MAX,
 )
 from sidecar.runtime import translate
-from sidecar.runtime.journal import Group, Journal, JournalFailedError
+from sidecar.runtime.journal import Journal, JournalFailedError
+from sidecar.runtime.open_calls import OpenCall, OpenCalls
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.telemetry import Log
 
 _ROUTES_MAX = 10_000
 _UNSENT = Settlement(outcome=Outcome.NOT_SENT)
-
-
-class AdmissionPort(Protocol):
-    """What the proxy may ask of admission."""
-
-    @property
-    def policy(self) -> Policy:
-        """The snapshot in force."""
-        ...
-
-    async def open(self, call: NewCall) -> Hold:
-        """Wait for the call's turn and hold its worst case from every matching lease.
-
-        Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
-        """
-        ...
-
-    def settle(self, hold: Hold, outcome: Settlement) -> None:
-        """Book what the call cost and free the rest of its hold. Once per hold."""
-        ...
-
-    def void(self, hold: Hold, outcome: Settlement) -> None:
-        """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
-        ...
-
-    def refused(self, refusal: Refusal, attributes: Attributes) -> None:
-        """Count a refusal that the proxy made itself; unknown attributes are empty."""
-        ...
-
-    def secret_for(self, provider: str) -> str:
-        """The provider's secret, opened. Raises Refused (provider_not_configured)."""
-        ...
-
-
-class _OpenCall:
-    """A call that holds money."""
-
-    __slots__ = ("group", "hold", "leases", "number", "record")
-
-    def __init__(
-        self,
-        *,
-        hold: Hold,
-        leases: tuple[Lease, ...],
-        record: Record,
-        number: int,
-        group: Group,
-    ) -> None:
-        self.hold = hold
-        self.leases = leases
-        self.record = record
-        self.number = number
-        self.group = group
 
 
 class _Waiter:
@@ -115,7 +61,7 @@ class _Waiter:
 
     def __init__(self) -> None:
         self.done = trio.Event()
-        self.opened: _OpenCall | None = None
+        self.opened: OpenCall | None = None
         self.refusal: Refusal | None = None
 
 
@@ -141,12 +87,12 @@ class Admission:
         self._region = region
         self._policy = EMPTY
         self._routes: dict[Attributes, Route] = {}
-        self._open: dict[str, _OpenCall] = {}
         self._waiters: dict[str, _Waiter] = {}
         self._clocks_apart_ms: int | None = None
         self._answered_boot_ms = -UNREACHABLE_PATIENCE_MS
         self._lengths = OutputLengths()
         self.allowance = Allowance()
+        self._open = OpenCalls(journal, self.allowance, log)
         self.waiting = Waiting()
         self.tallies = Tallies()
         self.cadence = Cadence()
@@ -195,40 +141,18 @@ class Admission:
 
     def settle(self, hold: Hold, outcome: Settlement) -> None:
         """Book what the call cost and free the rest of its hold. Once per hold."""
-        opened = self._open.pop(hold.call_id)
         now = self._clock.now()
-        worst_nano_usd = hold.worst_nano_usd
-        amount_nano_usd = min(outcome.cost_nano_usd, worst_nano_usd)
-        self.allowance.settle(opened.leases, worst_nano_usd, amount_nano_usd)
-        self._journal.record(
-            lambda seq: translate.settle_to_wire(
-                opened.record, seq, outcome, amount_nano_usd, now.unix_ms
-            ),
-            now,
-            ends=opened.number,
-            leases=opened.leases,
-        )
-        if outcome.cost_nano_usd > worst_nano_usd:
-            self._overrun(opened, outcome.cost_nano_usd - worst_nano_usd, now)
+        leases = self._open.settle(hold, outcome, now)
         if outcome.outcome is Outcome.OK and OUTPUT in outcome.quantities:
             self._lengths.note(
                 workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
             )
-        self._freed(opened.leases, now)
+        self._freed(leases, now, urgent=outcome.cost_nano_usd > hold.worst_nano_usd)
 
     def void(self, hold: Hold, outcome: Settlement) -> None:
         """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
-        assert outcome.cost_nano_usd == 0
-        opened = self._open.pop(hold.call_id)
         now = self._clock.now()
-        self.allowance.settle(opened.leases, hold.worst_nano_usd, 0)
-        self._journal.record(
-            lambda seq: translate.void_to_wire(opened.record, seq, outcome, now.unix_ms),
-            now,
-            ends=opened.number,
-            leases=opened.leases,
-        )
-        self._freed(opened.leases, now)
+        self._freed(self._open.void(hold, outcome, now), now)
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refusal; unknown attributes are empty."""
@@ -330,7 +254,7 @@ class Admission:
             lengths=self._lengths,
         )
 
-    async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> _OpenCall:
+    async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> OpenCall:
         refusal = self._standing(call, now)
         if refusal is None and len(self._open) >= OPEN_CALLS_MAX:
             refusal = plain_refusal(Reason.OVERLOADED)
@@ -353,7 +277,7 @@ class Admission:
         case.asked = plan.limited
         return await self._wait(case, now)
 
-    async def _wait(self, case: Case, now: Now) -> _OpenCall:
+    async def _wait(self, case: Case, now: Now) -> OpenCall:
         if not self.waiting.add(case):
             raise Refused(self._give_up(case, Reason.BUSY))
         waiter = self._waiters[case.call_id] = _Waiter()
@@ -411,29 +335,15 @@ class Admission:
     def _give_up(self, case: Case, reason: Reason) -> Refusal:
         return give_up(case, self._circumstances(self._clock.now()), reason)
 
-    def _hold(self, case: Case, plan: Open, now: Now) -> _OpenCall:
-        leases = plan.leases
-        self.allowance.hold(leases, plan.limited.worst_nano_usd, now.boot_ms)
-        hold = Hold(
-            call_id=case.call_id,
-            call=case.call,
-            worst_nano_usd=plan.limited.worst_nano_usd,
-            output_limit=plan.limited.output_limit,
-            started_unix_ms=now.unix_ms,
-        )
-        record = translate.record_begun(
-            hold, [lease.key for lease in leases], case.route.counted, self._region
-        )
-        number, group = self._journal.open_call(translate.open_to_wire(record))
-        opened = _OpenCall(hold=hold, leases=leases, record=record, number=number, group=group)
-        self._open[hold.call_id] = opened
+    def _hold(self, case: Case, plan: Open, now: Now) -> OpenCall:
+        opened = self._open.begin(case, plan, self._region, now)
         self.tallies.used(case.call.secret_id, now.unix_ms)
-        if not self.cadence.refill and any(lease.runs_low for lease in leases):
+        if not self.cadence.refill and any(lease.runs_low for lease in opened.leases):
             self.cadence.refill = True
             self.poked.set()
         return opened
 
-    async def _confirm(self, opened: _OpenCall) -> Refusal | None:
+    async def _confirm(self, opened: OpenCall) -> Refusal | None:
         """Wait until OPEN is durable and look once more; what may not go out holds nothing.
 
         Returns None when it may go out, `_AGAIN` when it must ask anew.
@@ -441,8 +351,7 @@ class Admission:
         try:
             await self._journal.durable(opened.group)
         except JournalFailedError as error:
-            del self._open[opened.hold.call_id]
-            self.allowance.settle(opened.leases, opened.hold.worst_nano_usd, 0)
+            self._open.never_written(opened)
             return plain_refusal(Reason.JOURNAL_FAILED, cause=str(error))
         except BaseException:
             self.void(opened.hold, _UNSENT)
@@ -457,30 +366,15 @@ class Admission:
         self.void(opened.hold, _UNSENT)
         return refusal
 
-    def _overrun(self, opened: _OpenCall, excess_nano_usd: int, now: Now) -> None:
-        leases, call_id = opened.leases, opened.hold.call_id
-        keys = [lease.key for lease in leases]
-        self.allowance.overrun(leases, self._journal.last_seq + 1)
-        self._journal.record(
-            lambda seq: translate.overrun_to_wire(seq, call_id, excess_nano_usd, keys),
-            now,
-            leases=leases,
-        )
-        self._log.alarm(
-            "overrun",
-            call_id=call_id,
-            provider=opened.hold.call.provider,
-            model=opened.hold.call.attributes.model,
-            worst_nano_usd=opened.hold.worst_nano_usd,
-            excess_nano_usd=excess_nano_usd,
-        )
-        self.hurry()
-
-    def _freed(self, leases: tuple[Lease, ...], now: Now) -> None:
+    def _freed(self, leases: tuple[Lease, ...], now: Now, *, urgent: bool = False) -> None:
         """Money came free: whoever waits may go, and others may want it."""
         if len(self.waiting):
             self.try_waiting()
-        if len(self.waiting) or any(lease.direct or lease.ended(now.unix_ms) for lease in leases):
+        if (
+            urgent
+            or len(self.waiting)
+            or any(lease.direct or lease.ended(now.unix_ms) for lease in leases)
+        ):
             self.hurry()
         else:
             self._told_soon()

@@ -32,7 +32,6 @@ from sidecar.limits import (
     REGISTER_DEADLINE_MS,
     SYNC_MIN_MS,
     UNCAPPED_AUTHORITY_MS,
-    WATCH_SILENT_MS,
 )
 from sidecar.runtime import grpc_bridge, identity, translate
 from sidecar.runtime.admission import Admission
@@ -41,10 +40,11 @@ from sidecar.runtime.identity import Host, Identity
 from sidecar.runtime.joining import REFUSED_CODES, Stub
 from sidecar.runtime.journal import Journal, JournalFailedError
 from sidecar.runtime.policy_file import PolicyKeeper
+from sidecar.runtime.registration import Process, registration
 from sidecar.runtime.report import SyncHead, Told, tell
+from sidecar.runtime.watcher import Asked, Watcher
 from sidecar.telemetry import Log
 
-PROTOCOL_VERSION = 1
 _PRUNE_MS = 600_000
 
 
@@ -77,14 +77,13 @@ class ControlLink:
         self._admission = admission = around.admission
         self._journal = around.journal
         self._folder = around.folder
-        self._host = around.host
         self._clock = clock = around.clock
         self._entropy = entropy = around.entropy
         self._log = around.log
-        self._software_version = around.software_version
         self._me = me
         self._generation = generation
-        self._incarnation = entropy.random_bytes(16).hex()
+        incarnation = entropy.random_bytes(16).hex()
+        self._process = Process(around.host, incarnation, around.software_version)
         self._sync_no = 0
         self.answered_sync_no = 0
         """The latest Sync that was answered with a decision."""
@@ -95,7 +94,13 @@ class ControlLink:
         self._failing_since: int | None = None
         self._pruned_boot_ms = clock.now().boot_ms
         self._one_at_a_time = trio.Lock()
-        self._watching = trio.CancelScope()
+        self._watcher = Watcher(
+            around.stub,
+            around.log,
+            request=self._watch_request,
+            follow=self._follow,
+            silent=lambda: self._failing_since is not None,
+        )
 
     @property
     def has_policy(self) -> trio.Event:
@@ -109,7 +114,7 @@ class ControlLink:
         assert self._me.joined
         async with trio.open_nursery() as nursery:
             await self._register_until_answered()
-            nursery.start_soon(self._watch_forever)
+            nursery.start_soon(self._watcher.run)
             await self._sync_forever()
 
     async def drain(self) -> None:
@@ -137,7 +142,7 @@ class ControlLink:
     async def _say_goodbye(self) -> int | None:
         request = wire.DrainRequest(
             epoch=self._journal.epoch,
-            incarnation=self._incarnation,
+            incarnation=self._process.incarnation,
             last_seq=self._journal.acked_seq,
         )
         try:
@@ -175,8 +180,13 @@ class ControlLink:
         """Present this process and its journal; whether that was answered."""
         sent = self._clock.now()
         try:
-            last_seq, chain = await self._journal.tip()
-            request = self._registration(last_seq, chain)
+            request = registration(
+                self._process,
+                epoch=self._journal.epoch,
+                lost_epoch=self._me.epoch,
+                tip=await self._journal.tip(),
+                policy_version=self._policy.known_version,
+            )
             answer = await grpc_bridge.unary(
                 self._stub.Register,
                 request,
@@ -194,23 +204,6 @@ class ControlLink:
             return False
         await self._take_registration(answer)
         return True
-
-    def _registration(self, last_seq: int, chain: bytes) -> wire.RegisterRequest:
-        request = wire.RegisterRequest(
-            protocol_version=PROTOCOL_VERSION,
-            software_version=self._software_version,
-            machine_id=self._host.machine_id,
-            boot_id=self._host.boot_id,
-            incarnation=self._incarnation,
-            policy_version=self._policy.known_version,
-        )
-        if self._journal.epoch:
-            request.intact.epoch = self._journal.epoch
-            request.intact.last_seq = last_seq
-            request.intact.chain = chain if last_seq else b""
-        else:
-            request.lost.epoch = self._me.epoch
-        return request
 
     async def _take_registration(self, answer: wire.RegisterResponse) -> None:
         status = translate.status_from_wire(answer.status)
@@ -293,7 +286,7 @@ class ControlLink:
         self._sync_no += 1
         head = SyncHead(
             epoch=self._journal.epoch,
-            incarnation=self._incarnation,
+            incarnation=self._process.incarnation,
             sync_no=self._sync_no,
             generation_seen=self._generation,
             policy_acked=self._policy.kept_version,
@@ -355,7 +348,7 @@ class ControlLink:
             answer.policy_version > self._policy.known_version
         ):
             self._policy_late_since = sent.boot_ms
-            self._watching.cancel()
+            self._watcher.begin_anew()
         forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
         self._up(sent)
@@ -391,39 +384,13 @@ class ControlLink:
 
     # --- Watch -------------------------------------------------------------------------------
 
-    async def _watch_forever(self) -> None:
-        pause_ms = RECONNECT_MIN_MS
-        while True:
-            with trio.CancelScope() as self._watching:
-                try:
-                    if await self._watch():
-                        pause_ms = RECONNECT_MIN_MS
-                except trio.TooSlowError:
-                    self._log.warning("watch_silent", after_ms=WATCH_SILENT_MS)
-                except grpc.RpcError as error:
-                    if self._failing_since is None:
-                        self._log.info("watch_ended", cause=words_of(error))
-                await trio.sleep(pause_ms / 1_000)
-            pause_ms = min(2 * pause_ms, RECONNECT_MAX_MS)
-
-    async def _watch(self) -> bool:
-        """Follow one stream to its end; whether it brought anything."""
+    def _watch_request(self) -> Asked:
         request = wire.WatchRequest(
             epoch=self._journal.epoch,
-            incarnation=self._incarnation,
+            incarnation=self._process.incarnation,
             policy_version=self._policy.known_version,
         )
-        brought = False
-        async with grpc_bridge.stream(
-            self._stub.Watch, request, metadata=self._credential
-        ) as messages:
-            while True:
-                with trio.fail_after(WATCH_SILENT_MS / 1_000):
-                    directive = await anext(messages, None)
-                if directive is None:
-                    return brought
-                brought = True
-                await self._follow(directive)
+        return request, self._credential
 
     async def _follow(self, directive: wire.WatchResponse) -> None:
         kind = directive.WhichOneof("directive")

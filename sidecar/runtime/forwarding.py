@@ -29,7 +29,7 @@ from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
 from sidecar.providers.reading import told_object
 from sidecar.providers.streams import StreamMeter
-from sidecar.runtime.admission import AdmissionPort
+from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
 from sidecar.runtime.catching_up import catch_up
 from sidecar.runtime.prepared import Prepared

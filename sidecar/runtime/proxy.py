@@ -30,7 +30,7 @@ from sidecar.providers import envelopes, models, reading
 from sidecar.providers.apis import APIS
 from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.providers.reading import BadRequestError
-from sidecar.runtime.admission import AdmissionPort
+from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import Caller, FaultError
 from sidecar.runtime.forwarding import Forwarding
 from sidecar.runtime.prepared import Prepared

@@ -21,7 +21,7 @@ from sidecar.clock import Clock
 from sidecar.http import limits
 from sidecar.http.codec import BadMessageError
 from sidecar.providers import envelopes
-from sidecar.runtime.admission import AdmissionPort
+from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import Caller, CallerGoneError, FaultError, Room, Why
 from sidecar.runtime.proxy import Proxy
 from sidecar.runtime.sockets import PlainStream

@@ -1,0 +1,40 @@
+"""What the proxy may ask of admission, and nothing else of it."""
+
+from typing import Protocol
+
+from protos.values.selectors import Attributes
+from sidecar.core.calls import Hold, NewCall, Settlement
+from sidecar.core.policy import Policy
+from sidecar.core.refusals import Refusal
+
+
+class AdmissionPort(Protocol):
+    """What the proxy may ask of admission."""
+
+    @property
+    def policy(self) -> Policy:
+        """The snapshot in force."""
+        ...
+
+    async def open(self, call: NewCall) -> Hold:
+        """Wait for the call's turn and hold its worst case from every matching lease.
+
+        Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
+        """
+        ...
+
+    def settle(self, hold: Hold, outcome: Settlement) -> None:
+        """Book what the call cost and free the rest of its hold. Once per hold."""
+        ...
+
+    def void(self, hold: Hold, outcome: Settlement) -> None:
+        """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
+        ...
+
+    def refused(self, refusal: Refusal, attributes: Attributes) -> None:
+        """Count a refusal that the proxy made itself; unknown attributes are empty."""
+        ...
+
+    def secret_for(self, provider: str) -> str:
+        """The provider's secret, opened. Raises Refused (provider_not_configured)."""
+        ...
