@@ -18,8 +18,8 @@ help: ## show these targets
 up: $(READY) ## bring up the control plane, a sidecar and a provider to talk to
 	@$(BIN)/bursar up
 
-test: $(READY) ## run every test
-	@$(BIN)/python -m pytest
+test: $(READY) ## run every test, on all cores
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: lint types contracts wire house ## format, lint, strict types, import contracts, protos, house rules
 
