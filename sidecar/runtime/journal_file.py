@@ -6,6 +6,9 @@ that the journal's lines led to, so that a start reads what is open and not what
 - `lease`: granted, returned and spent of each lease, as of the last line written;
 - `open_call`: the OPEN of each call that has no end yet;
 - `record`: the lines that the ledger must have, with their chain: sha256(chain before | body).
+
+What is read back is held against a seal over all of it (`journal_seal`), and the write-ahead log is
+looked through first (`journal_log`): a journal is what was written, or it is lost.
 """
 
 import hashlib
@@ -18,10 +21,14 @@ from pathlib import Path
 from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.limits import BALLAST_BYTES, PRUNED_RECORDS_MAX
+from sidecar.runtime import journal_log
+from sidecar.runtime.journal_seal import Seal
 
 NO_CHAIN = bytes(32)
 """The chain before the first record of an epoch."""
-_FORMAT = 1
+_FORMAT = 2
+_UNSEALED_FORMAT = 1
+_SEAL = "seal"
 _NAME = "journal.db"
 _BALLAST = "ballast"
 
@@ -143,10 +150,16 @@ class JournalFile:
     """The SQLite file under a journal."""
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path, last_seq: int, chain: bytes
+        self,
+        connection: sqlite3.Connection,
+        folder: Path,
+        seal: Seal,
+        last_seq: int,
+        chain: bytes,
     ) -> None:
         """Take over an open file; `chain` is the one after its last record."""
         self._connection = connection
+        self._seal = seal
         self._ballast = folder / _BALLAST
         self._last_seq = last_seq
         self._chain = chain
@@ -170,6 +183,8 @@ class JournalFile:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise JournalUnavailableError(f"{path}: {error.strerror}") from None
+        if journal_log.is_rotten(folder / f"{_NAME}-wal"):
+            raise JournalLostError(f"the journal {path} is broken before the end of its log")
         connection = connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -177,17 +192,23 @@ class JournalFile:
             connection.execute("PRAGMA wal_autocheckpoint = 2000")
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
                 _create(connection)
-            recovered = _recover(connection)
+            recovered, seal = _recover(connection)
+            _empty_log(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
-            if error.sqlite_errorcode & 0xFF in _OUTSIDE_CAUSES:
+            # Texts that are none come without a code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            if code & 0xFF in _OUTSIDE_CAUSES:
                 raise JournalUnavailableError(f"{path}: {error}") from error
             raise JournalLostError(f"the journal {path} cannot be read: {error}") from error
+        except (ValueError, TypeError) as error:
+            connection.close()
+            raise JournalLostError(f"the journal {path} holds what was never written") from error
         except JournalLostError:
             connection.close()
             raise
         _lay_ballast(folder / _BALLAST)
-        return cls(connection, folder, recovered.last_seq, recovered.chain), recovered
+        return cls(connection, folder, seal, recovered.last_seq, recovered.chain), recovered
 
     @staticmethod
     def set_aside(folder: Path, suffix: str) -> Path:
@@ -206,6 +227,7 @@ class JournalFile:
         Any other error leaves it unknown what is on the disk; the file must not be used again.
         """
         chained = list(self._chained(batch.records))
+        self._reseal(batch, chained)
         roomy = True
         try:
             self._transaction(batch, chained)
@@ -228,6 +250,21 @@ class JournalFile:
             chain = hashlib.sha256(chain + body).digest()
             yield seq, written_unix_ms, chain, body
 
+    def _reseal(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> None:
+        seal = self._seal
+        for row in batch.leases.values():
+            seal.put("lease", row[:3], row)
+        for key in batch.forgotten:
+            seal.drop("lease", tuple(key))
+        for number, body in batch.opens:
+            seal.put("open_call", number, (number, body))
+        for (number,) in batch.ends:
+            seal.drop("open_call", number)
+        if chained:
+            seal.put("tip", None, (chained[-1][0], chained[-1][2]))
+        for name, value in batch.meta.items():
+            seal.put("meta", name, (name, value))
+
     def _transaction(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> None:
         run = self._connection.execute
         run_many = self._connection.executemany
@@ -244,6 +281,7 @@ class JournalFile:
             run_many("INSERT INTO record VALUES (?, ?, ?, ?)", chained)
         if batch.meta:
             run_many(_UPSERT_META, batch.meta.items())
+        run(_UPSERT_META, (_SEAL, self._seal.value))
         run("COMMIT")
 
     def _drop_ballast(self) -> bool:
@@ -304,36 +342,76 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    connection.execute(_UPSERT_META, ("format", _FORMAT))
+    _write_seal(connection, _sealed({"format": _FORMAT}, [], [], None))
     connection.execute("COMMIT")
 
 
-def _recover(connection: sqlite3.Connection) -> Recovered:
+def _empty_log(connection: sqlite3.Connection) -> None:
+    """Begin with an empty log: what a power cut left behind its end would look like rot later."""
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+
+
+def _write_seal(connection: sqlite3.Connection, seal: Seal) -> None:
+    connection.executemany(_UPSERT_META, [("format", _FORMAT), (_SEAL, seal.value)])
+
+
+def _sealed(
+    meta: dict[str, int | str | bytes],
+    leases: list[LeaseRow],
+    open_calls: list[tuple[int, bytes]],
+    last: tuple[int, bytes] | None,
+) -> Seal:
+    """The seal that belongs to all that a start reads."""
+    seal = Seal()
+    for name, value in meta.items():
+        seal.put("meta", name, (name, value))
+    for row in leases:
+        seal.put("lease", row[:3], row)
+    for number, body in open_calls:
+        seal.put("open_call", number, (number, body))
+    if last is not None:
+        seal.put("tip", None, last)
+    return seal
+
+
+def _recover(connection: sqlite3.Connection) -> tuple[Recovered, Seal]:
     run = connection.execute
     meta = dict(run("SELECT name, value FROM meta"))
-    if meta.get("format") != _FORMAT:
+    written = meta.pop(_SEAL, None)
+    last = run("SELECT seq, chain FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+    leases = run("SELECT * FROM lease").fetchall()
+    open_calls = run("SELECT number, body FROM open_call ORDER BY number").fetchall()
+    unsealed = written is None and meta.get("format") == _UNSEALED_FORMAT
+    if not unsealed and meta.get("format") != _FORMAT:
         raise JournalLostError(
             f"the journal is of format {meta.get('format')}, this program reads {_FORMAT}"
         )
-    last = run("SELECT seq, chain FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+    seal = _sealed(meta | {"format": _FORMAT}, leases, open_calls, last)
+    if unsealed:
+        _write_seal(connection, seal)
+    elif written != seal.value:
+        raise JournalLostError("what the journal says is not what was written")
     last_seq, chain = last if last is not None else (0, NO_CHAIN)
     acked_seq = int(meta.get("acked_seq", 0))
     _check_chain(connection, acked_seq)
-    next_number = int(run("SELECT coalesce(max(number), 0) FROM open_call").fetchone()[0]) + 1
-    leases = tuple(_stored_lease(row) for row in run("SELECT * FROM lease"))
-    return Recovered(
+    recovered = Recovered(
         epoch=int(meta.get("epoch", 0)),
         generation=int(meta.get("generation", 0)),
         last_seq=last_seq,
         chain=chain,
         acked_seq=acked_seq,
-        next_number=next_number,
+        next_number=max((number for number, _ in open_calls), default=0) + 1,
         boot_id=str(meta.get("boot_id", "")),
         machine_id=str(meta.get("machine_id", "")),
         heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
-        leases=leases,
-        open_calls=tuple(run("SELECT number, body FROM open_call ORDER BY number")),
+        leases=tuple(map(_stored_lease, leases)),
+        open_calls=tuple(open_calls),
     )
+    return recovered, seal
 
 
 def _stored_lease(row: LeaseRow) -> StoredLease:

@@ -21,6 +21,7 @@ from sidecar.limits import BALLAST_BYTES
 from sidecar.runtime.journal import Journal, JournalFailedError, open_journal
 from sidecar.runtime.journal_file import (
     NO_CHAIN,
+    Batch,
     JournalFile,
     JournalLostError,
     JournalUnavailableError,
@@ -219,6 +220,20 @@ async def test_a_journal_that_does_not_hang_together_counts_as_lost(
     kept = JournalFile.set_aside(tmp_path, "lost-1")
     assert kept.exists()
     assert read(tmp_path).epoch == 0
+
+
+def test_a_journal_from_before_there_was_a_seal_is_sealed_and_goes_on(tmp_path: Path) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    file.write(Batch(opens=[(1, b"a call")], meta={"epoch": 3}))
+    file.close()
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute("DELETE FROM meta WHERE name = 'seal'")
+    connection.execute("UPDATE meta SET value = 1 WHERE name = 'format'")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        recovered = read(tmp_path)
+        assert (recovered.epoch, recovered.open_calls) == (3, ((1, b"a call"),))
 
 
 def test_a_journal_that_another_program_holds_is_not_lost(tmp_path: Path) -> None:
