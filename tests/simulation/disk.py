@@ -1,0 +1,250 @@
+"""A sidecar's disk: real SQLite, whose writing takes virtual time and can be cut off or fail.
+
+What was synced stays. A kill takes the process and nothing else. A power loss also takes what of
+the write-ahead log was not synced: it is cut at a byte that the seed chooses, as far as the file's
+own `PRAGMA synchronous` promised no more.
+"""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from sidecar.clock import Clock
+from sidecar.limits import BALLAST_BYTES
+from sidecar.runtime.journal import Group, Journal
+from sidecar.runtime.journal_file import JournalFile, Recovered
+
+NAME = "journal.db"
+_WAL = "journal.db-wal"
+_SHM = "journal.db-shm"
+_FULL_SYNC = 2
+ROOM_COMMITS = 60
+"""Transactions that find room where the ballast was."""
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose commits can fail."""
+
+    disk: "Disk"
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self.disk.commit(super().execute)
+        return super().execute(sql, *parameters)
+
+
+def _error(code: int, words: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(words)
+    error.sqlite_errorcode = code
+    return error
+
+
+class JournalCopy:
+    """One journal as the outside knows it, for as long as its files live on a disk."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        """Its files are gone or cannot be read: what it knew may never be told."""
+        self.forked = False
+        """Two processes wrote to copies of it."""
+
+
+class Disk:
+    """One folder, and what may happen to it."""
+
+    def __init__(self, folder: Path, chance: random.Random, count: Callable[[str], None]) -> None:
+        """Take a folder that exists; `count` is told of each fault that truly happened."""
+        self.folder = folder
+        self.chance = chance
+        self.count = count
+        self.slow_ms = 3
+        """A write takes up to so long."""
+        self.fail_sync = False
+        """The next commit ends in an I/O error, once."""
+        self.full = False
+        self.journal = JournalCopy()
+        self._room = 0
+        self._synced_bytes = 0
+        self._lay_ballast()
+
+    def _lay_ballast(self) -> None:
+        """The same room, without writing it."""
+        with (self.folder / "ballast").open("wb") as file:
+            file.truncate(BALLAST_BYTES)
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
+        connection.disk = self
+        return connection
+
+    def commit(self, run: Callable[[str], object]) -> None:
+        """What happens before a commit: nothing, or an error after which nobody knows."""
+        if self.fail_sync:
+            self.fail_sync = False
+            self.count("sync error")
+            run("COMMIT" if self.chance.random() < 0.5 else "ROLLBACK")
+            raise _error(sqlite3.SQLITE_IOERR, "disk I/O error")
+        if self.full:
+            if (self.folder / "ballast").exists():
+                self._room = ROOM_COMMITS
+                self.count("disk full")
+                raise _error(sqlite3.SQLITE_FULL, "database or disk is full")
+            self._room -= 1
+            if self._room < 0:
+                raise _error(sqlite3.SQLITE_FULL, "database or disk is full")
+
+    def make_room(self) -> None:
+        self.full = False
+
+    async def write(self) -> None:
+        """The time that a write takes."""
+        await trio.sleep(self.chance.uniform(0.0002, self.slow_ms / 1_000))
+
+    @property
+    def wal_bytes(self) -> int:
+        path = self.folder / _WAL
+        return path.stat().st_size if path.exists() else 0
+
+    def synced(self, file: JournalFile) -> None:
+        """A transaction was committed: what the connection's setting promises is on the disk."""
+        [level] = file._connection.execute("PRAGMA synchronous").fetchone()
+        if level >= _FULL_SYNC:
+            self._synced_bytes = self.wal_bytes
+
+    def crash(self, file: JournalFile, unwritten: Group | None, *, power_loss: bool) -> None:
+        """The process ends at once, perhaps while it writes; with the power its unsynced tail."""
+        if unwritten is not None and self.chance.random() < 0.5:
+            try:
+                file.write(unwritten.batch)
+            except sqlite3.Error:
+                self.count("error in the last write")
+        kept = {name: self._read(name) for name in (NAME, _WAL)}
+        file._connection.close()
+        for name, content in kept.items():
+            if content is not None:
+                (self.folder / name).write_bytes(content)
+        (self.folder / _SHM).unlink(missing_ok=True)
+        if power_loss:
+            self._cut()
+
+    def _cut(self) -> None:
+        have = self.wal_bytes
+        if have <= self._synced_bytes:
+            return
+        left = self.chance.randint(self._synced_bytes, have)
+        with (self.folder / _WAL).open("r+b") as file:
+            file.truncate(left)
+        self.count("torn tail")
+
+    def _read(self, name: str) -> bytes | None:
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def copy_to(self, folder: Path) -> None:
+        """A copy of all files, as they are at this moment."""
+        folder.mkdir()
+        for path in self.folder.iterdir():
+            if path.is_file() and not path.name.endswith(("-shm", "ballast")):
+                shutil.copyfile(path, folder / path.name)
+
+    def wipe(self) -> None:
+        """The journal is gone; who the sidecar is, is not."""
+        for name in (NAME, _WAL, _SHM):
+            (self.folder / name).unlink(missing_ok=True)
+        self.lose()
+
+    def lose(self) -> None:
+        """The journal cannot be had any more; the next begins."""
+        self.journal.lost = True
+        self.journal = JournalCopy()
+        self._synced_bytes = 0
+
+    def rot(self) -> bool:
+        """Some pages in the middle can be read no more; whether there was any to lose."""
+        path = self.folder / NAME
+        if not path.exists():
+            return False
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        for name in (_WAL, _SHM):
+            (self.folder / name).unlink(missing_ok=True)
+        pages = path.stat().st_size // 4096
+        if pages < 3:
+            return False
+        with path.open("r+b") as file:
+            for page in range(1, pages):
+                file.seek(page * 4096)
+                file.write(bytes(4096))
+        self._synced_bytes = 0
+        return True
+
+
+class SimulatedJournal(Journal):
+    """The journal, whose writer is a task: each group takes the disk's time."""
+
+    def __init__(
+        self,
+        file: JournalFile,
+        recovered: Recovered,
+        clock: Clock,
+        disk: Disk,
+        happened: Callable[[str], None],
+    ) -> None:
+        """`happened` is told before and after each write; it may end the process."""
+        super().__init__(file, recovered, clock)
+        self._disk = disk
+        self._happened = happened
+        self._work = trio.Event()
+        self._in_hand: Group | None = None
+        self.dead = False
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_forever)
+            nursery.start_soon(self._gather)
+            nursery.start_soon(self._linger)
+            task_status.started()
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self._work.set()
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            group, self._filling = self._filling, Group()
+            self._in_hand = group
+            if not group.batch.empty:
+                self._happened("write begins")
+                await self._disk.write()
+            if self.dead:
+                return
+            self._write(group)
+            self._in_hand = None
+            if group.failure is None and not group.batch.empty:
+                self._disk.synced(self._file)
+                self._happened("write ends")
+            elif group.failure is not None:
+                self._happened("journal fails")
+            self._written(group)
+
+    async def close(self) -> None:
+        await self.flush()
+        self.die(power_loss=False)
+
+    def die(self, *, power_loss: bool) -> None:
+        """Nothing is written any more."""
+        if not self.dead:
+            self.dead = True
+            in_hand = self._in_hand if self._failure is None else None
+            self._disk.crash(self._file, in_hand, power_loss=power_loss)

@@ -1,0 +1,204 @@
+"""The control plane of a simulation: its real servicer and use cases on a real database.
+
+One process serves, and a second instance may answer the same message on the same database. Either
+can end at any moment: soft state is gone then, and what was not committed never happened.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import grpc
+
+from control_plane.config import Config
+from control_plane.core.leases import LeaseKey
+from control_plane.core.principals import Principal, Role
+from control_plane.entropy import Entropy
+from control_plane.rpc import sidecar_wire
+from control_plane.rpc.deps import Deps
+from control_plane.rpc.hub import Hub
+from control_plane.rpc.sidecar_service import SidecarServicer
+from control_plane.secrets import Vault
+from control_plane.store import principals
+from control_plane.store.engine import Tx
+from control_plane.store.sqlite import InlineStore, open_inline
+from control_plane.usecases.acts import Act
+from control_plane.usecases.housekeeping import keep_house
+from control_plane.usecases.levels import Levels
+from protos.bursar.sidecar import v1 as wire
+from protos.values import ids
+from protos.values.errors import UnauthenticatedError
+from tests.simulation.clocks import TrueClock
+from tests.simulation.network import LostError
+
+T = TypeVar("T")
+DATABASE = "control-plane.db"
+
+
+class KilledError(Exception):
+    """The process ended in the middle of what it did."""
+
+
+class _FragileStore:
+    """The store of one process, which may be killed before or after its next commit."""
+
+    def __init__(self, store: InlineStore) -> None:
+        self.store = store
+        self.kill = ""
+        """"" or when to die: "before commit", "after commit"."""
+
+    def write(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        kill, self.kill = self.kill, ""
+        if kill == "before commit":
+
+            def cut_short(tx: Tx) -> T:
+                fn(tx)
+                raise KilledError
+
+            return self.store.write(cut_short)
+        done = self.store.write(fn)
+        if kill:
+            done.result()
+            raise KilledError
+        return done
+
+    def read(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        return self.store.read(fn)
+
+
+class _Directives:
+    """What decisions say to sidecars, handed to the simulated network."""
+
+    def __init__(self, push: Callable[[str, wire.WatchResponse], None]) -> None:
+        self._push = push
+        self.policy_moved = False
+
+    def recall(self, sidecar_id: str, lease: LeaseKey, keep_nano_usd: int) -> None:
+        named = sidecar_wire.lease_key_to_wire(lease)
+        recall = wire.Recall(lease=named, keep_nano_usd=keep_nano_usd)
+        self._push(sidecar_id, wire.WatchResponse(recall=recall))
+
+    def nudge(self, sidecar_ids: Iterable[str]) -> None:
+        for sidecar_id in sorted(sidecar_ids):
+            self._push(sidecar_id, wire.WatchResponse(nudge=wire.Nudge()))
+
+    def ledger_moved(self) -> None:
+        """Nobody follows the ledger here."""
+
+    def policy_changed(self) -> None:
+        self.policy_moved = True
+
+    def end(self, sidecar_id: str) -> None:
+        """A stream that ends is opened again, and refused then."""
+
+
+class _Context:
+    """Who asks."""
+
+    def __init__(self, credential: str) -> None:
+        self._metadata = (("authorization", f"Bearer {credential}"),)
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+class Instance:
+    """One process of the control plane."""
+
+    def __init__(self, headquarters: "Headquarters") -> None:
+        self.store = _FragileStore(headquarters.store)
+        self.levels = Levels(started_unix_ms=headquarters.clock.unix_ms())
+        deps = Deps(
+            store=cast(Any, self.store),
+            clock=headquarters.clock,
+            entropy=headquarters.entropy,
+            hub=cast(Hub, headquarters.directives),
+            levels=self.levels,
+            vault=headquarters.vault,
+            config=Config(data=headquarters.folder),
+        )
+        self.servicer = SidecarServicer(deps)
+
+
+class Headquarters:
+    """The control plane, as often as it is started."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: TrueClock,
+        chance: random.Random,
+        push: Callable[[str, wire.WatchResponse], None],
+    ) -> None:
+        """Open the database of a folder, and found the installation."""
+        self.folder = folder
+        self.clock = clock
+        self.entropy = Entropy(chance.randbytes)
+        self.directives = _Directives(push)
+        self.vault = Vault(folder / "encryption.key", None, chance.randbytes)
+        self.store: InlineStore = open_inline(folder, clock)
+        self.loop = asyncio.new_event_loop()
+        self.up = True
+        self.main = Instance(self)
+        self.twin = Instance(self)
+        """Another instance on the same database; it answers only when a story lets it."""
+        self.owner = Principal(
+            self.entropy.id(ids.PRINCIPAL, clock.unix_ms()), "owner", Role.OWNER, clock.unix_ms()
+        )
+        self.do(lambda tx: principals.insert(tx, self.owner))
+        self._acts = 0
+
+    def do(self, fn: Callable[[Tx], T]) -> T:
+        """Run a writing transaction and take its value."""
+        return self.store.write(fn).result()
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        return self.store.read(fn).result()
+
+    def act(self, fn: Callable[[Tx, Act], T]) -> T:
+        """Let the owner do something."""
+        self._acts += 1
+        act = Act(self.owner, "Test", f"r{self._acts}", self.clock.unix_ms(), self.entropy)
+        return self.do(lambda tx: fn(tx, act))
+
+    def serve(
+        self, method: str, request: Any, credential: str, *, instance: Instance | None = None
+    ) -> Any:
+        """Serve a message now. Raises LostError when nobody answers, or says no."""
+        if not self.up:
+            raise LostError(grpc.StatusCode.UNAVAILABLE, "nobody listens")
+        servicer = (instance or self.main).servicer
+        try:
+            serving = getattr(servicer, method)(request, cast(Any, _Context(credential)))
+            return self.loop.run_until_complete(serving)
+        except UnauthenticatedError as error:
+            raise LostError(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        except KilledError:
+            self.end()
+            raise LostError(grpc.StatusCode.UNAVAILABLE, "connection reset") from None
+
+    def end(self) -> None:
+        """The process ends: what was only in its memory is gone."""
+        self.up = False
+
+    def begin(self) -> None:
+        """The next process begins."""
+        self.up = True
+        self.main = Instance(self)
+
+    def keep_house(self) -> None:
+        if self.up:
+            levels, now = self.main.levels, self.clock.unix_ms()
+            self.do(lambda tx: keep_house(tx, levels, now))
+
+    def snapshot(self, sidecar_id: str, known_version: int) -> wire.Policy | None:
+        """The policy for a sidecar, if it is newer than the one that it has."""
+        snapshot = self.main.servicer._snapshot(sidecar_id, known_version)
+        return cast("wire.Policy | None", self.loop.run_until_complete(snapshot))
+
+    def close(self) -> None:
+        self.store.close()
+        self.loop.close()

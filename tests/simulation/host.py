@@ -1,0 +1,273 @@
+"""A sidecar's host: its clocks and its disk, and the processes that live there one after another.
+
+A process is the real journal, admission and control link, put together in the order in which the
+sidecar's own start does it. Killing it cancels all its tasks at once, after its disk was taken away
+from it: whatever a task still does on its way out reaches nobody.
+"""
+
+import io
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from protos.bursar.sidecar import v1 as wire
+from sidecar.core.allowance import Allowance
+from sidecar.runtime import identity, policy_file
+from sidecar.runtime.admission import Admission
+from sidecar.runtime.control import ControlLink, Surroundings
+from sidecar.runtime.identity import Host as HostIdentity
+from sidecar.runtime.identity import Identity
+from sidecar.runtime.journal_file import JournalFile, JournalLostError, Recovered
+from sidecar.runtime.policy_file import PolicyKeeper
+from sidecar.runtime.recovery import recover
+from sidecar.runtime.secrets import ProviderSecrets
+from sidecar.telemetry import Log
+from tests.simulation.clocks import HostClock
+from tests.simulation.disk import Disk, SimulatedJournal
+from tests.simulation.network import Stream
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+_SECRETS = ProviderSecrets(bytes(range(32)))
+"""No call of a simulation needs a provider's secret."""
+
+
+class SeededEntropy:
+    """Random bytes from the seed."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._chance.randbytes(count)
+
+
+class _Keeper(PolicyKeeper):
+    """Keeps policies in virtual time, where others use a thread."""
+
+    life: "Life"
+
+    async def _keep(self, message: wire.Policy) -> None:
+        await self.life.disk.write()
+        if not self.life.dead:
+            policy_file.save(self._folder, message)
+
+
+class _Link(ControlLink):
+    """The control link, whose Watch comes over the simulated network."""
+
+    life: "Life"
+
+    async def _watch(self) -> bool:
+        life = self.life
+        await life.simulation.network.reachable(life.host.name)
+        stream = Stream(self._incarnation)
+        life.simulation.subscribe(life, stream, self._policy.known_version)
+        async for directive in stream.receive:
+            await life.host.awake()
+            await self._follow(directive)
+        return True
+
+
+class Life:
+    """One process, from its start to its end."""
+
+    def __init__(self, host: "SimulatedHost", disk: Disk) -> None:
+        """Begin on a disk that may be the host's own or a copy of it."""
+        self.host = host
+        self.disk = disk
+        self.simulation = host.simulation
+        self.log = io.StringIO()
+        self.dead = False
+        self.poisoned = False
+        self.ready = trio.Event()
+        self.scope = trio.CancelScope()
+        self.stream: Stream | None = None
+        self.admission: Admission
+        self.journal: SimulatedJournal
+        self.link: _Link
+        self.calls: trio.Nursery
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def allowance(self) -> Allowance:
+        return self.admission.allowance
+
+    def happened(self, what: str) -> None:
+        """A point at which the process may be made to end."""
+        if what == "journal fails":
+            self.simulation.poisoned(self)
+        armed = self.host.armed
+        if armed is not None and armed[0] == what and self is self.host.life:
+            self.host.armed = None
+            self.simulation.kill(self.host, power_loss=armed[1], kind=f"kill: {what}")
+
+    def kill(self, *, power_loss: bool = False) -> None:
+        """End at this instant."""
+        if self.dead:
+            return
+        self.dead = True
+        if hasattr(self, "journal"):
+            self.journal.die(power_loss=power_loss)
+        if self.stream is not None:
+            self.stream.end()
+        self.scope.cancel()
+
+    async def live(self) -> None:
+        """Run until killed."""
+        with self.scope:
+            await self._live()
+
+    async def _live(self) -> None:
+        me = self._load()
+        recovered = self._open(me)
+        around = self._put_together(recovered)
+        self.link = _Link(around, me, recovered.generation)
+        self.link.life = self
+        keeper = _Keeper(self.disk.folder, self.admission, around.log)
+        keeper.life = self
+        self.link._policy = keeper
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.journal.run)
+            self.calls = nursery
+            self.ready.set()
+            await self.link.run()
+
+    def _load(self) -> Identity:
+        me = identity.load(self.disk.folder)
+        assert me is not None
+        return me
+
+    def _open(self, me: Identity) -> Recovered:
+        """Open the journal; one that cannot be read is set aside, as the sidecar's start does."""
+        folder, disk = self.disk.folder, self.disk
+        clock = self.host.clock
+        try:
+            file, recovered = JournalFile.open(folder, connect=disk.connect)
+        except JournalLostError:
+            JournalFile.set_aside(folder, f"lost-{clock.now().unix_ms}")
+            self.simulation.journal_lost(disk)
+            file, recovered = JournalFile.open(folder, connect=disk.connect)
+        assert me.epoch or not recovered.epoch
+        self.journal = SimulatedJournal(file, recovered, clock, disk, self.happened)
+        return recovered
+
+    def _put_together(self, recovered: Recovered) -> Surroundings:
+        host, clock = self.host, self.host.clock
+        log = Log(clock, self.log)
+        entropy = SeededEntropy(host.chance)
+        self.admission = Admission(
+            journal=self.journal, clock=clock, entropy=entropy, secrets=_SECRETS, log=log
+        )
+        recover(
+            recovered,
+            admission=self.admission,
+            journal=self.journal,
+            clock=clock,
+            log=log,
+            host=host.identity,
+        )
+        known = policy_file.load(self.disk.folder, "")
+        if known is not None:
+            self.admission.take_policy(known)
+        return Surroundings(
+            stub=_Stub(self),
+            admission=self.admission,
+            journal=self.journal,
+            folder=self.disk.folder,
+            host=host.identity,
+            clock=clock,
+            entropy=entropy,
+            log=log,
+            software_version="",
+        )
+
+    def alarms(self) -> list[str]:
+        """The alarms that it raised."""
+        lines = (line.split(" ") for line in self.log.getvalue().splitlines())
+        return [words[2] for words in lines if words[1] == "ALARM"]
+
+
+class _Stub:
+    """The methods of the control plane, as one process reaches them."""
+
+    def __init__(self, life: Life) -> None:
+        simulation, host = life.simulation, life.host
+        self._life = life
+
+        def method(name: str, *, repeats: bool) -> Any:
+            return simulation.network.method(
+                host.name,
+                lambda request: simulation.serve(life, name, request),
+                host.awake,
+                repeats=repeats,
+            )
+
+        self.Register = method("Register", repeats=False)
+        self.Sync = method("Sync", repeats=True)
+        self.Drain = method("Drain", repeats=True)
+        self.Watch = None
+
+
+class SimulatedHost:
+    """One machine with a sidecar."""
+
+    def __init__(
+        self, simulation: "Simulation", name: str, clock: HostClock, disk: Disk, me: Identity
+    ) -> None:
+        """Take a machine that is running; no process lives there yet."""
+        self.simulation = simulation
+        self.name = name
+        self.clock = clock
+        self.disk = disk
+        self.me = me
+        self.sidecar_id = me.sidecar_id
+        self.chance = random.Random(f"{simulation.seed}:{name}")
+        self.boots = 1
+        self.life: Life | None = None
+        self.lives: list[Life] = []
+        self.armed: tuple[str, bool] | None = None
+        """The point at which the next process end comes, and whether with the power."""
+        self.frozen = 0
+        self._thawed = trio.Event()
+        self.revoked = False
+
+    @property
+    def identity(self) -> HostIdentity:
+        return HostIdentity(f"machine-{self.name}", f"boot-{self.name}-{self.boots}")
+
+    @property
+    def alive(self) -> bool:
+        return self.life is not None and not self.life.dead
+
+    def begin(self, disk: Disk | None = None) -> Life:
+        """Start a process; on another disk it is a second one of the same name."""
+        life = Life(self, disk or self.disk)
+        self.lives.append(life)
+        if disk is None:
+            assert not self.alive
+            self.life = life
+        return life
+
+    def freeze(self) -> None:
+        self.frozen += 1
+
+    def thaw(self) -> None:
+        self.frozen -= 1
+        if not self.frozen:
+            self._thawed.set()
+            self._thawed = trio.Event()
+
+    async def awake(self) -> None:
+        """Wait while the machine sleeps."""
+        while self.frozen:
+            await self._thawed.wait()
+
+
+Story = Callable[[], Awaitable[None]]

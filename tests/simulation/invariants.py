@@ -1,0 +1,309 @@
+"""What must always be so, each by its name, held against what the provider truly billed.
+
+Checked after every step. What must be so only at rest is in resting.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from control_plane.store.engine import Row, Tx
+from sidecar.core.leases import Lease, LeaseKey
+from sidecar.core.refusals import Reason, Refusal
+
+if TYPE_CHECKING:
+    from tests.simulation.host import Life
+    from tests.simulation.provider import Billing
+    from tests.simulation.simulation import Simulation
+
+Numbers = tuple[int, int, int]
+"""Granted, returned and spent."""
+Holding = tuple[str, int, LeaseKey]
+"""A sidecar, its epoch, and the lease."""
+
+
+class ViolationError(Exception):
+    """Something that must hold does not."""
+
+    def __init__(self, name: str, words: str) -> None:
+        super().__init__(f"{name}: {words}")
+        self.name = name
+        """Which invariant."""
+        self.words = words
+
+
+def must(holds: bool, name: str, words: str) -> None:  # noqa: FBT001 - it reads like a sentence
+    """Raise ViolationError when something does not hold."""
+    if not holds:
+        raise ViolationError(name, words)
+
+
+def first_of(group: BaseExceptionGroup[Any]) -> ViolationError:
+    """The first violation in a group."""
+    for error in _flat(group):
+        if isinstance(error, ViolationError):
+            return error
+    raise group
+
+
+def words_of(group: BaseExceptionGroup[Any]) -> str:
+    """What failed, and where, in a line."""
+    found = []
+    for error in _flat(group):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = ""
+        if trace is not None:
+            code = trace.tb_frame.f_code
+            where = f" in {code.co_name}"
+        found.append(f"{type(error).__name__}: {error}{where}")
+    return "; ".join(found)
+
+
+def _flat(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _flat(error)
+        else:
+            yield error
+
+
+@dataclass(slots=True)
+class Books:
+    """What the database said when it was last looked at."""
+
+    periods: dict[LeaseKey, Row] = field(default_factory=dict)
+    leases: dict[Holding, Numbers] = field(default_factory=dict)
+    serials: dict[Holding, int] = field(default_factory=dict)
+    generation: int = 0
+    allowed: dict[LeaseKey, int] = field(default_factory=dict)
+    """The cap in effect: it falls no faster than money comes back."""
+    slack: dict[LeaseKey, int] = field(default_factory=dict)
+    """By how much a fork may have spent a lease once more."""
+    old: bool = False
+    """The database was restored, and has not heard from every sidecar yet."""
+
+    def look(self, simulation: "Simulation") -> None:
+        """Read the books, and hold them to what must be so. Raises ViolationError."""
+        periods, leases, meta = simulation.headquarters.read(_read)
+        found = {_key(row): row for row in periods}
+        sums: dict[LeaseKey, list[int]] = {key: [0, 0, 0] for key in found}
+        serials: dict[Holding, int] = {}
+        numbers: dict[Holding, Numbers] = {}
+        for row in leases:
+            key = _key(row)
+            granted, returned, spent = row[5], row[6], row[7]
+            holding = (row[0], row[1], key)
+            numbers[holding] = (granted, returned, spent)
+            serials[holding] = row[8]
+            entry = sums[key]
+            entry[0] += granted - returned
+            entry[1] += spent
+            if row[10] == "ORPHANED":
+                entry[2] += granted - returned - spent
+        for key, row in found.items():
+            _check_period(key, row, sums[key])
+            self._check_cap(key, row)
+        self._check_growth(numbers, serials, meta[0])
+        self.periods, self.leases, self.serials = found, numbers, serials
+        self.generation = meta[0]
+        self.old = self.old and bool(meta[1])
+        check_truth(simulation)
+
+    def _check_cap(self, key: LeaseKey, row: Row) -> None:
+        """Money is only granted below the cap; a lower cap waits for what is out already."""
+        cap, allocated = row["cap_nano_usd"], row["allocated_nano_usd"]
+        overrun = row["overrun_nano_usd"]
+        if cap is None:
+            self.allowed.pop(key, None)
+            return
+        before = self.allowed.get(key, cap)
+        net = allocated - overrun
+        was = self.periods.get(key)
+        held = was["allocated_nano_usd"] - was["overrun_nano_usd"] if was is not None else 0
+        self.allowed[key] = max(cap, min(before, max(net, held)))
+        if not self.old:
+            must(
+                net <= max(cap, held),
+                "I1 grant",
+                f"{_name(key)}: {net} allocated above the cap of {cap}, {held} before",
+            )
+
+    def _check_growth(
+        self, numbers: dict[Holding, Numbers], serials: dict[Holding, int], generation: int
+    ) -> None:
+        if self.old:
+            return
+        must(generation >= self.generation, "serials", "the generation fell")
+        for holding, before in self.leases.items():
+            now = numbers.get(holding, (0, 0, 0))
+            must(
+                now[0] >= before[0] and now[1] >= before[1],
+                "three numbers",
+                f"{holding}: granted or returned fell from {before} to {now}",
+            )
+            must(
+                serials.get(holding, 0) >= self.serials[holding],
+                "serials",
+                f"{holding}: the serial fell",
+            )
+
+
+def _read(tx: Tx) -> tuple[list[Row], list[Row], tuple[int, bool]]:
+    periods = tx.rows("SELECT * FROM period")
+    leases = tx.rows(_LEASES)
+    meta = tx.row("SELECT generation, mode FROM meta")
+    assert meta is not None
+    return list(periods), list(leases), (meta["generation"], meta["mode"] == "LEARNING")
+
+
+_LEASES = """SELECT sidecar_id, epoch, budget_id, partition, period_id, granted_nano_usd,
+  returned_nano_usd, spent_nano_usd, serial, frozen_cap_version, state FROM lease"""
+
+
+def _key(row: Row) -> LeaseKey:
+    return LeaseKey(row["budget_id"], row["partition"], row["period_id"])
+
+
+def _name(key: LeaseKey) -> str:
+    return "/".join(part for part in key if part)
+
+
+def _check_period(key: LeaseKey, row: Row, sums: list[int]) -> None:
+    """Allocated is what leases have and what is booked beside them; spent never passes it."""
+    beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
+    allocated, spent = row["allocated_nano_usd"], row["spent_nano_usd"]
+    leased, spent_of_leases, orphaned = sums
+    must(
+        allocated == leased + beside,
+        "allocated",
+        f"{_name(key)}: {allocated} allocated, but {leased} leased and {beside} beside",
+    )
+    must(
+        spent == spent_of_leases + beside,
+        "spent",
+        f"{_name(key)}: {spent} spent, but {spent_of_leases} of leases and {beside} beside",
+    )
+    must(spent <= allocated, "spent", f"{_name(key)}: {spent} spent of {allocated} allocated")
+    must(
+        row["orphan_hold_nano_usd"] == orphaned,
+        "orphans",
+        f"{_name(key)}: {row['orphan_hold_nano_usd']} held for orphans that have {orphaned}",
+    )
+
+
+def check_truth(simulation: "Simulation") -> None:
+    """I1: what was billed, overruns taken off, stays below the cap, and below what was granted.
+
+    A call that is under way counts with its worst case: that much may be billed for it yet.
+    """
+    books = simulation.books
+    for key, truth in simulation.provider.truth.items():
+        slack = books.slack.get(key, 0)
+        allowed = books.allowed.get(key)
+        must(
+            allowed is None or truth <= allowed + slack,
+            "I1 cap",
+            f"{_name(key)}: {truth} billed or under way, {allowed} allowed",
+        )
+        row = books.periods.get(key)
+        if row is None or books.old:
+            continue
+        granted = row["allocated_nano_usd"] - row["overrun_nano_usd"] - row["counted_nano_usd"]
+        must(
+            truth <= granted + slack,
+            "I1 proof",
+            f"{_name(key)}: {truth} billed or under way, {granted} granted",
+        )
+
+
+def check_leases(simulation: "Simulation") -> None:
+    """The three numbers of every live lease, against those of the control plane."""
+    books = simulation.books
+    for host in simulation.hosts.values():
+        for life in host.lives:
+            if not life.dead and life.ready.is_set():
+                for lease in life.allowance:
+                    _check_lease(books, life, lease)
+
+
+def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
+    where = f"{life.name} {_name(lease.key)}"
+    must(
+        lease.available_nano_usd >= 0,
+        "lease",
+        f"{where}: {lease.available_nano_usd} available",
+    )
+    if life.journal.epoch == 0 or books.old or life.disk.journal.forked:
+        return
+    granted, returned, _ = books.leases.get(
+        (life.host.sidecar_id, life.journal.epoch, lease.key), (0, 0, 0)
+    )
+    must(
+        lease.granted_nano_usd <= granted,
+        "g <= G",
+        f"{where}: {lease.granted_nano_usd} here, {granted} there",
+    )
+    must(
+        lease.returned_nano_usd >= returned,
+        "r >= R",
+        f"{where}: {lease.returned_nano_usd} here, {returned} there",
+    )
+
+
+def check_dispatch(simulation: "Simulation", billing: "Billing", key_id: str) -> None:
+    """I5, and authority: a call goes out only while it may. At the instant of its first byte."""
+    life = billing.life
+    now = simulation.clock.unix_ms()
+    known = life.admission.policy.version
+    for promise in simulation.promises:
+        if now <= promise.guaranteed_unix_ms or known >= promise.policy_version:
+            continue
+        concerned = {
+            "key": promise.name == key_id,
+            "cap": any(key.budget_id == promise.name for key in billing.vector),
+            "sidecar": promise.name == life.host.sidecar_id,
+        }[promise.what]
+        must(
+            not concerned,
+            "I5 revocation",
+            f"{life.name} sent a call {now - promise.guaranteed_unix_ms} ms after the change of "
+            f"{promise.what} {promise.name} was to bind everywhere",
+        )
+    boot_ms = life.host.clock.now().boot_ms
+    for key in billing.vector:
+        lease = life.allowance.lease(key)
+        must(
+            lease is not None and lease.usable(boot_ms),
+            "authority",
+            f"{life.name} sent a call on {_name(key)} without authority",
+        )
+
+
+def check_refusal(life: "Life", refusal: Refusal, worst_nano_usd: int, attributes: Any) -> None:
+    """I3: cut off with money and authority, a call is not refused for want of a control plane."""
+    admission = life.admission
+    if refusal.reason is not Reason.UNREACHABLE or not admission.away or len(admission.waiting):
+        return
+    now = life.host.clock.now()
+    if admission._paused(now) or admission._journal.failure is not None:
+        return
+    route = admission._route(attributes)
+    leases = [account.lease_at(now.unix_ms) for account in route.accounts]
+    enough = bool(leases) and all(
+        lease is not None
+        and lease.usable(now.boot_ms)
+        and lease.available_nano_usd >= worst_nano_usd
+        for lease in leases
+    )
+    must(
+        not enough,
+        "I3 offline",
+        f"{life.name} refused a call of {worst_nano_usd} as unreachable that its leases cover: "
+        + "; ".join(
+            f"{_name(lease.key)} has {lease.available_nano_usd}, told {lease.latest}"
+            for lease in leases
+            if lease is not None
+        ),
+    )

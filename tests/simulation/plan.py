@@ -1,0 +1,279 @@
+"""A run as data: which things are done to the world, and when. Made from a seed, and from it alone.
+
+A plan is a tuple of steps, frozen and sorted by time. Any part of it is a plan too: a step about
+something that an earlier, missing step would have made does nothing. So a failing run can be cut.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+CENT = 10_000_000
+DOLLAR = 100 * CENT
+CLIENTS = 3
+WORKFLOWS = ("", "mail", "report")
+WORSTS = (CENT, 2 * CENT, 4 * CENT, 8 * CENT, 16 * CENT, 64 * CENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is done to the world."""
+
+    at_ms: int
+    """When, from the start of the run."""
+    action: str
+    """What, see actions.py."""
+    who: int = 0
+    """Which sidecar, by number."""
+    part: int = 0
+    """Which client, budget or key, by number."""
+    amount: int = 0
+    """Nano-dollars, or parts in a thousand."""
+    ms: int = 0
+    """For how long, or by how much."""
+    how: str = ""
+    """In which way."""
+    more: int = 0
+    """A second amount."""
+
+
+Plan = tuple[Step, ...]
+
+
+def plan(seed: int) -> Plan:
+    """All that is done in the run of a seed."""
+    chance = random.Random(f"{seed}:plan")
+    length_ms = chance.choice((25_000, 35_000, 50_000))
+    steps = _scene(chance, length_ms)
+    sidecars = sum(step.action == "sidecar" for step in steps)
+    steps += _calls(chance, sidecars, length_ms)
+    steps += _weather(chance, sidecars, length_ms)
+    steps += _faults(chance, sidecars, length_ms)
+    steps += _administration(chance, sidecars, length_ms)
+    if chance.random() < 0.4:
+        steps += _afterwards(chance, sidecars, length_ms)
+    return tuple(sorted(steps, key=lambda step: step.at_ms))
+
+
+def _scene(chance: random.Random, length_ms: int) -> list[Step]:
+    """Midnight, the sidecars, and the budgets."""
+    before_ms = chance.randint(5_000, length_ms) if chance.random() < 0.6 else 7_200_000
+    steps = [Step(0, "midnight", ms=before_ms)]
+    offline = chance.choice((15_000, 20_000, 30_000, 60_000, 300_000))
+    window = chance.choice(("day", "month"))
+    steps.append(
+        Step(0, "budget", part=-1, amount=chance.randint(3, 12) * DOLLAR, ms=offline, how=window)
+    )
+    for client in range(CLIENTS):
+        steps.append(
+            Step(
+                0,
+                "client",
+                part=client,
+                amount=chance.randint(1, 5) * DOLLAR,
+                ms=chance.choice((15_000, 30_000, 60_000, 300_000)),
+                how=chance.choice(("day", "month", "day")),
+            )
+        )
+    steps.append(Step(0, "budget", part=0, amount=DOLLAR, ms=offline, how="day mail"))
+    split = chance.choice(("day split key", "month split workflow"))
+    steps.append(Step(0, "budget", part=1, amount=2 * DOLLAR, ms=offline, how=split))
+    if chance.random() < 0.6:
+        steps.append(Step(0, "budget", part=chance.choice((-1, 2)), amount=-1, ms=offline))
+    for number in range(chance.choice((2, 2, 3, 3, 3, 4))):
+        rate = 1_000 if chance.random() < 0.5 else chance.randint(900, 1_100)
+        steps.append(Step(0, "sidecar", who=number, amount=rate))
+    return steps
+
+
+def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """Calls in bursts: a few clients at a time, worst cases spread."""
+    steps = []
+    for _ in range(chance.randint(4, 7)):
+        begins = chance.randint(500, length_ms)
+        spread = chance.choice((300, 2_000, 6_000))
+        clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
+        for _ in range(chance.randint(8, 18)):
+            at_ms = begins + chance.randint(0, spread)
+            steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
+    return steps
+
+
+def _call(chance: random.Random, at_ms: int, sidecars: int, client: int) -> Step:
+    worst = chance.choice(WORSTS) if chance.random() < 0.7 else chance.choice(WORSTS[:3])
+    ends = chance.choices(
+        ("less", "exact", "more", "timeout", "fails", "unsent"), (60, 14, 2, 8, 8, 8)
+    )[0]
+    return Step(
+        at_ms,
+        "call",
+        who=chance.randrange(sidecars),
+        part=client,
+        amount=worst,
+        ms=chance.choice((50, 300, 1_000, 4_000, 9_000)),
+        how=f"{ends} {chance.choice(WORKFLOWS)}".strip(),
+        more=chance.randint(0, 1_000),
+    )
+
+
+def _weather(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """How bad the network is, changing a few times; and who is cut off for how long."""
+    steps = []
+    for _ in range(chance.randint(1, 4)):
+        steps.append(
+            Step(
+                chance.randint(0, length_ms),
+                "weather",
+                amount=chance.choice((0, 50, 100, 300)),
+                more=chance.choice((0, 100, 300, 500)),
+                ms=chance.choice((10, 20, 200, 1_500)),
+            )
+        )
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        steps.append(
+            Step(
+                chance.randint(0, length_ms),
+                chance.choice(("cut", "cut", "deafen")),
+                who=chance.randrange(sidecars),
+                ms=chance.choice((1_000, 5_000, 20_000, 40_000)),
+            )
+        )
+    return steps
+
+
+KILL_POINTS = ("", "", "write begins", "write ends", "call opened", "call settled", "sync taken")
+
+Maker = Callable[[random.Random, int, int], Step]
+
+
+def _kill(chance: random.Random, at_ms: int, who: int) -> Step:
+    return Step(at_ms, "kill", who=who, how=chance.choice(KILL_POINTS))
+
+
+def _power(chance: random.Random, at_ms: int, who: int) -> Step:
+    point = chance.choice(("", "write begins", "write begins", "write ends", "call opened"))
+    return Step(at_ms, "power loss", who=who, how=point)
+
+
+def _plain(action: str) -> Maker:
+    def make(chance: random.Random, at_ms: int, who: int) -> Step:  # noqa: ARG001 - as all makers
+        return Step(at_ms, action, who=who)
+
+    return make
+
+
+def _lasting(action: str, *lengths_ms: int) -> Maker:
+    def make(chance: random.Random, at_ms: int, who: int) -> Step:
+        return Step(at_ms, action, who=who, ms=chance.choice(lengths_ms))
+
+    return make
+
+
+def _control_plane(chance: random.Random, at_ms: int, who: int) -> Step:
+    how = chance.choice(("", "before commit", "after commit"))
+    return Step(at_ms, "kill control plane", who=who, how=how)
+
+
+FAULTS: tuple[tuple[float, int, Maker], ...] = (
+    # Probability, at most how many, what.
+    (0.85, 3, _kill),
+    (0.45, 2, _power),
+    (0.25, 1, _plain("sync error")),
+    (0.25, 1, _lasting("disk full", 1_000, 5_000, 20_000)),
+    (0.20, 1, _lasting("wipe", 3_000, 10_000, 30_000)),
+    (0.15, 1, _plain("rot")),
+    (0.15, 1, _lasting("clone", 1_000, 8_000)),
+    (0.25, 1, _lasting("suspend", 3_000, 20_000, 40_000)),
+    (0.25, 1, _lasting("pause", 500, 3_000, 20_000, 40_000)),
+    (0.30, 2, _lasting("clock step", -3_600_000, -60_000, -3_000, 1_000, 3_000, 60_000, 3_600_000)),
+    (0.20, 1, _plain("reboot")),
+    (0.60, 3, _control_plane),
+    (0.30, 2, _plain("two instances")),
+    (0.25, 1, _plain("drain")),
+    (0.25, 1, _plain("slow disk")),
+)
+
+
+def _faults(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    steps = []
+    for probability, most, make in FAULTS:
+        if chance.random() < probability:
+            for _ in range(chance.randint(1, most)):
+                at_ms = chance.randint(1_000, length_ms + 5_000)
+                steps.append(make(chance, at_ms, chance.randrange(sidecars)))
+    return steps
+
+
+def _administration(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """Caps go up and down, keys and sidecars end."""
+    steps = []
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        steps.append(
+            Step(
+                chance.randint(2_000, length_ms),
+                "cap",
+                part=chance.randint(0, 5),
+                amount=chance.choice((0, 300, 500, 800, 1_300, 2_000)),
+                how=chance.choice(("", "", "this period")),
+            )
+        )
+    if chance.random() < 0.35:
+        steps.append(
+            Step(chance.randint(2_000, length_ms), "revoke key", part=chance.randrange(CLIENTS))
+        )
+    if chance.random() < 0.15:
+        steps.append(
+            Step(
+                chance.randint(5_000, length_ms), "revoke sidecar", who=chance.randrange(sidecars)
+            )
+        )
+    if chance.random() < 0.2:
+        steps.append(
+            Step(
+                chance.randint(2_000, length_ms),
+                "offline",
+                part=chance.randint(0, 5),
+                ms=chance.choice((15_000, 60_000, 600_000)),
+            )
+        )
+    return steps
+
+
+def _afterwards(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """A quiet time, and a few more calls after it."""
+    later_ms = length_ms + chance.choice((60_000, 120_000, 400_000))
+    count = chance.randint(3, 8)
+    return [
+        _call(chance, later_ms + chance.randint(0, 3_000), sidecars, chance.randrange(CLIENTS))
+        for _ in range(count)
+    ]
+
+
+def in_words(step: Step) -> str:
+    """A step as a person would tell it."""
+    facts = [f"at {step.at_ms / 1_000:.3f} s: {step.action}"]
+    if step.action in _ABOUT_SIDECARS:
+        facts.append(f"sidecar {step.who}")
+    if step.action in _ABOUT_PARTS:
+        facts.append(f"number {step.part}")
+    if step.how:
+        facts.append(step.how)
+    if step.action in ("call", "client", "budget") and step.amount >= 0:
+        facts.append(f"{step.amount / CENT:g} cents")
+    elif step.amount:
+        facts.append(f"{step.amount} parts of 1000")
+    if step.more:
+        facts.append(f"then {step.more} parts of 1000")
+    if step.ms:
+        facts.append(f"{step.ms} ms")
+    return ", ".join(facts)
+
+
+_ABOUT_PARTS = frozenset(("call", "client", "budget", "cap", "revoke key", "offline"))
+_ABOUT_SIDECARS = frozenset(
+    (
+        *("call", "sidecar", "cut", "deafen", "kill", "power loss", "sync error", "disk full"),
+        *("wipe", "rot", "clone", "suspend", "pause", "clock step", "reboot", "drain"),
+        *("slow disk", "revoke sidecar", "two instances"),
+    )
+)
