@@ -18,7 +18,6 @@ from protos.values.selectors import Selector, SplitBy
 from tests.simulation.calls import Order, call
 from tests.simulation.disk import Disk
 from tests.simulation.host import Life, SimulatedHost
-from tests.simulation.network import Conditions
 from tests.simulation.plan import Step
 from tests.simulation.simulation import Promise, Simulation
 
@@ -317,8 +316,7 @@ async def _rot(stage: Stage, step: Step) -> None:
     if host is None or not host.alive:
         return
     stage.simulation.kill(host)
-    if host.disk.rot():
-        stage.simulation.count("rotten journal")
+    host.disk.rot()
 
 
 @_action("wipe")

@@ -101,7 +101,7 @@ async def _through(simulation: Simulation, life: Life, order: Order) -> None:
 async def _sent(
     simulation: Simulation, life: Life, order: Order, hold: Hold, *, at_once: bool
 ) -> None:
-    opened = life.admission._open[hold.call_id]
+    opened = life.admission._open._calls[hold.call_id]
     billing = Billing(
         call_id=hold.call_id,
         worst_nano_usd=hold.worst_nano_usd,

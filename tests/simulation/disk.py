@@ -23,6 +23,8 @@ NAME = "journal.db"
 _WAL = "journal.db-wal"
 _SHM = "journal.db-shm"
 _FULL_SYNC = 2
+_PAGE_BYTES = 4096
+_SPARED_BYTES = 64 * 1024
 ROOM_COMMITS = 60
 """Transactions that find room where the ballast was."""
 
@@ -112,6 +114,10 @@ class Disk:
         path = self.folder / _WAL
         return path.stat().st_size if path.exists() else 0
 
+    def opened(self) -> None:
+        """A process opened the journal, which empties and syncs the log."""
+        self._synced_bytes = self.wal_bytes
+
     def synced(self, file: JournalFile) -> None:
         """A transaction was committed: what the connection's setting promises is on the disk."""
         [level] = file._connection.execute("PRAGMA synchronous").fetchone()
@@ -166,25 +172,33 @@ class Disk:
         self.journal = JournalCopy()
         self._synced_bytes = 0
 
-    def rot(self) -> bool:
-        """Some pages in the middle can be read no more; whether there was any to lose."""
-        path = self.folder / NAME
-        if not path.exists():
-            return False
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-        for name in (_WAL, _SHM):
-            (self.folder / name).unlink(missing_ok=True)
-        pages = path.stat().st_size // 4096
-        if pages < 3:
-            return False
+    def rot(self) -> None:
+        """Bytes go bad: one in the middle of the log or of the file, or a whole page of it.
+
+        The very end of the log is left alone. Bad bytes there look like a write that was torn, and
+        no program can tell that they were once whole.
+        """
+        wal, path = self.folder / _WAL, self.folder / NAME
+        if self.wal_bytes > _SPARED_BYTES and self.chance.random() < 0.5:
+            self._spoil(wal, self.chance.randrange(self.wal_bytes - _SPARED_BYTES), 1)
+        elif path.exists() and path.stat().st_size > _PAGE_BYTES:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.close()
+            size = path.stat().st_size
+            if self.chance.random() < 0.5:
+                self._spoil(path, self.chance.randrange(_PAGE_BYTES, size), 1)
+            else:
+                page = self.chance.randrange(1, size // _PAGE_BYTES)
+                self._spoil(path, page * _PAGE_BYTES, _PAGE_BYTES)
+
+    def _spoil(self, path: Path, at: int, count: int) -> None:
         with path.open("r+b") as file:
-            for page in range(1, pages):
-                file.seek(page * 4096)
-                file.write(bytes(4096))
-        self._synced_bytes = 0
-        return True
+            file.seek(at)
+            before = file.read(count)
+            file.seek(at)
+            file.write(bytes(byte ^ 0x5A for byte in before))
+        self.count("rotten journal")
 
 
 class SimulatedJournal(Journal):

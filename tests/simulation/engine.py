@@ -62,7 +62,9 @@ def run(
     `folder` keeps the files; `trace` is told of every step and of every process's log.
     """
     began = time.process_time()
-    own = folder or Path(tempfile.mkdtemp(prefix="bursar-", dir=MEMORY if MEMORY.exists() else None))
+    own = folder or Path(
+        tempfile.mkdtemp(prefix="bursar-", dir=MEMORY if MEMORY.exists() else None)
+    )
     made: list[Simulation] = []
 
     async def story() -> None:

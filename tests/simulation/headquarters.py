@@ -197,7 +197,7 @@ class Headquarters:
     def snapshot(self, sidecar_id: str, known_version: int) -> wire.Policy | None:
         """The policy for a sidecar, if it is newer than the one that it has."""
         snapshot = self.main.servicer._snapshot(sidecar_id, known_version)
-        return cast("wire.Policy | None", self.loop.run_until_complete(snapshot))
+        return self.loop.run_until_complete(snapshot)
 
     def close(self) -> None:
         self.store.close()

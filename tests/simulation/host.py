@@ -7,8 +7,7 @@ from it: whatever a task still does on its way out reaches nobody.
 
 import io
 import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -23,6 +22,7 @@ from sidecar.runtime.journal_file import JournalFile, JournalLostError, Recovere
 from sidecar.runtime.policy_file import PolicyKeeper
 from sidecar.runtime.recovery import recover
 from sidecar.runtime.secrets import ProviderSecrets
+from sidecar.runtime.watcher import Watcher
 from sidecar.telemetry import Log
 from tests.simulation.clocks import HostClock
 from tests.simulation.disk import Disk, SimulatedJournal
@@ -56,16 +56,17 @@ class _Keeper(PolicyKeeper):
             policy_file.save(self._folder, message)
 
 
-class _Link(ControlLink):
-    """The control link, whose Watch comes over the simulated network."""
+class _Watcher(Watcher):
+    """Watches over the simulated network, where others use a thread that reads a stream."""
 
     life: "Life"
 
     async def _watch(self) -> bool:
         life = self.life
         await life.simulation.network.reachable(life.host.name)
-        stream = Stream(self._incarnation)
-        life.simulation.subscribe(life, stream, self._policy.known_version)
+        request, _ = self._request()
+        stream = Stream()
+        life.simulation.subscribe(life, stream, request.policy_version)
         async for directive in stream.receive:
             await life.host.awake()
             await self._follow(directive)
@@ -88,7 +89,7 @@ class Life:
         self.stream: Stream | None = None
         self.admission: Admission
         self.journal: SimulatedJournal
-        self.link: _Link
+        self.link: ControlLink
         self.calls: trio.Nursery
 
     @property
@@ -128,16 +129,26 @@ class Life:
         me = self._load()
         recovered = self._open(me)
         around = self._put_together(recovered)
-        self.link = _Link(around, me, recovered.generation)
-        self.link.life = self
-        keeper = _Keeper(self.disk.folder, self.admission, around.log)
-        keeper.life = self
-        self.link._policy = keeper
+        self.link = self._link(around, me, recovered)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.journal.run)
             self.calls = nursery
             self.ready.set()
             await self.link.run()
+
+    def _link(self, around: Surroundings, me: Identity, recovered: Recovered) -> ControlLink:
+        link = ControlLink(around, me, recovered.generation)
+        keeper = _Keeper(self.disk.folder, self.admission, around.log)
+        watcher = _Watcher(
+            around.stub,
+            around.log,
+            request=link._watch_request,
+            follow=link._follow,
+            silent=lambda: True,
+        )
+        keeper.life = watcher.life = self
+        link._policy, link._watcher = keeper, watcher
+        return link
 
     def _load(self) -> Identity:
         me = identity.load(self.disk.folder)
@@ -155,6 +166,7 @@ class Life:
             self.simulation.journal_lost(disk)
             file, recovered = JournalFile.open(folder, connect=disk.connect)
         assert me.epoch or not recovered.epoch
+        disk.opened()
         self.journal = SimulatedJournal(file, recovered, clock, disk, self.happened)
         return recovered
 
@@ -177,7 +189,7 @@ class Life:
         if known is not None:
             self.admission.take_policy(known)
         return Surroundings(
-            stub=_Stub(self),
+            stub=cast(Any, _Stub(self)),
             admission=self.admission,
             journal=self.journal,
             folder=self.disk.folder,
@@ -212,7 +224,6 @@ class _Stub:
         self.Register = method("Register", repeats=False)
         self.Sync = method("Sync", repeats=True)
         self.Drain = method("Drain", repeats=True)
-        self.Watch = None
 
 
 class SimulatedHost:
@@ -268,6 +279,3 @@ class SimulatedHost:
         """Wait while the machine sleeps."""
         while self.frozen:
             await self._thawed.wait()
-
-
-Story = Callable[[], Awaitable[None]]

@@ -32,7 +32,7 @@ class ViolationError(Exception):
         self.words = words
 
 
-def must(holds: bool, name: str, words: str) -> None:  # noqa: FBT001 - it reads like a sentence
+def must(holds: bool, name: str, words: str) -> None:
     """Raise ViolationError when something does not hold."""
     if not holds:
         raise ViolationError(name, words)
@@ -93,14 +93,15 @@ class Books:
         numbers: dict[Holding, Numbers] = {}
         for row in leases:
             key = _key(row)
-            granted, returned, spent = row[5], row[6], row[7]
-            holding = (row[0], row[1], key)
+            granted, returned = row["granted_nano_usd"], row["returned_nano_usd"]
+            spent = row["spent_nano_usd"]
+            holding = (row["sidecar_id"], row["epoch"], key)
             numbers[holding] = (granted, returned, spent)
-            serials[holding] = row[8]
+            serials[holding] = row["serial"]
             entry = sums[key]
             entry[0] += granted - returned
             entry[1] += spent
-            if row[10] == "ORPHANED":
+            if row["state"] == "ORPHANED":
                 entry[2] += granted - returned - spent
         for key, row in found.items():
             _check_period(key, row, sums[key])
@@ -152,14 +153,10 @@ class Books:
 
 def _read(tx: Tx) -> tuple[list[Row], list[Row], tuple[int, bool]]:
     periods = tx.rows("SELECT * FROM period")
-    leases = tx.rows(_LEASES)
+    leases = tx.rows("SELECT * FROM lease")
     meta = tx.row("SELECT generation, mode FROM meta")
     assert meta is not None
     return list(periods), list(leases), (meta["generation"], meta["mode"] == "LEARNING")
-
-
-_LEASES = """SELECT sidecar_id, epoch, budget_id, partition, period_id, granted_nano_usd,
-  returned_nano_usd, spent_nano_usd, serial, frozen_cap_version, state FROM lease"""
 
 
 def _key(row: Row) -> LeaseKey:

@@ -79,8 +79,7 @@ class Conditions:
 class Stream:
     """One Watch stream: directives on their way to one process."""
 
-    def __init__(self, incarnation: str) -> None:
-        self.incarnation = incarnation
+    def __init__(self) -> None:
         self.send, self.receive = trio.open_memory_channel[wire.WatchResponse](1_000)
 
     def end(self) -> None:

@@ -64,17 +64,17 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
     steps.append(
         Step(0, "budget", part=-1, amount=chance.randint(3, 12) * DOLLAR, ms=offline, how=window)
     )
-    for client in range(CLIENTS):
-        steps.append(
-            Step(
-                0,
-                "client",
-                part=client,
-                amount=chance.randint(1, 5) * DOLLAR,
-                ms=chance.choice((15_000, 30_000, 60_000, 300_000)),
-                how=chance.choice(("day", "month", "day")),
-            )
+    steps += [
+        Step(
+            0,
+            "client",
+            part=client,
+            amount=chance.randint(1, 5) * DOLLAR,
+            ms=chance.choice((15_000, 30_000, 60_000, 300_000)),
+            how=chance.choice(("day", "month", "day")),
         )
+        for client in range(CLIENTS)
+    ]
     steps.append(Step(0, "budget", part=0, amount=DOLLAR, ms=offline, how="day mail"))
     split = chance.choice(("day split key", "month split workflow"))
     steps.append(Step(0, "budget", part=1, amount=2 * DOLLAR, ms=offline, how=split))
@@ -118,26 +118,25 @@ def _call(chance: random.Random, at_ms: int, sidecars: int, client: int) -> Step
 
 def _weather(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """How bad the network is, changing a few times; and who is cut off for how long."""
-    steps = []
-    for _ in range(chance.randint(1, 4)):
-        steps.append(
-            Step(
-                chance.randint(0, length_ms),
-                "weather",
-                amount=chance.choice((0, 50, 100, 300)),
-                more=chance.choice((0, 100, 300, 500)),
-                ms=chance.choice((10, 20, 200, 1_500)),
-            )
+    steps = [
+        Step(
+            chance.randint(0, length_ms),
+            "weather",
+            amount=chance.choice((0, 50, 100, 300)),
+            more=chance.choice((0, 100, 300, 500)),
+            ms=chance.choice((10, 20, 200, 1_500)),
         )
-    for _ in range(chance.choice((0, 1, 1, 2))):
-        steps.append(
-            Step(
-                chance.randint(0, length_ms),
-                chance.choice(("cut", "cut", "deafen")),
-                who=chance.randrange(sidecars),
-                ms=chance.choice((1_000, 5_000, 20_000, 40_000)),
-            )
+        for _ in range(chance.randint(1, 4))
+    ]
+    steps += [
+        Step(
+            chance.randint(0, length_ms),
+            chance.choice(("cut", "cut", "deafen")),
+            who=chance.randrange(sidecars),
+            ms=chance.choice((1_000, 5_000, 20_000, 40_000)),
         )
+        for _ in range(chance.choice((0, 1, 1, 2)))
+    ]
     return steps
 
 
@@ -156,7 +155,7 @@ def _power(chance: random.Random, at_ms: int, who: int) -> Step:
 
 
 def _plain(action: str) -> Maker:
-    def make(chance: random.Random, at_ms: int, who: int) -> Step:  # noqa: ARG001 - as all makers
+    def make(chance: random.Random, at_ms: int, who: int) -> Step:
         return Step(at_ms, action, who=who)
 
     return make
@@ -206,26 +205,23 @@ def _faults(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
 
 def _administration(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Caps go up and down, keys and sidecars end."""
-    steps = []
-    for _ in range(chance.choice((0, 1, 1, 2))):
-        steps.append(
-            Step(
-                chance.randint(2_000, length_ms),
-                "cap",
-                part=chance.randint(0, 5),
-                amount=chance.choice((0, 300, 500, 800, 1_300, 2_000)),
-                how=chance.choice(("", "", "this period")),
-            )
+    steps = [
+        Step(
+            chance.randint(2_000, length_ms),
+            "cap",
+            part=chance.randint(0, 5),
+            amount=chance.choice((0, 300, 500, 800, 1_300, 2_000)),
+            how=chance.choice(("", "", "this period")),
         )
+        for _ in range(chance.choice((0, 1, 1, 2)))
+    ]
     if chance.random() < 0.35:
         steps.append(
             Step(chance.randint(2_000, length_ms), "revoke key", part=chance.randrange(CLIENTS))
         )
     if chance.random() < 0.15:
         steps.append(
-            Step(
-                chance.randint(5_000, length_ms), "revoke sidecar", who=chance.randrange(sidecars)
-            )
+            Step(chance.randint(5_000, length_ms), "revoke sidecar", who=chance.randrange(sidecars))
         )
     if chance.random() < 0.2:
         steps.append(

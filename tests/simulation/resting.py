@@ -54,9 +54,7 @@ def _check_call(billing: "Billing", row: Row, charges: list[Row]) -> None:
     if survivor or not row["estimated"]:
         must(cost == bill, "I2 exact", f"{name}: billed {bill}, booked {cost}")
     if survivor or billing.guessed:
-        must(
-            bool(row["estimated"]) == billing.guessed, "I2 exact", f"{name}: estimated or not"
-        )
+        must(bool(row["estimated"]) == billing.guessed, "I2 exact", f"{name}: estimated or not")
     settled = {
         (each["budget_id"], each["partition"], each["period_id"]): each["amount_nano_usd"]
         for each in charges
@@ -125,9 +123,7 @@ def _check_nothing_held(simulation: "Simulation") -> None:
             f"{host.name} has records that nobody took",
         )
         for lease in life.allowance:
-            numbers = books.leases.get(
-                (host.sidecar_id, life.journal.epoch, lease.key), (0, 0, 0)
-            )
+            numbers = books.leases.get((host.sidecar_id, life.journal.epoch, lease.key), (0, 0, 0))
             here = (lease.granted_nano_usd, lease.returned_nano_usd, lease.spent_nano_usd)
             must(
                 lease.held_nano_usd == 0 and here[2] == numbers[2],

@@ -19,6 +19,7 @@ from control_plane.core.joining import NewJoinToken
 from control_plane.usecases.join import Join, join
 from control_plane.usecases.sidecars import create_join_token
 from protos.bursar.sidecar import v1 as wire
+from protos.values.errors import UnauthenticatedError
 from sidecar.core.refusals import Refusal
 from sidecar.runtime import identity
 from tests.simulation import invariants
@@ -152,9 +153,7 @@ class Simulation:
         disk = Disk(folder, random.Random(f"{self.seed}:{name}:disk"), self.count)
         clock = HostClock(self.clock.start_unix_ms, rate_permille)
         me = identity.make(SeededEntropy(random.Random(f"{self.seed}:{name}:identity")))
-        _, token = self.headquarters.act(
-            lambda tx, act: create_join_token(tx, NewJoinToken(), act)
-        )
+        _, token = self.headquarters.act(lambda tx, act: create_join_token(tx, NewJoinToken(), act))
         asked = Join(
             join_token=token,
             credential_digest=me.credential_digest,
@@ -176,7 +175,7 @@ class Simulation:
             await life.live()
         except* ViolationError as group:
             self.fail(invariants.first_of(group))
-        except* Exception as group:
+        except* Exception as group:  # noqa: BLE001 - whatever it is, the run ends with it
             self.fail(ViolationError("crash", f"{life.name}: {invariants.words_of(group)}"))
         if not life.dead:
             self.fail(ViolationError("crash", f"{life.name}: the process ended by itself"))
@@ -263,7 +262,7 @@ class Simulation:
             return
         try:
             snapshot = self.headquarters.snapshot(life.host.sidecar_id, known_version)
-        except Exception:  # noqa: BLE001 - revoked: nothing is told
+        except UnauthenticatedError:
             return
         if snapshot is not None:
             self.push(life.host.sidecar_id, wire.WatchResponse(policy=snapshot))
