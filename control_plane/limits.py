@@ -37,6 +37,19 @@ PING_TIMEOUT_MS = 10_000
 PING_INTERVAL_MIN_MS = 10_000
 """A client may ping a quiet connection no more often."""
 
+# --- Watermark ------------------------------------------------------------------------------------
+
+WATERMARK_STEPS = 20
+"""A ceiling is raised by one part in so many of the cap."""
+WATERMARK_STEP_MIN_NANO_USD = 10_000_000
+"""The smallest step, one cent: a tiny cap must not cost a write to the disk for each call."""
+WATERMARK_STEP_MAX_NANO_USD = 1_000_000_000_000
+"""The largest step, $1,000: so much of a huge cap waits at most after a restore."""
+WATERMARK_LINE_MARKS = 100
+"""Marks in one line of a file that is written anew."""
+WATERMARK_SPARE_BYTES = 1 << 20
+"""A file is written anew when it has grown by its own size and so much more."""
+
 # --- Sync -----------------------------------------------------------------------------------------
 
 SYNC_RECORDS_MAX = 500

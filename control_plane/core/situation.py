@@ -34,6 +34,10 @@ class PeriodState:
     """Rises with every grant."""
     open: bool
     """Whether money may be granted."""
+    granted_total_nano_usd: int = 0
+    """All that was ever granted."""
+    unclaimed_nano_usd: int = 0
+    """Grants that may exist beyond that since this database was restored, which nobody showed."""
 
     @property
     def headroom_nano_usd(self) -> int:

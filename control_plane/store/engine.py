@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from control_plane.store.dialect import Dialect
+from control_plane.store.watermark_file import WatermarkFile
 from protos.values.errors import UnavailableError
 
 Value = str | int | bytes | None
@@ -38,6 +39,11 @@ class Tx(Protocol):
     @property
     def dialect(self) -> Dialect:
         """What the database calls things."""
+        ...
+
+    @property
+    def watermark(self) -> WatermarkFile:
+        """The second place, which outlives a restored database."""
         ...
 
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:

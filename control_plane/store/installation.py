@@ -20,6 +20,8 @@ class Meta:
     """How many alarms were raised."""
     backup_unix_ms: int
     """When the last backup was made; 0 for never."""
+    change_no: int
+    """How many commits were made; the watermark knows it too."""
 
 
 def get(tx: Tx) -> Meta:
@@ -33,6 +35,7 @@ def get(tx: Tx) -> Meta:
         time_zone=row["time_zone"],
         alarm_position=row["alarm_position"],
         backup_unix_ms=row["backup_unix_ms"],
+        change_no=row["change_no"],
     )
 
 
@@ -46,12 +49,17 @@ def set_backup(tx: Tx, now_unix_ms: int) -> None:
     tx.run("UPDATE meta SET backup_unix_ms = :now WHERE id = 1", {"now": now_unix_ms})
 
 
-def begin_learning(tx: Tx, generation: int) -> None:
-    """Stop granting until every sidecar has spoken, under a new generation."""
+def begin_learning(tx: Tx, generation: int, change_no: int) -> None:
+    """Stop granting until every sidecar has spoken, under a new generation.
+
+    `change_no` is how far any database of this installation ever got: this one counts on from
+    there, or it would be taken for an old copy again.
+    """
     changed = tx.run(
-        """UPDATE meta SET mode = 'LEARNING', generation = :generation
+        """UPDATE meta SET mode = 'LEARNING', generation = :generation,
+             change_no = CASE WHEN change_no < :change_no THEN :change_no ELSE change_no END
            WHERE id = 1 AND generation < :generation""",
-        {"generation": generation},
+        {"generation": generation, "change_no": change_no},
     )
     assert changed == 1
 

@@ -98,6 +98,30 @@ def outstanding_nano_usd(tx: Tx, holder: Holder) -> int:
     return int(row["total"])
 
 
+def of_holder(tx: Tx, holder: Holder) -> list[Lease]:
+    """The leases of a holder that hold money, by key."""
+    rows = tx.rows(
+        """SELECT * FROM lease
+           WHERE sidecar_id = :sidecar AND epoch = :epoch
+             AND granted_nano_usd - returned_nano_usd - spent_nano_usd > 0
+           ORDER BY budget_id, partition, period_id""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return [_from_row(row) for row in rows]
+
+
+def granted_less_returned(tx: Tx, key: PeriodKey) -> int:
+    """What all leases of a period hold or have spent together, in nano-dollars."""
+    row = tx.row(
+        """SELECT CAST(COALESCE(SUM(granted_nano_usd - returned_nano_usd), 0) AS BIGINT) AS total
+           FROM lease
+           WHERE budget_id = :budget AND partition = :partition AND period_id = :period""",
+        periods.params(key),
+    )
+    assert row is not None
+    return int(row["total"])
+
+
 def page(
     tx: Tx, *, after: tuple[str, int, LeaseKey] | None, limit: int, budget_id: str, sidecar_id: str
 ) -> list[Lease]:

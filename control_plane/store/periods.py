@@ -1,11 +1,13 @@
 """Budget periods: the rows that every cap is kept by."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.situation import PeriodState
+from control_plane.core.watermark import Mark
 from control_plane.core.windows import WindowSpan
 from control_plane.store import budgets
 from control_plane.store.engine import Row, Tx, Value
@@ -102,9 +104,12 @@ def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> int | None:
     """Allocate money if the cap allows it: the grant's serial, or None.
 
     The only statement that raises `allocated` for a lease. The condition stands in the statement,
-    so that no reading beforehand can be too old.
+    so that no reading beforehand can be too old. Before it comes the watermark: what cannot be made
+    durable there is not granted.
     """
     assert amount_nano_usd > 0
+    if not cover(tx, {key: amount_nano_usd}):
+        return None
     changed = tx.run(
         f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd + :amount,
               granted_total_nano_usd = granted_total_nano_usd + :amount,
@@ -119,6 +124,53 @@ def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> int | None:
     row = tx.row(f"SELECT grant_serial FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
     assert row is not None
     return int(row["grant_serial"])
+
+
+def cover(tx: Tx, amounts_nano_usd: Mapping[PeriodKey, int]) -> bool:
+    """Let the watermark allow these grants, with one write for all; whether it does.
+
+    Periods without a cap are passed over: nothing is granted in them.
+    """
+    needs = {}
+    for key, amount in amounts_nano_usd.items():
+        period = get(tx, key)
+        if period is not None and period.cap_nano_usd is not None:
+            total = period.granted_total_nano_usd + period.unclaimed_nano_usd + amount
+            needs[key] = Mark(total, period.cap_nano_usd)
+    return tx.watermark.cover(needs)
+
+
+def claim(tx: Tx, key: PeriodKey, more_nano_usd: int, unclaimed_less_nano_usd: int) -> None:
+    """Take over grants that a sidecar has shown and this database did not know."""
+    tx.run(
+        f"""UPDATE period SET granted_total_nano_usd = granted_total_nano_usd + :more,
+              unclaimed_nano_usd = unclaimed_nano_usd - :less WHERE {_KEY}""",  # noqa: S608 - a constant
+        params(key, more=more_nano_usd, less=unclaimed_less_nano_usd),
+    )
+
+
+def expect_claims(tx: Tx, key: PeriodKey, more_nano_usd: int) -> None:
+    """Note that so much more may have been granted than this database knows."""
+    tx.run(
+        f"UPDATE period SET unclaimed_nano_usd = unclaimed_nano_usd + :more WHERE {_KEY}",  # noqa: S608 - a constant
+        params(key, more=more_nano_usd),
+    )
+
+
+def closed_among(tx: Tx, keys: Iterable[PeriodKey]) -> list[PeriodKey]:
+    """Of these periods, those in which no money can move any more."""
+    return [key for key in keys if (found := _state(tx, key)) is not None and found == "CLOSED"]
+
+
+def is_over(tx: Tx, key: PeriodKey) -> bool:
+    """Whether a period takes no grants any more."""
+    found = _state(tx, key)
+    return found is not None and found != "OPEN"
+
+
+def _state(tx: Tx, key: PeriodKey) -> str | None:
+    row = tx.row(f"SELECT state FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
+    return None if row is None else str(row["state"])
 
 
 def move(
@@ -204,8 +256,8 @@ def reopen(tx: Tx, budget: Budget, key: PeriodKey) -> PeriodState:
 
 def is_unclosed(tx: Tx, key: PeriodKey) -> bool:
     """Whether money can still move in a period."""
-    row = tx.row(f"SELECT state FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
-    return row is not None and row["state"] != "CLOSED"
+    found = _state(tx, key)
+    return found is not None and found != "CLOSED"
 
 
 def params(key: PeriodKey, **more: Value) -> dict[str, Value]:
@@ -252,4 +304,6 @@ def _from_row(row: Row) -> PeriodState:
         orphan_hold_nano_usd=row["orphan_hold_nano_usd"],
         serial=row["grant_serial"],
         open=row["state"] == "OPEN",
+        granted_total_nano_usd=row["granted_total_nano_usd"],
+        unclaimed_nano_usd=row["unclaimed_nano_usd"],
     )

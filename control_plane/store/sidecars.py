@@ -1,6 +1,7 @@
 """Sidecars, and how far the ledger has their journals."""
 
 import json
+from collections.abc import Sequence
 
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import CHAIN_START
@@ -119,11 +120,20 @@ def unheard(tx: Tx, generation: int) -> int:
     """
     row = tx.row(
         """SELECT COUNT(*) AS unheard FROM sidecar
-           WHERE revoked_unix_ms = 0 AND generation_seen < :generation""",
+           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+             AND excused_generation < :generation""",
         {"generation": generation},
     )
     assert row is not None
     return int(row["unheard"])
+
+
+def excuse(tx: Tx, sidecar_ids: Sequence[str], generation: int) -> None:
+    """Note that nobody waits for these in a generation."""
+    tx.many(
+        "UPDATE sidecar SET excused_generation = :generation WHERE id = :id",
+        [{"id": sidecar_id, "generation": generation} for sidecar_id in sidecar_ids],
+    )
 
 
 def cursor(tx: Tx, holder: Holder) -> Cursor | None:

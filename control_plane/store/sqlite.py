@@ -21,7 +21,8 @@ from sqlite_utils import Database, Migrations
 
 from control_plane import limits
 from control_plane.clock import Clock
-from control_plane.store import dialect, schema
+from control_plane.entropy import Entropy
+from control_plane.store import copies, dialect, schema, watermark
 from control_plane.store.engine import (
     NO_PARAMS,
     ConflictError,
@@ -37,6 +38,7 @@ from control_plane.store.engine import (
     Value,
 )
 from control_plane.store.group_commit import GroupCommit, Work, WriterThread
+from control_plane.store.watermark_file import WATERMARK_FILE, WatermarkFile
 
 DATABASE_FILE = "control_plane.db"
 LOCK_FILE = "control_plane.lock"
@@ -60,9 +62,14 @@ _PROGRESS_STEPS = 5_000
 class SqliteTx:
     """One transaction on a connection; the connection's transaction is handled outside."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, second_place: WatermarkFile | None = None) -> None:
         self._database = database
         self._connection = database.conn
+        self._watermark = second_place or watermark.none_here()
+
+    @property
+    def watermark(self) -> WatermarkFile:
+        return self._watermark
 
     @property
     def dialect(self) -> dialect.Dialect:
@@ -123,9 +130,11 @@ def _primary_code(error: BaseException) -> int | None:
 class _Writing:
     """The connection that writes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, second_place: WatermarkFile) -> None:
         self._database = database
-        self.tx: Tx = SqliteTx(database)
+        self._watermark = second_place
+        self._changes = 0
+        self.tx: Tx = SqliteTx(database, second_place)
 
     @property
     def in_transaction(self) -> bool:
@@ -134,9 +143,15 @@ class _Writing:
     def begin(self) -> None:
         # sqlite-utils only knows the deferred BEGIN; IMMEDIATE takes the write lock at once.
         self._database.conn.execute("BEGIN IMMEDIATE")
+        self._changes = self._database.conn.total_changes
 
     def commit(self) -> None:
+        if self._database.conn.total_changes == self._changes:
+            self._database.commit()
+            return
+        change_no = watermark.count_change(self.tx)
         self._database.commit()
+        self._watermark.committed(change_no)
 
     def rollback(self) -> None:
         self._database.rollback()
@@ -158,10 +173,10 @@ class _Writing:
 class _Reading:
     """A connection that reads, with a limit in time."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._database = _connect(path, read_only=True)
+    def __init__(self, folder: "LockedFolder", clock: Clock) -> None:
+        self._database = _connect(folder.database, read_only=True)
         self._clock = clock
-        self._tx = SqliteTx(self._database)
+        self._tx = SqliteTx(self._database, folder.watermark)
 
     def run(self, work: Work) -> None:
         if not work.future.set_running_or_notify_cancel():
@@ -206,7 +221,7 @@ class SqliteStore:
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._writer = WriterThread(_Writing(folder.open()), on_poison)
+        self._writer = WriterThread(_Writing(folder.open(), folder.watermark), on_poison)
         self._reads: queue.Queue[Work | None] = queue.Queue(limits.QUEUED_READS_MAX)
         self._lock = threading.Lock()
         self._closed = False
@@ -232,7 +247,7 @@ class SqliteStore:
         return future
 
     def backup(self, target: Path) -> Future[int]:
-        return _in_thread("store-backup", lambda: _backup(self._folder.database, target))
+        return _in_thread("store-backup", lambda: copies.copy(self._folder.database, target))
 
     def close(self) -> None:
         with self._lock:
@@ -247,7 +262,7 @@ class SqliteStore:
         self._folder.unlock()
 
     def _read_loop(self) -> None:
-        reading = _Reading(self._folder.database, self._clock)
+        reading = _Reading(self._folder, self._clock)
         while (work := self._reads.get()) is not None:
             reading.run(work)
         reading.close()
@@ -258,9 +273,9 @@ class InlineStore:
 
     def __init__(self, folder: "LockedFolder", clock: Clock, synchronous: Synchronous) -> None:
         self._folder = folder
-        self._session = _Writing(folder.open(synchronous))
+        self._session = _Writing(folder.open(synchronous), folder.watermark)
         self._group = GroupCommit(self._session)
-        self._reading = _Reading(folder.database, clock)
+        self._reading = _Reading(folder, clock)
         self._closed = False
 
     def write(self, fn: Callable[[Tx], T]) -> Future[T]:
@@ -285,7 +300,7 @@ class InlineStore:
     def backup(self, target: Path) -> Future[int]:
         self._check()
         future: Future[int] = Future()
-        future.set_result(_backup(self._folder.database, target))
+        future.set_result(copies.copy(self._folder.database, target))
         return future
 
     def close(self) -> None:
@@ -303,10 +318,15 @@ class InlineStore:
 class LockedFolder:
     """A data folder that this process alone may use, its schema brought up to date."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, second_place: Path | None = None, synchronous: Synchronous = "FULL"
+    ) -> None:
+        """Lock it. The watermark lies in `second_place`, or in the folder itself."""
         self.folder = folder
         self.database = folder / DATABASE_FILE
         self._descriptor = _lock(folder)
+        sync = os.fdatasync if synchronous == "FULL" else lambda _: None
+        self.watermark = WatermarkFile((second_place or folder) / WATERMARK_FILE, sync)
         try:
             self._migrate()
         except BaseException:
@@ -319,6 +339,7 @@ class LockedFolder:
 
     def unlock(self) -> None:
         """Let another process in."""
+        self.watermark.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -330,6 +351,7 @@ class LockedFolder:
             raise _no_database(self.database, error) from error
         try:
             _apply_steps(database, self.database)
+            watermark.open_for(SqliteTx(database, self.watermark), Entropy())
         except sqlite3.DatabaseError as error:
             raise _no_database(self.database, error) from error
         finally:
@@ -337,15 +359,28 @@ class LockedFolder:
 
 
 def open_store(
-    folder: Path, clock: Clock, *, on_poison: Callable[[BaseException], None] | None = None
+    folder: Path,
+    clock: Clock,
+    *,
+    second_place: Path | None = None,
+    on_poison: Callable[[BaseException], None] | None = None,
 ) -> SqliteStore:
-    """Open the database of a data folder. Raises StoreOpenError with what to do."""
-    return SqliteStore(LockedFolder(folder), clock, on_poison=on_poison)
+    """Open the database of a data folder. Raises StoreOpenError with what to do.
+
+    The watermark lies in the folder `second_place`, or else beside the database.
+    """
+    return SqliteStore(LockedFolder(folder, second_place), clock, on_poison=on_poison)
 
 
-def open_inline(folder: Path, clock: Clock, *, synchronous: Synchronous = "OFF") -> InlineStore:
+def open_inline(
+    folder: Path,
+    clock: Clock,
+    *,
+    second_place: Path | None = None,
+    synchronous: Synchronous = "OFF",
+) -> InlineStore:
     """Open the database of a data folder without any thread. Raises StoreOpenError."""
-    return InlineStore(LockedFolder(folder), clock, synchronous)
+    return InlineStore(LockedFolder(folder, second_place, synchronous), clock, synchronous)
 
 
 def database_name() -> str:
@@ -426,42 +461,6 @@ def _no_database(path: Path, error: sqlite3.DatabaseError) -> StoreOpenError:
         f"{path} cannot be read as the control plane's database ({error}): "
         "restore it from a backup, or name another folder with --data"
     )
-
-
-def _backup(source: Path, target: Path) -> int:
-    """Copy a snapshot through a connection that only reads, so that writing goes on meanwhile."""
-    partial = target.with_name(target.name + ".partial")
-    if target.exists():
-        raise StoreOpenError(f"{target} exists: name another file for the backup")
-    try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.close(descriptor)
-        reading = _connect(source, read_only=True)
-        try:
-            copy = sqlite3.connect(partial, isolation_level=None)
-            try:
-                reading.conn.backup(copy)
-                copy.execute("PRAGMA journal_mode=DELETE")
-            finally:
-                copy.close()
-        finally:
-            reading.close()
-        _sync(partial)
-        partial.rename(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise StoreOpenError(f"the backup {target} cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return target.stat().st_size
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _in_thread(name: str, fn: Callable[[], T]) -> Future[T]:

@@ -2,7 +2,9 @@
 
 Evidence is never refused. A lease or period that this database does not know, or a lease that spent
 more than was granted here, shows that the database is older than the sidecar: the numbers are
-raised to fit, and the caller is told, so that granting stops until all sidecars have spoken.
+raised to fit, and the caller is told, so that granting stops until all sidecars have spoken. Where
+the watermark says that so much was never granted, it is no proof: what was spent or returned is
+booked all the same, what is only claimed is not, and the caller is told that the sidecar lies.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
 from control_plane.store import budgets, leases, ledger, periods, sidecars
 from control_plane.store.engine import ConflictError, Tx
+from control_plane.usecases import unknown
 
 
 @dataclass(slots=True)
@@ -26,6 +29,8 @@ class Evidence:
 
     database_is_old: bool = False
     """A sidecar holds or spent money that this database never granted."""
+    impossible: bool = False
+    """A sidecar claims money that no database of this installation ever granted."""
 
 
 class CountingPeriods:
@@ -120,15 +125,33 @@ def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evide
         if period is None or lease is None:
             periods.adopt(tx, report.lease)
             lease = lease or _lease(tx, holder, report.lease)
+        merged = _claimed(tx, lease, report.granted_seen_nano_usd, evidence)
+        merged = _claimed(tx, merged, merged.spent_nano_usd + report.returned_nano_usd, evidence)
+        grew = merged.granted_nano_usd > lease.granted_nano_usd
         if period is not None and report.serial_seen > period.serial:
-            evidence.database_is_old = True
-            periods.raise_serial(tx, report.lease, report.serial_seen)
-        merged = _granted_at_least(tx, lease, report.granted_seen_nano_usd, evidence)
-        if report.returned_nano_usd > merged.returned_nano_usd:
+            _newer_serial(tx, report, evidence, grew=grew)
+        room = merged.granted_nano_usd - merged.spent_nano_usd
+        if merged.returned_nano_usd < report.returned_nano_usd <= room:
             merged = _returned(tx, merged, report.returned_nano_usd, evidence)
         if merged != lease:
             leases.put(tx, merged)
     return evidence
+
+
+def _claimed(tx: Tx, lease: Lease, granted_nano_usd: int, evidence: Evidence) -> Lease:
+    """The lease with what a sidecar says was granted, unless that can never have been."""
+    more = granted_nano_usd - lease.granted_nano_usd
+    if more > 0 and unknown.judge(tx, lease.key, more).impossible:
+        evidence.impossible = True
+        return lease
+    return _granted_at_least(tx, lease, granted_nano_usd, evidence)
+
+
+def _newer_serial(tx: Tx, report: LeaseReport, evidence: Evidence, *, grew: bool) -> None:
+    """A serial from after the copy comes with a grant from after it; else it proves nothing."""
+    if grew or not tx.watermark.bounds_claims:
+        evidence.database_is_old |= not grew
+        periods.raise_serial(tx, report.lease, report.serial_seen)
 
 
 def _lease(tx: Tx, holder: Holder, key: PeriodKey) -> Lease:
@@ -170,7 +193,10 @@ def _granted_at_least(tx: Tx, lease: Lease, granted_nano_usd: int, evidence: Evi
     more = granted_nano_usd - lease.granted_nano_usd
     if more <= 0:
         return lease
-    evidence.database_is_old = True
+    claim = unknown.judge(tx, lease.key, more)
+    evidence.database_is_old |= claim.database_is_old
+    evidence.impossible |= claim.impossible
+    unknown.take(tx, lease.key, more)
     orphan_more = more if lease.state == "ORPHANED" else 0
     periods.move(tx, lease.key, allocated_nano_usd=more, orphan_hold_nano_usd=orphan_more)
     return lease.merge(granted_nano_usd=granted_nano_usd)

@@ -11,6 +11,8 @@ def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     """Close and drop what is over."""
     periods.close_ended(tx, now_unix_ms)
     leases.close_settled(tx)
+    tx.watermark.drop(periods.closed_among(tx, list(tx.watermark.state.marks)))
+    tx.watermark.mend()
     refusals.drop_before(tx, now_unix_ms - limits.REFUSAL_LIFE_MS)
     levels.drop_periods(_unclosed(tx, levels))
 

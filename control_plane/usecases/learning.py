@@ -1,9 +1,24 @@
-"""Begins learning: this database is older than what a sidecar has seen of it."""
+"""Learning: a database that may be old grants nothing until every sidecar has spoken.
+
+It begins by itself: at the start when the watermark has seen more of this database than it holds,
+and later when a sidecar shows grants, an epoch or a generation that it does not know. It ends when
+every sidecar has told, under the new generation, all that it holds; or when a person named those
+that need not be waited for. What nobody showed by then stays held, see usecases/unknown.py.
+"""
+
+from collections.abc import Iterable
 
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
-from control_plane.store import installation, ledger
+from control_plane.core.sidecars import Sidecar
+from control_plane.store import installation, ledger, sidecars
 from control_plane.store.engine import Tx
+from control_plane.usecases import unknown
+
+EPOCH_MAX = 2**62
+"""More than any epoch."""
+NOBODY = Holder("", 0)
+"""Stands for no sidecar."""
 
 
 def begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: int) -> None:
@@ -11,14 +26,68 @@ def begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: in
     meta = installation.get(tx)
     if meta.learning and generation_seen <= meta.generation:
         return
-    installation.begin_learning(tx, max(meta.generation, generation_seen) + 1)
-    ledger.raise_alarm(
-        tx,
-        Alarm(
-            kind="OLD_DATABASE",
-            holder=holder,
-            detail="a sidecar has seen grants that this database does not have: nothing is granted "
-            "until every sidecar has synced; revoke those that are gone for good",
-        ),
-        now_unix_ms,
+    begin_generation(tx, generation_seen)
+    detail = "the watermark has seen more of this database than it holds: it is an old copy"
+    if holder != NOBODY:
+        detail = "a sidecar has seen grants that this database does not have"
+    detail += (
+        "; nothing is granted until every sidecar has synced: for those that are gone for good, "
+        "say so with `bursar restore finish --without NAME`"
     )
+    ledger.raise_alarm(tx, Alarm(kind="OLD_DATABASE", holder=holder, detail=detail), now_unix_ms)
+
+
+def begin_generation(tx: Tx, generation_seen: int = 0) -> int:
+    """Begin learning under a generation above every known one; returns it."""
+    meta = installation.get(tx)
+    known = tx.watermark.state
+    generation = max(meta.generation, generation_seen, known.generation) + 1
+    tx.watermark.note_generation(generation)
+    installation.begin_learning(tx, generation, known.change_no)
+    unknown.hold(tx)
+    return generation
+
+
+def notice_old_database(tx: Tx, now_unix_ms: int) -> bool:
+    """At the start: begin learning if the watermark proves that this database is an old copy."""
+    meta = installation.get(tx)
+    if not tx.watermark.proves_old(meta.change_no, meta.generation):
+        return False
+    begin_learning(tx, NOBODY, tx.watermark.state.generation, now_unix_ms)
+    return True
+
+
+def end_if_all_spoke(tx: Tx) -> bool:
+    """End learning when nobody is missing any more; whether it is over."""
+    meta = installation.get(tx)
+    if not meta.learning:
+        return True
+    if tx.watermark.problem or sidecars.unheard(tx, meta.generation):
+        return False
+    unknown.narrow(tx)
+    installation.end_learning(tx)
+    return True
+
+
+def excuse(tx: Tx, sidecar_ids: Iterable[str]) -> bool:
+    """A person says that these sidecars need not be waited for; whether learning is over then.
+
+    They may come back: what they hold is held for them until their windows end.
+    """
+    sidecars.excuse(tx, list(sidecar_ids), installation.get(tx).generation)
+    return end_if_all_spoke(tx)
+
+
+def newest_epoch(tx: Tx, sidecar: Sidecar) -> int:
+    """The newest epoch that a sidecar can have; beyond it a claim is untrue."""
+    noted = tx.watermark.state.epochs.get(sidecar.sidecar_id)
+    if noted is None or not tx.watermark.bounds_claims:
+        return EPOCH_MAX
+    return max(noted, sidecar.epoch)
+
+
+def newest_generation(tx: Tx) -> int | None:
+    """The newest generation that a sidecar can have seen; None when that is not known."""
+    if not tx.watermark.bounds_claims:
+        return None
+    return max(tx.watermark.state.generation, installation.get(tx).generation)

@@ -9,10 +9,13 @@ from control_plane.core.reports import Journal, Registered, Registration, Status
 from control_plane.core.sidecars import PROTOCOL_VERSIONS, Sidecar
 from control_plane.store import installation, leases, ledger, sidecars
 from control_plane.store.engine import Tx
-from control_plane.usecases import orphans
-from control_plane.usecases.learning import begin_learning
+from control_plane.usecases import learning, orphans
 from control_plane.usecases.levels import Levels
-from protos.values.errors import FailedPreconditionError, UnauthenticatedError
+from protos.values.errors import (
+    FailedPreconditionError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 
 def register(
@@ -29,20 +32,27 @@ def register(
             served=str(PROTOCOL_VERSIONS[0]),
         )
     begins_anew = asked.journal.lost or asked.journal.epoch == 0
+    newest = learning.newest_epoch(tx, sidecar)
+    if begins_anew and asked.journal.epoch > newest:
+        asked = replace(asked, journal=replace(asked.journal, epoch=newest))
     if not begins_anew:
         refusal = _why_fenced(tx, sidecar, asked.journal)
+        if asked.journal.epoch > newest:
+            refusal = "its journal is of an epoch that was never given to it"
         if refusal:
             _fence(tx, sidecar, asked.journal, refusal, now_unix_ms)
             return _answer(tx, sidecar, Status.FENCED, asked.journal.epoch)
     epoch = asked.journal.epoch
     if begins_anew:
         epoch = max(sidecar.epoch, epoch) + 1
+    if not tx.watermark.note_epoch(sidecar_id, epoch):
+        raise UnavailableError("the watermark cannot be written: see the control plane's log")
     if epoch > sidecar.epoch:
         orphans.orphan_leases(tx, sidecar, epoch, now_unix_ms)
     holder = Holder(sidecar_id, epoch)
     if asked.journal.epoch > sidecar.epoch:
         # Only this control plane begins epochs, and its database knows nothing of that one.
-        begin_learning(tx, holder, 0, now_unix_ms)
+        learning.begin_learning(tx, holder, 0, now_unix_ms)
     if sidecars.cursor(tx, holder) is None:
         sidecars.begin_cursor(tx, holder)
     current = replace(

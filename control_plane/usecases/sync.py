@@ -18,15 +18,22 @@ from control_plane.core.sidecars import Cursor, Sidecar
 from control_plane.core.situation import Plan, Situation
 from control_plane.store import installation, keys, leases, ledger, refusals, sidecars
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, granting, orphans, scope
-from control_plane.usecases.learning import begin_learning
+from control_plane.usecases import booking, granting, learning, orphans, scope
 from control_plane.usecases.levels import Levels
 from protos.values.errors import UnauthenticatedError
 
+_UNTRUE = (
+    "it claims an epoch, a generation or grants that it was never given: it is broken or forged; "
+    "revoke it, and let the host join again"
+)
 _FORKED = (
     "its records do not continue those that are booked: a copy of its journal is or was in use; "
     "start it with a new journal"
 )
+
+
+NOTHING_BOOKED = Cursor(0, core.CHAIN_START)
+"""The cursor of an epoch that never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class _Recorded:
     refused: Status | None = None
     """GAP or FENCED, when the records do not continue what is booked."""
     database_is_old: bool = False
+    impossible: bool = False
+    """A sidecar claims what the watermark rules out."""
 
 
 def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: int) -> Answer:
@@ -46,16 +55,12 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
         raise UnauthenticatedError("this sidecar's credential was revoked: let it join again")
     meta = installation.get(tx)
     holder = Holder(sidecar_id, report.epoch)
-    ahead = report.generation_seen > meta.generation or report.epoch > sidecar.epoch
-    if ahead:
-        sidecar = _follow(tx, sidecar, report, now_unix_ms)
-    recorded = _record(tx, holder, sidecar, report, now_unix_ms)
-    if recorded.database_is_old and report.epoch == sidecar.epoch:
-        # The process that proves it registered after this database was copied.
-        sidecar = _follow(tx, sidecar, report, now_unix_ms)
-    if ahead or recorded.database_is_old:
-        begin_learning(tx, holder, report.generation_seen, now_unix_ms)
     alarms_before = meta.alarm_position
+    recorded = _Recorded(NOTHING_BOOKED, Status.FENCED, impossible=True)
+    if report.epoch <= learning.newest_epoch(tx, sidecar):
+        sidecar, recorded = _hear(tx, holder, sidecar, report, now_unix_ms)
+    if recorded.impossible:
+        sidecar = _fence(tx, holder, sidecar, now_unix_ms, _UNTRUE)
     meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
@@ -71,14 +76,33 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
         return replace(answer, need_seq=recorded.cursor.last_seq + 1)
     if answer.status is not Status.OK:
         return answer
-    _note(tx, sidecar, report, meta.generation, now_unix_ms)
+    _note(tx, sidecar, report, now_unix_ms)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.demands, now_unix_ms)
-    if meta.learning:
-        if sidecars.unheard(tx, meta.generation):
-            return _without_money(tx, holder, report, levels, answer, now_unix_ms)
-        installation.end_learning(tx)
+    if tx.watermark.problem or not learning.end_if_all_spoke(tx):
+        return _without_money(tx, holder, report, levels, answer, now_unix_ms)
     return _with_money(tx, holder, report, levels, answer, now_unix_ms)
+
+
+def _hear(
+    tx: Tx, holder: Holder, sidecar: Sidecar, report: Report, now_unix_ms: int
+) -> tuple[Sidecar, _Recorded]:
+    """Take the evidence of a Sync, and what it proves about this database."""
+    generation = installation.get(tx).generation
+    # Without a watermark that bounds it, any generation is believed.
+    newest = learning.newest_generation(tx)
+    untrue = newest is not None and report.generation_seen > newest
+    ahead = report.epoch > sidecar.epoch or (report.generation_seen > generation and not untrue)
+    if ahead:
+        sidecar = _follow(tx, sidecar, report, now_unix_ms)
+    recorded = _record(tx, holder, sidecar, report, now_unix_ms)
+    if recorded.database_is_old and report.epoch == sidecar.epoch:
+        # The process that proves it registered after this database was copied.
+        sidecar = _follow(tx, sidecar, report, now_unix_ms)
+    if ahead or recorded.database_is_old:
+        seen = 0 if untrue else report.generation_seen
+        learning.begin_learning(tx, holder, seen, now_unix_ms)
+    return sidecar, replace(recorded, impossible=recorded.impossible or untrue)
 
 
 def _record(
@@ -101,14 +125,17 @@ def _record(
     if (fresh or ends_at_cursor) and chain != report.chain:
         _fence(tx, holder, sidecar, now_unix_ms)
         return _Recorded(cursor, Status.FENCED)
-    old = False
+    evidence = booking.Evidence()
     if fresh:
         evidence = booking.book(tx, holder, report.records[continued.skip :], now_unix_ms)
-        old = evidence.database_is_old
         cursor = Cursor(cursor.last_seq + len(fresh), chain)
         sidecars.move_cursor(tx, holder, cursor)
-    old |= booking.take_levels(tx, holder, report.leases).database_is_old
-    return _Recorded(cursor, database_is_old=old)
+    levels = booking.take_levels(tx, holder, report.leases)
+    return _Recorded(
+        cursor,
+        database_is_old=evidence.database_is_old or levels.database_is_old,
+        impossible=evidence.impossible or levels.impossible,
+    )
 
 
 def _authority(sidecar: Sidecar, report: Report) -> Status | None:
@@ -139,15 +166,20 @@ def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidec
 
 def _fence(
     tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int, detail: str = _FORKED
-) -> None:
+) -> Sidecar:
     """Stop a journal that cannot be the one that is booked. Its money stays allocated."""
-    if holder.epoch == sidecar.epoch and sidecar.state != "FENCED":
-        sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
-        ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
+    if holder.epoch < sidecar.epoch or sidecar.state == "FENCED":
+        return sidecar
+    sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
+    ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
+    return replace(sidecar, state="FENCED")
 
 
-def _note(tx: Tx, sidecar: Sidecar, report: Report, generation: int, now_unix_ms: int) -> None:
-    """Keep what a Sync says beside records and levels."""
+def _note(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> None:
+    """Keep what a Sync says beside records and levels.
+
+    Who has seen a generation has told all leases since: not before has it spoken in that one.
+    """
     if sidecar.state == "DRAINED":
         sidecars.set_state(tx, sidecar.sidecar_id, "ACTIVE")
     sidecars.synced(
@@ -155,7 +187,7 @@ def _note(tx: Tx, sidecar: Sidecar, report: Report, generation: int, now_unix_ms
         replace(
             sidecar,
             last_sync_no=report.sync_no,
-            generation_seen=generation,
+            generation_seen=report.generation_seen,
             policy_acked=report.policy_acked,
             policy_refused=report.policy_refused,
             last_seen_unix_ms=now_unix_ms,

@@ -201,6 +201,11 @@ class Allowance:
             _give_back(lease, lease.available_nano_usd)
         return given
 
+    def say_again(self) -> None:
+        """Tell all leases again: whoever asks for them has forgotten what was told before."""
+        for lease in self._leases.values():
+            lease.changed = True
+
     def changed(self) -> list[Lease]:
         """The leases of which there is something new to tell."""
         told = [lease for lease in self._leases.values() if lease.changed]

@@ -302,6 +302,7 @@ class ControlLink:
             return False
         status = translate.status_from_wire(answer.status)
         admission = self._admission
+        renewed = answer.generation > self._generation
         self._see_generation(answer.generation)
         if answer.acked_seq > self._journal.last_seq:
             self._fence("the ledger has records that this journal does not")
@@ -311,7 +312,10 @@ class ControlLink:
             self._journal.acknowledge(answer.need_seq - 1)
             admission.hurry()
             return False
-        self._journal.acknowledge(max(answer.acked_seq, self._journal.acked_seq))
+        # Answers may overtake each other, so this only grows; but a restored database may have
+        # forgotten records that an older one had, and they are told again.
+        known_seq = 0 if renewed else self._journal.acked_seq
+        self._journal.acknowledge(max(answer.acked_seq, known_seq))
         admission.allowance.acknowledged(answer.acked_seq)
         if status == "fenced":
             self._fence("another journal or process goes under this sidecar's name")
@@ -410,9 +414,11 @@ class ControlLink:
 
     def _see_generation(self, generation: int) -> None:
         if generation > self._generation:
-            # A restored database may count its policies from further back.
+            # A restored database may count its policies from further back, and may not know what
+            # is held here: whoever shows that it has seen the generation has told it all leases.
             if self._generation:
                 self._policy.begin_anew()
+            self._admission.allowance.say_again()
             self._generation = generation
             self._journal.note(generation=generation)
 

@@ -3,6 +3,7 @@
 Everything runs inline. After every step `check` holds the books to what must always be so.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from control_plane.core.sidecars import Sidecar
 from control_plane.core.windows import Window
 from control_plane.store import budgets, sidecars
 from control_plane.store.engine import Row, Tx, Value
-from control_plane.store.sqlite import InlineStore, open_inline
+from control_plane.store.sqlite import DATABASE_FILE, InlineStore, open_inline
+from control_plane.usecases import learning
 from control_plane.usecases.levels import Levels
 from protos.values.selectors import Selector, SplitBy
 from tests.control_plane.virtual_sidecar import VirtualSidecar
@@ -48,11 +50,13 @@ class World:
     def __init__(self, folder: Path) -> None:
         """Open the store of a folder; one that was made before opens faster."""
         self.clock = FrozenClock()
+        self.folder = folder
         self.store: InlineStore = open_inline(folder, self.clock)
         self.levels = Levels(started_unix_ms=NOON)
         self.pushed: list[tuple[str, str]] = []
         """Sidecars and directives that went out by Watch: "recall" or "nudge"."""
         self.sidecars: dict[str, VirtualSidecar] = {}
+        self.do(lambda tx: learning.notice_old_database(tx, self.now))
 
     @property
     def now(self) -> int:
@@ -196,6 +200,26 @@ class World:
     def restart(self) -> None:
         """The control plane's process ends and another begins: soft state is gone."""
         self.levels = Levels(started_unix_ms=self.now)
+        self.do(lambda tx: learning.notice_old_database(tx, self.now))
+
+    def backup(self, name: str = "copy.db") -> Path:
+        """What `bursar backup` makes: a copy of the database, without the watermark."""
+        target = self.folder / name
+        target.unlink(missing_ok=True)
+        self.store.backup(target).result()
+        return target
+
+    def put_back(self, copy: Path) -> None:
+        """Somebody copies an old database into place, and starts the control plane with it.
+
+        The watermark stays as it is. A copy may be put back more than once.
+        """
+        self.store.close()
+        for beside in ("-wal", "-shm"):
+            (self.folder / f"{DATABASE_FILE}{beside}").unlink(missing_ok=True)
+        shutil.copy(copy, self.folder / DATABASE_FILE)
+        self.store = open_inline(self.folder, self.clock)
+        self.restart()
 
 
 def check_books(tx: Tx) -> None:

@@ -99,6 +99,7 @@ class VirtualSidecar:
         answer = world.do(lambda tx: register(tx, self.name, asked, world.levels, world.now))
         if answer.status is not Status.FENCED:
             self.epoch = answer.epoch
+            self.generation = max(self.generation, answer.generation)
             self.sync_no = max(self.sync_no if not lost else 0, answer.last_sync_no)
         return answer
 
@@ -236,6 +237,9 @@ class VirtualSidecar:
         """Take an answer, in whatever order answers come."""
         if answer.generation < self.generation:
             return
+        if answer.generation > self.generation:
+            # A restored database may have forgotten records that an older one had.
+            self.acked = answer.acked_seq
         self.generation = answer.generation
         self.acked = max(self.acked, answer.acked_seq)
         if answer.status is Status.GAP:

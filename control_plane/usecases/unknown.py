@@ -1,0 +1,98 @@
+"""Money that a restored database may have forgotten: held until it is shown, or its window ends.
+
+The watermark says how much may have been granted in all. What lies between that and the grants that
+are known is held as a lease of a holder that nobody knows, whose journal is as good as lost: it
+counts in `allocated` like any orphan, is shown and released and charged like one. It shrinks as
+sidecars show grants. When all have spoken it shrinks once more: all leases together never held more
+than the highest cap in force, so no more can be missing than what the known ones leave of it.
+"""
+
+from dataclasses import dataclass, replace
+
+from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.store import budgets, leases, periods
+from control_plane.store.engine import Tx
+
+UNKNOWN = Holder("unknown", 0)
+"""Holds what may have been granted beyond a restored database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a sidecar's proof of more grants means."""
+
+    database_is_old: bool = False
+    """Only a database that is older than the sidecar does not know them."""
+    impossible: bool = False
+    """The watermark says that they were never made."""
+
+
+def hold(tx: Tx) -> None:
+    """Hold what the watermark says may have been granted beyond what is known, in every period."""
+    for key, mark in sorted(tx.watermark.state.marks.items()):
+        if periods.get(tx, key) is None:
+            if budgets.get(tx, key.budget_id) is None:
+                continue  # made after the copy: no cap is known, so nothing is granted either
+            periods.adopt(tx, key)
+        period = periods.get(tx, key)
+        assert period is not None
+        more = mark.ceiling_nano_usd - period.granted_total_nano_usd - period.unclaimed_nano_usd
+        if more <= 0 or not periods.is_unclosed(tx, key):
+            continue
+        periods.expect_claims(tx, key, more)
+        periods.move(tx, key, allocated_nano_usd=more, orphan_hold_nano_usd=more)
+        held = leases.get(tx, UNKNOWN, key) or Lease(UNKNOWN, key)
+        granted = held.granted_nano_usd + more
+        leases.put(tx, replace(held, granted_nano_usd=granted, state="ORPHANED"))
+
+
+def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
+    """Judge a proof of grants beyond those that are known of a lease."""
+    period = periods.get(tx, key)
+    known = period.granted_total_nano_usd if period else 0
+    unclaimed = period.unclaimed_nano_usd if period else 0
+    if more_nano_usd <= unclaimed:
+        return Claim()
+    if not tx.watermark.bounds_claims:
+        return Claim(database_is_old=True)
+    mark = tx.watermark.state.marks.get(key)
+    if mark is None and period is not None and periods.is_over(tx, key):
+        return Claim()  # dropped with its window: it is booked, and no cap can feel it any more
+    ceiling = mark.ceiling_nano_usd if mark is not None else 0
+    if known + more_nano_usd <= ceiling:
+        return Claim(database_is_old=True)
+    return Claim(impossible=True)
+
+
+def take(tx: Tx, key: PeriodKey, more_nano_usd: int) -> None:
+    """Let known grants grow by what a sidecar has shown; what was held for it is let go."""
+    period = periods.get(tx, key)
+    assert period is not None
+    covered = min(more_nano_usd, period.unclaimed_nano_usd)
+    periods.claim(tx, key, more_nano_usd, covered)
+    _let_go(tx, key, covered)
+    if more_nano_usd > covered and period.cap_nano_usd is not None:
+        # Whether or not the second place can say so: what is spent is spent.
+        periods.cover(tx, {key: 0})
+
+
+def narrow(tx: Tx) -> None:
+    """When every sidecar has spoken: let go what cannot be missing."""
+    for held in leases.of_holder(tx, UNKNOWN):
+        period = periods.get(tx, held.key)
+        assert period is not None
+        mark = tx.watermark.state.marks.get(held.key)
+        if mark is not None:
+            known = leases.granted_less_returned(tx, held.key) - held.outstanding_nano_usd
+            most = max(0, mark.cap_nano_usd - known)
+            _let_go(tx, held.key, held.outstanding_nano_usd - most)
+
+
+def _let_go(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> None:
+    held = leases.get(tx, UNKNOWN, key)
+    less = min(amount_nano_usd, held.outstanding_nano_usd) if held else 0
+    if held is None or less <= 0:
+        return
+    orphan_less = less if held.state == "ORPHANED" else 0
+    periods.move(tx, key, allocated_nano_usd=-less, orphan_hold_nano_usd=-orphan_less)
+    leases.put(tx, replace(held, returned_nano_usd=held.returned_nano_usd + less))

@@ -1,0 +1,267 @@
+"""An old copy of the database is put back: nothing that was granted since is granted again."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from control_plane import limits
+from control_plane.core.reports import Status
+from control_plane.store import installation
+from control_plane.store.sqlite import DATABASE_FILE
+from control_plane.store.watermark_file import WATERMARK_FILE
+from control_plane.usecases import learning, unknown
+from control_plane.usecases.housekeeping import keep_house
+from tests.control_plane.leasing_world import CENT, DAY_MS, USD, World
+from tests.control_plane.virtual_sidecar import VirtualSidecar
+
+
+def is_learning(world: World) -> bool:
+    return world.do(installation.get).learning
+
+
+def alarms(world: World) -> list[str]:
+    rows = world.store.read(lambda tx: tx.rows("SELECT kind FROM alarm ORDER BY position")).result()
+    return [row["kind"] for row in rows]
+
+
+def opened(sidecar: VirtualSidecar, call_id: str) -> bool:
+    sidecar.sync()
+    return call_id in sidecar.opened
+
+
+def speak(*sidecars: VirtualSidecar) -> None:
+    """Twice each: at first they hear of the new generation, then they have told all they hold."""
+    for _ in range(2):
+        for sidecar in sidecars:
+            sidecar.sync()
+
+
+def unknown_nano_usd(world: World) -> int:
+    return world.number(
+        """SELECT SUM(granted_nano_usd - returned_nano_usd) FROM lease
+           WHERE sidecar_id = 'unknown'"""
+    )
+
+
+def test_the_last_transactions_are_lost_and_nobody_is_granted_twice(world: World) -> None:
+    """Scenario 17: what a fail-over loses comes back from those who hold it."""
+    ref = world.budget("b", USD)
+    one, two = world.sidecar("one"), world.sidecar("two")
+    first = one.wait(30 * CENT, ref)
+    assert opened(one, first)
+    copy = world.backup()
+    second = two.wait(40 * CENT, ref)
+    assert opened(two, second)
+    one.settle(first, 10 * CENT)
+    one.sync()
+    world.put_back(copy)
+    # The watermark has seen more than this database: it learns before anybody speaks.
+    assert is_learning(world)
+    assert alarms(world) == ["OLD_DATABASE"]
+    assert world.period(ref)["allocated_nano_usd"] >= 70 * CENT
+    world.check()
+    speak(one, two)
+    assert not is_learning(world)
+    assert world.period(ref)["spent_nano_usd"] == 10 * CENT
+    # All is known again but for the step that the watermark was ahead.
+    assert unknown_nano_usd(world) <= USD // limits.WATERMARK_STEPS
+    two.settle(second, 40 * CENT)
+    speak(one, two)
+    assert world.period(ref)["spent_nano_usd"] == 50 * CENT
+    assert opened(one, one.wait(45 * CENT, ref))
+    world.check()
+
+
+def test_a_backup_of_an_hour_ago_one_gone_one_silent_one_new(world: World) -> None:
+    """Scenario 18: what the one that is gone may hold stays out of the budget."""
+    ref = world.budget("b", USD)
+    gone, silent, here = world.sidecar("gone"), world.sidecar("silent"), world.sidecar("here")
+    speak(gone, silent, here)
+    copy = world.backup()
+    new = world.sidecar("new")
+    billed = 0
+    for sidecar in (gone, silent, here, new):
+        call_id = sidecar.wait(20 * CENT, ref)
+        while not opened(sidecar, call_id):
+            world.sync_all()
+        sidecar.settle(call_id, 20 * CENT)
+        billed += 20 * CENT
+    world.put_back(copy)
+    assert is_learning(world)
+    here.wait(30 * CENT, ref)
+    speak(here)
+    assert is_learning(world)
+    # A person says that the two that do not speak need not be waited for.
+    world.do(lambda tx: learning.excuse(tx, ["gone", "silent"]))
+    speak(here)
+    assert not is_learning(world)
+    # One that is unknown to the copy, and one that never speaks, have spent 60 cents together.
+    assert unknown_nano_usd(world) >= 60 * CENT
+    assert here.opened[-1] == "here-1"
+    world.check()
+    # The silent one turns up after all: what it shows was held for it.
+    speak(silent)
+    assert not is_learning(world)
+    assert unknown_nano_usd(world) >= 40 * CENT
+    assert world.period(ref)["spent_nano_usd"] == 40 * CENT
+    assert world.period(ref)["allocated_nano_usd"] <= USD
+    assert alarms(world) == ["OLD_DATABASE"]
+    assert billed <= world.period(ref)["allocated_nano_usd"]
+    world.check()
+
+
+def test_without_the_watermark_the_one_that_is_gone_would_be_forgotten(world: World) -> None:
+    """What mutant M13 takes away."""
+    ref = world.budget("b", USD)
+    here, gone = world.sidecar("here"), world.sidecar("gone")
+    speak(here, gone)
+    copy = world.backup()
+    assert opened(gone, gone.wait(80 * CENT, ref))
+    world.put_back(copy)
+    world.do(lambda tx: learning.excuse(tx, ["gone"]))
+    here.wait(30 * CENT, ref)
+    speak(here)
+    assert here.opened == []
+    assert not is_learning(world)
+
+
+def test_what_was_granted_and_given_back_many_times_holds_up_no_more_than_the_cap(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD)
+    here, gone = world.sidecar("here"), world.sidecar("gone")
+    speak(here, gone)
+    copy = world.backup()
+    for _ in range(10):
+        call_id = gone.wait(80 * CENT, ref)
+        assert opened(gone, call_id)
+        gone.void(call_id)
+        for lease in gone.leases.values():
+            lease.keep = 0
+        gone.sync()
+    assert world.period(ref)["granted_total_nano_usd"] > 5 * USD
+    call_id = here.wait(20 * CENT, ref)
+    assert opened(here, call_id)
+    world.put_back(copy)
+    assert unknown_nano_usd(world) > 5 * USD
+    world.do(lambda tx: learning.excuse(tx, ["gone"]))
+    speak(here)
+    assert not is_learning(world)
+    # All leases together never held more than the cap, and this one holds 20 cents of it.
+    assert unknown_nano_usd(world) == USD - world.number(
+        "SELECT granted_nano_usd - returned_nano_usd FROM lease WHERE sidecar_id = 'here'"
+    )
+    world.check()
+    # It turns up after all, with everything that it ever gave back.
+    speak(gone)
+    assert world.period(ref)["allocated_nano_usd"] <= USD
+    assert alarms(world) == ["OLD_DATABASE"]
+
+
+def test_the_same_copy_is_put_back_twice(world: World) -> None:
+    ref = world.budget("b", USD)
+    one = world.sidecar("one")
+    speak(one)
+    copy = world.backup()
+    first = one.wait(30 * CENT, ref)
+    assert opened(one, first)
+    for generation in (2, 3):
+        world.put_back(copy)
+        assert world.do(installation.get).generation == generation
+        speak(one)
+        assert not is_learning(world)
+        world.check()
+    one.settle(first, 30 * CENT)
+    speak(one)
+    assert world.period(ref)["spent_nano_usd"] == 30 * CENT
+
+
+def test_a_restart_with_the_newest_database_learns_nothing(world: World) -> None:
+    ref = world.budget("b", USD)
+    one = world.sidecar("one")
+    assert opened(one, one.wait(30 * CENT, ref))
+    world.put_back(world.backup())
+    assert not is_learning(world)
+    assert world.do(installation.get).generation == 1
+
+
+def test_a_crash_between_the_watermark_and_the_commit_is_no_old_database(world: World) -> None:
+    """The watermark was raised for a grant whose transaction never committed."""
+    ref = world.budget("b", USD)
+    one = world.sidecar("one")
+    one.sync()
+    copy = world.backup()
+    watermark = world.folder / WATERMARK_FILE
+    slot = watermark.read_bytes()[:32]
+    one.wait(30 * CENT, ref)
+    one.send(one.report())
+    # As after the crash: the line is there, the commit and what comes after it are not.
+    lines = watermark.read_bytes()
+    world.store.close()
+    watermark.write_bytes(slot + lines[32:])
+    world.put_back(copy)
+    assert not is_learning(world)
+    world.do(lambda tx: tx.watermark.close())
+
+
+@pytest.mark.parametrize("damage", ["missing", "rotten", "another's"])
+def test_without_a_watermark_that_can_be_trusted_nothing_is_granted(
+    world: World, tmp_path: Path, damage: str
+) -> None:
+    ref = world.budget("b", USD)
+    one = world.sidecar("one")
+    held = one.wait(30 * CENT, ref)
+    assert opened(one, held)
+    world.store.close()
+    watermark = world.folder / WATERMARK_FILE
+    if damage == "missing":
+        watermark.unlink()
+    elif damage == "rotten":
+        lines = watermark.read_bytes().split(b"\n")
+        lines[1] = lines[1][:-3] + b"..."
+        watermark.write_bytes(b"\n".join(lines))
+    else:
+        other = World(tmp_path / "other")
+        other.store.close()
+        shutil.copy(tmp_path / "other" / WATERMARK_FILE, watermark)
+    copy = world.folder / "copy.db"
+    shutil.copy(world.folder / DATABASE_FILE, copy)
+    world.put_back(copy)
+    waiting = one.wait(10 * CENT, ref)
+    answer = one.sync()
+    assert answer.status is Status.LEARNING
+    assert waiting not in one.opened
+    # What is leased may still be used and settled, and authority is renewed.
+    assert answer.leases[0].authority_ms > 0
+    one.settle(held, 10 * CENT)
+    one.sync()
+    assert world.period(ref)["spent_nano_usd"] == 10 * CENT
+    assert not opened(one, waiting)
+
+
+def test_periods_that_are_closed_leave_the_watermark(world: World) -> None:
+    ref = world.budget("b", USD, window="day")
+    one = world.sidecar("one")
+    call_id = one.wait(CENT, ref)
+    assert opened(one, call_id)
+    one.settle(call_id, CENT)
+    for lease in one.leases.values():
+        lease.keep = 0
+    one.wants = False
+    one.sync()
+    assert len(world.do(lambda tx: dict(tx.watermark.state.marks))) == 1
+    one.leases.clear()
+    world.pass_ms(3 * DAY_MS)
+    one.drain()
+    world.do(lambda tx: tx.run("UPDATE period SET allocated_nano_usd = spent_nano_usd"))
+    world.do(
+        lambda tx: tx.run("UPDATE lease SET returned_nano_usd = granted_nano_usd - spent_nano_usd")
+    )
+    world.do(lambda tx: keep_house(tx, world.levels, world.now))
+    assert not world.do(lambda tx: dict(tx.watermark.state.marks))
+
+
+def test_what_the_unknown_holder_is_called_is_no_sidecar(world: World) -> None:
+    assert world.number("SELECT COUNT(*) FROM sidecar WHERE id = 'unknown'") == 0
+    assert unknown.UNKNOWN.epoch == 0
