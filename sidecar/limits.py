@@ -77,6 +77,8 @@ PRUNED_RECORDS_MAX = 5_000
 """Records that are dropped in one transaction."""
 BALLAST_BYTES = 4 << 20
 """Room that is kept free, so that open calls can settle on a full disk."""
+DISK_FULL_RETRY_MS = 1_000
+"""How often a full disk is looked at again."""
 OPEN_CALLS_MAX = 20_000
 """Calls that hold money at once."""
 

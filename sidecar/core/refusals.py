@@ -60,6 +60,8 @@ class Reason(Enum):
     """The sidecar is about to end."""
     JOURNAL_FAILED = "journal_failed"
     """The sidecar cannot write its journal, so that no new call would be safe."""
+    DISK_FULL = "disk_full"
+    """There is no room for the sidecar's journal; it goes on by itself when there is."""
     FENCED = "fenced"
     """Another journal goes under this sidecar's name; neither may open calls."""
 
@@ -72,6 +74,7 @@ RETRYABLE = frozenset(
         Reason.BUSY,
         Reason.OVERLOADED,
         Reason.SHUTTING_DOWN,
+        Reason.DISK_FULL,
     }
 )
 """Reasons after which the same request may pass later without anybody doing anything."""
@@ -252,15 +255,21 @@ _PLAIN = {
     Reason.SHUTTING_DOWN: "This sidecar is about to end and takes no new calls. Try again in a "
     "moment.",
     Reason.OVERLOADED: "This sidecar has more calls in hand than it takes. Try again in a moment.",
-    Reason.JOURNAL_FAILED: "This sidecar cannot write its journal, so it opens no new calls. Check "
-    "the disk under its data folder, then start it again.",
+    Reason.JOURNAL_FAILED: "This sidecar could not write its journal, so it opens no new calls. "
+    "See to the disk under its data folder, then start it again.",
+    Reason.DISK_FULL: "The disk under this sidecar's data folder is full, so it opens no new "
+    "calls. Make room there: it goes on by itself within seconds.",
     Reason.FENCED: "The control plane does not accept this sidecar any more: its credential was "
     "revoked, or another journal goes under its name. Look into its log; then stop any copy of it, "
     "or let it join again.",
     Reason.PROVIDER_NOT_CONFIGURED: "The provider of this model is not set up here. Set its base "
     "URL and secret at the control plane.",
 }
-_PLAIN_RETRY_MS = {Reason.SHUTTING_DOWN: 2_000, Reason.OVERLOADED: 1_000}
+_PLAIN_RETRY_MS = {
+    Reason.SHUTTING_DOWN: 2_000,
+    Reason.OVERLOADED: 1_000,
+    Reason.DISK_FULL: 2_000,
+}
 
 
 def plain_refusal(reason: Reason, **fields: str) -> Refusal:

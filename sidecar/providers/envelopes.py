@@ -54,6 +54,7 @@ FACES: Mapping[Reason, Face] = {
     Reason.OVERLOADED: Face(503, "overloaded", "server_error", "overloaded_error"),
     Reason.SHUTTING_DOWN: Face(503, "shutting_down", "server_error", "overloaded_error"),
     Reason.JOURNAL_FAILED: Face(503, "journal_failed", "server_error", "api_error"),
+    Reason.DISK_FULL: Face(503, "disk_full", "server_error", "overloaded_error"),
     Reason.FENCED: Face(503, "fenced", "server_error", "api_error"),
 }
 _WIRE_TYPES = {

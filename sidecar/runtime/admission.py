@@ -45,7 +45,7 @@ from sidecar.limits import (
     WAITING_RECORDS_MAX,
 )
 from sidecar.runtime import translate
-from sidecar.runtime.journal import Journal, JournalFailedError
+from sidecar.runtime.journal import DISK_FULL, Journal, JournalFailedError
 from sidecar.runtime.open_calls import OpenCall, OpenCalls
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.telemetry import Log
@@ -106,6 +106,7 @@ class Admission:
         """Another journal goes under this sidecar's name."""
         self.draining = False
         """The sidecar is about to end."""
+        journal.noticed = self._journal_noticed
 
     # --- What the proxy asks -----------------------------------------------------------------
 
@@ -113,6 +114,15 @@ class Admission:
     def policy(self) -> Policy:
         """The snapshot in force."""
         return self._policy
+
+    def closed(self) -> Refusal | None:
+        """What stops every call, whatever it asks for; None when nothing does."""
+        if self.draining:
+            return plain_refusal(Reason.SHUTTING_DOWN)
+        if self.fenced:
+            return plain_refusal(Reason.FENCED)
+        failure = self._journal.failure
+        return None if failure is None else _journal_refusal(failure)
 
     @property
     def open_calls(self) -> int:
@@ -223,13 +233,22 @@ class Admission:
 
     def _standing(self, call: NewCall, now: Now) -> Refusal | None:
         """What stops any call like this one, whatever its budgets say."""
-        if self.draining:
-            return plain_refusal(Reason.SHUTTING_DOWN)
-        if self.fenced:
-            return plain_refusal(Reason.FENCED)
-        if self._journal.failure is not None:
-            return plain_refusal(Reason.JOURNAL_FAILED, cause=self._journal.failure)
-        return standing_refusal(self._policy, call, now.unix_ms)
+        return self.closed() or standing_refusal(self._policy, call, now.unix_ms)
+
+    def _journal_noticed(self) -> None:
+        """The journal can be written no more, or again."""
+        failure = self._journal.failure
+        if failure is None:
+            self._log.info("disk_has_room")
+        elif failure == DISK_FULL:
+            self._log.alarm("disk_full", remedy=plain_refusal(Reason.DISK_FULL).message)
+        else:
+            remedy = plain_refusal(Reason.JOURNAL_FAILED).message
+            self._log.alarm(
+                "journal_failed", cause=failure, remedy=remedy, open_calls=len(self._open)
+            )
+        self.try_waiting(every=True)
+        self.hurry()
 
     def _route(self, attributes: Attributes) -> Route:
         route = self._routes.get(attributes)
@@ -352,7 +371,7 @@ class Admission:
             await self._journal.durable(opened.group)
         except JournalFailedError as error:
             self._open.never_written(opened)
-            return plain_refusal(Reason.JOURNAL_FAILED, cause=str(error))
+            return _journal_refusal(str(error))
         except BaseException:
             self.void(opened.hold, _UNSENT)
             raise
@@ -388,6 +407,12 @@ class Admission:
 
 def _return_body(lease: Lease, seq: int) -> bytes:
     return translate.return_to_wire(seq, lease.key, lease.returned_nano_usd)
+
+
+def _journal_refusal(failure: str) -> Refusal:
+    if failure == DISK_FULL:
+        return plain_refusal(Reason.DISK_FULL)
+    return plain_refusal(Reason.JOURNAL_FAILED, cause=failure)
 
 
 _AGAIN = Refusal(Reason.BUSY, "Authority ended while the call's hold was written down.")

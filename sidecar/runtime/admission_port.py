@@ -16,6 +16,10 @@ class AdmissionPort(Protocol):
         """The snapshot in force."""
         ...
 
+    def closed(self) -> Refusal | None:
+        """What stops every call, whatever it asks for; None when nothing does."""
+        ...
+
     async def open(self, call: NewCall) -> Hold:
         """Wait for the call's turn and hold its worst case from every matching lease.
 

@@ -92,6 +92,7 @@ class ControlLink:
         self._policy_late_since: int | None = None
         self._stable_seq = 0
         self._failing_since: int | None = None
+        self._unreadable = False
         self._pruned_boot_ms = clock.now().boot_ms
         self._one_at_a_time = trio.Lock()
         self._watcher = Watcher(
@@ -426,6 +427,7 @@ class ControlLink:
         if self._failing_since is not None:
             self._log.info("control_plane_answers")
         self._failing_since = None
+        self._unreadable = False
         self._admission.cadence.answered(self._clock.now().boot_ms - sent.boot_ms)
         self._admission.fenced = False
 
@@ -460,8 +462,9 @@ class ControlLink:
         cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS
 
     def _journal_failed(self, error: JournalFailedError) -> None:
+        if self._journal.failure is None and not self._unreadable:
+            # Nothing can be told any more, so that authority will end.
+            self._log.alarm("records_not_readable", cause=str(error))
+            self._unreadable = True
         cadence = self._admission.cadence
-        if cadence.pause_boot_ms <= self._clock.now().boot_ms:
-            self._log.alarm("journal_failed", cause=str(error))
-        self._admission.try_waiting(every=True)
         cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS

@@ -8,9 +8,13 @@ Rules:
    writes it in one transaction, and wakes all who wait for it through the event loop at once. A
    line that nobody waits for lingers a moment for company.
 3. Lines become durable in the order in which they were added, whole groups at a time.
-4. An error while writing poisons the journal: what is on the disk is not known any more, so nothing
-   is tried on that file again and no call opens. A full disk is the exception: ballast makes room
-   for calls that are open to settle, and no new one opens.
+4. An error while writing or reading poisons the journal: what is on the disk is not known any more,
+   so nothing is tried on that file again, nothing more is told from it, and no call opens. What was
+   open stays open on the disk, and is charged by the next process, which trusts nothing that it has
+   not written anew.
+5. A full disk is the exception: what could not be written is known. Ballast makes room for calls
+   that are open to settle, and no new one opens. What finds no room even so waits, in order, until
+   there is some; then the ballast is laid again, and calls open again.
 """
 
 import queue
@@ -25,19 +29,24 @@ from sidecar.clock import Clock
 from sidecar.core.instants import Now
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.limits import (
+    DISK_FULL_RETRY_MS,
     JOURNAL_LINGER_MS,
     RECORDS_KEPT_BYTES,
     RECORDS_KEPT_MS,
     SYNC_RECORDS_BYTES,
     SYNC_RECORDS_MAX,
 )
-from sidecar.runtime.journal_file import Batch, JournalFile, Recovered, lease_row
+from sidecar.runtime.journal_file import Batch, DiskFullError, JournalFile, Recovered, lease_row
 
 T = TypeVar("T")
 
 
+DISK_FULL = "the disk is full"
+"""Why no call may open until there is room again."""
+
+
 class JournalFailedError(Exception):
-    """The journal cannot be written any more; the message says why."""
+    """The journal could not be written or read; the message says why."""
 
 
 class Group:
@@ -88,7 +97,10 @@ class Journal:
         self._lingering = trio.Event()
         self._next_number = recovered.next_number
         self._failure: str | None = None
-        self._disk_full = False
+        self._disk_full = not file.roomy
+        self._noticed: str | None = None
+        self.noticed: Callable[[], None] = _nobody_cares
+        """Called when `failure` has changed."""
         self.epoch = recovered.epoch
         self.last_seq = recovered.last_seq
         """The last record that was added."""
@@ -108,6 +120,7 @@ class Journal:
             nursery.start_soon(self._gather)
             nursery.start_soon(self._linger)
             task_status.started()
+            self._notice()
             try:
                 await self._idle.wait()
             finally:
@@ -138,7 +151,7 @@ class Journal:
         """Why no call may open; None while all is well."""
         if self._failure is not None:
             return self._failure
-        return "the disk is full" if self._disk_full else None
+        return DISK_FULL if self._disk_full else None
 
     # --- Adding lines ------------------------------------------------------------------------
 
@@ -280,8 +293,11 @@ class Journal:
     async def _linger(self) -> None:
         while True:
             await self._lingering.wait()
-            await trio.sleep(JOURNAL_LINGER_MS / 1_000)
+            await trio.sleep((DISK_FULL_RETRY_MS if self._disk_full else JOURNAL_LINGER_MS) / 1_000)
             self._lingering = trio.Event()
+            if self._disk_full:
+                with self._lock:
+                    self._filling.errands.append(_Errand(JournalFile.make_room))
             self._wake()
 
     # --- On the writing thread ---------------------------------------------------------------
@@ -305,18 +321,36 @@ class Journal:
     def _write(self, group: Group) -> None:
         if self._failure is None:
             try:
-                if not group.batch.empty and not self._file.write(group.batch):
-                    self._disk_full = True
+                if not group.batch.empty:
+                    self._file.write(group.batch)
+            except DiskFullError:
+                group.failure = DISK_FULL
+                self._put_back(group.batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, the file is lost
-                self._failure = f"{type(error).__name__}: {error}"
-        if self._failure is not None:
-            group.failure = self._failure
-            return
+                self._failure = _words(error)
         for errand in group.errands:
-            try:
-                errand.result = errand.run(self._file)
-            except Exception as error:  # noqa: BLE001 - handed to whoever asked
-                errand.error = error
+            if self._failure is None:
+                self._do(errand)
+        self._disk_full = not self._file.roomy
+        group.failure = self._failure or group.failure
+
+    def _do(self, errand: _Errand[object]) -> None:
+        try:
+            errand.result = errand.run(self._file)
+        except LookupError as error:
+            errand.error = error
+        except Exception as error:  # noqa: BLE001 - a file that cannot be read is lost too
+            self._failure = _words(error)
+
+    def _put_back(self, batch: Batch) -> None:
+        """Let the lines of a batch that found no room come before those that were added since.
+
+        All but its OPENs: those who wait for them are told that they failed, and never go out.
+        """
+        batch.opens.clear()
+        with self._lock:
+            batch.add(self._filling.batch)
+            self._filling.batch = batch
 
     def _tell(self, function: Callable[..., object], *arguments: object) -> None:
         assert self._token is not None
@@ -333,10 +367,27 @@ class Journal:
             group.done.set()
         with self._lock:
             self._awake = False
+        self._notice()
         if self._filling.done is not None:
             self._wanted.set()
         elif not self._filling.empty:
             self._linger_soon()
+
+    def _notice(self) -> None:
+        """Say what has changed, and come back while the disk is full."""
+        if self._failure is None and self._disk_full:
+            self._linger_soon()
+        if self.failure != self._noticed:
+            self._noticed = self.failure
+            self.noticed()
+
+
+def _nobody_cares() -> None:
+    """What is called until somebody cares."""
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def open_journal(folder: Path, clock: Clock, *, synchronous: str) -> tuple[Journal, Recovered]:

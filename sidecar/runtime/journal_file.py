@@ -20,8 +20,9 @@ from pathlib import Path
 
 from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import Lease, LeaseKey
-from sidecar.limits import BALLAST_BYTES, PRUNED_RECORDS_MAX
+from sidecar.limits import PRUNED_RECORDS_MAX
 from sidecar.runtime import journal_log
+from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal_seal import Seal
 
 NO_CHAIN = bytes(32)
@@ -30,7 +31,6 @@ _FORMAT = 2
 _UNSEALED_FORMAT = 1
 _SEAL = "seal"
 _NAME = "journal.db"
-_BALLAST = "ballast"
 
 _OUTSIDE_CAUSES = frozenset(
     (
@@ -81,6 +81,10 @@ class JournalUnavailableError(Exception):
     """
 
 
+class DiskFullError(Exception):
+    """There was no room for a batch, not even the ballast's; nothing of it is on the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What the journal says at the start."""
@@ -119,6 +123,17 @@ class Batch:
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.opens or self.records or self.leases or self.meta or self.forgotten)
+
+    def add(self, later: "Batch") -> None:
+        """Take in the lines of a batch that comes after this one."""
+        self.opens += later.opens
+        self.ends += later.ends
+        self.records += later.records
+        for key in later.forgotten:
+            self.leases.pop(key, None)
+        self.forgotten += later.forgotten
+        self.leases |= later.leases
+        self.meta |= later.meta
 
 
 def lease_row(lease: Lease) -> LeaseRow:
@@ -160,7 +175,9 @@ class JournalFile:
         """Take over an open file; `chain` is the one after its last record."""
         self._connection = connection
         self._seal = seal
-        self._ballast = folder / _BALLAST
+        self._ballast = Ballast(folder)
+        self.roomy = self.make_room()
+        """Whether the ballast lies, so that open calls can settle on a full disk."""
         self._last_seq = last_seq
         self._chain = chain
 
@@ -190,10 +207,10 @@ class JournalFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
             connection.execute("PRAGMA wal_autocheckpoint = 2000")
+            _write_anew(connection, Ballast(folder))
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
                 _create(connection)
             recovered, seal = _recover(connection)
-            _empty_log(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
             # Texts that are none come without a code.
@@ -204,10 +221,9 @@ class JournalFile:
         except (ValueError, TypeError) as error:
             connection.close()
             raise JournalLostError(f"the journal {path} holds what was never written") from error
-        except JournalLostError:
+        except (JournalLostError, JournalUnavailableError):
             connection.close()
             raise
-        _lay_ballast(folder / _BALLAST)
         return cls(connection, folder, seal, recovered.last_seq, recovered.chain), recovered
 
     @staticmethod
@@ -220,27 +236,56 @@ class JournalFile:
                 path.rename(folder / f"{_NAME}.{suffix}{ending}")
         return kept
 
-    def write(self, batch: Batch) -> bool:
+    def write(self, batch: Batch) -> None:
         """Write a batch in one transaction, which is durable on return.
 
-        Returns False when the disk was full and the ballast had to go: nothing new should open.
-        Any other error leaves it unknown what is on the disk; the file must not be used again.
+        On a full disk the ballast makes room, once: from then on `roomy` is False, and nothing new
+        should open. Raises DiskFullError when that does not help either; the file is then as it was
+        before. Any other error leaves it unknown what is on the disk: the file must not be used
+        again.
         """
         chained = list(self._chained(batch.records))
         self._reseal(batch, chained)
-        roomy = True
+        if not self._fits(batch, chained):
+            self.roomy = False
+            self._ballast.drop()
+            if not self._fits(batch, chained):
+                for number, _ in batch.opens:
+                    # All but these come again, and once in the seal they stay in it.
+                    self._seal.drop("open_call", number)
+                raise DiskFullError
+        if chained:
+            self._last_seq, _, self._chain, _ = chained[-1]
+        if not self.roomy:
+            self._begin_the_log_anew()
+
+    def _fits(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> bool:
+        """Write a batch; False when there is no room for it, and nothing of it was written."""
         try:
             self._transaction(batch, chained)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._drop_ballast():
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
                 raise
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            self._transaction(batch, chained)
-            roomy = False
-        if chained:
-            self._last_seq, _, self._chain, _ = chained[-1]
-        return roomy
+            self._roll_back()
+            return False
+        return True
+
+    def _begin_the_log_anew(self) -> None:
+        """Let the next batch be written over what the database has, not into what room is left."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def make_room(self) -> bool:
+        """Lay the ballast again, if there is room for it and as much again; whether it lies."""
+        self.roomy = self._ballast.lay()
+        return self.roomy
 
     def _chained(
         self, records: Iterable[tuple[int, int, bytes]]
@@ -269,10 +314,10 @@ class JournalFile:
         run = self._connection.execute
         run_many = self._connection.executemany
         run("BEGIN IMMEDIATE")
-        if batch.leases:
-            run_many(_UPSERT_LEASE, batch.leases.values())
         if batch.forgotten:
             run_many(_DELETE_LEASE, batch.forgotten)
+        if batch.leases:
+            run_many(_UPSERT_LEASE, batch.leases.values())
         if batch.opens:
             run_many("INSERT INTO open_call VALUES (?, ?)", batch.opens)
         if batch.ends:
@@ -283,12 +328,6 @@ class JournalFile:
             run_many(_UPSERT_META, batch.meta.items())
         run(_UPSERT_META, (_SEAL, self._seal.value))
         run("COMMIT")
-
-    def _drop_ballast(self) -> bool:
-        if not self._ballast.exists():
-            return False
-        self._ballast.unlink()
-        return True
 
     def records(self, from_seq: int, count_max: int, bytes_max: int) -> tuple[list[bytes], bytes]:
         """Bodies from a number on, within bounds, and the chain after the last of them.
@@ -318,13 +357,19 @@ class JournalFile:
         pages = run("PRAGMA page_count").fetchone()[0] - run("PRAGMA freelist_count").fetchone()[0]
         size = pages * run("PRAGMA page_size").fetchone()[0]
         limit = "" if size > bytes_max else " AND written_unix_ms < :before"
-        run("BEGIN IMMEDIATE")
-        gone = run(
-            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= :stable"  # noqa: S608 - both parts are constants
-            f" AND seq < (SELECT max(seq) FROM record){limit} ORDER BY seq LIMIT :count)",
-            {"stable": stable_seq, "before": before_unix_ms, "count": PRUNED_RECORDS_MAX},
-        ).rowcount
-        run("COMMIT")
+        try:
+            run("BEGIN IMMEDIATE")
+            gone = run(
+                "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq <= :stable"  # noqa: S608 - both parts are constants
+                f" AND seq < (SELECT max(seq) FROM record){limit} ORDER BY seq LIMIT :count)",
+                {"stable": stable_seq, "before": before_unix_ms, "count": PRUNED_RECORDS_MAX},
+            ).rowcount
+            run("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            self._roll_back()
+            return 0
         return gone
 
     def close(self) -> None:
@@ -344,15 +389,6 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
     _write_seal(connection, _sealed({"format": _FORMAT}, [], [], None))
     connection.execute("COMMIT")
-
-
-def _empty_log(connection: sqlite3.Connection) -> None:
-    """Begin with an empty log: what a power cut left behind its end would look like rot later."""
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
-            raise
 
 
 def _write_seal(connection: sqlite3.Connection, seal: Seal) -> None:
@@ -445,13 +481,23 @@ def _check_chain(connection: sqlite3.Connection, acked_seq: int) -> None:
         expected_seq = seq + 1
 
 
-def _lay_ballast(path: Path) -> None:
-    """Keep some room free; without it the journal works as well, until the disk is full."""
-    if path.exists() and path.stat().st_size == BALLAST_BYTES:
-        return
+def _write_anew(connection: sqlite3.Connection, ballast: Ballast) -> None:
+    """Write all that is read back once more, and make that durable, before anything rests on it.
+
+    After a failed fsync the system forgets what it could not write, but goes on showing it: a later
+    process would read lines that no disk has, tell of them, and lose them with the next power loss.
+    The log is empty then: what a power cut left behind its end would look like rot later.
+    """
     try:
-        with path.open("wb") as file:
-            file.write(bytes(BALLAST_BYTES))
-            os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)
+        busy = _checkpoint(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not ballast.drop():
+            raise
+        busy = _checkpoint(connection)
+    if busy:
+        raise JournalUnavailableError("another program is reading the journal")
+
+
+def _checkpoint(connection: sqlite3.Connection) -> bool:
+    """Empty the log into the database and fsync both; whether somebody stood in the way."""
+    return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])

@@ -265,9 +265,15 @@ class Proxy:
 
     async def _health(self, caller: Caller, head: RequestHead) -> None:
         """Whether calls can be taken; no secret, no name of anybody."""
-        known = self._admission.policy.version > 0
-        status = {"status": "ok" if known else "no policy yet"}
-        await self._local(caller, head, 200 if known else 503, [_JSON], json.dumps(status).encode())
+        closed = self._admission.closed()
+        if closed is not None:
+            status = {"status": closed.reason.value, "message": closed.message}
+        elif self._admission.policy.version:
+            status = {"status": "ok"}
+        else:
+            status = {"status": "no policy yet"}
+        code = 200 if status["status"] == "ok" else 503
+        await self._local(caller, head, code, [_JSON], json.dumps(status).encode())
 
     async def _models(self, caller: Caller, head: RequestHead, route: Route) -> None:
         policy = self._admission.policy

@@ -256,6 +256,12 @@ async def test_a_journal_that_cannot_be_written_fails_closed(tmp_path: Path) -> 
         assert await refusal_of(sidecar.admission) is Reason.JOURNAL_FAILED
         # An open call ends in memory; on the disk it stays open, and is charged at the next start.
         sidecar.admission.settle(hold, OK)
+        assert sidecar.log.getvalue().count("ALARM journal_failed") == 1
+        assert "then start it again" in sidecar.log.getvalue()
+    async with world(tmp_path) as sidecar:
+        [record] = await sidecar.records()
+        assert record.settle.call.call_id == hold.call_id
+        assert (record.settle.amount_nano_usd, record.settle.call.estimated) == (CENT, True)
 
 
 # --- The next life ------------------------------------------------------------------------------

@@ -346,6 +346,62 @@ async def test_on_a_full_disk_open_calls_still_settle_and_no_new_one_opens(
     assert recovered.last_seq == 50
 
 
+@pytest.mark.trio
+async def test_a_new_process_writes_anew_what_it_reads_before_it_trusts_it(tmp_path: Path) -> None:
+    """After a failed fsync the system goes on showing lines that no disk has."""
+    async with running(tmp_path) as (journal, _):
+        for _ in range(3):
+            journal.record(body, CLOCK.now())
+        await journal.flush()
+        copied = tmp_path / "copy"
+        shutil.copytree(tmp_path, copied, ignore=shutil.ignore_patterns("copy"))
+    assert (copied / "journal.db-wal").stat().st_size > 0
+    file, recovered = JournalFile.open(copied)
+    assert recovered.last_seq == 3
+    assert (copied / "journal.db-wal").stat().st_size == 0
+    file.close()
+
+
+def test_a_journal_that_cannot_be_written_anew_is_not_trusted_and_not_lost(tmp_path: Path) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    file.close()
+
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in sql:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+                raise error
+            return super().execute(sql, *parameters)
+
+    with pytest.raises(JournalUnavailableError, match="disk I/O error"):
+        JournalFile.open(tmp_path, connect=connecting(Failing))
+    assert read(tmp_path).last_seq == 0
+
+
+@pytest.mark.trio
+async def test_a_file_that_cannot_be_read_is_as_bad_as_one_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    sick = [False]
+
+    class Unreadable(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sick[0] and sql.startswith("SELECT"):
+                raise sqlite3.DatabaseError("database disk image is malformed")
+            return super().execute(sql, *parameters)
+
+    async with running(tmp_path, connecting(Unreadable)) as (journal, _):
+        journal.record(body, CLOCK.now())
+        sick[0] = True
+        with pytest.raises(JournalFailedError, match="malformed"):
+            await journal.records(1)
+        assert journal.failure is not None
+        _, group = journal.open_call(b"a call")
+        with pytest.raises(JournalFailedError):
+            await journal.durable(group)
+
+
 # --- Kills and power loss -----------------------------------------------------------------------
 
 _CHILD = """

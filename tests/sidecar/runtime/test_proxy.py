@@ -363,3 +363,13 @@ async def test_health_needs_no_key_and_head_and_options_are_answered(
         answer = await wire.until_closed(sidecar.port, data)
     assert b"content-length: 16\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_health_says_why_no_call_can_be_taken(tmp_path: Path, policy: Policy) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        sidecar.admission.fenced = True
+        data = request("/healthz", port=sidecar.port, method="GET", key=None)
+        answer = await exchange(sidecar.port, data)
+    assert answer.status == 503
+    assert answer.json()["status"] == "fenced"
+    assert "another journal goes under its name" in answer.json()["message"]
