@@ -185,9 +185,10 @@ async def _live(
 async def _join(parts: _Parts, me: Identity) -> Identity:
     try:
         joined = await join(parts.stub, me, parts.config.join_token, parts.log)
-    except JoinRefusedError as error:
+        identity.save(parts.config.data, joined)
+    except (JoinRefusedError, FolderError) as error:
+        # To be asked again with the same token is no harm: the credential was kept before.
         raise StartError(str(error)) from None
-    identity.save(parts.config.data, joined)
     return joined
 
 
@@ -258,7 +259,7 @@ def _open_journal(parts: _Parts, me: Identity) -> tuple[Journal, Recovered]:
         kept = JournalFile.set_aside(folder, f"lost-{now.unix_ms}")
         parts.log.alarm("journal_lost", cause=str(error), kept_as=str(kept))
         journal, recovered = open_journal(folder, parts.clock, synchronous=synchronous)
-    if recovered.epoch and not me.epoch:
+    if _of_another(recovered, me):
         # Its leases and its numbers belong to an identity that is no more: told under the new one,
         # they would look like money and calls that the control plane forgot.
         journal.abandon()
@@ -270,6 +271,16 @@ def _open_journal(parts: _Parts, me: Identity) -> tuple[Journal, Recovered]:
     if synchronous != "full":
         parts.log.warning("journal_not_synchronous", survives="a killed process, no power loss")
     return journal, recovered
+
+
+def _of_another(recovered: Recovered, me: Identity) -> bool:
+    """Whether a journal was begun under another identity than the one in the folder.
+
+    An epoch that the identity does not know of is no proof: it may have found no room to be kept.
+    """
+    if recovered.sidecar_id:
+        return recovered.sidecar_id != me.sidecar_id
+    return recovered.epoch > 0 and not me.epoch
 
 
 def _admission(parts: _Parts, me: Identity, journal: Journal, recovered: Recovered) -> Admission:
@@ -317,7 +328,10 @@ def _say_ready(parts: _Parts, listeners: list[trio.SocketListener]) -> None:
 
 
 def _write_ready(path: Path, url: str) -> None:
-    write_durably(path, json.dumps({"url": url, "pid": os.getpid()}).encode())
+    try:
+        write_durably(path, json.dumps({"url": url, "pid": os.getpid()}).encode())
+    except OSError as error:
+        raise StartError(f"--ready-file {path} cannot be written: {error.strerror}") from None
 
 
 def _version() -> str:

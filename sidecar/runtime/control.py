@@ -35,6 +35,7 @@ from sidecar.limits import (
 )
 from sidecar.runtime import grpc_bridge, identity, translate
 from sidecar.runtime.admission import Admission
+from sidecar.runtime.folder import FolderError
 from sidecar.runtime.grpc_bridge import code_of, words_of
 from sidecar.runtime.identity import Host, Identity
 from sidecar.runtime.joining import REFUSED_CODES, Stub
@@ -80,7 +81,8 @@ class ControlLink:
         self._clock = clock = around.clock
         self._entropy = entropy = around.entropy
         self._log = around.log
-        self._me = me
+        self._me = self._kept = me
+        self._unkept = False
         self._generation = generation
         incarnation = entropy.random_bytes(16).hex()
         self._process = Process(around.host, incarnation, around.software_version)
@@ -160,9 +162,19 @@ class ControlLink:
         return (("authorization", f"Bearer {self._me.credential}"),)
 
     def _keep(self, me: Identity) -> None:
-        if me != self._me:
-            self._me = me
+        """Keep what the control plane calls this sidecar; if it cannot be now, then later."""
+        self._me = me
+        if me == self._kept:
+            return
+        try:
             identity.save(self._folder, me)
+        except FolderError as error:
+            if not self._unkept:
+                self._log.alarm("identity_not_kept", cause=str(error))
+            self._unkept = True
+        else:
+            self._kept = me
+            self._unkept = False
 
     # --- Register ----------------------------------------------------------------------------
 
@@ -222,6 +234,7 @@ class ControlLink:
                 region=answer.region or self._me.region,
             )
         )
+        self._journal.note(sidecar_id=self._me.sidecar_id)
         self._journal.acknowledge(answer.last_seq)
         self._sync_no = max(self._sync_no, answer.last_sync_no)
         self._registered = True
@@ -373,6 +386,7 @@ class ControlLink:
 
     async def _keep_house(self) -> None:
         """What is not for every Sync: a policy that is late, a new registration, old records."""
+        self._keep(self._me)
         now = self._clock.now()
         late_since = self._policy_late_since
         late = late_since is not None and now.boot_ms - late_since >= POLICY_LATE_MS

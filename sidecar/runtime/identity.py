@@ -82,7 +82,7 @@ def load(folder: Path) -> Identity | None:
 
 
 def save(folder: Path, identity: Identity) -> None:
-    """Keep an identity, readable by its owner only."""
+    """Keep an identity, readable by its owner only. Raises FolderError; then the old one stays."""
     fields = {
         "format": _FORMAT,
         "credential": identity.credential,
@@ -92,7 +92,13 @@ def save(folder: Path, identity: Identity) -> None:
         "region": identity.region,
         "epoch": identity.epoch,
     }
-    write_durably(folder / _NAME, json.dumps(fields, indent=1).encode())
+    try:
+        write_durably(folder / _NAME, json.dumps(fields, indent=1).encode())
+    except OSError as error:
+        raise FolderError(
+            f"{folder / _NAME} cannot be written: {error.strerror}. Make room there, or check its "
+            "owner and rights."
+        ) from error
 
 
 def named(identity: Identity, sidecar_id: str, display_name: str, region: str) -> Identity:

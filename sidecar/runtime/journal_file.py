@@ -99,6 +99,8 @@ class Recovered:
     next_number: int
     boot_id: str
     machine_id: str
+    sidecar_id: str
+    """Whose it is; empty before the first registration."""
     heard_until_boot_ms: int
     """Until when calls that no capped budget counts may be opened."""
     leases: tuple[StoredLease, ...]
@@ -443,6 +445,7 @@ def _recover(connection: sqlite3.Connection) -> tuple[Recovered, Seal]:
         next_number=max((number for number, _ in open_calls), default=0) + 1,
         boot_id=str(meta.get("boot_id", "")),
         machine_id=str(meta.get("machine_id", "")),
+        sidecar_id=str(meta.get("sidecar_id", "")),
         heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
         leases=tuple(map(_stored_lease, leases)),
         open_calls=tuple(open_calls),

@@ -204,3 +204,22 @@ def test_a_sidecar_that_joins_anew_leaves_the_journal_of_its_former_self_alone(
     assert cp.registrations[-1].WhichOneof("journal") == "lost"
     assert cp.registrations[-1].lost.epoch == 0
     assert list((tmp_path / "data").glob("journal.db.of-another-*"))
+
+
+def test_a_journal_whose_epoch_the_identity_never_heard_of_goes_on(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    """It found no room to be kept: that is no reason to begin a new life."""
+    first = Process(tmp_path / "data", cp.address)
+    first.url()
+    assert first.end()[0] == 0
+    file = tmp_path / "data" / "identity.json"
+    fields = json.loads(file.read_text())
+    assert fields["epoch"] == 1
+    file.write_text(json.dumps(fields | {"epoch": 0}))
+    second = Process(tmp_path / "data", cp.address)
+    second.url()
+    cp.until(lambda: len(cp.registrations) == 2)
+    status, said = second.end()
+    assert status == 0, said
+    assert cp.registrations[-1].intact.epoch == 1

@@ -317,3 +317,24 @@ async def test_refusals_and_uses_are_told_once(tmp_path: Path, cp: ControlPlaneD
     uses = [use.secret_id for sync in cp.syncs for use in sync.secret_uses]
     assert set(uses) == {"sec_a"}
     assert not cp.syncs[-1].secret_uses
+
+
+async def test_an_identity_that_finds_no_room_is_kept_later_and_ends_nothing(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    member(tmp_path)
+    in_the_way = tmp_path / "identity.json.new"
+    in_the_way.mkdir()
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        await synced(sidecar, cp)
+        kept = identity.load(tmp_path)
+        assert kept is not None
+        assert kept.epoch == 0
+        assert sidecar.text.getvalue().count("ALARM identity_not_kept") == 1
+        in_the_way.rmdir()
+        await synced(sidecar, cp)
+        await synced(sidecar, cp)
+        kept = identity.load(tmp_path)
+        assert kept is not None
+        assert kept.epoch == 1
