@@ -18,18 +18,36 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.limits import PRUNED_RECORDS_MAX
 from sidecar.runtime import journal_log
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal_seal import Seal
+from sidecar.runtime.journal_start import (
+    NO_CHAIN,
+    SEAL,
+    UPSERT_META,
+    JournalLostError,
+    JournalUnavailableError,
+    LeaseRow,
+    Recovered,
+    create,
+    recover,
+    write_anew,
+)
 
-NO_CHAIN = bytes(32)
-"""The chain before the first record of an epoch."""
-_FORMAT = 2
-_UNSEALED_FORMAT = 1
-_SEAL = "seal"
+__all__ = [
+    "NO_CHAIN",
+    "Batch",
+    "Connect",
+    "DiskFullError",
+    "JournalFile",
+    "JournalLostError",
+    "JournalUnavailableError",
+    "Recovered",
+    "lease_row",
+]
+
 _NAME = "journal.db"
 
 _OUTSIDE_CAUSES = frozenset(
@@ -41,71 +59,9 @@ _OUTSIDE_CAUSES = frozenset(
 )
 """What keeps SQLite from a file without saying anything about what is in it."""
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE lease (
-  budget_id TEXT NOT NULL,
-  partition TEXT NOT NULL,
-  period_id TEXT NOT NULL,
-  period_start_unix_ms INTEGER NOT NULL,
-  period_end_unix_ms INTEGER,
-  granted_nano_usd INTEGER NOT NULL,
-  returned_nano_usd INTEGER NOT NULL CHECK (returned_nano_usd >= 0),
-  spent_nano_usd INTEGER NOT NULL CHECK (spent_nano_usd >= 0),
-  authority_boot_ms INTEGER NOT NULL,
-  median_worst_nano_usd INTEGER NOT NULL,
-  frozen INTEGER NOT NULL CHECK (frozen IN (0, 1)),
-  PRIMARY KEY (budget_id, partition, period_id),
-  CHECK (returned_nano_usd + spent_nano_usd <= granted_nano_usd)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE open_call (number INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-CREATE TABLE record (
-  seq INTEGER PRIMARY KEY,
-  written_unix_ms INTEGER NOT NULL,
-  chain BLOB NOT NULL,
-  body BLOB NOT NULL
-) STRICT;
-"""
-
-LeaseRow = tuple[str, str, str, int, int | None, int, int, int, int, int, int]
-
-
-class JournalLostError(Exception):
-    """The journal cannot be read, or does not hang together."""
-
-
-class JournalUnavailableError(Exception):
-    """The journal may be whole, but cannot be opened now; the message says why.
-
-    Taken for lost, it would cost its open calls' worst cases and all that its leases hold.
-    """
-
 
 class DiskFullError(Exception):
     """There was no room for a batch, not even the ballast's; nothing of it is on the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What the journal says at the start."""
-
-    epoch: int
-    """0 before the first registration."""
-    generation: int
-    last_seq: int
-    chain: bytes
-    """The chain after the last record."""
-    acked_seq: int
-    next_number: int
-    boot_id: str
-    machine_id: str
-    sidecar_id: str
-    """Whose it is; empty before the first registration."""
-    heard_until_boot_ms: int
-    """Until when calls that no capped budget counts may be opened."""
-    leases: tuple[StoredLease, ...]
-    open_calls: tuple[tuple[int, bytes], ...]
-    """Calls without an end, by number."""
 
 
 @dataclass(slots=True)
@@ -209,10 +165,10 @@ class JournalFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
             connection.execute("PRAGMA wal_autocheckpoint = 2000")
-            _write_anew(connection, Ballast(folder))
+            write_anew(connection, Ballast(folder))
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-                _create(connection)
-            recovered, seal = _recover(connection)
+                create(connection)
+            recovered, seal = recover(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
             # Texts that are none come without a code.
@@ -327,8 +283,8 @@ class JournalFile:
         if chained:
             run_many("INSERT INTO record VALUES (?, ?, ?, ?)", chained)
         if batch.meta:
-            run_many(_UPSERT_META, batch.meta.items())
-        run(_UPSERT_META, (_SEAL, self._seal.value))
+            run_many(UPSERT_META, batch.meta.items())
+        run(UPSERT_META, (SEAL, self._seal.value))
         run("COMMIT")
 
     def records(self, from_seq: int, count_max: int, bytes_max: int) -> tuple[list[bytes], bytes]:
@@ -381,126 +337,3 @@ class JournalFile:
 
 _UPSERT_LEASE = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE budget_id = ? AND partition = ? AND period_id = ?"
-_UPSERT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-    _write_seal(connection, _sealed({"format": _FORMAT}, [], [], None))
-    connection.execute("COMMIT")
-
-
-def _write_seal(connection: sqlite3.Connection, seal: Seal) -> None:
-    connection.executemany(_UPSERT_META, [("format", _FORMAT), (_SEAL, seal.value)])
-
-
-def _sealed(
-    meta: dict[str, int | str | bytes],
-    leases: list[LeaseRow],
-    open_calls: list[tuple[int, bytes]],
-    last: tuple[int, bytes] | None,
-) -> Seal:
-    """The seal that belongs to all that a start reads."""
-    seal = Seal()
-    for name, value in meta.items():
-        seal.put("meta", name, (name, value))
-    for row in leases:
-        seal.put("lease", row[:3], row)
-    for number, body in open_calls:
-        seal.put("open_call", number, (number, body))
-    if last is not None:
-        seal.put("tip", None, last)
-    return seal
-
-
-def _recover(connection: sqlite3.Connection) -> tuple[Recovered, Seal]:
-    run = connection.execute
-    meta = dict(run("SELECT name, value FROM meta"))
-    written = meta.pop(_SEAL, None)
-    last = run("SELECT seq, chain FROM record ORDER BY seq DESC LIMIT 1").fetchone()
-    leases = run("SELECT * FROM lease").fetchall()
-    open_calls = run("SELECT number, body FROM open_call ORDER BY number").fetchall()
-    unsealed = written is None and meta.get("format") == _UNSEALED_FORMAT
-    if not unsealed and meta.get("format") != _FORMAT:
-        raise JournalLostError(
-            f"the journal is of format {meta.get('format')}, this program reads {_FORMAT}"
-        )
-    seal = _sealed(meta | {"format": _FORMAT}, leases, open_calls, last)
-    if unsealed:
-        _write_seal(connection, seal)
-    elif written != seal.value:
-        raise JournalLostError("what the journal says is not what was written")
-    last_seq, chain = last if last is not None else (0, NO_CHAIN)
-    acked_seq = int(meta.get("acked_seq", 0))
-    _check_chain(connection, acked_seq)
-    recovered = Recovered(
-        epoch=int(meta.get("epoch", 0)),
-        generation=int(meta.get("generation", 0)),
-        last_seq=last_seq,
-        chain=chain,
-        acked_seq=acked_seq,
-        next_number=max((number for number, _ in open_calls), default=0) + 1,
-        boot_id=str(meta.get("boot_id", "")),
-        machine_id=str(meta.get("machine_id", "")),
-        sidecar_id=str(meta.get("sidecar_id", "")),
-        heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
-        leases=tuple(map(_stored_lease, leases)),
-        open_calls=tuple(open_calls),
-    )
-    return recovered, seal
-
-
-def _stored_lease(row: LeaseRow) -> StoredLease:
-    return StoredLease(
-        key=LeaseKey(row[0], row[1], row[2]),
-        period_start_unix_ms=row[3],
-        period_end_unix_ms=row[4],
-        granted_nano_usd=row[5],
-        returned_nano_usd=row[6],
-        spent_nano_usd=row[7],
-        authority_boot_ms=row[8],
-        median_worst_nano_usd=row[9],
-        frozen=bool(row[10]),
-    )
-
-
-def _check_chain(connection: sqlite3.Connection, acked_seq: int) -> None:
-    """Check that the records which the ledger may not have yet follow upon each other."""
-    expected_seq: int | None = None
-    chain = NO_CHAIN
-    rows = connection.execute(
-        "SELECT seq, chain, body FROM record WHERE seq >= ? ORDER BY seq", (acked_seq,)
-    )
-    for seq, row_chain, body in rows:
-        if expected_seq is not None or seq == 1:
-            if expected_seq is not None and seq != expected_seq:
-                raise JournalLostError(f"record {expected_seq} is missing")
-            if hashlib.sha256(chain + body).digest() != row_chain:
-                raise JournalLostError(f"record {seq} does not follow the one before it")
-        chain = row_chain
-        expected_seq = seq + 1
-
-
-def _write_anew(connection: sqlite3.Connection, ballast: Ballast) -> None:
-    """Write all that is read back once more, and make that durable, before anything rests on it.
-
-    After a failed fsync the system forgets what it could not write, but goes on showing it: a later
-    process would read lines that no disk has, tell of them, and lose them with the next power loss.
-    The log is empty then: what a power cut left behind its end would look like rot later.
-    """
-    try:
-        busy = _checkpoint(connection)
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not ballast.drop():
-            raise
-        busy = _checkpoint(connection)
-    if busy:
-        raise JournalUnavailableError("another program is reading the journal")
-
-
-def _checkpoint(connection: sqlite3.Connection) -> bool:
-    """Empty the log into the database and fsync both; whether somebody stood in the way."""
-    return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
