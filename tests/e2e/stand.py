@@ -1,7 +1,8 @@
 """A whole installation as real processes: control plane, sidecars, rehearsal provider.
 
 Everything runs on 127.0.0.1 with ports of the system's choice, in one folder of the test's. A
-process is ended by its own id, and every end is waited for.
+process is ended by its own id, and every end is waited for. Each hangs on a tether and leads a
+process group of its own: should whoever started it die, it ends too, even when it is stopped.
 """
 
 import json
@@ -37,14 +38,19 @@ class Process:
         self.log = folder / f"{name}.log"
         self.ready_file = folder / f"{name}.ready"
         self.ready_file.unlink(missing_ok=True)
+        held, self._tether = os.pipe()
+        command = [sys.executable, "-m", "clients.cli.tether", str(held), *argv]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", *argv, "--ready-file", str(self.ready_file)],
+                [*command, "--ready-file", str(self.ready_file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=os.environ | env,
+                pass_fds=(held,),
+                process_group=0,
             )
+        os.close(held)
         self.ready: dict[str, Any] = self._wait_ready()
 
     def _wait_ready(self) -> dict[str, Any]:
@@ -64,21 +70,42 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended; a paused one runs."""
+        return self._popen.poll() is None
+
     def stop(self) -> int:
         """End it by SIGTERM; its exit status."""
-        if self._popen.poll() is None:
+        if self.running:
             self._popen.send_signal(signal.SIGTERM)
         try:
-            return self._popen.wait(STOP_S)
+            status = self._popen.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
             message = f"{self.name} did not end:\n{self.log.read_text()[-4000:]}"
             raise AssertionError(message) from None
+        self._untie()
+        return status
 
     def kill(self) -> None:
         """End it by SIGKILL."""
         self._popen.kill()
         self._popen.wait(STOP_S)
+        self._untie()
+
+    def pause(self) -> None:
+        """Stop it where it stands, by SIGSTOP."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, by SIGCONT."""
+        self._popen.send_signal(signal.SIGCONT)
+
+    def _untie(self) -> None:
+        tether, self._tether = self._tether, -1
+        if tether >= 0:
+            os.close(tether)
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,7 @@ class Bursar:
         self.calls = admin.CallServiceStub(self._channel)
         self.leases = admin.LeaseServiceStub(self._channel)
         self.sidecars = admin.SidecarAdminServiceStub(self._channel)
+        self.installation = admin.InstallationServiceStub(self._channel)
 
     def ask(self, method: Any, request: Any) -> Any:
         """Call a method with the token and a deadline."""
@@ -142,13 +170,18 @@ class Stand:
                 admin.SetProviderRequest(
                     request_id=self.request_id(),
                     provider=admin.Provider(
-                        provider=family, family=family, base_url=self.rehearsal.ready["url"]
+                        provider=family, family=family, base_url=self.provider_url()
                     ),
                     secret=f"sk-rehearsal-{family}",
                 ),
             )
         self._price_the_cent_models()
         return self
+
+    def provider_url(self) -> str:
+        """Where sidecars find the provider."""
+        found: str = self.rehearsal.ready["url"]
+        return found
 
     def __exit__(self, *_: object) -> None:
         """End all that runs, sidecars first."""
@@ -181,11 +214,16 @@ class Stand:
         assert self.control_plane.stop() == 0
         return address
 
-    def start_sidecar(self, name: str) -> str:
-        """Start a sidecar, joining first when it is new; its base URL."""
+    def start_sidecar(
+        self, name: str, *, control_plane: str = "", env: dict[str, str] | None = None
+    ) -> str:
+        """Start a sidecar, joining first when it is new; its base URL.
+
+        It finds its control plane at the address that is given, which may be that of a proxy.
+        """
         data = self.folder / name
-        env = {}
-        if not data.exists():
+        env = dict(env or {})
+        if not (data / "identity.json").exists():
             answer = self.bursar.ask(
                 self.bursar.sidecars.CreateJoinToken,
                 admin.CreateJoinTokenRequest(request_id=self.request_id()),
@@ -198,7 +236,7 @@ class Stand:
                 "sidecar",
                 *("--data", str(data)),
                 *("--name", name),
-                *("--control-plane", self.control_plane.ready["address"]),
+                *("--control-plane", control_plane or self.control_plane.ready["address"]),
                 *("--listen", "127.0.0.1:0"),
             ],
             env=env,

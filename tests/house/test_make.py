@@ -23,7 +23,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("target", ["up", "test", "check", "bench", "protos", "fmt"])
+@pytest.mark.parametrize("target", ["up", "test", "check", "bench", "chaos", "protos", "fmt"])
 def test_a_target_makes_the_environment_first_when_it_is_missing(clone: Path, target: str) -> None:
     planned = make(clone, "--dry-run", target, "PYTHON=some-python")
     assert planned.returncode == 0, planned.stderr
@@ -31,7 +31,7 @@ def test_a_target_makes_the_environment_first_when_it_is_missing(clone: Path, ta
     assert steps.index("some-python -m venv .venv") < steps.index("requirements.lock")
 
 
-@pytest.mark.parametrize("target", ["up", "test", "check", "bench"])
+@pytest.mark.parametrize("target", ["up", "test", "check", "bench", "chaos"])
 def test_a_target_leaves_a_fresh_environment_alone(clone: Path, target: str) -> None:
     (clone / ".venv").mkdir()
     (clone / ".venv" / ".ready").touch()

@@ -1,0 +1,233 @@
+"""The checker finds nothing in what is well, and finds each thing that is doctored."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.chaos.caller import ANTHROPIC, OPENAI, Answer, Asked
+from tests.chaos.checker import differences
+from tests.chaos.facts import Billed, Booked, Facts, Leased, Made, Promise, Span, Standing
+
+S = 1_000_000_000
+TAG = "r1-0-0-0"
+COST, WORST = 7_000_000, 10_000_000
+REFUSED = "r1-0-0-1"
+
+Doctor = Callable[[Facts], None]
+
+
+def asked(tag: str, **changes: Any) -> Asked:
+    """A plain call of at most a cent."""
+    made = Asked(tag=tag, family=OPENAI, model="rehearsal-cent", limit_tokens=10, workflow="mails",
+                 knobs="reply_tokens=7")  # fmt: skip
+    return replace(made, **changes)
+
+
+def refusal(
+    family: str = OPENAI, reason: str = "exhausted", code: str = "insufficient_quota"
+) -> bytes:
+    """A refusal's body in a family's envelope."""
+    if family == ANTHROPIC:
+        details = {"error_code": code, "reason": reason}
+        error = {"type": "billing_error", "message": "Used up.", "details": details}
+        return json.dumps({"type": "error", "error": error}).encode()
+    told = {"message": "Used up.", "type": "insufficient_quota", "code": code}
+    return json.dumps({"error": told | {"bursar": {"reason": reason}}}).encode()
+
+
+def well() -> Facts:
+    """A call that was billed and booked, and one that was refused; all as it must be."""
+    passed = Answer(10 * S, ended_ns=12 * S, status=200, whole=True, body=b"{}",
+                    headers={"x-bursar-cost-nano-usd": str(COST)})  # fmt: skip
+    refused = Answer(13 * S, ended_ns=13 * S, status=402, whole=True, body=refusal(),
+                     headers={"x-should-retry": "false"})  # fmt: skip
+    budgets = ("agency", "client")
+    return Facts(
+        made={
+            TAG: Made(asked(TAG), "one", "p", "k", budgets, passed),
+            REFUSED: Made(asked(REFUSED), "two", "p", "k", budgets, refused),
+        },
+        billed=[Billed(TAG, "req_1", 11 * S, 12 * S, "done", 200, False, COST, WORST)],
+        booked=[Booked("call_1", TAG, COST, False, "ok", "req_1")],
+        ceilings={"agency": 2 * WORST, "client": WORST},
+        budget_bills={"agency": COST, "client": COST},
+        standings={
+            "agency": Standing(COST, 5, 0, 0, 0),
+            "client": Standing(COST, 0, 0, 0, 0),
+        },
+        leases=[Leased("agency", "sdc_1", 5, 0, "ACTIVE")],
+        whole=True,
+    )
+
+
+def bill(facts: Facts, **changes: Any) -> None:
+    facts.billed[0] = replace(facts.billed[0], **changes)
+
+
+def book(facts: Facts, **changes: Any) -> None:
+    facts.booked[0] = replace(facts.booked[0], **changes)
+
+
+def answer(facts: Facts, tag: str = TAG, **changes: Any) -> None:
+    facts.made[tag] = replace(facts.made[tag], answer=replace(facts.made[tag].answer, **changes))
+
+
+def ask(facts: Facts, tag: str = TAG, **changes: Any) -> None:
+    facts.made[tag] = replace(facts.made[tag], asked=replace(facts.made[tag].asked, **changes))
+
+
+def stand(facts: Facts, budget_id: str = "agency", **changes: Any) -> None:
+    facts.standings[budget_id] = replace(facts.standings[budget_id], **changes)
+
+
+def put(facts: Facts, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(facts, name, value)
+
+
+def kill(facts: Facts, from_s: float, to_s: float | None = None) -> None:
+    end_s = from_s if to_s is None else to_s
+    facts.deaths["one"] = [Span(int(from_s * S), int(end_s * S))]
+
+
+def promise(facts: Facts, at_s: float, **changes: Any) -> None:
+    facts.promises.append(Promise("it", int(at_s * S), **changes))
+
+
+def test_what_is_well_has_no_differences() -> None:
+    assert differences(well()) == []
+
+
+DOCTORED: dict[str, tuple[Doctor, str]] = {
+    "a cap passed": (lambda f: f.ceilings.update(client=COST - 1), "I1"),
+    "billed above the worst case": (lambda f: bill(f, worst_nano_usd=COST - 1), "above its worst"),
+    "nobody made it": (lambda f: bill(f, tag="r1-9-9-9"), "nobody made"),
+    "billed twice": (lambda f: f.billed.append(f.billed[0]), "more than once"),
+    "not in the ledger": (lambda f: f.booked.clear(), "is not in the ledger"),
+    "twice in the ledger": (
+        lambda f: f.booked.append(replace(f.booked[0], call_id="call_2")),
+        "in the ledger 2 times",
+    ),
+    "one call id twice": (lambda f: f.booked.append(f.booked[0]), "call call_1 is in the ledger"),
+    "booked too low": (lambda f: book(f, cost_nano_usd=COST - 1), "only"),
+    "booked too high": (lambda f: book(f, cost_nano_usd=COST + 1), "as exactly"),
+    "estimated too low": (
+        lambda f: book(f, cost_nano_usd=COST - 1, estimated=True),
+        "only",
+    ),
+    "estimated without need": (
+        lambda f: book(f, cost_nano_usd=WORST, estimated=True),
+        "lived to see its usage",
+    ),
+    "exact after death": (lambda f: kill(f, 11.5), "was dead when it ended"),
+    "booked for another request": (lambda f: book(f, request_id="req_2"), "req_2"),
+    "charged and never billed": (
+        lambda f: f.booked.append(Booked("call_2", REFUSED, WORST, True, "lost", "")),
+        "was not billed",
+    ),
+    "booked, and made by nobody": (
+        lambda f: f.booked.append(Booked("call_2", "other", 0, False, "not_sent", "")),
+        "that nobody made",
+    ),
+    "held at rest": (lambda f: stand(f, held_nano_usd=1), "I4"),
+    "leases do not add up": (lambda f: stand(f, leased_nano_usd=6), "its leases come to 5"),
+    "a lease below nothing": (
+        lambda f: f.leases.append(Leased("client", "sdc_1", -1, 0, "ACTIVE")),
+        "holds -1",
+    ),
+    "a budget forgets a call": (lambda f: stand(f, spent_nano_usd=0), "its ledger has 0"),
+    "a budget counts what is none": (
+        lambda f: stand(f, spent_nano_usd=COST + 1),
+        f"its calls come to {COST}",
+    ),
+    "still open": (lambda f: put(f, in_flight=1), "calls open"),
+    "a revoked key went on": (lambda f: promise(f, 10, key_id="k"), "I5"),
+    "a lowered cap was passed": (
+        lambda f: promise(f, 10, budget_id="client", cap_nano_usd=COST - 1),
+        "I5",
+    ),
+    "200 without a bill": (lambda f: bill(f, cost_nano_usd=0), "not billed"),
+    "an answer tells another cost": (
+        lambda f: answer(f, headers={"x-bursar-cost-nano-usd": "1"}),
+        "its answer says 1",
+    ),
+    "refused and billed": (lambda f: bill(f, tag=REFUSED), "refused (exhausted), and billed"),
+    "the wrong status": (lambda f: answer(f, REFUSED, status=429), "came as 429"),
+    "the wrong envelope": (lambda f: ask(f, REFUSED, family=ANTHROPIC), "nothing here causes"),
+    "a reason that nothing causes": (
+        lambda f: answer(f, REFUSED, body=refusal(reason="no_budget", code="no_budget")),
+        "nothing here causes",
+    ),
+    "a final refusal to be tried again": (
+        lambda f: answer(f, REFUSED, headers={"x-should-retry": "true"}),
+        "x-should-retry: true",
+    ),
+    "an error shown as the provider's": (
+        lambda f: answer(f, REFUSED, status=500, headers={"x-bursar-upstream": "provider"}),
+        "shown as the provider's",
+    ),
+    "an alarm": (lambda f: f.alarms.append(("one", "fenced")), "one raised fenced"),
+}
+
+
+@pytest.mark.parametrize("name", DOCTORED)
+def test_what_is_doctored_is_found(name: str) -> None:
+    doctor, words = DOCTORED[name]
+    facts = well()
+    doctor(facts)
+    found = differences(facts)
+    assert any(words in difference for difference in found), found
+
+
+FORGIVEN: dict[str, list[Doctor]] = {
+    "estimated after its sidecar was killed": [
+        lambda f: kill(f, 11.5),
+        lambda f: book(f, cost_nano_usd=WORST, estimated=True, outcome="lost", request_id=""),
+        lambda f: stand(f, spent_nano_usd=WORST),
+        lambda f: stand(f, "client", spent_nano_usd=WORST),
+    ],
+    "exact though its sidecar died later": [lambda f: kill(f, 12.5)],
+    "exact while the disk failed": [lambda f: kill(f, 11, 20)],
+    "a line to the provider was cut": [
+        lambda f: f.bad_lines.append(Span(11 * S, 12 * S)),
+        lambda f: book(f, estimated=True),
+    ],
+    "overbilled because it was asked for": [
+        lambda f: bill(f, cost_nano_usd=COST, worst_nano_usd=COST - 1),
+        lambda f: f.made.update({TAG: replace(f.made[TAG], overbilled=True)}),
+        lambda f: f.ceilings.update(client=COST - 1),
+        lambda f: f.budget_overruns.update(client=1),
+    ],
+    "started before the promise": [lambda f: promise(f, 10.9, key_id="k")],
+    "a lowered cap that still covers it": [
+        lambda f: promise(f, 10, budget_id="client", cap_nano_usd=COST)
+    ],
+    "an alarm that was to come": [
+        lambda f: f.alarms.append(("one", "fenced")),
+        lambda f: put(f, expected_alarms=frozenset(("fenced",))),
+    ],
+    "untold by a revoked sidecar, and set aside": [
+        lambda f: f.booked.clear(),
+        lambda f: put(f, whole=False, revoked=frozenset(("one",))),
+        lambda f: put(f, revoked_budgets=frozenset(f.standings)),
+        lambda f: put(f, standings={b: Standing(0, COST, 0, 0, 0) for b in f.standings}),
+        lambda f: put(f, leases=[Leased(b, "sdc_1", COST, 0, "ACTIVE") for b in f.standings]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FORGIVEN)
+def test_what_a_fault_explains_is_no_difference(name: str) -> None:
+    facts = well()
+    for doctor in FORGIVEN[name]:
+        doctor(facts)
+    assert differences(facts) == []
+
+
+def test_many_differences_are_told_by_their_number() -> None:
+    facts = well()
+    facts.alarms = [("one", f"alarm-{number}") for number in range(100)]
+    assert differences(facts)[-1] == "and 60 more"
