@@ -248,7 +248,7 @@ class SimulatedJournal(Journal):
             if group.failure is None and not group.batch.empty:
                 self._disk.synced(self._file)
                 self._happened("write ends")
-            elif group.failure is not None:
+            elif self._failure is not None:
                 self._happened("journal fails")
             self._written(group)
 
