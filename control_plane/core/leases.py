@@ -6,11 +6,11 @@ number falls but by an ADJUST record: money returns only on evidence.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PeriodKey:
-    """One window of one partition of a budget."""
+class PeriodKey(NamedTuple):
+    """One window of one partition of a budget; a tuple, as each decision looks up hundreds."""
 
     budget_id: str
     partition: str
@@ -23,8 +23,7 @@ LeaseKey = PeriodKey
 """Among the leases of one sidecar epoch a lease is named by its period alone."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class BudgetRef:
+class BudgetRef(NamedTuple):
     """A budget's partition, without a period."""
 
     budget_id: str

@@ -158,8 +158,18 @@ class Situation:
     starters: Mapping[PeriodKey, PeriodKey] = field(default_factory=dict)
     """Next periods whose first leases are due, with the running period that tells how much."""
 
+    _have: dict[tuple[str, PeriodKey], int] = field(default_factory=dict, init=False, repr=False)
+    """What was worked out already: a decision asks for the same many times."""
+    _reachable: dict[PeriodKey, int] = field(default_factory=dict, init=False, repr=False)
+
     def have_nano_usd(self, sidecar_id: str, key: PeriodKey) -> int:
         """What a sidecar has available when the grants on their way to it have arrived."""
+        known = self._have.get((sidecar_id, key))
+        if known is None:
+            known = self._have[sidecar_id, key] = self._work_out_have(sidecar_id, key)
+        return known
+
+    def _work_out_have(self, sidecar_id: str, key: PeriodKey) -> int:
         lease = self.leases.get(key, {}).get(sidecar_id)
         granted = lease.granted_nano_usd if lease else 0
         level = self.levels.get(key, {}).get(sidecar_id)
@@ -169,6 +179,12 @@ class Situation:
 
     def reachable_nano_usd(self, key: PeriodKey) -> int:
         """What is unspent, less what silent sidecars hold."""
+        known = self._reachable.get(key)
+        if known is None:
+            known = self._reachable[key] = self._work_out_reachable(key)
+        return known
+
+    def _work_out_reachable(self, key: PeriodKey) -> int:
         stranded = sum(
             lease.outstanding_nano_usd
             for sidecar_id, lease in self.leases.get(key, {}).items()
