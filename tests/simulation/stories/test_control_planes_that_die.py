@@ -10,6 +10,7 @@ from control_plane.core.reports import Answer, Report, Status
 from control_plane.store.dialect import Dialect
 from control_plane.store.engine import NO_PARAMS, Params, Row, Tx
 from control_plane.store.sqlite import DATABASE_FILE
+from control_plane.store.watermark_file import WATERMARK_FILE, WatermarkFile
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.sync import sync
 from tests.control_plane.leasing_world import CENT, NOON, USD, World
@@ -30,6 +31,10 @@ class Photographed:
     @property
     def dialect(self) -> Dialect:
         return self._tx.dialect
+
+    @property
+    def watermark(self) -> WatermarkFile:
+        return self._tx.watermark
 
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         return self._tx.rows(sql, params)
@@ -57,14 +62,19 @@ class Disk:
         self.album = album
         self.pictures: list[Path] = []
 
-    def photograph(self, log_bytes: int | None = None) -> None:
-        """Keep what is on the disk now; of the write-ahead log only so much."""
+    def photograph(self, log_bytes: int | None = None, watermark: bytes | None = None) -> None:
+        """Keep what is on the disk now; or of the log only so much, and an earlier watermark."""
         picture = self.album / str(len(self.pictures))
         picture.mkdir(parents=True)
         shutil.copy(self.folder / DATABASE_FILE, picture)
+        (picture / WATERMARK_FILE).write_bytes(watermark or self.watermark)
         log = (self.folder / f"{DATABASE_FILE}-wal").read_bytes()
         (picture / f"{DATABASE_FILE}-wal").write_bytes(log[:log_bytes])
         self.pictures.append(picture)
+
+    @property
+    def watermark(self) -> bytes:
+        return (self.folder / WATERMARK_FILE).read_bytes()
 
     @property
     def log_bytes(self) -> int:
@@ -110,8 +120,11 @@ def test_a_control_plane_that_is_killed_around_its_commit(world: World, tmp_path
         lambda tx: sync(Photographed(tx, disk.photograph), "one", report, world.levels, world.now)
     )
     inside = len(disk.pictures)
+    # At COMMIT the watermark is what it was; only afterwards it learns how far the database got.
+    watermark = (disk.pictures[-1] / WATERMARK_FILE).read_bytes()
     for log_bytes in [*range(before_bytes, disk.log_bytes, TORN_BYTES), disk.log_bytes]:
-        disk.photograph(log_bytes)
+        disk.photograph(log_bytes, watermark)
+    disk.photograph()
     after = books(world)
     assert inside > 8
     found = {"none": 0, "one": 0}
