@@ -26,12 +26,13 @@ FACES = {
     "key_revoked": (401, "key_revoked"),
     "shutting_down": (503, "shutting_down"),
     "journal_failed": (503, "journal_failed"),
+    "disk_full": (503, "disk_full"),
     "fenced": (503, "fenced"),
     "upstream_unreachable": (502, "upstream_unreachable"),
     "upstream_broke_off": (502, "upstream_broke_off"),
 }
 """Refusals that may come of these faults: reason, status, code. Written down here on purpose."""
-RETRYABLE = frozenset(("unreachable", "busy", "shutting_down", "upstream_unreachable"))
+RETRYABLE = frozenset(("unreachable", "busy", "shutting_down", "disk_full", "upstream_unreachable"))
 MAYBE_BILLED = frozenset(("upstream_broke_off",))
 """Refusals that say themselves that the provider may bill the call."""
 DIFFERENCES_MAX = 40

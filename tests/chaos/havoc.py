@@ -25,6 +25,8 @@ BAD_LINE_NS = 300_000_000
 """A pooled connection that was reset may be used for so long before its end is noticed."""
 AFTER_PROMISE_S = 0.5
 """How long a long fault goes on after the promise was to be kept."""
+POISONED = ("journal_failed", "policy_not_kept", "identity_not_kept", "records_not_readable")
+"""Alarms of a sidecar whose disk cannot be trusted."""
 RUN_INTO_S = 2.5
 """How long somebody has to run into a fault."""
 DELAYS_S = (0.02, 0.4)
@@ -233,25 +235,33 @@ class Havoc:
     def _disk_of(self, seat: Seat) -> FailingDisk:
         if seat.disk is None:
             raise UnavailableError(self._at.missing["shim"])
-        self.expected_alarms.update(("journal_failed", "policy_not_kept"))
-        seat.poisoned_ns = seat.poisoned_ns or time.monotonic_ns()
         return seat.disk
 
     async def _disk_full(self, fault: Fault) -> bool:
-        """A disk without room; the ballast lets open calls settle. By the shim no write passes."""
+        """No room, then room again: the sidecar has to go on by itself, and everything is exact.
+
+        On the small disk the ballast lets open calls settle; by the shim no write passes at all.
+        """
         seat = self._seat(fault)
+        self.expected_alarms.update(("disk_full", "policy_not_kept"))
+        folder = self._at.folder / seat.folder_name
         if "small disk" in self._at.missing:
             disk = self._disk_of(seat)
+            before = disk.writes_failed
             disk.fail(writes=ALWAYS)
-            return await self._run_into(lambda: disk.writes_failed)
-        self.expected_alarms.update(("journal_failed", "policy_not_kept"))
-        folder = self._at.folder / seat.folder_name
-        seat.full = True
-        await trio.to_thread.run_sync(fill, folder)
-        return await self._run_into(lambda: not (folder / "ballast").exists())
+            ran_into = await self._run_into(lambda: disk.writes_failed > before)
+        else:
+            await trio.to_thread.run_sync(fill, folder)
+            ran_into = await self._run_into(lambda: not (folder / "ballast").exists())
+        await self._last(fault)
+        self._at.make_room(seat)
+        return ran_into
 
     async def _fsync_error(self, fault: Fault) -> bool:
-        disk = self._disk_of(self._seat(fault))
+        seat = self._seat(fault)
+        disk = self._disk_of(seat)
+        self.expected_alarms.update(POISONED)
+        seat.poisoned_ns = seat.poisoned_ns or time.monotonic_ns()
         before = disk.syncs_failed
         disk.fail(syncs=1 if fault.size % 2 else ALWAYS)
         return await self._run_into(lambda: disk.syncs_failed > before)

@@ -55,8 +55,6 @@ class Seat:
     paused: bool = False
     poisoned_ns: int | None = None
     """Since when its disk fails: it must begin anew to open calls."""
-    full: bool = False
-    """Its disk was filled: it must begin anew as well, but its open calls could settle."""
     changing: trio.Lock = field(default_factory=trio.Lock)
 
     @property
@@ -215,7 +213,7 @@ class Installation(Stand):
             if seat.process is not None and seat.process.running:
                 return
             seat.process = None
-            seat.paused = seat.full = False
+            seat.paused = False
             env = dict(seat.disk.env) if seat.disk is not None else {}
             if not (self.folder / seat.folder_name / "identity.json").exists():
                 made = await self.act(
@@ -284,23 +282,27 @@ class Installation(Stand):
         await self.control_plane_back()
         for seat in self.seats.values():
             seat.proxy.heal()
-            if seat.disk is not None:
-                seat.disk.heal()
-            if (self.folder / seat.folder_name) in self._mounted:
-                free(self.folder / seat.folder_name)
+            self.make_room(seat)
             if seat.paused and seat.process is not None:
                 seat.process.resume()
                 seat.paused = False
         for seat in self.seats.values():
-            if seat.full or seat.poisoned_ns is not None:
-                await self.drain(seat)
             if seat.poisoned_ns is not None:
+                await self.drain(seat)
                 span = Span(seat.poisoned_ns, time.monotonic_ns())
                 self.deaths[seat.folder_name].append(span)
                 seat.poisoned_ns = None
         async with trio.open_nursery() as nursery:
             for seat in self.seats.values():
                 nursery.start_soon(self.seat_up, seat)
+
+    def make_room(self, seat: Seat) -> None:
+        """Let a seat's disk be as good as new."""
+        if seat.disk is not None:
+            seat.disk.heal()
+        folder = self.folder / seat.folder_name
+        if folder in self._mounted:
+            free(folder)
 
     async def sidecar_views(self) -> dict[str, Any]:
         """What the control plane knows of each sidecar that is not revoked, by its name."""
