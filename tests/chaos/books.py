@@ -4,6 +4,7 @@ Kept apart from what the control plane keeps: only ids and promises are taken fr
 """
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.chaos.caller import Answer, Asked
 from tests.chaos.deck import WORKFLOWS, Plan
 from tests.chaos.facts import Billed, Booked, Facts, Leased, Made, Promise, Span, Standing
 from tests.chaos.installation import Installation
-from tests.chaos.limits import OFFLINE_MS, PATIENCE_MS
+from tests.chaos.limits import OFFLINE_MS, PATIENCE_MS, UNTOLD_NS
 
 PAGE_ROWS = 1_000
 BILL_ROWS = 100_000
@@ -76,8 +77,7 @@ class Books:
         self.bills: dict[str, int] = {}
         self.overruns: dict[str, int] = {}
         self.promises: list[Promise] = []
-        self.revoked: set[str] = set()
-        self.revoked_ids: set[str] = set()
+        self.silenced: dict[str, list[Span]] = defaultdict(list)
         self.bad_lines: list[Span] = []
         """When connections to the provider were cut, over all rounds."""
         self.expected_alarms: set[str] = set()
@@ -234,8 +234,7 @@ class Books:
     async def revoke_sidecar(self, name: str) -> None:
         """Revoke a sidecar by its name."""
         view = (await self.installation.sidecar_views())[name]
-        self.revoked.add(name)
-        self.revoked_ids.add(view.sidecar_id)
+        self.silence(name, until_ns=2**63)
         await self.installation.act(
             "sidecars",
             "RevokeSidecar",
@@ -245,6 +244,11 @@ class Books:
                 reason="chaos",
             ),
         )
+
+    def silence(self, name: str, until_ns: int) -> None:
+        """A sidecar may tell nothing of calls until then that it has not told yet."""
+        from_ns = time.monotonic_ns() - UNTOLD_NS
+        self.silenced[name].append(Span(from_ns, until_ns))
 
     async def budget_now(self, budget_id: str) -> tuple[int, int]:
         """A budget's cap and what it has spent."""
@@ -288,7 +292,7 @@ class Books:
         touched = {
             budget_id
             for call in self.made.values()
-            if call.sidecar in self.revoked
+            if call.sidecar in self.silenced
             for budget_id in call.budgets
         }
         return Facts(
@@ -302,8 +306,8 @@ class Books:
             standings={budget_id: await self._standing(budget_id) for budget_id in budgets},
             leases=[lease for budget_id in budgets for lease in await self._leases(budget_id)],
             deaths={name: list(spans) for name, spans in self.installation.deaths.items()},
-            revoked=frozenset(self.revoked),
-            revoked_budgets=frozenset(touched),
+            silenced=dict(self.silenced),
+            silenced_budgets=frozenset(touched),
             bad_lines=list(self.bad_lines),
             promises=list(self.promises),
             whole=not prefix,

@@ -58,6 +58,8 @@ class Round:
     """Faults that were there and that nobody ran into."""
     promises_awaited: int = 0
     promises_made: int = 0
+    served_cut_off: int = 0
+    """Calls that a sidecar passed on while it was cut off for long, from what it had leased."""
     settle_ms: int = 0
     """From the healing until everything was told."""
     wall_ms: int = 0
@@ -206,6 +208,12 @@ async def play(installation: Installation, books: Books, plan: Plan) -> Round:
     facts = await _judge(installation, books, havoc, one)
     one.settle_ms = int((time.monotonic() - healed) * 1_000)
     _count(one, books, facts, account.client_budget)
+    one.served_cut_off = sum(
+        made.sidecar == name and made.answer.status == 200 and made.answer.started_ns > span.from_ns
+        for name, span in havoc.cut_off
+        for made in facts.made.values()
+        if made.answer.started_ns < span.to_ns
+    )
     one.wall_ms = int((time.monotonic() - began) * 1_000)
     return one
 

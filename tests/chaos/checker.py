@@ -98,11 +98,17 @@ def _ledger(facts: Facts) -> Iterator[str]:
             yield from _entry(facts, made, row, calls[0])
         elif calls:
             yield f"I2: {tag} is in the ledger {len(calls)} times"
-        elif row.cost_nano_usd and made.sidecar not in facts.revoked:
+        elif row.cost_nano_usd and not _silenced(facts, made):
             yield f"I2: {tag} was billed {row.cost_nano_usd} and is not in the ledger"
     for tag, calls in booked.items():
         if tag not in billed:
             yield from _unbilled(facts, tag, calls)
+
+
+def _silenced(facts: Facts, made: Made) -> bool:
+    """Whether its sidecar can tell nothing of a call any more."""
+    spans = facts.silenced.get(made.sidecar, ())
+    return any(span.meets(made.answer.started_ns, made.answer.ended_ns) for span in spans)
 
 
 def _entry(facts: Facts, made: Made, row: Billed, call: Booked) -> Iterator[str]:
@@ -172,7 +178,7 @@ def _rest(facts: Facts) -> Iterator[str]:
         if lease.outstanding_nano_usd < 0:
             yield f"a lease of {lease.budget_id} holds {lease.outstanding_nano_usd}"
     for budget_id, standing in facts.standings.items():
-        if standing.held_nano_usd and budget_id not in facts.revoked_budgets:
+        if standing.held_nano_usd and budget_id not in facts.silenced_budgets:
             yield f"I4: {standing.held_nano_usd} of {budget_id} is held at rest"
         if standing.leased_nano_usd != leased[budget_id]:
             yield (
@@ -181,7 +187,7 @@ def _rest(facts: Facts) -> Iterator[str]:
             )
         bill = facts.budget_bills.get(budget_id, 0)
         missing = bill - standing.spent_nano_usd
-        if missing > 0 and budget_id not in facts.revoked_budgets:
+        if missing > 0 and budget_id not in facts.silenced_budgets:
             yield f"I2: {budget_id} was billed {bill}, its ledger has {standing.spent_nano_usd}"
         elif missing > standing.leased_nano_usd + standing.orphaned_nano_usd:
             yield f"I2: {missing} of {budget_id} is billed, not booked, and set aside nowhere"

@@ -23,7 +23,7 @@ DECK = (
     *("link_throttle", "stop_control_plane", "overbilled", "fsync_error", "link_half_open_down"),
     *("kill_all_sidecars", "cap_raised", "cut_off", "link_fin", "kill_control_plane"),
     *("provider_delay", "disk_full", "sidecar_revoked", "link_delay", "kill_sidecar"),
-    *("database_fsync_error", "drain", "stop_past_authority", "kill_both", "cap_lowered"),
+    *("database_fsync_error", "drain", "stop_past_authority", "kill_both", "journal_lost"),
 )
 """The first fault of consecutive seeds, in turn: no kind is left to luck."""
 MORE = (
@@ -37,6 +37,7 @@ LONG = frozenset(("cut_off", "stop_past_authority"))
 """Faults that last until a promise to the administrator must have come true."""
 
 WORKFLOWS = ("nightly", "mails")
+_LONG_WEALTH = 10
 _STREAM_SHARE, _HANG_UP_SHARE, _TROUBLE_SHARE, _CHEAP_SHARE = 0.45, 0.08, 0.10, 0.15
 
 
@@ -85,6 +86,8 @@ def plan_of(seed: int, only: str = "") -> Plan:
     """The round of a seed; with one kind of fault alone when it is named."""
     rng = random.Random(f"round {seed}")
     first = only or DECK[seed % len(DECK)]
+    # Whoever is cut off for long must have something to live on.
+    wealth = _LONG_WEALTH if first in LONG else 1
     kinds = [first]
     if not only and first not in LONG:
         kinds += rng.sample(MORE, rng.choices((0, 1, 2), (5, 3, 2))[0])
@@ -93,8 +96,8 @@ def plan_of(seed: int, only: str = "") -> Plan:
         seed=seed,
         faults=faults,
         fresh=rng.random() < 0.6,
-        cap_nano_usd=rng.randint(15, 160) * CENT_NANO_USD,
-        agency_nano_usd=rng.randint(30, 300) * CENT_NANO_USD,
+        cap_nano_usd=rng.randint(15, 160) * CENT_NANO_USD * wealth,
+        agency_nano_usd=rng.randint(30, 300) * CENT_NANO_USD * wealth,
         workflow_nano_usd=rng.randint(8, 70) * CENT_NANO_USD if rng.random() < 0.6 else None,
         key_nano_usd=rng.randint(8, 70) * CENT_NANO_USD if rng.random() < 0.4 else None,
     )

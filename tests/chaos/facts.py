@@ -132,10 +132,11 @@ class Facts:
     """By sidecar: when it was killed (an instant), or took no records until it began anew."""
     bad_lines: list[Span] = field(default_factory=list)
     """When connections to the provider were cut."""
-    revoked: frozenset[str] = frozenset()
-    """Sidecars that may tell nothing any more: what they had not told, their leases cover."""
-    revoked_budgets: frozenset[str] = frozenset()
-    """Budgets that calls through those were counted for."""
+    silenced: dict[str, list[Span]] = field(default_factory=dict)
+    """By sidecar: when the calls were made that it can tell nothing of any more, because it was
+    revoked or its journal was lost. What they cost, its leases cover."""
+    silenced_budgets: frozenset[str] = frozenset()
+    """Budgets that calls through those sidecars were counted for."""
     promises: list[Promise] = field(default_factory=list)
     alarms: list[tuple[str, str]] = field(default_factory=list)
     """Who raised it, and its name."""

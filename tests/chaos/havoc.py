@@ -53,6 +53,8 @@ class Havoc:
         self.problems: list[str] = []
         """What went wrong in a way that no later look can show."""
         self.promises_awaited = 0
+        self.cut_off: list[tuple[str, Span]] = []
+        """Which sidecar could speak with nobody, and when, in a round that waits for a promise."""
 
     async def happen(self) -> None:
         """Let every fault of the plan happen; returns when the last has ended."""
@@ -80,6 +82,21 @@ class Havoc:
     async def _kill_sidecar(self, fault: Fault) -> bool:
         seat = self._seat(fault)
         self._at.kill(seat)
+        await self._last(fault)
+        await self._at.seat_up(seat)
+        return True
+
+    async def _journal_lost(self, fault: Fault) -> bool:
+        """A sidecar is killed and comes back without its journal: what it held is set aside."""
+        seat = self._seat(fault)
+        self.expected_alarms.update(("journal_missing", "JOURNAL_LOST"))
+        if seat.process is None or not seat.process.running:
+            return False
+        async with seat.changing:
+            self._at.kill(seat)
+            self._books.silence(seat.folder_name, time.monotonic_ns())
+            for path in (self._at.folder / seat.folder_name).glob("journal.db*"):
+                path.rename(path.with_name(f"lost-{self._plan.seed}-{path.name}"))
         await self._last(fault)
         await self._at.seat_up(seat)
         return True
@@ -354,7 +371,9 @@ class Havoc:
             proxy.down.freeze()
         else:
             proxy.up.swallows = proxy.down.swallows = True
+        from_ns = time.monotonic_ns()
         await self._await_promises(fault)
+        self.cut_off.append((self._seat(fault).folder_name, Span(from_ns, time.monotonic_ns())))
         proxy.heal()
         return True
 

@@ -27,6 +27,8 @@ READY_S = 30
 
 ANSWERED_BEFORE_NS = 1_000_000_000
 """A call that ended so long before its sidecar died is in the journal for good."""
+UNTOLD_NS = 5_000_000_000
+"""A call that ended so long ago was told, though the control plane was away for a while."""
 PROMISE_SLACK_NS = 300_000_000
 """From a call's dispatch until the provider, on a busy machine, has taken note of it."""
 CLOCK_SLACK_NS = 20_000_000

@@ -77,6 +77,7 @@ def _totals(findings: Findings) -> dict[str, Any]:
         "estimated_calls": sum(one.estimated for one in rounds),
         "promises_made": sum(one.promises_made for one in rounds),
         "promises_awaited_under_fire": sum(one.promises_awaited for one in rounds),
+        "calls_served_while_cut_off": sum(one.served_cut_off for one in rounds),
         "longest_settling_ms": max((one.settle_ms for one in rounds), default=0),
         "wall_s": findings.wall_ms // 1_000,
     }

@@ -143,6 +143,20 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         lambda f: stand(f, spent_nano_usd=COST + 1),
         f"its calls come to {COST}",
     ),
+    "untold, and set aside nowhere": (
+        lambda f: put(
+            f,
+            booked=[],
+            silenced={"one": [Span(9 * S, 20 * S)]},
+            silenced_budgets=frozenset(f.standings),
+            standings={budget_id: Standing(0, 0, 0, 0, 0) for budget_id in f.standings},
+        ),
+        "set aside nowhere",
+    ),
+    "untold, long after it was silenced": (
+        lambda f: put(f, booked=[], silenced={"one": [Span(0, 9 * S)]}),
+        "is not in the ledger",
+    ),
     "still open": (lambda f: put(f, in_flight=1), "calls open"),
     "a revoked key went on": (lambda f: promise(f, 10, key_id="k"), "I5"),
     "a lowered cap was passed": (
@@ -211,8 +225,8 @@ FORGIVEN: dict[str, list[Doctor]] = {
     ],
     "untold by a revoked sidecar, and set aside": [
         lambda f: f.booked.clear(),
-        lambda f: put(f, whole=False, revoked=frozenset(("one",))),
-        lambda f: put(f, revoked_budgets=frozenset(f.standings)),
+        lambda f: put(f, whole=False, silenced={"one": [Span(9 * S, 20 * S)]}),
+        lambda f: put(f, silenced_budgets=frozenset(f.standings)),
         lambda f: put(f, standings={b: Standing(0, COST, 0, 0, 0) for b in f.standings}),
         lambda f: put(f, leases=[Leased(b, "sdc_1", COST, 0, "ACTIVE") for b in f.standings]),
     ],
