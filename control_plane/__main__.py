@@ -17,6 +17,7 @@ from protos.values.errors import BursarError
 from protos.values.listening import ListenError
 
 USAGE_STATUS = 2
+WATERMARK_VARIABLE = "BURSAR_WATERMARK"
 START_STATUS = 1
 
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help=f"where to listen; port 0 takes a free one (default {DEFAULT_LISTEN})",
     )
+    add_watermark(made)
     made.add_argument(
         "--time-zone", default="", metavar="ZONE", help="IANA zone of new projects (default UTC)"
     )
@@ -61,6 +63,19 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def add_watermark(made: argparse.ArgumentParser) -> None:
+    """Where the watermark is; the same for the server and for what restores a backup."""
+    told = os.environ.get(WATERMARK_VARIABLE, "")
+    made.add_argument(
+        "--watermark",
+        type=Path,
+        metavar="FOLDER",
+        default=Path(told) if told else None,
+        help="where the watermark lies, best on another disk than the data "
+        f"(default: the data folder; env {WATERMARK_VARIABLE})",
+    )
+
+
 def config_from(arguments: list[str]) -> Config:
     """Read the command line. Exits with status 2 when it cannot be understood."""
     asked = parser().parse_args(arguments)
@@ -77,6 +92,7 @@ def config_from(arguments: list[str]) -> Config:
         allow_plain=asked.allow_plain,
         allowed_hosts=tuple(asked.allow_host),
         public_url=asked.public_url,
+        watermark=asked.watermark,
         ready_file=asked.ready_file,
     )
 

@@ -20,6 +20,7 @@ from control_plane.secrets import open_vault
 from control_plane.store import Tx, providers
 from control_plane.store.sqlite import SqliteStore, database_name, open_store
 from control_plane.telemetry import event
+from control_plane.usecases import learning
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
@@ -46,7 +47,7 @@ async def serve(config: Config) -> int:
         loop.call_soon_threadsafe(stop.set)
 
     clock = SystemClock()
-    store = open_store(config.data, clock, on_poison=on_poison)
+    store = open_store(config.data, clock, second_place=config.watermark, on_poison=on_poison)
     try:
         deps = _assemble(config, store, clock)
         running = await start_server(deps)
@@ -85,6 +86,7 @@ def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
 
     if store.write(first).result():
         event("founded", owner_token_file=config.data / OWNER_TOKEN_FILE)
+    _look_at_the_database(store, now)
     return Deps(
         store=store,
         clock=clock,
@@ -94,6 +96,24 @@ def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
         vault=vault,
         config=config,
     )
+
+
+def _look_at_the_database(store: SqliteStore, now_unix_ms: int) -> None:
+    """See by its watermark whether the database is an old copy; say what a person must do."""
+    if store.write(lambda tx: learning.notice_old_database(tx, now_unix_ms)).result():
+        event("database is old", level=40, see="bursar learning")
+    found = store.read(learning.state).result()
+    if found.watermark_trouble:
+        event(
+            "watermark not trusted",
+            level=40,
+            cause=found.watermark_trouble,
+            effect="nothing is granted",
+            see="bursar learning",
+        )
+    if found.in_progress:
+        missing = ", ".join(found.missing)
+        event("learning", level=30, waits_for=missing, unknown_nano_usd=found.unknown_nano_usd)
 
 
 def _keep_secret(path: Path, text: str) -> None:

@@ -28,5 +28,7 @@ class Config:
     """Names that callers may address this server by, besides the address it listens on."""
     public_url: str = ""
     """Where clients of other hosts reach it; empty on loopback."""
+    watermark: Path | None = None
+    """The folder of the watermark; the data folder when None."""
     ready_file: Path | None = None
     """Written when the server answers; tells its address and process id as JSON."""

@@ -15,6 +15,7 @@ from clients.admin.client import Bursar as Bursar
 from clients.admin.client import connect as connect
 from clients.admin.installation import Backup as Backup
 from clients.admin.installation import InstallationInfo as InstallationInfo
+from clients.admin.installation import Learning as Learning
 from clients.admin.keys import IssuedKey as IssuedKey
 from clients.admin.keys import Key as Key
 from clients.admin.keys import KeySecret as KeySecret

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,20 @@ from clients.admin.limits import BACKUP_DEADLINE_MS
 from clients.admin.wire import Wire
 from protos.bursar.admin import v1
 from protos.values.errors import AlreadyExistsError, UnavailableError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """Whether the database may be an old copy, and what follows from that."""
+
+    in_progress: bool
+    """Nothing is granted until it ends."""
+    missing_sidecars: tuple[str, ...]
+    """The names of sidecars that have not told yet what they hold."""
+    unknown_nano_usd: int
+    """What may have been granted beyond this database and nobody has shown, over all periods."""
+    watermark_trouble: str
+    """Why the watermark cannot be trusted or written; "" when all is well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +59,8 @@ class InstallationInfo:
     """Where clients of containers or other hosts reach it; "" on loopback."""
     disk_free_bytes: int
     """Bytes free on the disk of the data."""
+    learning: Learning
+    """What is known of a database that may be old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +86,30 @@ class Installation:
         """Describe the installation."""
         request = v1.GetInstallationRequest()
         return installation_from_wire(self._wire.ask(self._stub.GetInstallation, request))
+
+    def finish_learning(
+        self, sidecar_ids: Iterable[str], *, reason: str = "", request_id: str = ""
+    ) -> Learning:
+        """Say that these sidecars, which never told what they hold, need not be waited for.
+
+        Raises FailedPreconditionError when the database is not learning.
+        """
+        request = v1.FinishLearningRequest(
+            request_id=request_id or self._wire.request_id(),
+            sidecar_ids=sidecar_ids,
+            reason=reason,
+        )
+        return learning_from_wire(self._wire.ask(self._stub.FinishLearning, request))
+
+    def begin_watermark(self, *, reason: str = "", request_id: str = "") -> Learning:
+        """Begin a new watermark in place of one that is gone for good, and learn.
+
+        Raises FailedPreconditionError while the watermark can be trusted.
+        """
+        request = v1.BeginWatermarkRequest(
+            request_id=request_id or self._wire.request_id(), reason=reason
+        )
+        return learning_from_wire(self._wire.ask(self._stub.BeginWatermark, request))
 
     def backup(self, path: Path, *, replace: bool = False, request_id: str = "") -> Backup:
         """Write a consistent copy of the database, while it goes on working.
@@ -130,4 +170,15 @@ def installation_from_wire(wire: v1.Installation) -> InstallationInfo:
         backup_time=instant_or_none_from_wire(wire.backup_time),
         public_url=wire.public_url,
         disk_free_bytes=wire.disk_free_bytes,
+        learning=learning_from_wire(wire.learning),
+    )
+
+
+def learning_from_wire(wire: v1.Learning) -> Learning:
+    """Read what is known of a database that may be old."""
+    return Learning(
+        in_progress=wire.in_progress,
+        missing_sidecars=tuple(wire.missing_sidecars),
+        unknown_nano_usd=wire.unknown_nano_usd,
+        watermark_trouble=wire.watermark_trouble,
     )

@@ -15,6 +15,7 @@ from clients.cli import (
     exits,
     installation,
     keys,
+    learning,
     leases,
     prices,
     principals,
@@ -114,6 +115,7 @@ for noun in (
     *leases.COMMANDS,
     *doctor.COMMANDS,
     *installation.COMMANDS,
+    *learning.COMMANDS,
     *principals.COMMANDS,
     *processes.COMMANDS,
 ):

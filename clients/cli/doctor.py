@@ -121,14 +121,22 @@ def _data(info: InstallationInfo) -> Iterator[Finding]:
             "run the control plane with a Python whose sqlite3 is 3.37 or newer",
         )
     elif info.mode != "NORMAL":
+        missing = ", ".join(info.learning.missing_sidecars) or "nobody any more"
         yield Finding(
             "database",
             "warn",
-            f"{info.mode}: the database may be old, so no new money is leased yet",
-            "wait until every sidecar has reported; see them with `bursar sidecars`",
+            f"{info.mode}: it may be an old copy, so nothing is granted yet; waits for {missing}",
+            "wait until they have synced, or say who is gone for good: bursar learning finish",
         )
     else:
         yield Finding("database", "ok", f"{info.database}, schema {info.schema_version}")
+    if info.learning.watermark_trouble:
+        yield Finding(
+            "watermark",
+            "fail",
+            info.learning.watermark_trouble,
+            "put it back; if it is gone for good: bursar learning begin-watermark",
+        )
     free = f"{count_text(info.disk_free_bytes // 1024**2)} MiB free"
     room = "make room on the disk of the data folder; calls stop when it is full"
     if info.disk_free_bytes < DISK_FAIL_BYTES:

@@ -69,7 +69,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "QueryUsage": _VIEW,
         "ListRefusals": _VIEW,
     },
-    "InstallationService": {"GetInstallation": _VIEW, "CreateBackup": _OWN},
+    "InstallationService": {
+        "GetInstallation": _VIEW,
+        "CreateBackup": _OWN,
+        "FinishLearning": _OWN,
+        "BeginWatermark": _OWN,
+    },
 }
 
 

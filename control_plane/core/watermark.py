@@ -13,6 +13,7 @@ damaged before sound ones means that the file cannot be trusted.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from control_plane.core.leases import PeriodKey
 SLOT_BYTES = 32
 """Size of the slot at the file's beginning."""
 _VERSION = 1
+_LINE = re.compile(rb"[0-9a-f]{8} \{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +167,18 @@ def read(data: bytes) -> Read:
     for place, (text, told) in enumerate(zip(lines[1:], said[1:], strict=True), start=1):
         entry = _entry(told) if told is not None else None
         if entry is None:
-            if any(later is not None for later in said[place + 1 :]):
+            if any(later is not None for later in said[place + 1 :]) or _hides_a_line(text):
                 return Read(found, 0, f"line {place + 1} is damaged")
             break
         found.take(entry)
         sound += len(text) + 1
     found.change_no = max(found.change_no, _slot_no(data[:SLOT_BYTES]))
     return Read(found, sound)
+
+
+def _hides_a_line(text: bytes) -> bool:
+    """Whether a sound line stands within what cannot be read: the line feed before it rotted."""
+    return any(_said(text[found.start() :]) is not None for found in _LINE.finditer(text, 1))
 
 
 def _slot_no(data: bytes) -> int:

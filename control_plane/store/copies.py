@@ -2,8 +2,10 @@
 
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
+from control_plane.store import schema
 from control_plane.store.engine import StoreOpenError
 
 
@@ -28,9 +30,9 @@ def copy(source: Path, target: Path) -> int:
                 written.close()
         finally:
             reading.close()
-        _sync(partial)
+        sync(partial)
         partial.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise StoreOpenError(f"the backup {target} cannot be written ({error.strerror})") from error
     finally:
@@ -38,7 +40,8 @@ def copy(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file or folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,3 +58,91 @@ def read_only(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA {pragma}")
     connection.row_factory = sqlite3.Row
     return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a copy says of itself."""
+
+    watermark_id: str
+    """Of which watermark; empty when it was made before there were any."""
+    generation: int
+    backup_unix_ms: int
+    """When `bursar backup` made it; 0 when something else did."""
+
+
+def check(path: Path) -> Checked:
+    """Look whether a file is a whole database of this program, no newer than the program.
+
+    Raises StoreOpenError with what to do.
+    """
+    if not path.is_file():
+        raise StoreOpenError(f"{path} is no file: name a backup that `bursar backup` made")
+    try:
+        connection = read_only(path)
+        try:
+            verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise StoreOpenError(f"{path} is damaged ({verdict}): take another backup")
+            _check_steps(connection, path)
+            row = connection.execute("SELECT * FROM meta WHERE id = 1").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise StoreOpenError(
+            f"{path} is no database of this program ({error}): name a backup that `bursar backup` "
+            "made"
+        ) from error
+    if row is None:
+        raise StoreOpenError(f"{path} is no whole database of this program: take another backup")
+    known = row.keys()
+    return Checked(
+        watermark_id=row["watermark_id"] if "watermark_id" in known else "",
+        generation=row["generation"],
+        backup_unix_ms=row["backup_unix_ms"],
+    )
+
+
+def generation_of(path: Path) -> int:
+    """The generation of a database that may be damaged or gone; 0 when it cannot be read."""
+    try:
+        connection = read_only(path)
+        try:
+            return int(connection.execute("SELECT generation FROM meta").fetchone()[0])
+        finally:
+            connection.close()
+    except (sqlite3.DatabaseError, TypeError):
+        return 0
+
+
+def set_aside(database: Path, suffix: str) -> Path | None:
+    """Move a database away with all that belongs to it; its new path, None if none was there."""
+    moved = None
+    for beside in ("-shm", "-wal", ""):
+        old = database.with_name(database.name + beside)
+        if old.exists():
+            moved = database.with_name(f"{database.name}.{suffix}{beside}")
+            old.rename(moved)
+    return moved if moved is not None and not moved.name.endswith(("-wal", "-shm")) else None
+
+
+def put(prepared: Path, database: Path) -> None:
+    """Move a prepared database into its place, durably."""
+    sync(prepared)
+    prepared.rename(database)
+    sync(database.parent)
+
+
+def _check_steps(connection: sqlite3.Connection, path: Path) -> None:
+    known = {step.name for step in schema.steps()}
+    rows = connection.execute(
+        "SELECT name FROM _sqlite_migrations WHERE migration_set = 'control_plane'"
+    ).fetchall()
+    names = {row["name"] for row in rows}
+    if not names:
+        raise StoreOpenError(f"{path} is no control plane's database: name one of its backups")
+    if names - known:
+        raise StoreOpenError(
+            f"{path} was written by a newer version of this program (it has "
+            f"{', '.join(sorted(names - known))}): restore it with that version"
+        )

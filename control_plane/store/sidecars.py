@@ -128,6 +128,18 @@ def unheard(tx: Tx, generation: int) -> int:
     return int(row["unheard"])
 
 
+def names_unheard(tx: Tx, generation: int) -> list[str]:
+    """What those are called that have not spoken in a generation and are waited for."""
+    rows = tx.rows(
+        """SELECT display_name FROM sidecar
+           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+             AND excused_generation < :generation
+           ORDER BY display_name""",
+        {"generation": generation},
+    )
+    return [row["display_name"] for row in rows]
+
+
 def excuse(tx: Tx, sidecar_ids: Sequence[str], generation: int) -> None:
     """Note that nobody waits for these in a generation."""
     tx.many(

@@ -388,6 +388,16 @@ def database_name() -> str:
     return f"SQLite {sqlite3.sqlite_version}"
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Generator[None, None, None]:
+    """Keep every control plane out of a data folder for a while. Raises StoreOpenError."""
+    descriptor = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(folder: Path) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

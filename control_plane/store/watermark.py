@@ -14,6 +14,8 @@ from control_plane.entropy import Entropy
 from control_plane.store.engine import StoreOpenError, Tx
 from control_plane.store.watermark_file import WatermarkFile
 
+FOREIGN = "belongs to another database"
+"""How the problem ends when the watermark is another installation's."""
 _ID_BYTES = 8
 
 
@@ -80,7 +82,7 @@ def _match(tx: Tx, file: WatermarkFile, known_id: str) -> None:
             "away and start again"
         )
     else:
-        file.problem = f"{file.path} belongs to another database"
+        file.problem = f"{file.path} {FOREIGN}"
 
 
 def _make_folder(file: WatermarkFile) -> bool:

@@ -5,6 +5,7 @@ nothing more is added to that file, ceilings stay as they are, and `mend` writes
 a file that can be trusted there are no ceilings at all, so nothing is granted: `problem` says why.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -138,7 +139,9 @@ class WatermarkFile:
         return True
 
     def begin(self, state: Watermark) -> None:
-        """Make a new file; until that succeeds there are no ceilings."""
+        """Make a new file; until that succeeds there are no ceilings. An old one is set aside."""
+        with contextlib.suppress(OSError):
+            self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
         self._state = state
         self.problem = ""
         self._write_whole()

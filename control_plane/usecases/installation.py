@@ -11,7 +11,9 @@ from control_plane.store import installation as store
 from control_plane.store import principals, providers
 from control_plane.store.engine import Tx
 from control_plane.store.installation import Meta
+from control_plane.usecases import learning
 from control_plane.usecases.acts import Act, record
+from control_plane.usecases.learning import Learning
 from control_plane.usecases.prices import install_built_in
 from control_plane.usecases.principals import new_token
 from protos.values import ids
@@ -29,6 +31,8 @@ class Description:
     """Whether every provider secret can be opened."""
     encryption_key_id: str
     """Empty when the key is missing."""
+    learning: Learning
+    """What is known of a database that may be old."""
 
 
 def found(
@@ -66,6 +70,7 @@ def get_installation(tx: Tx, vault: Vault) -> Description:
         meta=store.get(tx),
         secrets_unlocked=vault.opens(providers.encryption_key_ids(tx)),
         encryption_key_id=vault.key_id,
+        learning=learning.state(tx),
     )
 
 

@@ -6,14 +6,19 @@ every sidecar has told, under the new generation, all that it holds; or when a p
 that need not be waited for. What nobody showed by then stays held, see usecases/unknown.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from control_plane.core import fields
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
 from control_plane.core.sidecars import Sidecar
-from control_plane.store import installation, ledger, sidecars
+from control_plane.store import installation, leases, ledger, sidecars, watermark
 from control_plane.store.engine import Tx
 from control_plane.usecases import unknown
+from control_plane.usecases.acts import Act, record
+from protos.values import ids
+from protos.values.errors import FailedPreconditionError, NotFoundError
 
 EPOCH_MAX = 2**62
 """More than any epoch."""
@@ -32,7 +37,7 @@ def begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: in
         detail = "a sidecar has seen grants that this database does not have"
     detail += (
         "; nothing is granted until every sidecar has synced: for those that are gone for good, "
-        "say so with `bursar restore finish --without NAME`"
+        "say so with `bursar learning finish --without NAME`"
     )
     ledger.raise_alarm(tx, Alarm(kind="OLD_DATABASE", holder=holder, detail=detail), now_unix_ms)
 
@@ -67,6 +72,63 @@ def end_if_all_spoke(tx: Tx) -> bool:
     unknown.narrow(tx)
     installation.end_learning(tx)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What is known of a database that may be old."""
+
+    in_progress: bool
+    missing: tuple[str, ...]
+    """Names of sidecars that have not told what they hold."""
+    unknown_nano_usd: int
+    """What may have been granted beyond this database, over all periods."""
+    watermark_trouble: str
+    """Why the watermark cannot be trusted or written; empty when it can."""
+
+
+def state(tx: Tx) -> Learning:
+    """What is known of a database that may be old."""
+    meta = installation.get(tx)
+    missing = sidecars.names_unheard(tx, meta.generation) if meta.learning else []
+    return Learning(
+        in_progress=meta.learning,
+        missing=tuple(missing),
+        unknown_nano_usd=leases.outstanding_nano_usd(tx, unknown.UNKNOWN),
+        watermark_trouble=tx.watermark.trouble,
+    )
+
+
+def finish_learning(tx: Tx, sidecar_ids: Sequence[str], reason: str, act: Act) -> Learning:
+    """Let a named person say who need not be waited for.
+
+    Raises FailedPreconditionError when nothing is learnt, NotFoundError for a sidecar that is none.
+    """
+    fields.check_reason(reason)
+    if not installation.get(tx).learning:
+        raise FailedPreconditionError("the database is not learning: nobody is waited for")
+    for sidecar_id in sidecar_ids:
+        fields.check_id(sidecar_id, ids.SIDECAR, "sidecar_ids")
+        if sidecars.get(tx, sidecar_id) is None:
+            raise NotFoundError(f"there is no sidecar {sidecar_id}", sidecar_id=sidecar_id)
+    excuse(tx, sidecar_ids)
+    record(tx, act, "learning", without=list(sidecar_ids), reason=reason)
+    return state(tx)
+
+
+def begin_watermark(tx: Tx, reason: str, act: Act) -> Learning:
+    """Let a named person give up a watermark that is gone; learn what sidecars hold.
+
+    Raises FailedPreconditionError while the watermark can be trusted.
+    """
+    fields.check_reason(reason)
+    lost = tx.watermark.problem
+    if not lost:
+        raise FailedPreconditionError("the watermark is there and can be trusted: it is kept")
+    watermark.begin(tx, act.entropy, late=True)
+    begin_generation(tx)
+    record(tx, act, "watermark", lost=lost, reason=reason)
+    return state(tx)
 
 
 def excuse(tx: Tx, sidecar_ids: Iterable[str]) -> bool:

@@ -18,8 +18,9 @@ from control_plane.rpc.wire.instants import instant_or_none_to_wire, instant_to_
 from control_plane.store import schema
 from control_plane.store.engine import Tx
 from control_plane.store.sqlite import database_name
-from control_plane.usecases import installation
+from control_plane.usecases import installation, learning
 from control_plane.usecases.acts import Act
+from control_plane.usecases.learning import Learning
 from protos.bursar.admin import v1
 from protos.values.errors import UnavailableError
 
@@ -60,6 +61,30 @@ class InstallationServicer(v1.InstallationServiceServicer):
             backup_time=instant_or_none_to_wire(meta.backup_unix_ms or None),
             public_url=deps.config.public_url,
             disk_free_bytes=await asyncio.to_thread(_free_bytes, deps.config.data),
+            learning=learning_to_wire(told.learning),
+        )
+
+    async def FinishLearning(
+        self, request: v1.FinishLearningRequest, context: Context
+    ) -> v1.Learning:
+        named = tuple(request.sidecar_ids)
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.Learning,
+            lambda tx, act: learning_to_wire(
+                learning.finish_learning(tx, named, request.reason, act)
+            ),
+        )
+
+    async def BeginWatermark(
+        self, request: v1.BeginWatermarkRequest, context: Context
+    ) -> v1.Learning:
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.Learning,
+            lambda tx, act: learning_to_wire(learning.begin_watermark(tx, request.reason, act)),
         )
 
     async def CreateBackup(
@@ -93,6 +118,16 @@ class InstallationServicer(v1.InstallationServiceServicer):
                     yield piece
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def learning_to_wire(told: Learning) -> v1.Learning:
+    """What is known of a database that may be old."""
+    return v1.Learning(
+        in_progress=told.in_progress,
+        missing_sidecars=told.missing,
+        unknown_nano_usd=told.unknown_nano_usd,
+        watermark_trouble=told.watermark_trouble,
+    )
 
 
 async def _pieces(path: Path, size_bytes: int) -> AsyncGenerator[v1.CreateBackupResponse, None]:

@@ -38,8 +38,11 @@ from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceServicer as 
 from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceStub as CallServiceStub
 from protos.bursar.admin.v1.call_service_pb2_grpc import add_CallServiceServicer_to_server as add_CallServiceServicer_to_server
 from protos.bursar.admin.v1.installation_pb2 import Installation as Installation
+from protos.bursar.admin.v1.installation_pb2 import Learning as Learning
+from protos.bursar.admin.v1.installation_service_pb2 import BeginWatermarkRequest as BeginWatermarkRequest
 from protos.bursar.admin.v1.installation_service_pb2 import CreateBackupRequest as CreateBackupRequest
 from protos.bursar.admin.v1.installation_service_pb2 import CreateBackupResponse as CreateBackupResponse
+from protos.bursar.admin.v1.installation_service_pb2 import FinishLearningRequest as FinishLearningRequest
 from protos.bursar.admin.v1.installation_service_pb2 import GetInstallationRequest as GetInstallationRequest
 from protos.bursar.admin.v1.installation_service_pb2_grpc import InstallationServiceServicer as InstallationServiceServicer
 from protos.bursar.admin.v1.installation_service_pb2_grpc import InstallationServiceStub as InstallationServiceStub

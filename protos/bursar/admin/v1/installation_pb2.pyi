@@ -4,9 +4,11 @@
 isort:skip_file
 The installation as a whole."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -37,6 +39,7 @@ class Installation(_message.Message):
     BACKUP_TIME_FIELD_NUMBER: _builtins.int
     PUBLIC_URL_FIELD_NUMBER: _builtins.int
     DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     software_version: _builtins.str
     """The software's version."""
     generation: _builtins.int
@@ -67,6 +70,10 @@ class Installation(_message.Message):
     def backup_time(self) -> _timestamp_pb2.Timestamp:
         """When the last backup was made; absent for never."""
 
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What is known of a database that may be old."""
+
     def __init__(
         self,
         *,
@@ -83,11 +90,54 @@ class Installation(_message.Message):
         backup_time: _timestamp_pb2.Timestamp | None = ...,
         public_url: _builtins.str = ...,
         disk_free_bytes: _builtins.int = ...,
+        learning: Global___Learning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["backup_time", b"backup_time", "now_time", b"now_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backup_time", b"backup_time", "learning", b"learning", "now_time", b"now_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_time", b"backup_time", "database", b"database", "disk_free_bytes", b"disk_free_bytes", "encryption_key_id", b"encryption_key_id", "generation", b"generation", "mode", b"mode", "now_time", b"now_time", "policy_version", b"policy_version", "public_url", b"public_url", "schema_version", b"schema_version", "secrets_unlocked", b"secrets_unlocked", "software_version", b"software_version", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_time", b"backup_time", "database", b"database", "disk_free_bytes", b"disk_free_bytes", "encryption_key_id", b"encryption_key_id", "generation", b"generation", "learning", b"learning", "mode", b"mode", "now_time", b"now_time", "policy_version", b"policy_version", "public_url", b"public_url", "schema_version", b"schema_version", "secrets_unlocked", b"secrets_unlocked", "software_version", b"software_version", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Installation: _TypeAlias = Installation  # noqa: Y015
+
+@_typing.final
+class Learning(_message.Message):
+    """Whether the database may be an old copy, and what follows from that.
+
+    While it learns, nothing is granted; calls go on from the leases that sidecars hold. It ends by
+    itself when every sidecar has told what it holds, or when a person names those that never will.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    MISSING_SIDECARS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_NANO_USD_FIELD_NUMBER: _builtins.int
+    WATERMARK_TROUBLE_FIELD_NUMBER: _builtins.int
+    in_progress: _builtins.bool
+    """Nothing is granted until it ends."""
+    unknown_nano_usd: _builtins.int
+    """What may have been granted beyond this database and nobody has shown, summed over all periods.
+    It counts as allocated until a sidecar shows it, a person releases it, or its window is over.
+    """
+    watermark_trouble: _builtins.str
+    """Why the watermark cannot be trusted or written, and what that means; empty when all is well."""
+    @_builtins.property
+    def missing_sidecars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of sidecars that have not told yet what they hold."""
+
+    def __init__(
+        self,
+        *,
+        in_progress: _builtins.bool = ...,
+        missing_sidecars: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_nano_usd: _builtins.int = ...,
+        watermark_trouble: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_progress", b"in_progress", "missing_sidecars", b"missing_sidecars", "unknown_nano_usd", b"unknown_nano_usd", "watermark_trouble", b"watermark_trouble"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Learning: _TypeAlias = Learning  # noqa: Y015

@@ -26,19 +26,23 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.admin.v1 import installation_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1protos/bursar/admin/v1/installation_service.proto\x12\x0f\x62ursar.admin.v1\x1a)protos/bursar/admin/v1/installation.proto\"\x18\n\x16GetInstallationRequest\")\n\x13\x43reateBackupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"K\n\x14\x43reateBackupResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x32\xcf\x01\n\x13InstallationService\x12Y\n\x0fGetInstallation\x12\'.bursar.admin.v1.GetInstallationRequest\x1a\x1d.bursar.admin.v1.Installation\x12]\n\x0c\x43reateBackup\x12$.bursar.admin.v1.CreateBackupRequest\x1a%.bursar.admin.v1.CreateBackupResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1protos/bursar/admin/v1/installation_service.proto\x12\x0f\x62ursar.admin.v1\x1a)protos/bursar/admin/v1/installation.proto\"P\n\x15\x46inishLearningRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bsidecar_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x15\x42\x65ginWatermarkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x18\n\x16GetInstallationRequest\")\n\x13\x43reateBackupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"K\n\x14\x43reateBackupResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x32\xf9\x02\n\x13InstallationService\x12Y\n\x0fGetInstallation\x12\'.bursar.admin.v1.GetInstallationRequest\x1a\x1d.bursar.admin.v1.Installation\x12]\n\x0c\x43reateBackup\x12$.bursar.admin.v1.CreateBackupRequest\x1a%.bursar.admin.v1.CreateBackupResponse0\x01\x12S\n\x0e\x46inishLearning\x12&.bursar.admin.v1.FinishLearningRequest\x1a\x19.bursar.admin.v1.Learning\x12S\n\x0e\x42\x65ginWatermark\x12&.bursar.admin.v1.BeginWatermarkRequest\x1a\x19.bursar.admin.v1.Learningb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.installation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETINSTALLATIONREQUEST']._serialized_start=113
-  _globals['_GETINSTALLATIONREQUEST']._serialized_end=137
-  _globals['_CREATEBACKUPREQUEST']._serialized_start=139
-  _globals['_CREATEBACKUPREQUEST']._serialized_end=180
-  _globals['_CREATEBACKUPRESPONSE']._serialized_start=182
-  _globals['_CREATEBACKUPRESPONSE']._serialized_end=257
-  _globals['_INSTALLATIONSERVICE']._serialized_start=260
-  _globals['_INSTALLATIONSERVICE']._serialized_end=467
+  _globals['_FINISHLEARNINGREQUEST']._serialized_start=113
+  _globals['_FINISHLEARNINGREQUEST']._serialized_end=193
+  _globals['_BEGINWATERMARKREQUEST']._serialized_start=195
+  _globals['_BEGINWATERMARKREQUEST']._serialized_end=254
+  _globals['_GETINSTALLATIONREQUEST']._serialized_start=256
+  _globals['_GETINSTALLATIONREQUEST']._serialized_end=280
+  _globals['_CREATEBACKUPREQUEST']._serialized_start=282
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=323
+  _globals['_CREATEBACKUPRESPONSE']._serialized_start=325
+  _globals['_CREATEBACKUPRESPONSE']._serialized_end=400
+  _globals['_INSTALLATIONSERVICE']._serialized_start=403
+  _globals['_INSTALLATIONSERVICE']._serialized_end=780
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,16 @@ class InstallationServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupResponse.FromString,
                 _registered_method=True)
+        self.FinishLearning = channel.unary_unary(
+                '/bursar.admin.v1.InstallationService/FinishLearning',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.FinishLearningRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.FromString,
+                _registered_method=True)
+        self.BeginWatermark = channel.unary_unary(
+                '/bursar.admin.v1.InstallationService/BeginWatermark',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.BeginWatermarkRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.FromString,
+                _registered_method=True)
 
 
 class InstallationServiceServicer:
@@ -69,6 +79,26 @@ class InstallationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FinishLearning(self, request, context):
+        """Says that sidecars which never told what they hold need not be waited for.
+
+        They may come back: what they may hold counts as allocated until then. Learning ends when nobody
+        else is missing. FAILED_PRECONDITION when the database is not learning.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginWatermark(self, request, context):
+        """Begins a new watermark in place of one that is gone or damaged, and learns.
+
+        What was granted beyond this database to sidecars that never speak again is forgotten by it.
+        FAILED_PRECONDITION while the watermark can be trusted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InstallationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +111,16 @@ def add_InstallationServiceServicer_to_server(servicer, server):
                     servicer.CreateBackup,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupResponse.SerializeToString,
+            ),
+            'FinishLearning': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishLearning,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.FinishLearningRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.SerializeToString,
+            ),
+            'BeginWatermark': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginWatermark,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.BeginWatermarkRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +178,60 @@ class InstallationService:
             '/bursar.admin.v1.InstallationService/CreateBackup',
             protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.CreateBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishLearning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.InstallationService/FinishLearning',
+            protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.FinishLearningRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginWatermark(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.InstallationService/BeginWatermark',
+            protos_dot_bursar_dot_admin_dot_v1_dot_installation__service__pb2.BeginWatermarkRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_installation__pb2.Learning.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,18 @@ class InstallationServiceStub:
 
     The copy holds everything but the key that encrypts provider secrets.
     """
+    FinishLearning: _grpc.UnaryUnaryMultiCallable[_installation_service_pb2.FinishLearningRequest, _installation_pb2.Learning]
+    """Says that sidecars which never told what they hold need not be waited for.
+
+    They may come back: what they may hold counts as allocated until then. Learning ends when nobody
+    else is missing. FAILED_PRECONDITION when the database is not learning.
+    """
+    BeginWatermark: _grpc.UnaryUnaryMultiCallable[_installation_service_pb2.BeginWatermarkRequest, _installation_pb2.Learning]
+    """Begins a new watermark in place of one that is gone or damaged, and learns.
+
+    What was granted beyond this database to sidecars that never speak again is forgotten by it.
+    FAILED_PRECONDITION while the watermark can be trusted.
+    """
 
 @_typing.type_check_only
 class InstallationServiceAsyncStub(InstallationServiceStub):
@@ -54,6 +66,18 @@ class InstallationServiceAsyncStub(InstallationServiceStub):
     """Streams a consistent copy of the database while it goes on working.
 
     The copy holds everything but the key that encrypts provider secrets.
+    """
+    FinishLearning: _aio.UnaryUnaryMultiCallable[_installation_service_pb2.FinishLearningRequest, _installation_pb2.Learning]  # type: ignore[assignment]
+    """Says that sidecars which never told what they hold need not be waited for.
+
+    They may come back: what they may hold counts as allocated until then. Learning ends when nobody
+    else is missing. FAILED_PRECONDITION when the database is not learning.
+    """
+    BeginWatermark: _aio.UnaryUnaryMultiCallable[_installation_service_pb2.BeginWatermarkRequest, _installation_pb2.Learning]  # type: ignore[assignment]
+    """Begins a new watermark in place of one that is gone or damaged, and learns.
+
+    What was granted beyond this database to sidecars that never speak again is forgotten by it.
+    FAILED_PRECONDITION while the watermark can be trusted.
     """
 
 class InstallationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -76,6 +100,30 @@ class InstallationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams a consistent copy of the database while it goes on working.
 
         The copy holds everything but the key that encrypts provider secrets.
+        """
+
+    @_abc_1.abstractmethod
+    def FinishLearning(
+        self,
+        request: _installation_service_pb2.FinishLearningRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_installation_pb2.Learning, _abc.Awaitable[_installation_pb2.Learning]]:
+        """Says that sidecars which never told what they hold need not be waited for.
+
+        They may come back: what they may hold counts as allocated until then. Learning ends when nobody
+        else is missing. FAILED_PRECONDITION when the database is not learning.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginWatermark(
+        self,
+        request: _installation_service_pb2.BeginWatermarkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_installation_pb2.Learning, _abc.Awaitable[_installation_pb2.Learning]]:
+        """Begins a new watermark in place of one that is gone or damaged, and learns.
+
+        What was granted beyond this database to sidecars that never speak again is forgotten by it.
+        FAILED_PRECONDITION while the watermark can be trusted.
         """
 
 def add_InstallationServiceServicer_to_server(servicer: InstallationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
