@@ -201,8 +201,10 @@ class Admission:
         if self._clock.now().boot_ms - down_since_boot_ms < UNREACHABLE_PATIENCE_MS:
             return
         for case in self.waiting.cases():
-            if case.since_boot_ms <= sent_boot_ms:
+            if case.since_boot_ms <= sent_boot_ms and self.waiting.case(case.call_id) is case:
                 self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
+                # What it claimed is free for smaller ones behind it, which need nobody's answer.
+                self.try_waiting(every=True)
 
     def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
         """Open the waiting calls whose turn it is, and refuse those that cannot be paid."""

@@ -178,6 +178,30 @@ async def test_a_call_waits_two_seconds_for_a_control_plane_that_just_went(
         assert reasons == [Reason.UNREACHABLE]
 
 
+async def test_what_a_call_that_gave_up_claimed_is_free_for_the_smaller_ones_behind_it(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
+        sidecar.told(granted=2 * CENT)
+        reasons: list[Reason] = []
+
+        async def large() -> None:
+            reasons.append(await refusal_of(sidecar.admission, worst=3 * CENT))
+
+        nursery.start_soon(large)
+        await waiting(sidecar)
+        nursery.start_soon(sidecar.admission.open, new_call())
+        await waiting(sidecar, 2)
+        down_since = sidecar.clock.boot_ms
+        sidecar.clock.forward(2_000)
+        sidecar.admission.unanswered(sidecar.clock.boot_ms, down_since)
+        with trio.fail_after(5):
+            while not reasons:
+                await trio.lowlevel.checkpoint()
+        assert reasons == [Reason.UNREACHABLE]
+        assert sidecar.admission.open_calls == 1
+
+
 async def test_a_control_plane_that_hangs_is_waited_for_no_longer_than_one_that_is_gone(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
