@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 CENT = 10_000_000
 DOLLAR = 100 * CENT
-CLIENTS = 3
+CLIENTS = 2
 WORKFLOWS = ("", "mail", "report")
 WORSTS = (CENT, 2 * CENT, 4 * CENT, 8 * CENT, 16 * CENT, 64 * CENT)
 
@@ -79,7 +79,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
     split = chance.choice(("day split key", "month split workflow"))
     steps.append(Step(0, "budget", part=1, amount=2 * DOLLAR, ms=offline, how=split))
     if chance.random() < 0.6:
-        steps.append(Step(0, "budget", part=chance.choice((-1, 2)), amount=-1, ms=offline))
+        steps.append(Step(0, "budget", part=chance.choice((-1, 1)), amount=-1, ms=offline))
     for number in range(chance.choice((2, 2, 3, 3, 3, 4))):
         rate = 1_000 if chance.random() < 0.5 else chance.randint(900, 1_100)
         steps.append(Step(0, "sidecar", who=number, amount=rate))
@@ -237,7 +237,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
 
 def _afterwards(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """A quiet time, and a few more calls after it."""
-    later_ms = length_ms + chance.choice((60_000, 120_000, 400_000))
+    later_ms = length_ms + chance.choice((20_000, 40_000, 40_000, 120_000, 400_000))
     count = chance.randint(3, 8)
     return [
         _call(chance, later_ms + chance.randint(0, 3_000), sidecars, chance.randrange(CLIENTS))

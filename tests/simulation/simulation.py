@@ -33,6 +33,8 @@ from tests.simulation.provider import Provider
 
 RESTART_S = 0.5
 """How long a killed process is away, when nothing else is said."""
+REST_S = 24
+"""Longer than two quiet Syncs lie apart."""
 POISONED_S = 6
 """After so long somebody restarts a sidecar whose journal failed."""
 
@@ -328,7 +330,7 @@ class Simulation:
 
     # --- Rest ----------------------------------------------------------------------------------
 
-    async def rest(self, seconds: float = 40) -> None:
+    async def rest(self, seconds: float = REST_S) -> None:
         """Good weather, everything up, and time for everything to be told."""
         self.network.become(Conditions())
         for host in self.hosts.values():
