@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.simulation import campaign
+from tests.simulation.plan import plan
 from tests.simulation.report import Report
 
 VIOLATIONS_MAX = 3
@@ -55,7 +56,7 @@ def main() -> int:
     print(file=sys.stderr)
     print("\n".join(report.lines()))
     for failed in report.failed:
-        smallest = campaign.plan(failed.seed) if arguments.no_cut else campaign.cut(failed)
+        smallest = plan(failed.seed) if arguments.no_cut else campaign.cut(failed)
         print("\n" + "\n".join(campaign.story(failed, smallest)))
         if arguments.keep is not None:
             folder = arguments.keep / f"seed-{failed.seed}"

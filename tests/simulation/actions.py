@@ -4,6 +4,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
+from pathlib import Path
 
 import trio
 
@@ -112,6 +113,8 @@ async def _budget(stage: Stage, step: Step) -> None:
 async def _sidecar(stage: Stage, step: Step) -> None:
     name = f"sidecar-{step.who}"
     stage.hosts[step.who] = stage.simulation.add_sidecar(name, rate_permille=step.amount)
+    if step.amount != 1_000:
+        stage.simulation.count("clock rate")
 
 
 @_action("call")
@@ -289,6 +292,7 @@ async def _disk_full(stage: Stage, step: Step) -> None:
     if host is None:
         return
     host.disk.full = True
+    stage.simulation.count("disk full")
     stage.simulation.nursery.start_soon(_room_later, stage.simulation, host, step.ms / 1_000)
 
 
@@ -379,9 +383,36 @@ async def _kill_control_plane(stage: Stage, step: Step) -> None:
     headquarters = stage.simulation.headquarters
     if step.how:
         headquarters.main.store.kill = step.how
-        stage.simulation.count(f"control plane killed {step.how}")
+        after = step.how == "after commit"
+        where = "after commit" if after else "in a transaction"
+        stage.simulation.count(f"control plane killed {where}")
     else:
         stage.simulation.end_control_plane()
+
+
+@_action("stale decision")
+async def _stale_decision(stage: Stage, step: Step) -> None:
+    """A decision that rests on something old may cost a grant, never a cap."""
+    simulation = stage.simulation
+    simulation.headquarters.main.store.stale = simulation.twin_chance
+    simulation.count("stale decision")
+
+
+@_action("restore")
+async def _restore(stage: Stage, step: Step) -> None:
+    """A copy is made now; later the database is lost, and the copy put in its place."""
+    simulation = stage.simulation
+    if simulation.headquarters.up:
+        copy = simulation.headquarters.backup()
+        later_s = step.ms / 1_000
+        simulation.nursery.start_soon(
+            _put_back, simulation, copy, len(simulation.promises), later_s
+        )
+
+
+async def _put_back(simulation: Simulation, copy: Path, promised: int, after_s: float) -> None:
+    await trio.sleep(after_s)
+    simulation.restore_database(copy, promised)
 
 
 @_action("two instances")

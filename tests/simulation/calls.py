@@ -131,6 +131,10 @@ async def _billed(simulation: Simulation, billing: Billing, order: Order) -> Non
     simulation.provider.bill(billing, order.bill_nano_usd)
     if billing.excess_nano_usd:
         simulation.count("call billed more")
+    if order.ends == "timeout":
+        simulation.count("provider timeout")
+    if order.ends == "fails":
+        simulation.count("call unbilled")
     if billing.life.dead:
         simulation.count("billed after its process died")
     try:

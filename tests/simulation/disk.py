@@ -96,7 +96,6 @@ class Disk:
         if self.full:
             if (self.folder / "ballast").exists():
                 self._room = ROOM_COMMITS
-                self.count("disk full")
                 raise _error(sqlite3.SQLITE_FULL, "database or disk is full")
             self._room -= 1
             if self._room < 0:

@@ -5,6 +5,7 @@ can end at any moment: soft state is gone then, and what was not committed never
 """
 
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
@@ -25,6 +26,7 @@ from control_plane.secrets import Vault
 from control_plane.store import principals
 from control_plane.store.engine import Tx
 from control_plane.store.sqlite import DATABASE_FILE, InlineStore, open_inline
+from control_plane.usecases import learning
 from control_plane.usecases.acts import Act
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.levels import Levels
@@ -33,33 +35,37 @@ from protos.values import ids
 from protos.values.errors import UnauthenticatedError
 from tests.simulation.clocks import TrueClock
 from tests.simulation.network import LostError
+from tests.simulation.torn import KilledError, StaleTx, TornTx
 
 T = TypeVar("T")
 
 
-class KilledError(Exception):
-    """The process ended in the middle of what it did."""
-
-
 class _FragileStore:
-    """The store of one process, which may be killed before or after its next commit."""
+    """The store of one process, which may be killed at its next transaction."""
 
     def __init__(self, store: InlineStore) -> None:
         self.store = store
         self.kill = ""
-        """"" or when to die: "before commit", "after commit"."""
+        """When to die: "" for never, "before commit", "after commit", or "at N" for a change."""
+        self.stale: random.Random | None = None
+        """Chance by which the next transaction reads something old."""
 
     def write(self, fn: Callable[[Tx], T]) -> "Future[T]":
         kill, self.kill = self.kill, ""
-        if kill == "before commit":
+        stale, self.stale = self.stale, None
 
-            def cut_short(tx: Tx) -> T:
-                fn(tx)
+        def wrapped(tx: Tx) -> T:
+            if stale is not None:
+                return fn(StaleTx(tx, stale))
+            if kill.startswith("at "):
+                return fn(TornTx(tx, int(kill.removeprefix("at "))))
+            done = fn(tx)
+            if kill == "before commit":
                 raise KilledError
+            return done
 
-            return self.store.write(cut_short)
-        done = self.store.write(fn)
-        if kill:
+        done = self.store.write(wrapped)
+        if kill == "after commit":
             done.result()
             raise KilledError
         return done
@@ -173,14 +179,19 @@ class Headquarters:
         _lay_template(folder)
         self.store: InlineStore = open_inline(folder, clock)
         self.up = True
-        self.main = Instance(self)
-        self.twin = Instance(self)
-        """Another instance on the same database; it answers only when a story lets it."""
+        self._begin()
         self.owner = Principal(
             self.entropy.id(ids.PRINCIPAL, clock.unix_ms()), "owner", Role.OWNER, clock.unix_ms()
         )
         self.do(lambda tx: principals.insert(tx, self.owner))
         self._acts = 0
+
+    def _begin(self) -> None:
+        now = self.clock.unix_ms()
+        self.do(lambda tx: learning.notice_old_database(tx, now))
+        self.main = Instance(self)
+        self.twin = Instance(self)
+        """Another instance on the same database; it answers only when a story lets it."""
 
     def do(self, fn: Callable[[Tx], T]) -> T:
         """Run a writing transaction and take its value."""
@@ -218,7 +229,23 @@ class Headquarters:
     def begin(self) -> None:
         """The next process begins."""
         self.up = True
-        self.main = Instance(self)
+        self._begin()
+
+    def backup(self) -> Path:
+        """A copy of the database, as somebody would make it."""
+        target = self.folder / f"copy-{self.clock.unix_ms()}.db"
+        target.unlink(missing_ok=True)
+        self.store.backup(target).result()
+        return target
+
+    def restore(self, copy: Path) -> None:
+        """Put an old copy in the place of the database; the watermark stays. Nobody serves yet."""
+        self.end()
+        self.store.close()
+        for beside in ("-wal", "-shm"):
+            (self.folder / f"{DATABASE_FILE}{beside}").unlink(missing_ok=True)
+        shutil.copyfile(copy, self.folder / DATABASE_FILE)
+        self.store = open_inline(self.folder, self.clock)
 
     def keep_house(self) -> None:
         if self.up:

@@ -13,6 +13,7 @@ import trio
 
 from protos.bursar.sidecar import v1 as wire
 from sidecar.core.allowance import Allowance
+from sidecar.core.instants import Now
 from sidecar.runtime import identity, policy_file
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.control import ControlLink, Surroundings
@@ -21,6 +22,7 @@ from sidecar.runtime.identity import Identity
 from sidecar.runtime.journal_file import JournalFile, JournalLostError, Recovered
 from sidecar.runtime.policy_file import PolicyKeeper
 from sidecar.runtime.recovery import recover
+from sidecar.runtime.report import Told
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.watcher import Watcher
 from sidecar.telemetry import Log
@@ -73,6 +75,17 @@ class _Watcher(Watcher):
         return True
 
 
+class _Link(ControlLink):
+    """The control link, whose answers are kept, to be taken once more at rest."""
+
+    life: "Life"
+
+    def _take(self, answer: wire.SyncResponse, told: Told, sent: Now) -> bool:
+        taken = super()._take(answer, told, sent)
+        self.life.took(answer, told, sent, counts=taken)
+        return taken
+
+
 class Life:
     """One process, from its start to its end."""
 
@@ -91,6 +104,7 @@ class Life:
         self.journal: SimulatedJournal
         self.link: ControlLink
         self.calls: trio.Nursery
+        self.answers: list[tuple[wire.SyncResponse, Told, Now]] = []
 
     @property
     def name(self) -> str:
@@ -108,6 +122,13 @@ class Life:
         if armed is not None and armed[0] == what and self is self.host.life:
             self.host.armed = None
             self.simulation.kill(self.host, power_loss=armed[1], kind=f"kill: {what}")
+
+    def took(self, answer: wire.SyncResponse, told: Told, sent: Now, *, counts: bool) -> None:
+        """An answer was taken."""
+        if counts:
+            self.answers.append((answer, told, sent))
+        self.simulation.check_sidecars("answer taken", self.name, answer.acked_seq)
+        self.happened("answer taken")
 
     def kill(self, *, power_loss: bool = False) -> None:
         """End at this instant."""
@@ -137,7 +158,7 @@ class Life:
             await self.link.run()
 
     def _link(self, around: Surroundings, me: Identity, recovered: Recovered) -> ControlLink:
-        link = ControlLink(around, me, recovered.generation)
+        link = _Link(around, me, recovered.generation)
         keeper = _Keeper(self.disk.folder, self.admission, around.log)
         watcher = _Watcher(
             around.stub,
@@ -146,7 +167,7 @@ class Life:
             follow=link._follow,
             silent=lambda: True,
         )
-        keeper.life = watcher.life = self
+        keeper.life = watcher.life = link.life = self
         link._policy, link._watcher = keeper, watcher
         return link
 

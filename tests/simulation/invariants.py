@@ -109,8 +109,15 @@ class Books:
         self._check_growth(numbers, serials, meta[0])
         self.periods, self.leases, self.serials = found, numbers, serials
         self.generation = meta[0]
-        self.old = self.old and bool(meta[1])
+        if self.old and simulation.headquarters.up and not meta[1]:
+            self.old = False
         check_truth(simulation)
+
+    def forget(self) -> None:
+        """The database is an older one from now on; the caps in effect stay what they were."""
+        self.periods, self.leases, self.serials = {}, {}, {}
+        self.generation = 0
+        self.old = True
 
     def _check_cap(self, key: LeaseKey, row: Row) -> None:
         """Money is only granted below the cap; a lower cap waits for what is out already."""
@@ -124,7 +131,9 @@ class Books:
         was = self.periods.get(key)
         held = was["allocated_nano_usd"] - was["overrun_nano_usd"] if was is not None else 0
         self.allowed[key] = max(cap, min(before, max(net, held)))
-        if not self.old:
+        if self.old:
+            self.allowed[key] = max(cap, before)
+        else:
             must(
                 net <= max(cap, held),
                 "I1 grant",

@@ -187,7 +187,10 @@ class Method:
         if found.done:
             return None
         answer = self._serve(request)
-        await trio.sleep(network.delay_s())
+        delay_s = network.delay_s()
+        if trio.current_time() + delay_s > trio.current_effective_deadline():
+            network.count("late answer")
+        await trio.sleep(delay_s)
         if not network.reaches(self._host):
             network.count("answer cut off")
             await trio.sleep_forever()

@@ -140,7 +140,7 @@ def _weather(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]
     return steps
 
 
-KILL_POINTS = ("", "", "write begins", "write ends", "call opened", "call settled", "sync taken")
+KILL_POINTS = ("", *("write begins", "write ends", "call opened", "call settled", "answer taken"))
 
 Maker = Callable[[random.Random, int, int], Step]
 
@@ -169,7 +169,8 @@ def _lasting(action: str, *lengths_ms: int) -> Maker:
 
 
 def _control_plane(chance: random.Random, at_ms: int, who: int) -> Step:
-    how = chance.choice(("", "before commit", "after commit"))
+    at = f"at {chance.randint(0, 12)}"
+    how = chance.choice(("", "before commit", at, at, "after commit"))
     return Step(at_ms, "kill control plane", who=who, how=how)
 
 
@@ -188,6 +189,8 @@ FAULTS: tuple[tuple[float, int, Maker], ...] = (
     (0.20, 1, _plain("reboot")),
     (0.60, 3, _control_plane),
     (0.30, 2, _plain("two instances")),
+    (0.40, 4, _plain("stale decision")),
+    (0.15, 1, _lasting("restore", 2_000, 8_000, 20_000)),
     (0.25, 1, _plain("drain")),
     (0.25, 1, _plain("slow disk")),
 )

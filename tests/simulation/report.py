@@ -60,16 +60,16 @@ class Report:
     def lines(self) -> list[str]:
         """The table."""
         steps = self.steps or [0]
+        median = int(statistics.median(steps))
+        each_s = self.cpu_s / max(1, self.seeds)
         weak = set(self.weak())
         lines = [
             f"seeds              {self.seeds:>12,}",
             f"violations         {len(self.failed):>12,}",
-            f"steps a seed       {min(steps):>12,} at least, {int(statistics.median(steps)):,} in "
-            f"the middle, {max(steps):,} at most",
+            f"steps a seed       {min(steps):>12,} to {max(steps):,}, median {median:,}",
             f"steps in all       {sum(steps):>12,}",
             f"simulated time     {self.simulated_ms / 3_600_000:>12,.1f} h",
-            f"CPU time           {self.cpu_s:>12,.1f} s, "
-            f"{self.cpu_s / max(1, self.seeds):.2f} s a seed",
+            f"CPU time           {self.cpu_s:>12,.1f} s, {each_s:.2f} s a seed",
             "faults injected:",
         ]
         for kind, count in sorted(self.faults.items()):
@@ -97,7 +97,7 @@ class Report:
         return json.dumps(told, indent=1) + "\n"
 
 
-def _flag(weak: bool) -> str:  # noqa: FBT001 - a column of the table
+def _flag(weak: bool) -> str:
     return "   <- too few" if weak else ""
 
 

@@ -82,7 +82,7 @@ def _check_missing(simulation: "Simulation", missing: dict[LeaseKey, int]) -> No
         covered += sum(
             granted - returned - spent
             for (sidecar_id, _, held), (granted, returned, spent) in simulation.books.leases.items()
-            if held == key and simulation.by_sidecar[sidecar_id].revoked
+            if held == key and _revoked(simulation, sidecar_id)
         )
         slack = simulation.books.slack.get(key, 0)
         must(
@@ -90,6 +90,11 @@ def _check_missing(simulation: "Simulation", missing: dict[LeaseKey, int]) -> No
             "I2 orphans",
             f"{key}: {amount} were billed and are lost, {covered} cover them",
         )
+
+
+def _revoked(simulation: "Simulation", sidecar_id: str) -> bool:
+    host = simulation.by_sidecar.get(sidecar_id)
+    return host is not None and host.revoked
 
 
 def _check_strangers(simulation: "Simulation", calls: dict[str, Row]) -> None:
@@ -147,6 +152,7 @@ HERE: dict[str, tuple[str, ...]] = {
     "journal_failed": ("sync error",),
     "disk_full": ("disk full",),
     "policy_not_kept": ("disk full",),
+    "disk_full": ("disk full",),
 }
 """What may raise each alarm of a sidecar."""
 

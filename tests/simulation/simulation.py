@@ -103,6 +103,8 @@ class Simulation:
         """Told of every step, for whoever looks for a cause."""
         self.twin_next = False
         """The next Sync is answered by two instances."""
+        self.twin_chance = random.Random(f"{seed}:stale")
+        self.restores = 0
 
     # --- What is counted ---------------------------------------------------------------------
 
@@ -309,6 +311,17 @@ class Simulation:
 
     # --- The control plane's process -----------------------------------------------------------
 
+    def restore_database(self, copy: Path, promised: int) -> None:
+        """An old copy is put in place: what came after it is forgotten, also what was promised."""
+        headquarters = self.headquarters
+        self.count("database restored")
+        if headquarters.up:
+            self.end_control_plane()
+        headquarters.restore(copy)
+        del self.promises[promised:]
+        self.restores += 1
+        self.books.forget()
+
     def end_control_plane(self) -> None:
         """Kill it at this instant."""
         if self.headquarters.up:
@@ -325,8 +338,13 @@ class Simulation:
 
     async def _begin_control_plane(self, after_s: float) -> None:
         await trio.sleep(after_s)
+        self.control_plane_begins()
+
+    def control_plane_begins(self) -> None:
+        """The next process begins, if none is there."""
         if not self.headquarters.up:
             self.headquarters.begin()
+            self.check_books("control plane began")
 
     # --- Rest ----------------------------------------------------------------------------------
 
@@ -339,6 +357,5 @@ class Simulation:
                 host.thaw()
             host.clock.resume()
             self.revive(host)
-        if not self.headquarters.up:
-            self.headquarters.begin()
+        self.control_plane_begins()
         await trio.sleep(seconds)
