@@ -1,0 +1,164 @@
+"""Hunts mutants: plants each, lets the simulation look for it, and says what found it.
+
+Each mutant is hunted with our own guards in place; what only they noticed is hunted once more
+without them (no assertions, no CHECKs), because the outside truth is what convinces.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.planting import Mutant, copy_tree, plant
+
+WORKERS = 2
+HUNT_S = 240
+"""One hunt takes at most so long, whatever the mutant does to the simulation."""
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+NO_END = "no end"
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """What caught a mutant."""
+
+    by: str
+    """The invariant, the place in the code that stopped itself, or the directed test."""
+    words: str = ""
+    seed: int | None = None
+    """None for a directed test."""
+    steps: int = 0
+    outside: bool = True
+    """The outside truth saw it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a mutant."""
+
+    mutant: Mutant
+    first: Catch | None
+    """What caught it, our own guards included."""
+    outside: Catch | None
+    """What caught it from outside."""
+    seeds: int
+
+    @property
+    def caught(self) -> bool:
+        """Whether it was caught as the table says: from outside too, unless something masks it."""
+        return self.first is not None and (self.outside is not None or bool(self.mutant.masked))
+
+
+class Trees:
+    """Clean copies of the tree in memory, from which mutants are made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.guarded = folder / "guarded"
+        self.bare = folder / "bare"
+        copy_tree(self.guarded, bare=False)
+        copy_tree(self.bare, bare=True)
+        self._compile(self.bare)
+
+    @staticmethod
+    def _compile(tree: Path) -> None:
+        command = [sys.executable, "-m", "compileall", "-q", "-j", "2", "control_plane", "sidecar"]
+        subprocess.run(command, cwd=tree, check=True)
+
+    @contextmanager
+    def planted(self, mutant: Mutant, *, bare: bool) -> Iterator[Path]:
+        """A copy with the mutant in it, for as long as it is needed."""
+        folder = self._folder / f"{mutant.name}-{'bare' if bare else 'guarded'}"
+        try:
+            plant(mutant, self.bare if bare else self.guarded, folder, bare=bare)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def made_trees() -> Iterator[Trees]:
+    """Trees in memory if there is room for them, else in the folder for temporary files."""
+    place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="bursar-mutants-", dir=place))
+    try:
+        yield Trees(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "TMPDIR": str(tree.parent)}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HUNT_S,
+        check=False,
+    )
+
+
+def _by_chance(tree: Path, seeds: int, *, first: int, bare: bool) -> Catch | None:
+    """Let the simulation look for what is wrong with a tree."""
+    more = ["--bare"] if bare else []
+    try:
+        asked = ["--first", str(first), "--count", str(seeds), *more]
+        done = _run(tree, "tests.mutants.hunt", *asked)
+    except subprocess.TimeoutExpired:
+        return Catch(NO_END, f"no end within {HUNT_S} s", outside=False)
+    if done.returncode != 0:
+        # It does not even begin to play: whoever starts it sees that.
+        return Catch("cannot run", done.stderr.strip().rpartition("\n")[2], outside=False)
+    found = json.loads(done.stdout.strip().rpartition("\n")[2])
+    if found is None:
+        return None
+    return Catch(
+        found["invariant"], found["words"], found["seed"], found["steps"], found["outside"]
+    )
+
+
+def _by_direction(tree: Path, place: str) -> Catch | None:
+    """Run the story that was made for a mutant; the mutant is caught when it fails."""
+    done = _run(tree, "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", place)
+    if done.returncode == 0:
+        return None
+    if done.returncode != 1:
+        raise RuntimeError(f"{place} cannot be run: {done.stdout}{done.stderr}")
+    return Catch(place.rpartition("::")[2], "")
+
+
+def hunt(trees: Trees, mutant: Mutant, *, seeds: int, first: int = 0) -> Verdict:
+    """Plant one mutant and look for it."""
+    with trees.planted(mutant, bare=False) as tree:
+        caught = _by_chance(tree, seeds, first=first, bare=False)
+        if caught is None and mutant.directed:
+            caught = _by_direction(tree, mutant.directed)
+    outside = caught
+    if caught is not None and not caught.outside:
+        with trees.planted(mutant, bare=True) as tree:
+            outside = _by_chance(tree, seeds, first=first, bare=True)
+        if outside is not None and not outside.outside:
+            outside = None
+    return Verdict(mutant, caught, outside, seeds)
+
+
+def hunt_all(
+    trees: Trees, mutants: Sequence[Mutant], *, seeds: int | None, first: int = 0
+) -> Iterator[Verdict]:
+    """Hunt several, two at a time, in their order."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        hunted = [
+            pool.submit(hunt, trees, mutant, seeds=seeds or mutant.seeds, first=first)
+            for mutant in mutants
+        ]
+        for each in hunted:
+            yield each.result()
