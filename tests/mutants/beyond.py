@@ -1,5 +1,258 @@
-"""Mutants of what the code does beyond the protocol's table: its own promises, broken one by one."""
+"""Mutants of what the code does beyond the protocol's table: its own promises, each broken."""
 
 from tests.mutants.planting import Change, Mutant
+from tests.mutants.table import (
+    ADMISSION,
+    ALLOWANCE,
+    BOOKS,
+    CONTROL,
+    JOURNAL,
+    ORPHANS,
+    PERIODS,
+    REPORT,
+    SYNC,
+)
 
-MUTANTS: tuple[Mutant, ...] = ()
+BOOKING = "control_plane/usecases/booking.py"
+REGISTER = "control_plane/usecases/register.py"
+COMMITS = "control_plane/store/group_commit.py"
+LEASES = "sidecar/core/leases.py"
+RECOVERY = "sidecar/runtime/recovery.py"
+WRITER = "sidecar/runtime/journal.py"
+STANDING = "sidecar/core/admission.py"
+SEEDS = 40
+
+
+def _mutant(name: str, words: str, path: str, old: str, new: str, *, masked: str = "") -> Mutant:
+    return Mutant(name, words, Change(path, old, new), SEEDS, masked=masked)
+
+
+OF_AUTHORITY = (
+    _mutant(
+        "A1",
+        "authority counted from when the answer came",
+        CONTROL,
+        "merge(translate.grant_from_wire(grant), sent.boot_ms, renews=renews)",
+        "merge(translate.grant_from_wire(grant), self._clock.now().boot_ms, renews=renews)",
+    ),
+    _mutant(
+        "A2",
+        "authority renewed under a policy that is late",
+        CONTROL,
+        "renews = answer.policy_version == self._policy.known_version",
+        "renews = True",
+    ),
+    _mutant(
+        "A3",
+        "authority not looked at again after OPEN is durable",
+        ADMISSION,
+        "            if usable and not self._paused(now):\n",
+        "            if True:\n",
+    ),
+    _mutant(
+        "A4",
+        "authority of another boot goes on",
+        ALLOWANCE,
+        "lease.authority_boot_ms = stored.authority_boot_ms if same_boot else 0",
+        "lease.authority_boot_ms = stored.authority_boot_ms",
+    ),
+    _mutant(
+        "A5",
+        "no pause is noticed",
+        ADMISSION,
+        "        return apart_ms is not None and abs("
+        "now.unix_ms - now.boot_ms - apart_ms) > PAUSE_MS\n",
+        "        return False\n",
+    ),
+    _mutant(
+        "A6",
+        "authority never ends",
+        LEASES,
+        "        return boot_ms < self.authority_boot_ms and not self.frozen",
+        "        return not self.frozen",
+    ),
+    _mutant(
+        "A7",
+        "a revoked key goes on",
+        STANDING,
+        "    if key is None or key.revoked:\n",
+        "    if key is None:\n",
+    ),
+    _mutant(
+        "A8",
+        "the next period's lease is used before the turn",
+        LEASES,
+        "        return self.period_start_unix_ms <= unix_ms and (end is None or unix_ms < end)\n",
+        "        return end is None or unix_ms < end\n",
+    ),
+    _mutant(
+        "A9",
+        "a lease is used after its period",
+        LEASES,
+        "        return self.period_start_unix_ms <= unix_ms and (end is None or unix_ms < end)\n",
+        "        return self.period_start_unix_ms <= unix_ms\n",
+    ),
+)
+
+OF_THE_JOURNAL = (
+    _mutant(
+        "J1",
+        "a call that a crash left open is booked at nothing",
+        RECOVERY,
+        "lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=True)",
+        "lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=0, estimated=True)",
+    ),
+    _mutant(
+        "J2",
+        "an estimate is booked as exact",
+        RECOVERY,
+        "lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=True)",
+        "lost = Settlement(outcome=Outcome.LOST, cost_nano_usd=worst_nano_usd, estimated=False)",
+    ),
+    _mutant(
+        "J3",
+        "a call that a crash left open is forgotten",
+        RECOVERY,
+        "        _charge(number, body, allowance, journal, now)\n",
+        "        _ = number, body\n",
+    ),
+    _mutant(
+        "J4",
+        "a recall is obeyed without a record",
+        CONTROL,
+        "                self._admission.give_back([lease])\n",
+        "                pass\n",
+    ),
+    _mutant(
+        "J5",
+        "a return stands in the record, not in the lease's row",
+        ADMISSION,
+        "self._journal.record(partial(_return_body, lease), now, leases=(lease,))",
+        "self._journal.record(partial(_return_body, lease), now)",
+    ),
+    _mutant(
+        "J6",
+        "what is told counts as heard",
+        CONTROL,
+        "        self._journal.acknowledge(max(answer.acked_seq, self._journal.acked_seq))\n",
+        "        self._journal.acknowledge(self._journal.last_seq)\n",
+    ),
+    _mutant(
+        "J7",
+        "a journal that failed to write goes on",
+        WRITER,
+        '                self._failure = f"{type(error).__name__}: {error}"\n',
+        "                group.batch.meta.update(failed=str(error))\n",
+    ),
+    _mutant(
+        "J8",
+        "money is given back while nobody answers",
+        REPORT,
+        "    if not admission.away:\n",
+        "    if admission is not None:\n",
+    ),
+    _mutant(
+        "J9",
+        "a lease whose period ended is forgotten",
+        ALLOWANCE,
+        "            self._aside[lease.key] = lease\n",
+        "            lease.changed = False\n",
+    ),
+    _mutant(
+        "J10",
+        "the end of a call stays open in the journal",
+        JOURNAL,
+        '            run_many("DELETE FROM open_call WHERE number = ?", batch.ends)\n',
+        "            pass\n",
+    ),
+)
+
+OF_THE_LEDGER = (
+    _mutant(
+        "L1",
+        "a fork is not noticed",
+        SYNC,
+        "    if (fresh or ends_at_cursor) and chain != report.chain:\n",
+        "    if False:\n",
+    ),
+    _mutant(
+        "L2",
+        "a gap is not noticed",
+        BOOKS,
+        "    if from_seq > last_seq + 1:\n",
+        "    if from_seq > last_seq + 10_000:\n",
+    ),
+    _mutant(
+        "L3",
+        "records that are booked are booked again",
+        BOOKS,
+        "    return Continuation(min(count, last_seq + 1 - from_seq), gap=False)\n",
+        "    return Continuation(0, gap=False)\n",
+    ),
+    _mutant(
+        "L4",
+        "returns add up",
+        BOOKS,
+        "max(before, record.returned_nano_usd)",
+        "before + record.returned_nano_usd",
+    ),
+    _mutant(
+        "L5",
+        "an overrun is not booked beside the cap",
+        BOOKING,
+        "            tx, key, allocated_nano_usd=excess,"
+        " spent_nano_usd=excess, overrun_nano_usd=excess\n",
+        "            tx, key, allocated_nano_usd=0, spent_nano_usd=0, overrun_nano_usd=0\n",
+    ),
+    _mutant(
+        "L6",
+        "a function that fails is not undone",
+        COMMITS,
+        "            with self._session.tx.savepoint():\n",
+        "            if True:\n",
+    ),
+    _mutant(
+        "L7",
+        "a new journal goes on with the lost one's epoch",
+        REGISTER,
+        "        epoch = max(sidecar.epoch, epoch) + 1\n",
+        "        epoch = max(sidecar.epoch, epoch) or 1\n",
+    ),
+    _mutant(
+        "L8",
+        "a lost journal's leases stay active",
+        ORPHANS,
+        '        leases.put(tx, replace(lease, state="ORPHANED"))\n',
+        "        leases.put(tx, lease)\n",
+    ),
+    _mutant(
+        "L9",
+        "a grant is not counted",
+        PERIODS,
+        "UPDATE period SET allocated_nano_usd = allocated_nano_usd + :amount,\n",
+        "UPDATE period SET allocated_nano_usd = allocated_nano_usd,\n",
+    ),
+    _mutant(
+        "L10",
+        "a stopped sidecar gets money",
+        SYNC,
+        '    if report.epoch < sidecar.epoch or sidecar.state == "FENCED":\n',
+        "    if report.epoch < sidecar.epoch:\n",
+    ),
+    _mutant(
+        "L11",
+        "money is granted while the database learns",
+        SYNC,
+        "        if sidecars.unheard(tx, meta.generation):\n",
+        "        if False:\n",
+    ),
+    _mutant(
+        "L12",
+        "an old database is not seen by the money that it never granted",
+        BOOKING,
+        "    evidence.database_is_old = True\n    orphan_more",
+        "    orphan_more",
+    ),
+)
+
+MUTANTS = (*OF_AUTHORITY, *OF_THE_JOURNAL, *OF_THE_LEDGER)

@@ -45,7 +45,7 @@ def take_checks_out() -> None:
     connect = sqlite3.connect
 
     def unchecked(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
+        connection: sqlite3.Connection = connect(*arguments, **options)
         connection.execute("PRAGMA ignore_check_constraints = ON")
         return connection
 

@@ -105,7 +105,7 @@ def plant(mutant: Mutant, tree: Path, folder: Path, *, bare: bool) -> None:
 
 
 class _Unasserted(ast.NodeTransformer):
-    def visit_Assert(self, node: ast.Assert) -> ast.Pass:  # noqa: N802 - as ast calls it
+    def visit_Assert(self, node: ast.Assert) -> ast.Pass:
         return ast.copy_location(ast.Pass(), node)
 
 

@@ -53,8 +53,7 @@ OF_MONEY = (
         Change(
             SYNC,
             _DECIDED,
-            _DECIDED
-            + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
+            _DECIDED + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
             " + min(more, lease.outstanding_nano_usd), booking.Evidence()))"
             " for key, keep in plan.keeps.items()"
             " if (lease := found.leases[key].get(holder.sidecar_id)) is not None"
@@ -311,8 +310,7 @@ OF_VECTORS = (
         Change(
             SYNC,
             _REMEMBERED,
-            _REMEMBERED
-            + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
+            _REMEMBERED + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
             " + min(recall.amount_nano_usd, lease.outstanding_nano_usd), booking.Evidence()))"
             " for recall in plan.recalls"
             " if (lease := found.leases[recall.key].get(recall.sidecar_id)) is not None"
