@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutants import beyond, table
-from tests.mutants.campaign import Catch, Verdict, hunt_all, made_trees
+from tests.mutants.campaign import Catch, Verdict, hunt_all, made_trees, without_mutants
 from tests.mutants.planting import Mutant, StaleMutantError
 
 ALL = (*table.MUTANTS, *beyond.MUTANTS)
@@ -53,7 +53,7 @@ def line(verdict: Verdict) -> str:
         if verdict.outside is not None:
             outside = _cells(verdict.outside)
     state = "caught" if verdict.caught else "SURVIVED"
-    return f"{mutant.name:<6} {state:<9} {_cells(verdict.first):<58} {outside}"
+    return f"{mutant.name:<6} {state:<9} {_cells(verdict.first):<46} {outside}"
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:
@@ -71,12 +71,19 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
 def main() -> int:
     """Hunt, print, and say whether any survived."""
     arguments = _arguments()
+    mutants = _chosen(arguments)
+    most = arguments.seeds or max(mutant.seeds for mutant in mutants)
+    all_seeds = range(arguments.first, arguments.first + most)
     verdicts = []
-    print(f"{'':<6} {'':<9} {'caught by':<58} from outside, without our own guards")
     try:
         with made_trees() as trees:
+            broken = without_mutants(trees, all_seeds)
+            for catch in broken:
+                print(f"without any mutant: {_cells(catch)}: {catch.words}", file=sys.stderr)
+            sound = [seed for seed in all_seeds if seed not in {catch.seed for catch in broken}]
+            print(f"{'':<6} {'':<9} {'caught by':<46} from outside, without our own guards")
             for verdict in hunt_all(
-                trees, _chosen(arguments), seeds=arguments.seeds, first=arguments.first
+                trees, mutants, lambda mutant: sound[: arguments.seeds or mutant.seeds]
             ):
                 print(line(verdict), flush=True)
                 verdicts.append(verdict)
@@ -87,7 +94,7 @@ def main() -> int:
         arguments.json.write_text(json.dumps([_as_json(each) for each in verdicts], indent=1))
     survivors = [each.mutant.name for each in verdicts if not each.caught]
     print(f"{len(verdicts) - len(survivors)} of {len(verdicts)} caught", *survivors)
-    return 1 if survivors else 0
+    return 1 if survivors or broken else 0
 
 
 if __name__ == "__main__":

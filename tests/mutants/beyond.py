@@ -7,6 +7,7 @@ from tests.mutants.table import (
     BOOKS,
     CONTROL,
     JOURNAL,
+    LEARNING,
     ORPHANS,
     PERIODS,
     REPORT,
@@ -16,6 +17,7 @@ from tests.mutants.table import (
 BOOKING = "control_plane/usecases/booking.py"
 REGISTER = "control_plane/usecases/register.py"
 COMMITS = "control_plane/store/group_commit.py"
+UNKNOWN = "control_plane/usecases/unknown.py"
 LEASES = "sidecar/core/leases.py"
 RECOVERY = "sidecar/runtime/recovery.py"
 WRITER = "sidecar/runtime/journal.py"
@@ -134,8 +136,8 @@ OF_THE_JOURNAL = (
         "J6",
         "what is told counts as heard",
         CONTROL,
-        "        self._journal.acknowledge(max(answer.acked_seq, self._journal.acked_seq))\n",
-        "        self._journal.acknowledge(self._journal.last_seq)\n",
+        "        known_seq = 0 if renewed else self._journal.acked_seq\n",
+        "        known_seq = self._journal.last_seq\n",
     ),
     _mutant(
         "J7",
@@ -243,16 +245,61 @@ OF_THE_LEDGER = (
         "L11",
         "money is granted while the database learns",
         SYNC,
-        "        if sidecars.unheard(tx, meta.generation):\n",
-        "        if False:\n",
+        "    if tx.watermark.problem or not learning.end_if_all_spoke(tx):\n",
+        "    if tx.watermark.problem:\n",
     ),
     _mutant(
         "L12",
         "an old database is not seen by the money that it never granted",
         BOOKING,
-        "    evidence.database_is_old = True\n    orphan_more",
-        "    orphan_more",
+        "    evidence.database_is_old |= claim.database_is_old\n    evidence.impossible |= claim",
+        "    evidence.impossible |= claim",
     ),
 )
 
-MUTANTS = (*OF_AUTHORITY, *OF_THE_JOURNAL, *OF_THE_LEDGER)
+OF_RESTORED_DATABASES = (
+    _mutant(
+        "R1",
+        "the watermark is not raised before a grant",
+        PERIODS,
+        "    return tx.watermark.cover(needs)\n",
+        "    return not needs or not tx.watermark.problem\n",
+    ),
+    _mutant(
+        "R2",
+        "what may be missing is let go when all have spoken",
+        UNKNOWN,
+        "            most = max(0, mark.cap_nano_usd - known)\n",
+        "            most = 0\n",
+    ),
+    _mutant(
+        "R3",
+        "the start does not look whether the database is old",
+        LEARNING,
+        "    if not tx.watermark.proves_old(meta.change_no, meta.generation):\n",
+        "    if meta.change_no >= 0:\n",
+    ),
+    _mutant(
+        "R4",
+        "a sidecar does not tell its leases again",
+        CONTROL,
+        "            self._admission.allowance.say_again()\n",
+        "            pass\n",
+    ),
+    _mutant(
+        "R5",
+        "a sidecar does not tell its records again",
+        CONTROL,
+        "        known_seq = 0 if renewed else self._journal.acked_seq\n",
+        "        known_seq = self._journal.acked_seq\n",
+    ),
+    _mutant(
+        "R6",
+        "a sidecar counts as heard before it has seen the generation",
+        SYNC,
+        "            generation_seen=report.generation_seen,\n",
+        "            generation_seen=installation.get(tx).generation,\n",
+    ),
+)
+
+MUTANTS = (*OF_AUTHORITY, *OF_THE_JOURNAL, *OF_THE_LEDGER, *OF_RESTORED_DATABASES)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,23 +107,19 @@ def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _by_chance(tree: Path, seeds: int, *, first: int, bare: bool) -> Catch | None:
-    """Let the simulation look for what is wrong with a tree."""
-    more = ["--bare"] if bare else []
+def _played(tree: Path, seeds: Sequence[int], *options: str) -> list[Catch]:
+    """Play seeds in a tree, up to the first that goes wrong or, if asked, all."""
     try:
-        asked = ["--first", str(first), "--count", str(seeds), *more]
-        done = _run(tree, "tests.mutants.hunt", *asked)
+        done = _run(tree, "tests.mutants.hunt", *options, *map(str, seeds))
     except subprocess.TimeoutExpired:
-        return Catch(NO_END, f"no end within {HUNT_S} s", outside=False)
+        return [Catch(NO_END, f"no end within {HUNT_S} s", outside=False)]
     if done.returncode != 0:
         # It does not even begin to play: whoever starts it sees that.
-        return Catch("cannot run", done.stderr.strip().rpartition("\n")[2], outside=False)
-    found = json.loads(done.stdout.strip().rpartition("\n")[2])
-    if found is None:
-        return None
-    return Catch(
-        found["invariant"], found["words"], found["seed"], found["steps"], found["outside"]
-    )
+        return [Catch("cannot run", done.stderr.strip().rpartition("\n")[2], outside=False)]
+    return [
+        Catch(each["invariant"], each["words"], each["seed"], each["steps"], each["outside"])
+        for each in json.loads(done.stdout.strip().rpartition("\n")[2])
+    ]
 
 
 def _by_direction(tree: Path, place: str) -> Catch | None:
@@ -136,29 +132,34 @@ def _by_direction(tree: Path, place: str) -> Catch | None:
     return Catch(place.rpartition("::")[2], "")
 
 
-def hunt(trees: Trees, mutant: Mutant, *, seeds: int, first: int = 0) -> Verdict:
+def hunt(trees: Trees, mutant: Mutant, seeds: Sequence[int]) -> Verdict:
     """Plant one mutant and look for it."""
     with trees.planted(mutant, bare=False) as tree:
-        caught = _by_chance(tree, seeds, first=first, bare=False)
+        caught = next(iter(_played(tree, seeds)), None)
         if caught is None and mutant.directed:
             caught = _by_direction(tree, mutant.directed)
     outside = caught
     if caught is not None and not caught.outside:
         with trees.planted(mutant, bare=True) as tree:
-            outside = _by_chance(tree, seeds, first=first, bare=True)
+            outside = next(iter(_played(tree, seeds, "--bare")), None)
         if outside is not None and not outside.outside:
             outside = None
-    return Verdict(mutant, caught, outside, seeds)
+    return Verdict(mutant, caught, outside, len(seeds))
+
+
+def without_mutants(trees: Trees, seeds: Sequence[int]) -> list[Catch]:
+    """What the simulation finds though nothing was planted: no such seed proves anything."""
+    halves = [seeds[place::WORKERS] for place in range(WORKERS) if seeds[place::WORKERS]]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        parts = pool.map(lambda half: _played(trees.guarded, half, "--all"), halves)
+    return [catch for part in parts for catch in part]
 
 
 def hunt_all(
-    trees: Trees, mutants: Sequence[Mutant], *, seeds: int | None, first: int = 0
+    trees: Trees, mutants: Sequence[Mutant], seeds_of: Callable[[Mutant], Sequence[int]]
 ) -> Iterator[Verdict]:
     """Hunt several, two at a time, in their order."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        hunted = [
-            pool.submit(hunt, trees, mutant, seeds=seeds or mutant.seeds, first=first)
-            for mutant in mutants
-        ]
+        hunted = [pool.submit(hunt, trees, mutant, seeds_of(mutant)) for mutant in mutants]
         for each in hunted:
             yield each.result()

@@ -1,7 +1,7 @@
-"""`python -m tests.mutants.hunt`: play seeds in this tree until one of them goes wrong.
+"""`python -m tests.mutants.hunt`: play seeds in this tree until one goes wrong.
 
 Runs inside a copy of the tree, in a process of its own. The last line that it prints is JSON: what
-was found, or that nothing was.
+was found, nothing if nothing was.
 """
 
 import argparse
@@ -55,18 +55,20 @@ def take_checks_out() -> None:
 def main() -> int:
     """Play the seeds that were asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.hunt", description=__doc__)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--bare", action="store_true")
+    parser.add_argument("seeds", type=int, nargs="+")
+    parser.add_argument("--bare", action="store_true", help="without the CHECKs of the database")
+    parser.add_argument("--all", action="store_true", help="go on after the first")
     asked = parser.parse_args()
     if asked.bare:
         take_checks_out()
-    found = None
-    for seed in range(asked.first, asked.first + asked.count):
-        found = bounded(seed)
-        if found is not None:
-            break
-    print(json.dumps(found.as_json() if found is not None else None))
+    found: list[Found] = []
+    for seed in asked.seeds:
+        one = bounded(seed)
+        if one is not None:
+            found.append(one)
+            if not asked.all:
+                break
+    print(json.dumps([one.as_json() for one in found]))
     return 0
 
 

@@ -10,6 +10,7 @@ SYNC = "control_plane/usecases/sync.py"
 BOOKS = "control_plane/core/ledger.py"
 GRANTING = "control_plane/usecases/granting.py"
 PERIODS = "control_plane/store/periods.py"
+LEARNING = "control_plane/usecases/learning.py"
 ORPHANS = "control_plane/usecases/orphans.py"
 ALLOWANCE = "sidecar/core/allowance.py"
 DECISION = "sidecar/core/admission.py"
@@ -165,10 +166,12 @@ OF_MONEY = (
         "M11",
         "restore without learning",
         Change(
-            SYNC,
-            """    if ahead or recorded.database_is_old:
+            LEARNING,
+            """    if meta.learning and generation_seen <= meta.generation:
+        return
 """,
-            """    if False:
+            """    if meta.learning or generation_seen <= 2**62:
+        return
 """,
         ),
         seeds=40,
@@ -189,8 +192,21 @@ OF_MONEY = (
         ),
         seeds=40,
     ),
+    Mutant(
+        "M13",
+        "learning without watermark",
+        Change(
+            LEARNING,
+            """    installation.begin_learning(tx, generation, known.change_no)
+    unknown.hold(tx)
+""",
+            """    installation.begin_learning(tx, generation, known.change_no)
+""",
+        ),
+        seeds=40,
+    ),
 )
-"""Of one budget. M13 is missing until there is a watermark."""
+"""Of one budget."""
 
 OF_VECTORS = (
     Mutant(

@@ -51,12 +51,12 @@ def trees() -> Iterator[Trees]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICKEST)
 def test_a_planted_bug_is_found(trees: Trees, name: str) -> None:
-    verdict = hunt(trees, BY_NAME[name], seeds=BY_NAME[name].seeds)
+    verdict = hunt(trees, BY_NAME[name], range(BY_NAME[name].seeds))
     assert verdict.caught, f"{name}: not found by any of {verdict.seeds} seeds"
 
 
 @pytest.mark.slow
 def test_nothing_is_found_where_nothing_was_planted(trees: Trees) -> None:
     same = Change("sidecar/core/leases.py", "_PPM = 1_000_000\n", "_PPM = 1_000 * 1_000\n")
-    verdict = hunt(trees, Mutant("none", "the code as it is", same, 2), seeds=2)
+    verdict = hunt(trees, Mutant("none", "the code as it is", same, 2), range(2))
     assert verdict.first is None
