@@ -143,8 +143,10 @@ OF_THE_JOURNAL = (
         "J7",
         "a journal that failed to write goes on",
         WRITER,
-        '                self._failure = f"{type(error).__name__}: {error}"\n',
-        "                group.batch.meta.update(failed=str(error))\n",
+        "            except Exception as error:  # noqa: BLE001 - whatever it is, the file is lost\n"
+        "                self._failure = _words(error)\n",
+        "            except Exception as error:  # noqa: BLE001 - whatever it is, the file is lost\n"
+        "                _words(error)\n",
     ),
     _mutant(
         "J8",
