@@ -91,6 +91,9 @@ class ControlLink:
         """The latest Sync that was answered with a decision."""
         self._registered = False
         self._policy = PolicyKeeper(around.folder, admission, around.log)
+        if not generation:
+            # A new journal does not know of which database the policy on the disk is.
+            self._policy.begin_anew()
         self._policy_late_since: int | None = None
         self._stable_seq = 0
         self._failing_since: int | None = None

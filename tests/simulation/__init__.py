@@ -1,0 +1,1 @@
+"""The simulation: both real sides in virtual time, every fault, held against the bill."""

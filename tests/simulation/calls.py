@@ -83,6 +83,7 @@ async def _through(simulation: Simulation, life: Life, order: Order) -> None:
         simulation.refusals.append(refusal)
         invariants.check_refusal(life, refusal, order.worst_nano_usd, order.attributes)
         simulation.check_sidecars("refused", life.name, refusal.reason.value)
+        simulation.call_done.set()
         return
     life.happened("call opened")
     if life.dead:
@@ -116,6 +117,7 @@ async def _sent(
     simulation.provider.take(billing)
     simulation.nursery.start_soon(_billed, simulation, billing, order)
     simulation.check_sidecars("call sent", life.name, hold.worst_nano_usd)
+    simulation.call_done.set()
     await trio.sleep(order.lasts_ms / 1_000)
     await life.host.awake()
     if life.dead:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from tests.simulation import resting
+from tests.simulation import closing
 from tests.simulation.actions import ACTIONS, Stage
 from tests.simulation.clocks import true_ms
 from tests.simulation.invariants import ViolationError
@@ -25,8 +25,6 @@ from tests.simulation.simulation import Simulation
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of each run's own is made in it
-SETTLE_S = 12.0
-"""Longer than any call takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,7 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
             for step in plan:
                 await trio.sleep_until(step.at_ms / 1_000)
                 await ACTIONS[step.action](stage, step)
-            await trio.sleep(SETTLE_S)
-            await simulation.rest()
-            resting.check_rest(simulation)
+            await closing.close(stage)
             simulation.shut()
             nursery.cancel_scope.cancel()
     except* ViolationError as group:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from control_plane.config import Config
+from control_plane.core.budgets import Budget
 from control_plane.core.leases import LeaseKey
 from control_plane.core.principals import Principal, Role
 from control_plane.entropy import Entropy
@@ -23,7 +24,7 @@ from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
 from control_plane.rpc.sidecar_service import SidecarServicer
 from control_plane.secrets import Vault
-from control_plane.store import principals
+from control_plane.store import budgets, principals
 from control_plane.store.engine import Tx
 from control_plane.store.sqlite import DATABASE_FILE, InlineStore, open_inline
 from control_plane.usecases import learning
@@ -199,6 +200,9 @@ class Headquarters:
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read(fn).result()
+
+    def budget(self, budget_id: str) -> Budget | None:
+        return self.read(lambda tx: budgets.get(tx, budget_id))
 
     def act(self, fn: Callable[[Tx, Act], T]) -> T:
         """Let the owner do something."""

@@ -98,11 +98,12 @@ class Books:
             holding = (row["sidecar_id"], row["epoch"], key)
             numbers[holding] = (granted, returned, spent)
             serials[holding] = row["serial"]
+            lump, released = row["lump_nano_usd"], row["released_nano_usd"]
             entry = sums[key]
-            entry[0] += granted - returned
-            entry[1] += spent
+            entry[0] += granted - returned - released
+            entry[1] += spent + lump
             if row["state"] == "ORPHANED":
-                entry[2] += granted - returned - spent
+                entry[2] += granted - returned - spent - lump - released
         for key, row in found.items():
             _check_period(key, row, sums[key])
             self._check_cap(key, row)

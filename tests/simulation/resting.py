@@ -76,9 +76,14 @@ def _check_call(billing: "Billing", row: Row, charges: list[Row]) -> None:
 
 def _check_missing(simulation: "Simulation", missing: dict[LeaseKey, int]) -> None:
     """What a lost journal knew is covered by the money that stays out of the budgets for it."""
+    lumps = {
+        LeaseKey(row["budget_id"], row["partition"], row["period_id"]): int(row["lump"])
+        for row in simulation.headquarters.read(_lumps)
+    }
     for key, amount in missing.items():
         row = simulation.books.periods.get(key)
         covered = row["orphan_hold_nano_usd"] if row is not None else 0
+        covered += lumps.get(key, 0)
         covered += sum(
             granted - returned - spent
             for (sidecar_id, _, held), (granted, returned, spent) in simulation.books.leases.items()
@@ -90,6 +95,15 @@ def _check_missing(simulation: "Simulation", missing: dict[LeaseKey, int]) -> No
             "I2 orphans",
             f"{key}: {amount} were billed and are lost, {covered} cover them",
         )
+
+
+def _lumps(tx: Tx) -> list[Row]:
+    return list(
+        tx.rows(
+            """SELECT budget_id, partition, period_id, SUM(lump_nano_usd) AS lump FROM lease
+               GROUP BY budget_id, partition, period_id"""
+        )
+    )
 
 
 def _revoked(simulation: "Simulation", sidecar_id: str) -> bool:
@@ -150,7 +164,6 @@ HERE: dict[str, tuple[str, ...]] = {
     "overrun": ("call billed more",),
     "fenced": ("cloned journal", "old disk returned", "sidecar revoked"),
     "journal_failed": ("sync error",),
-    "disk_full": ("disk full",),
     "policy_not_kept": ("disk full",),
     "disk_full": ("disk full",),
 }

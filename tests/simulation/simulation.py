@@ -101,6 +101,8 @@ class Simulation:
         self.end_ms = 0
         self.trace: Callable[[str], object] | None = None
         """Told of every step, for whoever looks for a cause."""
+        self.call_done = trio.Event()
+        """Set when a call is sent or refused."""
         self.twin_next = False
         """The next Sync is answered by two instances."""
         self.twin_chance = random.Random(f"{seed}:stale")

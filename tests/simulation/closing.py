@@ -1,0 +1,172 @@
+"""How a run ends: it comes to rest, its last money is spent, and its past is played once more."""
+
+import random
+from collections.abc import Iterable
+from functools import partial
+
+import trio
+
+from control_plane.core.budgets import SetCap
+from control_plane.store.engine import Tx
+from control_plane.usecases import budgets
+from control_plane.usecases.acts import Act
+from protos.values.selectors import Attributes
+from sidecar.core.leases import LeaseKey
+from tests.simulation import history, resting
+from tests.simulation.actions import Stage
+from tests.simulation.calls import Order, call
+from tests.simulation.host import Life
+from tests.simulation.invariants import must
+from tests.simulation.network import Conditions
+from tests.simulation.simulation import Simulation
+
+CALLS_END_S = 10.0
+"""Longer than any call takes."""
+PROBE_S = 22.0
+"""Longer than a call waits for its turn."""
+
+
+async def close(stage: Stage) -> None:
+    """Bring a run to its end. Raises ViolationError."""
+    simulation = stage.simulation
+    await trio.sleep(CALLS_END_S)
+    await come_to_rest(simulation)
+    resting.check_rest(simulation)
+    _look_at_overruns(simulation)
+    for client in stage.clients.values():
+        key_id, secret_id = client.keys[1]
+        order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
+        await _spend_the_last(simulation, order)
+    await _give_all_back(simulation)
+    resting.check_rest(simulation)
+    chance = random.Random(f"{simulation.seed}:history")
+    history.replay_at_control_plane(simulation, chance)
+    history.replay_at_sidecars(simulation, chance)
+
+
+async def come_to_rest(simulation: Simulation) -> None:
+    """Good weather; whoever was fenced gets a new journal, as its alarm says."""
+    simulation.network.become(Conditions())
+    for host in simulation.hosts.values():
+        for life in host.lives:
+            if life is not host.life:
+                life.kill()
+    await simulation.rest(4)
+    fenced = False
+    for host in simulation.hosts.values():
+        now = host.life
+        if now is None or host.revoked or not now.ready.is_set():
+            continue
+        if now.admission.fenced:
+            simulation.kill(host)
+            host.disk.wipe()
+            simulation.count("journal wiped")
+            fenced = True
+    await simulation.rest(24 if fenced or simulation.restores else 20)
+
+
+def _look_at_overruns(simulation: Simulation) -> None:
+    """A person looks at the alarms of overruns, and sets the caps anew as they are."""
+    stopped = {
+        key.budget_id for key, row in simulation.books.periods.items() if row["overrun_nano_usd"]
+    }
+    for budget_id in sorted(stopped):
+        known = simulation.headquarters.budget(budget_id)
+        if known is None or known.cap_nano_usd is None:
+            continue
+        wish = SetCap(budget_id, known.cap_nano_usd, reason="looked at the overrun")
+        simulation.headquarters.act(partial(_set_cap, wish))
+    simulation.check_books("overruns looked at")
+    simulation.policy_changed()
+
+
+def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:
+    budgets.set_cap(tx, wish, act)
+
+
+async def _spend_the_last(simulation: Simulation, order: Order) -> None:
+    """I4: what no sidecar holds for good can be spent, to the last cent, at any of them."""
+    await trio.sleep(2.5)
+    lives = [host.life for host in simulation.hosts.values() if _serves(host.life)]
+    if not lives:
+        return
+    life = simulation.chance.choice(lives)
+    assert life is not None
+    left = _left_nano_usd(simulation, life, lives, order.attributes)
+    if left <= 0:
+        return
+    asked = Order(
+        order.project_id, order.key_id, order.secret_id, "", left, ends="exact", lasts_ms=50
+    )
+    sent, refused = len(simulation.provider.calls), len(simulation.refusals)
+    simulation.call_done = trio.Event()
+    await call(simulation, life.host, asked)
+    with trio.move_on_after(PROBE_S):
+        await simulation.call_done.wait()
+    words = simulation.refusals[-1].message if len(simulation.refusals) > refused else "it waits"
+    must(
+        len(simulation.provider.calls) > sent,
+        "I4 stranding",
+        f"{life.name} cannot spend the {left} that are left: {words}",
+    )
+    await trio.sleep(1.5)
+
+
+def _serves(life: Life | None) -> bool:
+    return (
+        life is not None
+        and not life.dead
+        and life.ready.is_set()
+        and not life.host.revoked
+        and not life.admission.fenced
+        and life.journal.failure is None
+    )
+
+
+def _left_nano_usd(
+    simulation: Simulation, life: Life, lives: Iterable[Life | None], attributes: Attributes
+) -> int:
+    """What one call could cost at most, in all its budgets: what is neither spent nor stranded."""
+    alive = {(each.host.sidecar_id, each.journal.epoch) for each in lives if each is not None}
+    books, now = simulation.books, simulation.clock.unix_ms()
+    left: list[int] = []
+    policy = life.admission.policy
+    for budget in policy.matching(attributes):
+        if not budget.capped:
+            continue
+        partition = policy.partition(budget, attributes)
+        known = simulation.headquarters.budget(budget.budget_id)
+        assert known is not None
+        key = LeaseKey(budget.budget_id, partition, known.span_at(now).period_id)
+        row = books.periods.get(key)
+        if row is None:
+            left.append(known.cap_nano_usd or 0)
+            continue
+        stranded = sum(
+            granted - returned - spent
+            for (sidecar_id, epoch, held), (granted, returned, spent) in books.leases.items()
+            if held == key and (sidecar_id, epoch) not in alive
+        )
+        left.append(row["cap_nano_usd"] - row["spent_nano_usd"] - stranded)
+    return min(left, default=0)
+
+
+async def _give_all_back(simulation: Simulation) -> None:
+    """Every process ends its work in order: nothing stays behind."""
+    lives = [host.life for host in simulation.hosts.values()]
+    for life in lives:
+        if life is not None and _serves(life):
+            life.admission.draining = True
+            await life.link.drain()
+    simulation.check_books("all gave back")
+    for life in lives:
+        if life is None or not _serves(life):
+            continue
+        for (sidecar_id, epoch, key), numbers in simulation.books.leases.items():
+            if (sidecar_id, epoch) == (life.host.sidecar_id, life.journal.epoch):
+                granted, returned, spent = numbers
+                must(
+                    granted == returned + spent,
+                    "I4 stranding",
+                    f"{life.name} ended in order and left {granted - returned - spent} of {key}",
+                )

@@ -1,0 +1,88 @@
+"""The whole message history once more, shuffled: nothing changes.
+
+Every message that the control plane ever served is served again, and every answer and directive
+that a living process ever took is taken again, in an order that the seed chooses.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from control_plane.store.engine import Tx
+from tests.simulation.invariants import must
+from tests.simulation.network import LostError
+
+if TYPE_CHECKING:
+    from tests.simulation.host import Life
+    from tests.simulation.simulation import Simulation
+
+Rows = list[tuple[object, ...]]
+
+REPEATABLE = ("Sync", "Drain")
+"""A registration begins a process's life; an earlier process sends none any more."""
+TABLES = ("period", "lease", "cursor", "call", "charge", "rollup", "alarm", "refusal", "fork")
+"""All that must stay as it is, to the last column."""
+
+
+def replay_at_control_plane(simulation: "Simulation", chance: random.Random) -> None:
+    """Serve the whole history again. Raises ViolationError."""
+    headquarters = simulation.headquarters
+    before = headquarters.read(_everything)
+    again = [message for message in simulation.history if message.method in REPEATABLE]
+    chance.shuffle(again)
+    for message in again:
+        try:
+            headquarters.serve(message.method, message.request, message.life.host.me.credential)
+        except LostError:
+            continue
+    simulation.step("history served again", len(again))
+    after = headquarters.read(_everything)
+    for table, rows in before.items():
+        changed = [row for row in after[table] if row not in rows][:2]
+        gone = [row for row in rows if row not in after[table]][:2]
+        must(
+            not changed and not gone,
+            "history",
+            f"old messages, served again, changed {table}: {gone} became {changed}",
+        )
+
+
+def replay_at_sidecars(simulation: "Simulation", chance: random.Random) -> None:
+    """Let every living process take all its answers again. Raises ViolationError."""
+    for host in simulation.hosts.values():
+        life = host.life
+        if life is None or life.dead or life.journal.failure is not None:
+            continue
+        before = _numbers(life)
+        answers = list(life.answers)
+        chance.shuffle(answers)
+        for answer, told, sent in answers:
+            life.link._take(answer, told, sent)
+        simulation.step("answers taken again", life.name, len(answers))
+        after = _numbers(life)
+        must(
+            all(after[key] == numbers for key, numbers in before.items()),
+            "history",
+            f"old answers, taken again, changed {life.name} from {before} to {after}",
+        )
+
+
+def _numbers(life: "Life") -> Mapping[object, tuple[int, ...]]:
+    return {
+        lease.key: (
+            lease.granted_nano_usd,
+            lease.returned_nano_usd,
+            lease.spent_nano_usd,
+            lease.held_nano_usd,
+            lease.authority_boot_ms,
+        )
+        for lease in life.allowance
+    }
+
+
+def _everything(tx: Tx) -> dict[str, Rows]:
+    found: dict[str, Rows] = {}
+    for table in TABLES:
+        rows = tx.rows(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
+        found[table] = [tuple(row[name] for name in row.keys()) for row in rows]  # noqa: SIM118
+    return found
