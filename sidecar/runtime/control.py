@@ -92,7 +92,7 @@ class ControlLink:
         self._registered = False
         self._policy = PolicyKeeper(around.folder, admission, around.log)
         if not generation:
-            # A new journal does not know of which database the policy on the disk is.
+            # A new journal does not know which database the policy on the disk came from.
             self._policy.begin_anew()
         self._policy_late_since: int | None = None
         self._stable_seq = 0

@@ -322,6 +322,8 @@ class Simulation:
         headquarters.restore(copy)
         del self.promises[promised:]
         self.restores += 1
+        # What it forgot would be news to it, and no repetition.
+        self.history.clear()
         self.books.forget()
 
     def end_control_plane(self) -> None:

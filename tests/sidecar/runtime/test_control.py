@@ -20,7 +20,7 @@ from sidecar.runtime.joining import JoinRefusedError, join
 from sidecar.runtime.journal_file import NO_CHAIN
 from sidecar.telemetry import Log
 from tests.sidecar.builders import CENT, DOLLAR, new_call
-from tests.sidecar.control_plane_double import ControlPlaneDouble
+from tests.sidecar.control_plane_double import ControlPlaneDouble, policy_message
 from tests.sidecar.runtime.link_world import (
     KEY,
     LEASE,
@@ -287,6 +287,23 @@ async def test_a_stale_sync_number_is_made_up_for_by_registering(
     cp.decide = stale_once
     async with running(tmp_path, cp) as sidecar:
         await asked(cp, lambda: len(cp.registrations) == 2)
+        await sidecar.paid()
+
+
+async def test_a_new_journal_asks_for_the_policy_of_the_database_that_is_there_now(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    """The policy on the disk may be of a database that was lost, and count further than this."""
+    cp.policy = policy_message(7)
+    async with running(tmp_path, cp) as sidecar:
+        await until(lambda: sidecar.admission.policy.version == 7)
+        await sidecar.paid()
+    for path in tmp_path.glob("journal.db*"):
+        path.unlink()
+    cp.policy, cp.epoch, cp.generation = policy_message(3), 2, 2
+    async with running(tmp_path, cp) as sidecar:
+        await until(lambda: sidecar.admission.policy.version == 3)
+        assert cp.registrations[-1].policy_version == 0
         await sidecar.paid()
 
 
