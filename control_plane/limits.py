@@ -66,6 +66,22 @@ SYNC_SECRET_USES_MAX = 1_024
 """Uses of secrets in one Sync."""
 VECTOR_LEASES_MAX = 32
 """Budgets that one call can match."""
+RECORD_NANO_USD_MAX = 1_000_000 * 1_000_000_000
+"""The largest amount that one record may move, $1,000,000: no call costs more."""
+RECORD_QUANTITY_MAX_UNITS = 10**12
+"""The largest quantity of one record."""
+LEASE_NANO_USD_MAX = 2**60
+"""The largest number of one lease that is believed, a billion dollars."""
+PERIOD_NANO_USD_MAX = 2**63 - 1 - 2**60
+"""Sums of one period stay below this, so that no addition leaves 64 bits."""
+ROLLUP_MAX_UNITS = 10**18
+"""Where a sum for people stops growing."""
+BAD_RECORD_BYTES_MAX = 4_096
+"""Bytes that are kept of a record that could not be read."""
+ALARM_CHARACTERS_MAX = 1_000
+"""Longest text of an alarm that repeats what a sidecar said."""
+BAD_RECORDS_MAX = 1_000
+"""Such records that are kept of one sidecar."""
 TEXT_CHARACTERS_MAX = 512
 """Longest text that a record or a counter may carry; longer ones are cut."""
 
@@ -234,6 +250,7 @@ BACKUP_PIECE_BYTES = 1 << 20
 BACKUPS_MAX = 1
 """Copies that are made at the same time: each needs the disk once more."""
 
+assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert SYNC_SOON_MS < DEMAND_LIFE_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS

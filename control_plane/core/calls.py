@@ -109,4 +109,17 @@ class Return:
     """All that was given back on the lease so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that cannot be read, or that would lead out of all bounds: kept, and an alarm."""
+
+    seq: int
+    why: str
+    raw: bytes
+    """How it came, cut to a bound; empty when it could be read."""
+
+
 Record = Settle | Void | Adjust | Overrun | Return
+"""What a journal may say."""
+Line = Record | Unreadable
+"""A record, whatever became of it on its way."""

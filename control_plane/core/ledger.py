@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from control_plane import limits
-from control_plane.core.calls import WELL, Adjust, Call, Overrun, Record, Return, Settle, Void
+from control_plane.core.calls import (
+    WELL,
+    Adjust,
+    Call,
+    Line,
+    Overrun,
+    Return,
+    Settle,
+    Unreadable,
+    Void,
+)
 from control_plane.core.leases import BudgetRef, PeriodKey
 from protos.values.quantities import OUTPUT, input_total
 
@@ -107,6 +117,8 @@ class Bookings:
     overruns: list[Overrun] = field(default_factory=list)
     adjusts: list[Adjust] = field(default_factory=list)
     """Corrections; how much of each can be taken depends on what is booked."""
+    unreadable: list[Unreadable] = field(default_factory=list)
+    """Records that move nothing, because nobody knows what they say."""
     repeated: list[BookedCall] = field(default_factory=list)
     """Calls that the ledger has under the same id."""
     rollups: dict[RollupKey, RollupSum] = field(default_factory=lambda: defaultdict(RollupSum))
@@ -121,12 +133,26 @@ class Bookings:
             touched.update(adjust.vector)
         return touched
 
+    def moved_nano_usd(self, key: PeriodKey) -> int:
+        """The most that any number of a period can grow by."""
+        over = sum(each.excess_nano_usd for each in self.overruns if key in each.vector)
+        spent, counted = self.spent_nano_usd.get(key, 0), self.counted_nano_usd.get(key, 0)
+        return spent + counted + self.returned_nano_usd.get(key, 0) + over
+
 
 PeriodAt = Callable[[BudgetRef, int], PeriodKey]
 """The period of a counting budget that an instant (Unix milliseconds) is in."""
 
 
-def fold(records: Sequence[Record], period_at: PeriodAt, known_ids: Iterable[str] = ()) -> Bookings:
+def without_money(records: Iterable[Line], why: str) -> list[Line]:
+    """The same records, none of which is booked."""
+    return [
+        each if isinstance(each, Unreadable) else Unreadable(each.seq, f"{why}: {each!r}", b"")
+        for each in records
+    ]
+
+
+def fold(records: Sequence[Line], period_at: PeriodAt, known_ids: Iterable[str] = ()) -> Bookings:
     """Sum records up, in their order; `known_ids` are calls that the ledger has already."""
     booked = Bookings()
     known = set(known_ids)
@@ -145,6 +171,8 @@ def fold(records: Sequence[Record], period_at: PeriodAt, known_ids: Iterable[str
                 booked.adjusts.append(record)
             case Overrun():
                 _overrun(booked, record)
+            case Unreadable():
+                booked.unreadable.append(record)
     return booked
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from control_plane.core.alarms import Alarm
-from control_plane.core.calls import Record
+from control_plane.core.calls import Line
 from control_plane.core.leases import BudgetRef, LeaseKey
 from control_plane.core.situation import Recall
 
@@ -124,7 +124,7 @@ class Report:
     from_seq: int
     raw_records: tuple[bytes, ...]
     """The records as they stand in the journal; the chain is over these bytes."""
-    records: tuple[Record, ...]
+    records: tuple[Line, ...]
     """The same, decoded."""
     chain: bytes
     """The chain hash after the last record."""

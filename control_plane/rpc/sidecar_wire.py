@@ -1,7 +1,8 @@
 """Sidecar messages and what the control plane makes of them, in pairs.
 
 What comes in is checked here once: sizes, signs, ranges, ids. A message that fails is refused whole
-with INVALID_ARGUMENT, so that nothing half-true is booked; texts that are merely long are cut.
+with INVALID_ARGUMENT, so that nothing half-true is booked; texts that are merely long are cut. Only
+a record that fails is not refused: its journal could never go on. It is passed on as unreadable.
 """
 
 from collections.abc import Iterable
@@ -123,9 +124,9 @@ def report_from_wire(message: v1.SyncRequest) -> Report:
     )
 
 
-def records_from_wire(raw: Iterable[bytes], from_seq: int) -> tuple[core.Record, ...]:
+def records_from_wire(raw: Iterable[bytes], from_seq: int) -> tuple[core.Line, ...]:
     """The records of a journal, from a number on, without a gap."""
-    return tuple(_record(data, from_seq + place) for place, data in enumerate(raw))
+    return tuple(_line(data, from_seq + place) for place, data in enumerate(raw))
 
 
 def answer_to_wire(answer: Answer) -> v1.SyncResponse:
@@ -168,13 +169,13 @@ def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
         granted_nano_usd=grant.granted_nano_usd,
         serial=grant.serial,
         authority_ms=grant.authority_ms,
-        keep_nano_usd=grant.keep_nano_usd,
+        keep_nano_usd=_told(grant.keep_nano_usd),
         unspent_nano_usd=grant.unspent_nano_usd,
         reachable_nano_usd=grant.reachable_nano_usd,
         cap_version=grant.cap_version,
         cap_nano_usd=grant.cap_nano_usd,
         spent_nano_usd=grant.spent_nano_usd,
-        held_nano_usd=grant.held_nano_usd,
+        held_nano_usd=_told(grant.held_nano_usd),
         silent_sidecar=grant.silent_sidecar,
         smallest_worst_nano_usd=grant.smallest_worst_nano_usd,
         frozen=grant.frozen,
@@ -184,8 +185,8 @@ def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
 def _lease_report(message: v1.LeaseReport) -> LeaseReport:
     return LeaseReport(
         lease=lease_key_from_wire(message.lease),
-        granted_seen_nano_usd=_money(message.granted_seen_nano_usd, "granted_seen_nano_usd"),
-        returned_nano_usd=_money(message.returned_nano_usd, "returned_nano_usd"),
+        granted_seen_nano_usd=_of_lease(message.granted_seen_nano_usd, "granted_seen_nano_usd"),
+        returned_nano_usd=_of_lease(message.returned_nano_usd, "returned_nano_usd"),
         held_nano_usd=_money(message.held_nano_usd, "held_nano_usd"),
         # An overrun can drive it below zero; there is nothing to hold then.
         available_nano_usd=max(0, message.available_nano_usd),
@@ -233,6 +234,13 @@ def _budget_ref(message: v1.BudgetRef) -> BudgetRef:
     return BudgetRef(message.budget_id, message.partition)
 
 
+def _line(data: bytes, seq: int) -> core.Line:
+    try:
+        return _record(data, seq)
+    except InvalidArgumentError as error:
+        return core.Unreadable(seq, error.message, data[: limits.BAD_RECORD_BYTES_MAX])
+
+
 def _record(data: bytes, seq: int) -> core.Record:
     try:
         message = v1.Record.FromString(data)
@@ -253,7 +261,7 @@ def _record(data: bytes, seq: int) -> core.Record:
             return core.Return(
                 seq,
                 lease_key_from_wire(returned.lease),
-                _money(returned.returned_nano_usd, "returned_nano_usd"),
+                _of_lease(returned.returned_nano_usd, "returned_nano_usd"),
             )
         case "adjust":
             return _adjust(message.adjust, seq)
@@ -264,7 +272,7 @@ def _record(data: bytes, seq: int) -> core.Record:
 
 def _settle(message: v1.Settle, seq: int) -> core.Settle:
     call = _call(message.call)
-    amount = _money(message.amount_nano_usd, "amount_nano_usd")
+    amount = _amount(message.amount_nano_usd, "amount_nano_usd")
     if amount > call.cost_nano_usd or (
         call.vector and amount != min(call.cost_nano_usd, call.worst_nano_usd)
     ):
@@ -273,8 +281,8 @@ def _settle(message: v1.Settle, seq: int) -> core.Settle:
 
 
 def _adjust(message: v1.Adjust, seq: int) -> core.Adjust:
-    if not -_NUMBER_MAX < message.delta_nano_usd < 0:
-        raise _invalid("records", f"record {seq} adjusts upwards: corrections only lower")
+    if not -limits.RECORD_NANO_USD_MAX <= message.delta_nano_usd < 0:
+        raise _invalid("records", f"record {seq} adjusts upwards, or by more than a call costs")
     return core.Adjust(
         seq,
         _id(message.call_id, "call_id"),
@@ -285,7 +293,7 @@ def _adjust(message: v1.Adjust, seq: int) -> core.Adjust:
 
 
 def _overrun(message: v1.Overrun, seq: int) -> core.Overrun:
-    excess = _money(message.excess_nano_usd, "excess_nano_usd")
+    excess = _amount(message.excess_nano_usd, "excess_nano_usd")
     if excess == 0:
         raise _invalid("records", f"record {seq} is an overrun of nothing")
     return core.Overrun(seq, _id(message.call_id, "call_id"), excess, _vector(message.vector))
@@ -318,10 +326,10 @@ def _call(message: v1.Call) -> core.Call:
         error_kind=_cut(message.error_kind),
         status=message.status,
         first_byte_ms=message.first_byte_ms,
-        quantities={_cut(each.kind): _count(each.count, "count") for each in message.quantities},
+        quantities=_quantities(message.quantities),
         price_version=_cut(message.price_version),
-        worst_nano_usd=_money(message.worst_nano_usd, "worst_nano_usd"),
-        cost_nano_usd=_money(message.cost_nano_usd, "cost_nano_usd"),
+        worst_nano_usd=_amount(message.worst_nano_usd, "worst_nano_usd"),
+        cost_nano_usd=_amount(message.cost_nano_usd, "cost_nano_usd"),
         estimated=message.estimated,
         parent_call_id=_cut(message.parent_call_id),
         provider_request_id=_cut(message.provider_request_id),
@@ -329,6 +337,13 @@ def _call(message: v1.Call) -> core.Call:
         vector=_vector(message.vector),
         counted=tuple(sorted({_budget_ref(budget) for budget in message.counted})),
     )
+
+
+def _quantities(messages: Iterable[v1.Quantity]) -> dict[str, int]:
+    counts = {_cut(each.kind): _count(each.count, "count") for each in messages}
+    _at_most(len(counts), limits.VECTOR_LEASES_MAX, "kinds of quantities")
+    _at_most(max(counts.values(), default=0), limits.RECORD_QUANTITY_MAX_UNITS, "units of one kind")
+    return counts
 
 
 def _vector(messages: Iterable[v1.LeaseKey]) -> tuple[LeaseKey, ...]:
@@ -366,8 +381,23 @@ def _instant(unix_ms: int, field: str) -> int:
     return unix_ms
 
 
-def _money(amount_nano_usd: int, field: str) -> int:
-    if not 0 <= amount_nano_usd <= MONEY_MAX_NANO_USD // 2:
+def _amount(amount_nano_usd: int, field: str) -> int:
+    """What one call may cost."""
+    return _money(amount_nano_usd, field, limits.RECORD_NANO_USD_MAX)
+
+
+def _of_lease(amount_nano_usd: int, field: str) -> int:
+    """One of a lease's three numbers."""
+    return _money(amount_nano_usd, field, limits.LEASE_NANO_USD_MAX)
+
+
+def _told(amount_nano_usd: int) -> int:
+    """A sum of what several sidecars said; each is bounded, and so is what fits the wire."""
+    return min(amount_nano_usd, MONEY_MAX_NANO_USD)
+
+
+def _money(amount_nano_usd: int, field: str, most_nano_usd: int = MONEY_MAX_NANO_USD // 2) -> int:
+    if not 0 <= amount_nano_usd <= most_nano_usd:
         raise _invalid(field, f"{amount_nano_usd} is no amount")
     return amount_nano_usd
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from control_plane import limits
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder, PeriodKey
 from control_plane.core.ledger import BookedCall, Charge, RollupKey, RollupSum, bucket_of
@@ -69,9 +70,12 @@ _ADD_ROLLUP = """
   DO UPDATE SET call_count = rollup.call_count + excluded.call_count,
     failed_count = rollup.failed_count + excluded.failed_count,
     estimated_count = rollup.estimated_count + excluded.estimated_count,
-    input_count = rollup.input_count + excluded.input_count,
-    output_count = rollup.output_count + excluded.output_count,
-    cost_nano_usd = rollup.cost_nano_usd + excluded.cost_nano_usd"""
+    input_count = CASE WHEN rollup.input_count > :most - excluded.input_count
+      THEN :most ELSE rollup.input_count + excluded.input_count END,
+    output_count = CASE WHEN rollup.output_count > :most - excluded.output_count
+      THEN :most ELSE rollup.output_count + excluded.output_count END,
+    cost_nano_usd = CASE WHEN rollup.cost_nano_usd > :most - excluded.cost_nano_usd
+      THEN :most ELSE rollup.cost_nano_usd + excluded.cost_nano_usd END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,12 @@ def insert_charges(tx: Tx, holder: Holder, charges: Sequence[Charge], now_unix_m
 
 
 def add_rollups(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
-    """Let sums grow."""
+    """Let sums grow; a sum for people stops at a bound, so that none leaves 64 bits."""
     tx.many(
         _ADD_ROLLUP,
         [
             {
+                "most": limits.ROLLUP_MAX_UNITS,
                 "bucket": key.bucket_unix_ms,
                 "project": key.project_id,
                 "key": key.key_id,

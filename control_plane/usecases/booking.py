@@ -10,15 +10,16 @@ booked all the same, what is only claimed is not, and the caller is told that th
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from control_plane import limits
 from control_plane.core import ledger as core
 from control_plane.core.alarms import Alarm
 from control_plane.core.budgets import Budget
-from control_plane.core.calls import Adjust, Overrun, Record
+from control_plane.core.calls import Adjust, Line, Overrun, Unreadable
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.reports import LeaseReport
 from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
-from control_plane.store import budgets, leases, ledger, periods, sidecars
+from control_plane.store import bad_records, budgets, leases, ledger, periods, sidecars
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases import unknown
 
@@ -64,10 +65,16 @@ class CountingPeriods:
         return self._budgets[budget_id]
 
 
-def book(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) -> Evidence:
-    """Book records that the cursor does not have yet, in their order."""
+def book(tx: Tx, holder: Holder, records: Sequence[Line], now_unix_ms: int) -> Evidence:
+    """Book records that the cursor does not have yet, in their order.
+
+    What cannot be read is kept and raises an alarm, so that the journal goes on; and so is a report
+    whose sums would leave all bounds, for no later one could be booked beside it.
+    """
     evidence = Evidence()
-    booked = _calls(tx, holder, records, now_unix_ms)
+    booked = _calls(tx, holder, records, evidence, now_unix_ms)
+    if booked.unreadable:
+        _keep_unreadable(tx, holder, booked.unreadable, now_unix_ms)
     for key in sorted(booked.periods):
         periods.adopt(tx, key)
     ledger.insert_charges(tx, holder, booked.charges, now_unix_ms)
@@ -93,10 +100,38 @@ def book(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) ->
     return evidence
 
 
-def _calls(tx: Tx, holder: Holder, records: Sequence[Record], now_unix_ms: int) -> core.Bookings:
+def _passes_bounds(tx: Tx, booked: core.Bookings) -> bool:
+    """Whether a period's sums could leave their bound; one that is unknown holds nothing yet."""
+    for key in booked.periods:
+        period = periods.get(tx, key)
+        largest = max(period.allocated_nano_usd, period.granted_total_nano_usd) if period else 0
+        if largest + booked.moved_nano_usd(key) > limits.PERIOD_NANO_USD_MAX:
+            return True
+    return False
+
+
+def _keep_unreadable(
+    tx: Tx, holder: Holder, records: Sequence[Unreadable], now_unix_ms: int
+) -> None:
+    bad_records.keep(tx, holder, records, now_unix_ms)
+    first = records[0]
+    detail = (
+        f"{len(records)} records from {first.seq} on could not be booked ({first.why}): they are "
+        "kept, and the money that they speak of stays allocated"
+    )
+    _bad_record(tx, holder, "", 0, detail[: limits.ALARM_CHARACTERS_MAX], now_unix_ms)
+
+
+def _calls(
+    tx: Tx, holder: Holder, records: Sequence[Line], evidence: Evidence, now_unix_ms: int
+) -> core.Bookings:
     """Sum the records up and book their calls, each once whoever reports it again."""
     period_at = CountingPeriods(tx).at
     booked = core.fold(records, period_at)
+    if _passes_bounds(tx, booked):
+        evidence.impossible = True
+        records = core.without_money(records, "its amounts lead beyond what a period can hold")
+        booked = core.fold(records, period_at)
     try:
         with tx.savepoint():
             ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)

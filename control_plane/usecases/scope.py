@@ -7,7 +7,7 @@ What this database does not know is no sign of that: it may be older than the si
 
 from collections.abc import Iterator
 
-from control_plane.core.calls import Record, Return, Settle, Void
+from control_plane.core.calls import Line, Return, Settle, Unreadable, Void
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import Report
 from control_plane.core.sidecars import Sidecar
@@ -36,12 +36,14 @@ def is_beyond(tx: Tx, sidecar: Sidecar, report: Report) -> bool:
     return False
 
 
-def _budgets_of(record: Record) -> Iterator[BudgetRef | PeriodKey]:
+def _budgets_of(record: Line) -> Iterator[BudgetRef | PeriodKey]:
     match record:
         case Settle() | Void():
             yield from record.call.vector
             yield from record.call.counted
         case Return():
             yield record.lease
+        case Unreadable():
+            return
         case _:
             yield from record.vector

@@ -9,6 +9,7 @@ than the highest cap in force, so no more can be missing than what the known one
 
 from dataclasses import dataclass, replace
 
+from control_plane import limits
 from control_plane.core.leases import Holder, Lease, PeriodKey
 from control_plane.store import budgets, leases, periods
 from control_plane.store.engine import Tx
@@ -51,6 +52,8 @@ def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
     period = periods.get(tx, key)
     known = period.granted_total_nano_usd if period else 0
     unclaimed = period.unclaimed_nano_usd if period else 0
+    if known + more_nano_usd > limits.PERIOD_NANO_USD_MAX:
+        return Claim(impossible=True)
     if more_nano_usd <= unclaimed:
         return Claim()
     if not tx.watermark.bounds_claims:

@@ -70,7 +70,7 @@ class VirtualSidecar:
     leases: dict[PeriodKey, Held] = field(default_factory=dict)
     open: dict[str, tuple[int, tuple[PeriodKey, ...]]] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
-    journal: list[records.Record] = field(default_factory=list)
+    journal: list[records.Line] = field(default_factory=list)
     acked: int = 0
     worsts: list[int] = field(default_factory=list)
     wants: bool = True
@@ -170,7 +170,7 @@ class VirtualSidecar:
         self.append(lambda seq: records.Return(seq, key, returned))
         return more
 
-    def append(self, make: Callable[[int], records.Record]) -> None:
+    def append(self, make: Callable[[int], records.Line]) -> None:
         self.journal.append(make(len(self.journal) + 1))
 
     def report(self) -> Report:
@@ -265,7 +265,7 @@ class VirtualSidecar:
         return answer
 
 
-def raw(record: records.Record) -> bytes:
+def raw(record: records.Line) -> bytes:
     """A record's bytes: the use case only hashes them."""
     return repr(record).encode()
 

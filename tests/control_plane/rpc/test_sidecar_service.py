@@ -183,29 +183,6 @@ BAD_SYNCS: dict[str, dict[str, Any]] = {
     "no process": {"incarnation": ""},
     "no number": {"sync_no": 0},
     "records without a chain": {"from_seq": 1, "records": [b"x"]},
-    "records that are none": {"from_seq": 1, "records": [b"\xff"], "chain": bytes(32)},
-    "a record of another number": {
-        "from_seq": 1,
-        "records": [v1.Record(seq=2).SerializeToString()],
-        "chain": bytes(32),
-    },
-    "a record that says nothing": {
-        "from_seq": 1,
-        "records": [v1.Record(seq=1).SerializeToString()],
-        "chain": bytes(32),
-    },
-    "an upward correction": {
-        "from_seq": 1,
-        "records": [
-            v1.Record(seq=1, adjust=v1.Adjust(call_id="c", delta_nano_usd=1)).SerializeToString()
-        ],
-        "chain": bytes(32),
-    },
-    "a negative return": {
-        "from_seq": 1,
-        "records": [negative_return().SerializeToString()],
-        "chain": bytes(32),
-    },
     "too many records": {
         "from_seq": 1,
         "records": [b""] * (limits.SYNC_RECORDS_MAX + 1),
@@ -237,6 +214,30 @@ def test_a_bad_sync_is_refused_whole(served: Served, name: str) -> None:
     row = served.store.read(lambda tx: tx.row("SELECT last_sync_no AS n FROM sidecar")).result()
     assert row is not None
     assert row["n"] == 0
+
+
+BAD_RECORDS: dict[str, bytes] = {
+    "one that is none": b"\xff",
+    "one of another number": v1.Record(seq=2).SerializeToString(),
+    "one that says nothing": v1.Record(seq=1).SerializeToString(),
+    "an upward correction": v1.Record(
+        seq=1, adjust=v1.Adjust(call_id="c", delta_nano_usd=1)
+    ).SerializeToString(),
+    "a negative return": negative_return().SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("name", BAD_RECORDS)
+def test_a_bad_record_is_kept_and_does_not_hold_up_its_journal(served: Served, name: str) -> None:
+    remote = joined(served, 1)
+    raw = BAD_RECORDS[name]
+    booked = remote.sync(from_seq=1, records=[raw], chain=chain_after(CHAIN_START, [raw]))
+    assert (booked.status, booked.acked_seq) == (v1.SyncStatus.SYNC_STATUS_OK, 1)
+    kept = served.store.read(lambda tx: tx.row("SELECT raw, why FROM bad_record")).result()
+    assert kept is not None
+    assert kept["raw"] == raw
+    kinds = served.store.read(lambda tx: tx.rows("SELECT kind FROM alarm")).result()
+    assert [row["kind"] for row in kinds] == ["BAD_RECORD"]
 
 
 class Stream:

@@ -2,7 +2,8 @@
 
 from typing import get_args
 
-from control_plane.core.calls import OUTCOMES, Record, Return, Settle
+from control_plane import limits
+from control_plane.core.calls import OUTCOMES, Record, Return, Settle, Unreadable, Void
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import Answer, GrantAnswer, Status
 from control_plane.rpc import sidecar_wire
@@ -76,3 +77,33 @@ def test_a_grant_says_everything_that_was_decided() -> None:
     assert list(message.named_call_ids) == ["c"]
     assert list(message.hopeless_call_ids) == ["h"]
     assert message.stable_seq == message.acked_seq == 2
+
+
+def test_a_record_that_fails_is_passed_on_and_refuses_nothing() -> None:
+    good = v1.Record(seq=1, void=v1.Void(call=v1.Call(call_id="c", outcome=v1.Outcome.OUTCOME_OK)))
+    huge = v1.Record(seq=5, overrun=v1.Overrun(call_id="c", excess_nano_usd=2**62))
+    many = v1.Record(seq=6)
+    many.CopyFrom(good)
+    many.seq = 6
+    many.void.call.quantities.add(kind="input", count=2**61)
+    bad = [
+        b"\xff\xff\xff",
+        v1.Record(seq=9).SerializeToString(),
+        v1.Record(seq=4).SerializeToString(),
+        huge.SerializeToString(),
+        many.SerializeToString(),
+        b"\x00" * 9_000,
+    ]
+    read = sidecar_wire.records_from_wire([good.SerializeToString(), *bad], 1)
+    assert isinstance(read[0], Void)
+    for place, (line, raw) in enumerate(zip(read[1:], bad, strict=True), start=2):
+        assert isinstance(line, Unreadable)
+        assert (line.seq, line.raw) == (place, raw[: limits.BAD_RECORD_BYTES_MAX])
+        assert line.why
+
+
+def test_sums_of_what_sidecars_say_fit_the_wire() -> None:
+    huge = 2**62 * 5
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, huge, 7, 8, 9, 10, 11, huge, "", 13, frozen=False)
+    (told,) = sidecar_wire.answer_to_wire(Answer(Status.OK, 1, 2, 3, 4, leases=(grant,))).leases
+    assert (told.keep_nano_usd, told.held_nano_usd) == (2**63 - 1, 2**63 - 1)
