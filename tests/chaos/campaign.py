@@ -32,6 +32,8 @@ from tests.chaos.limits import (
 
 _PROBE_SHARE = 0.06
 """Calls that are made with a key that was revoked."""
+_SPARED_SHARE = 0.2
+"""Of the calls through a seat that is to be spared."""
 _LONG_PAUSES = 8
 """In a long round callers take so much more time between two calls."""
 
@@ -192,7 +194,7 @@ async def play(installation: Installation, books: Books, plan: Plan) -> Round:
     over = trio.Event()
     async with trio.open_nursery() as callers:
         for number in range(CALLERS):
-            callers.start_soon(_keep_calling, installation, books, plan, number, over)
+            callers.start_soon(_keep_calling, installation, books, havoc, number, over)
         async with trio.open_nursery() as both:
             both.start_soon(havoc.happen)
             both.start_soon(trio.sleep, TRAFFIC_MS / 1_000)
@@ -219,17 +221,18 @@ async def play(installation: Installation, books: Books, plan: Plan) -> Round:
 
 
 async def _keep_calling(
-    installation: Installation, books: Books, plan: Plan, number: int, over: trio.Event
+    installation: Installation, books: Books, havoc: Havoc, number: int, over: trio.Event
 ) -> None:
     """One call after the other, each through some sidecar, until the traffic is over."""
-    account = books.account
-    assert account is not None
+    account, plan = havoc.account, havoc.plan
     rng = random.Random(f"keys {plan.seed} {number}")
     pause_ms = PAUSE_MS * (_LONG_PAUSES if plan.long else 1)
     for asked, seat_name, share in calls_of(plan.seed, number):
         if over.is_set():
             return
         seat = installation.seats[seat_name]
+        if seat_name == havoc.spared and rng.random() > _SPARED_SHARE:
+            continue
         probing = books.revoked_keys and rng.random() < _PROBE_SHARE
         key = rng.choice(books.revoked_keys if probing else account.keys)
         port = seat.port

@@ -29,6 +29,8 @@ POISONED = ("journal_failed", "policy_not_kept", "identity_not_kept", "records_n
 """Alarms of a sidecar whose disk cannot be trusted."""
 RUN_INTO_S = 2.5
 """How long somebody has to run into a fault."""
+TRIES = 8
+"""Calls that try a sidecar on, after the promise was to be kept."""
 DELAYS_S = (0.02, 0.4)
 BYTES_PER_S = (2_000, 40_000)
 _MS = 1_000
@@ -43,8 +45,8 @@ class Havoc:
         """Take whom they happen to."""
         self._at = installation
         self._books = books
-        self._plan = plan
-        self._account = account
+        self.plan = plan
+        self.account = account
         self.happened: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
@@ -53,13 +55,15 @@ class Havoc:
         self.problems: list[str] = []
         """What went wrong in a way that no later look can show."""
         self.promises_awaited = 0
+        self.spared = ""
+        """A seat that callers mostly leave alone, so that its leases last as long as it may."""
         self.cut_off: list[tuple[str, Span]] = []
         """Which sidecar could speak with nobody, and when, in a round that waits for a promise."""
 
     async def happen(self) -> None:
         """Let every fault of the plan happen; returns when the last has ended."""
         async with trio.open_nursery() as nursery:
-            for fault in self._plan.faults:
+            for fault in self.plan.faults:
                 nursery.start_soon(self._one, fault)
 
     async def _one(self, fault: Fault) -> None:
@@ -96,7 +100,7 @@ class Havoc:
             self._at.kill(seat)
             self._books.silence(seat.folder_name, time.monotonic_ns())
             for path in (self._at.folder / seat.folder_name).glob("journal.db*"):
-                path.rename(path.with_name(f"lost-{self._plan.seed}-{path.name}"))
+                path.rename(path.with_name(f"lost-{self.plan.seed}-{path.name}"))
         await self._last(fault)
         await self._at.seat_up(seat)
         return True
@@ -123,8 +127,10 @@ class Havoc:
 
     async def _drain(self, fault: Fault) -> bool:
         seat = self._seat(fault)
+        deaths = len(self._at.deaths[seat.folder_name])
         status = await self._at.drain(seat)
-        if status != 0:
+        killed_meanwhile = len(self._at.deaths[seat.folder_name]) > deaths
+        if status != 0 and not killed_meanwhile:
             self.problems.append(f"{seat.folder_name} ended with status {status} when asked to end")
         await self._at.seat_up(seat)
         return True
@@ -311,7 +317,7 @@ class Havoc:
     async def _cap_raised(self, fault: Fault) -> bool:
         budget_id = self._some_budget(fault)
         cap, _ = await self._books.budget_now(budget_id)
-        await self._books.set_cap(budget_id, cap + self._plan.cap_nano_usd * fault.size // 1000)
+        await self._books.set_cap(budget_id, cap + self.plan.cap_nano_usd * fault.size // 1000)
         return True
 
     async def _cap_lowered(self, fault: Fault) -> bool:
@@ -320,7 +326,7 @@ class Havoc:
         return True
 
     def _some_budget(self, fault: Fault) -> str:
-        budgets = [self._books.agency_budget, *self._account.budgets]
+        budgets = [self._books.agency_budget, *self.account.budgets]
         return budgets[fault.size % len(budgets)]
 
     async def _lower(self, budget_id: str, thousandths: int) -> Promise | None:
@@ -330,7 +336,7 @@ class Havoc:
         return await self._books.set_cap(budget_id, lowered)
 
     async def _key_revoked(self, fault: Fault) -> bool:
-        await self._books.revoke_key(self._account)
+        await self._books.revoke_key(self.account)
         return True
 
     async def _sidecar_revoked(self, fault: Fault) -> bool:
@@ -348,14 +354,14 @@ class Havoc:
         seat = self._seat(fault)
         self.expected_alarms.update(("overrun", "OVERRUN"))
         asked = Asked(
-            tag=f"r{self._plan.seed}-over",
+            tag=f"r{self.plan.seed}-over",
             family=OPENAI,
             model="rehearsal-cent",
             limit_tokens=10,
             workflow="",
             knobs="reply_tokens=10 overbill_ppm=500000",
         )
-        key = self._account.keys[0]
+        key = self.account.keys[0]
         answer = caller.Answer(time.monotonic_ns())
         self._books.enter(asked, key, seat.folder_name, answer, overbilled=True)
         await caller.call(seat.port, key.secret, asked, answer)
@@ -371,9 +377,12 @@ class Havoc:
             proxy.down.freeze()
         else:
             proxy.up.swallows = proxy.down.swallows = True
+        seat = self._seat(fault)
+        self.spared = seat.name
         from_ns = time.monotonic_ns()
         await self._await_promises(fault)
-        self.cut_off.append((self._seat(fault).folder_name, Span(from_ns, time.monotonic_ns())))
+        self.cut_off.append((seat.folder_name, Span(from_ns, time.monotonic_ns())))
+        await self._try(seat)
         proxy.heal()
         return True
 
@@ -381,14 +390,36 @@ class Havoc:
         """A sidecar is stopped; calls go on arriving at it, and it wakes after its authority."""
         seat = self._seat(fault)
         stopped = self._pause(seat)
+        self.spared = seat.name
         await self._await_promises(fault)
-        self._resume(seat)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._try, seat)
+            await trio.sleep(AFTER_PROMISE_S)
+            self._resume(seat)
         return stopped
+
+    async def _try(self, seat: Seat) -> None:
+        """Try it on: small calls with a revoked key and with a good one, all at once."""
+        keys = (self._books.revoked_keys[-1], self.account.keys[0])
+        async with trio.open_nursery() as nursery:
+            for number in range(TRIES):
+                asked = Asked(
+                    tag=f"r{self.plan.seed}-try-{number}",
+                    family=OPENAI,
+                    model="rehearsal-cent",
+                    limit_tokens=1,
+                    workflow="",
+                    knobs="reply_tokens=1",
+                )
+                key = keys[number % len(keys)]
+                answer = caller.Answer(time.monotonic_ns())
+                self._books.enter(asked, key, seat.folder_name, answer)
+                nursery.start_soon(caller.call, seat.port, key.secret, asked, answer)
 
     async def _await_promises(self, fault: Fault) -> None:
         promises = [
-            await self._books.revoke_key(self._account),
-            await self._lower(self._account.client_budget, fault.size),
+            await self._books.revoke_key(self.account),
+            await self._lower(self.account.client_budget, fault.size),
         ]
         last_ns = max(promise.at_ns for promise in promises if promise is not None)
         await trio.sleep((last_ns - time.monotonic_ns()) / 1e9 + AFTER_PROMISE_S)
