@@ -20,7 +20,7 @@ import trio
 
 from protos.bursar.sidecar.v1 import SidecarServiceStub
 from protos.values.listening import join_host_port
-from sidecar.clock import Clock, SystemClock
+from sidecar.clock import KeptClock, SystemClock
 from sidecar.config import JOIN_TOKEN_VARIABLE, Config
 from sidecar.entropy import Entropy, SystemEntropy
 from sidecar.http.hosts import allowed_hosts
@@ -55,7 +55,7 @@ class _Parts:
     """What is there before anything runs."""
 
     config: Config
-    clock: Clock
+    clock: KeptClock
     entropy: Entropy
     log: Log
     stub: Stub
@@ -64,8 +64,8 @@ class _Parts:
 
 async def run(config: Config) -> None:
     """Run a sidecar until it is asked to end. Raises StartError."""
-    clock = SystemClock()
-    log = Log(clock)
+    clock = KeptClock(SystemClock())
+    log = Log(SystemClock())
     take_over_logging(log)
     try:
         lock = claim(config.data)

@@ -26,6 +26,8 @@ UNCAPPED_AUTHORITY_MS = 300_000
 """For how long after an answered Sync calls that match no capped budget may be opened."""
 PAUSE_MS = 2_000
 """Wall clock and boot clock may disagree by so much before a pause is suspected."""
+CLOCK_WRONG_MS = 60_000
+"""A wall clock that differs by more from the control plane's is spoken of in the log."""
 LOW_WATER_PARTS = 4
 """A lease is filled up when less than this part of keep is available (one quarter)."""
 RETURN_HYSTERESIS_PARTS = 8

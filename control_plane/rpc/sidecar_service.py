@@ -86,7 +86,7 @@ class SidecarServicer(v1.SidecarServiceServicer):
         self._tell_others(sidecar_id, report, answer)
         if report.records:
             self._deps.hub.ledger_moved()
-        return sidecar_wire.answer_to_wire(answer)
+        return sidecar_wire.answer_to_wire(answer, now)
 
     async def Watch(
         self, request: v1.WatchRequest, context: Context

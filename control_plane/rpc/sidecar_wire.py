@@ -129,7 +129,7 @@ def records_from_wire(raw: Iterable[bytes], from_seq: int) -> tuple[core.Line, .
     return tuple(_line(data, from_seq + place) for place, data in enumerate(raw))
 
 
-def answer_to_wire(answer: Answer) -> v1.SyncResponse:
+def answer_to_wire(answer: Answer, now_unix_ms: int = 0) -> v1.SyncResponse:
     """The answer to a Sync. On one database everything that is booked is stable."""
     return v1.SyncResponse(
         status=_STATUS[answer.status],
@@ -143,6 +143,7 @@ def answer_to_wire(answer: Answer) -> v1.SyncResponse:
         next_sync_ms=answer.next_sync_ms,
         sync_no=answer.sync_no,
         hopeless_call_ids=answer.hopeless,
+        now_unix_ms=now_unix_ms,
     )
 
 

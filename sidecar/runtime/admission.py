@@ -13,7 +13,7 @@ import trio
 from protos.values.ids import CALL, RANDOM_BYTES, make_id
 from protos.values.quantities import OUTPUT
 from protos.values.selectors import Attributes
-from sidecar.clock import Clock
+from sidecar.clock import KeptClock
 from sidecar.core.admission import (
     Case,
     Circumstances,
@@ -40,7 +40,6 @@ from sidecar.entropy import Entropy
 from sidecar.limits import (
     OPEN_CALLS_MAX,
     PATIENCE_MS,
-    PAUSE_MS,
     UNREACHABLE_PATIENCE_MS,
     WAITING_RECORDS_MAX,
 )
@@ -72,7 +71,7 @@ class Admission:
         self,
         *,
         journal: Journal,
-        clock: Clock,
+        clock: KeptClock,
         entropy: Entropy,
         secrets: ProviderSecrets,
         log: Log,
@@ -88,7 +87,6 @@ class Admission:
         self._policy = EMPTY
         self._routes: dict[Attributes, Route] = {}
         self._waiters: dict[str, _Waiter] = {}
-        self._clocks_apart_ms: int | None = None
         self._answered_boot_ms = -UNREACHABLE_PATIENCE_MS
         self._lengths = OutputLengths()
         self.allowance = Allowance()
@@ -189,22 +187,29 @@ class Admission:
         self.hurry()
 
     def answered(self, sent: Now) -> None:
-        """A Sync was answered: the control plane is there, and the clocks agree anew."""
+        """A Sync was answered: the control plane is there."""
         self.away = False
         self._answered_boot_ms = sent.boot_ms
-        self._clocks_apart_ms = sent.unix_ms - sent.boot_ms
+        self._clock.keeper.asked(sent.boot_ms)
 
     def unanswered(self, sent_boot_ms: int, down_since_boot_ms: int) -> None:
         """A Sync failed. When none was answered for a while, calls from before it are refused."""
         self.away = True
+        self._clock.keeper.asked(sent_boot_ms)
         self.try_waiting(every=True)
-        if self._clock.now().boot_ms - down_since_boot_ms < UNREACHABLE_PATIENCE_MS:
+        now = self._clock.now()
+        if now.boot_ms - down_since_boot_ms < UNREACHABLE_PATIENCE_MS:
             return
-        for case in self.waiting.cases():
-            if case.since_boot_ms <= sent_boot_ms and self.waiting.case(case.call_id) is case:
+        old = [case for case in self.waiting.cases() if case.since_boot_ms <= sent_boot_ms]
+        at = self._circumstances(now)
+        for case in old:
+            if not isinstance(decide(case, at), Open):
+                # Not even if it were alone: those behind it need not be refused with it.
                 self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
-                # What it claimed is free for smaller ones behind it, which need nobody's answer.
-                self.try_waiting(every=True)
+        self.try_waiting(every=True)
+        for case in old:
+            if case.call_id in self.waiting:
+                self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
 
     def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
         """Open the waiting calls whose turn it is, and refuse those that cannot be paid."""
@@ -261,17 +266,20 @@ class Admission:
             self._routes[attributes] = route
         return route
 
-    def _paused(self, now: Now) -> bool:
-        """Whether the clocks drifted apart since the last answer: the machine may have slept."""
-        apart_ms = self._clocks_apart_ms
-        return apart_ms is not None and abs(now.unix_ms - now.boot_ms - apart_ms) > PAUSE_MS
+    @property
+    def paused(self) -> bool:
+        """Whether the machine may have slept or been copied, and nobody was asked since."""
+        return self._clock.keeper.paused
 
     def _circumstances(self, now: Now) -> Circumstances:
+        paused = self.paused
+        if paused:
+            self.hurry()
         return Circumstances(
             now=now,
             away=self.away,
             heard=now.boot_ms < self.heard_until_boot_ms,
-            paused=self._paused(now),
+            paused=paused,
             lengths=self._lengths,
         )
 
@@ -380,8 +388,11 @@ class Admission:
         now = self._clock.now()
         refusal = self._standing(opened.hold.call, now)
         if refusal is None:
-            usable = all(lease.usable(now.boot_ms) for lease in opened.leases)
-            if usable and not self._paused(now):
+            if opened.leases:
+                usable = all(lease.usable(now.boot_ms) for lease in opened.leases)
+            else:
+                usable = now.boot_ms < self.heard_until_boot_ms
+            if usable and not self.paused:
                 return None
             refusal = _AGAIN
         self.void(opened.hold, _UNSENT)

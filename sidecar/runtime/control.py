@@ -20,10 +20,11 @@ import grpc
 import trio
 
 from protos.bursar.sidecar import v1 as wire
-from sidecar.clock import Clock
+from sidecar.clock import KeptClock
 from sidecar.core.instants import Now
 from sidecar.entropy import Entropy
 from sidecar.limits import (
+    CLOCK_WRONG_MS,
     DRAIN_MS,
     POLICY_LATE_MS,
     PRUNED_RECORDS_MAX,
@@ -63,7 +64,8 @@ class Surroundings:
     """Where identity and policy are kept."""
     host: Host
     """The machine, and the boot of it."""
-    clock: Clock
+    clock: KeptClock
+    """The one that all parts go by."""
     entropy: Entropy
     log: Log
     software_version: str
@@ -218,16 +220,20 @@ class ControlLink:
         if answer.generation < self._generation:
             self._log.warning("older_generation_ignored", generation=answer.generation)
             return False
-        await self._take_registration(answer)
+        await self._take_registration(answer, sent)
         return True
 
-    async def _take_registration(self, answer: wire.RegisterResponse) -> None:
+    async def _take_registration(self, answer: wire.RegisterResponse, sent: Now) -> None:
         status = translate.status_from_wire(answer.status)
         if status == "fenced" or (self._journal.epoch and answer.epoch != self._journal.epoch):
             self._fence("the journal does not continue what the ledger knows")
             return
         if not self._journal.epoch:
             self._journal.begin_epoch(answer.epoch)
+        ahead_ms = self._clock.now().unix_ms - (answer.now_unix_ms or sent.unix_ms)
+        if abs(ahead_ms) > CLOCK_WRONG_MS:
+            self._log.warning("clock_wrong", ahead_ms=ahead_ms)
+        self._hear_time(answer.now_unix_ms, sent)
         self._see_generation(answer.generation)
         self._keep(
             with_changes(
@@ -365,6 +371,7 @@ class ControlLink:
             admission.heard_until_boot_ms = sent.boot_ms + UNCAPPED_AUTHORITY_MS
             self._policy_late_since = None
             self._journal.note(heard_until_boot_ms=admission.heard_until_boot_ms)
+            self._journal.note_time(self._clock.keeper.kept)
         elif self._policy_late_since is None and (
             answer.policy_version > self._policy.known_version
         ):
@@ -372,6 +379,7 @@ class ControlLink:
             self._watcher.begin_anew()
         forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
+        self._hear_time(answer.now_unix_ms, sent)
         self._up(sent)
         self.answered_sync_no = told.request.sync_no
         admission.answered(sent)
@@ -427,6 +435,13 @@ class ControlLink:
             self._admission.hurry()
         elif kind == "nudge":
             self._admission.hurry()
+
+    # --- Time and generations -----------------------------------------------------------------
+
+    def _hear_time(self, unix_ms: int, sent: Now) -> None:
+        """The control plane said what time it is, in an answer to what was sent then."""
+        if unix_ms:
+            self._clock.keeper.told(unix_ms, sent.boot_ms, self._clock.now().boot_ms)
 
     # --- Up and down -------------------------------------------------------------------------
 

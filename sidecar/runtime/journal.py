@@ -28,6 +28,7 @@ import trio
 from sidecar.clock import Clock
 from sidecar.core.instants import Now
 from sidecar.core.leases import Lease, LeaseKey
+from sidecar.core.timekeeper import Kept
 from sidecar.limits import (
     DISK_FULL_RETRY_MS,
     JOURNAL_LINGER_MS,
@@ -207,6 +208,14 @@ class Journal:
         with self._lock:
             self._filling.batch.meta.update(meta)
         self._linger_soon()
+
+    def note_time(self, kept: Kept | None) -> None:
+        """Add what the next process of this boot goes on from in telling the time."""
+        if kept is None:
+            return
+        self.note(clock_apart_ms=kept.apart_ms, clock_lost_ms=kept.lost_ms)
+        if kept.offset_ms is not None:
+            self.note(clock_offset_ms=kept.offset_ms)
 
     def begin_epoch(self, epoch: int) -> None:
         """Give a new journal the epoch that the control plane began with it."""

@@ -155,11 +155,14 @@ class JournalFile:
         assert synchronous in ("full", "normal")
         path = folder / _NAME
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            found = os.fstat(descriptor)
+            os.close(descriptor)
         except OSError as error:
             raise JournalUnavailableError(f"{path}: {error.strerror}") from None
         if journal_log.is_rotten(folder / f"{_NAME}-wal"):
             raise JournalLostError(f"the journal {path} is broken before the end of its log")
+        file_id = f"{found.st_dev}:{found.st_ino}"
         connection = connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -168,7 +171,7 @@ class JournalFile:
             write_anew(connection, Ballast(folder))
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
                 create(connection)
-            recovered, seal = recover(connection)
+            recovered, seal = recover(connection, file_id)
         except sqlite3.DatabaseError as error:
             connection.close()
             # Texts that are none come without a code.

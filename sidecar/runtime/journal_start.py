@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import LeaseKey
+from sidecar.core.timekeeper import Kept
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal_seal import Seal
 
@@ -76,6 +77,12 @@ class Recovered:
     machine_id: str
     sidecar_id: str
     """Whose it is; empty before the first registration."""
+    file_id: str
+    """The file that this was read from."""
+    copied: bool
+    """It was written in another file, of which this is a copy."""
+    kept: Kept | None
+    """How the time was told when it was last written."""
     heard_until_boot_ms: int
     """Until when calls that no capped budget counts may be opened."""
     leases: tuple[StoredLease, ...]
@@ -116,8 +123,11 @@ def _sealed(
     return seal
 
 
-def recover(connection: sqlite3.Connection) -> tuple[Recovered, Seal]:
-    """Read what the journal says, and the seal over it. Raises JournalLostError."""
+def recover(connection: sqlite3.Connection, file_id: str) -> tuple[Recovered, Seal]:
+    """Read what the journal says, and the seal over it. Raises JournalLostError.
+
+    `file_id` tells the file on this machine from all others.
+    """
     run = connection.execute
     meta = dict(run("SELECT name, value FROM meta"))
     written = meta.pop(SEAL, None)
@@ -147,11 +157,25 @@ def recover(connection: sqlite3.Connection) -> tuple[Recovered, Seal]:
         boot_id=str(meta.get("boot_id", "")),
         machine_id=str(meta.get("machine_id", "")),
         sidecar_id=str(meta.get("sidecar_id", "")),
+        file_id=file_id,
+        copied=str(meta.get("file_id", file_id)) != file_id,
+        kept=_kept(meta),
         heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
         leases=tuple(map(_stored_lease, leases)),
         open_calls=tuple(open_calls),
     )
     return recovered, seal
+
+
+def _kept(meta: dict[str, int | str | bytes]) -> Kept | None:
+    if "clock_apart_ms" not in meta:
+        return None
+    offset = meta.get("clock_offset_ms")
+    return Kept(
+        apart_ms=int(meta["clock_apart_ms"]),
+        lost_ms=int(meta["clock_lost_ms"]),
+        offset_ms=None if offset is None else int(offset),
+    )
 
 
 def _stored_lease(row: LeaseRow) -> StoredLease:

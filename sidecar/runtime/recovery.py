@@ -4,7 +4,7 @@ A call whose OPEN has no end may have cost up to its worst case, and nobody saw 
 settled at that, flagged as estimated, before anything new can open.
 """
 
-from sidecar.clock import Clock
+from sidecar.clock import KeptClock
 from sidecar.core.allowance import Allowance
 from sidecar.core.calls import Outcome, Settlement
 from sidecar.core.instants import Now
@@ -21,20 +21,26 @@ def recover(
     *,
     admission: Admission,
     journal: Journal,
-    clock: Clock,
+    clock: KeptClock,
     log: Log,
     host: Host,
 ) -> None:
     """Take up leases and lost calls.
 
     Authority was measured by the clock of one boot: after another it is void until it is renewed.
+    So it is in a copy of the journal: its original may be in use, or may have been ahead of it.
     """
-    now = clock.now()
     allowance = admission.allowance
     here = recovered.machine_id == host.machine_id
     same_boot = here and bool(host.boot_id) and recovered.boot_id == host.boot_id
+    same_boot = same_boot and not recovered.copied
     if recovered.machine_id and not here:
         log.alarm("journal_of_another_machine", machine_id=recovered.machine_id)
+    if recovered.copied:
+        log.warning("journal_copied", serves="once the control plane has answered")
+    if same_boot and recovered.kept is not None:
+        clock.keeper.go_on(recovered.kept)
+    now = clock.now()
     for stored in recovered.leases:
         allowance.restore(stored, now.boot_ms, same_boot=same_boot)
     admission.heard_until_boot_ms = recovered.heard_until_boot_ms if same_boot else 0
@@ -45,6 +51,7 @@ def recover(
     journal.note(
         machine_id=host.machine_id,
         boot_id=host.boot_id,
+        file_id=recovered.file_id,
         heard_until_boot_ms=admission.heard_until_boot_ms,
     )
     if recovered.open_calls:

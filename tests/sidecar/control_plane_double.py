@@ -28,6 +28,8 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
         self.credentials: set[str] = set()
         self.granted: dict[tuple[str, str, str], int] = {}
         self.generation = 1
+        self.now_unix_ms = 0
+        """What it says that the time is; 0 when it does not say."""
         self.epoch = 1
         self.policy: wire.Policy | None = policy_message(1)
         self.register_status = wire.SyncStatus.SYNC_STATUS_OK
@@ -80,6 +82,7 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
             status=self.register_status,
             epoch=self.epoch,
             generation=self.generation,
+            now_unix_ms=self.now_unix_ms,
             last_seq=len(self.records),
             sidecar_id="sdc_1",
             display_name="one",
@@ -124,6 +127,7 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
             "acked_seq": len(self.records),
             "stable_seq": len(self.records),
             "generation": self.generation,
+            "now_unix_ms": self.now_unix_ms,
             "policy_version": self.policy.version if self.policy is not None else 0,
             "next_sync_ms": 10_000,
             "sync_no": request.sync_no,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from protos.bursar.sidecar import v1 as wire
+from sidecar.clock import KeptClock
 from sidecar.core.allowance import Allowance
 from sidecar.core.instants import Now
 from sidecar.runtime import identity, policy_file
@@ -93,6 +94,7 @@ class Life:
         """Begin on a disk that may be the host's own or a copy of it."""
         self.host = host
         self.disk = disk
+        self.clock = KeptClock(host.clock)
         self.simulation = host.simulation
         self.log = io.StringIO()
         self.dead = False
@@ -181,7 +183,7 @@ class Life:
     def _open(self, me: Identity) -> Recovered:
         """Open the journal; one that cannot be read is set aside, as the sidecar's start does."""
         folder, disk = self.disk.folder, self.disk
-        clock = self.host.clock
+        clock = self.clock
         try:
             file, recovered = JournalFile.open(folder, connect=disk.connect)
         except JournalLostError:
@@ -194,7 +196,7 @@ class Life:
         return recovered
 
     def _put_together(self, recovered: Recovered) -> Surroundings:
-        host, clock = self.host, self.host.clock
+        host, clock = self.host, self.clock
         log = Log(clock, self.log)
         entropy = SeededEntropy(host.chance)
         self.admission = Admission(

@@ -278,7 +278,7 @@ def check_dispatch(simulation: "Simulation", billing: "Billing", key_id: str) ->
             f"{life.name} sent a call {now - promise.guaranteed_unix_ms} ms after the change of "
             f"{promise.what} {promise.name} was to bind everywhere",
         )
-    boot_ms = life.host.clock.now().boot_ms
+    boot_ms = life.clock.now().boot_ms
     for key in billing.vector:
         lease = life.allowance.lease(key)
         must(
@@ -293,8 +293,8 @@ def check_refusal(life: "Life", refusal: Refusal, worst_nano_usd: int, attribute
     admission = life.admission
     if refusal.reason is not Reason.UNREACHABLE or not admission.away or len(admission.waiting):
         return
-    now = life.host.clock.now()
-    if admission._paused(now) or admission._journal.failure is not None:
+    now = life.clock.now()
+    if admission.paused or admission._journal.failure is not None:
         return
     route = admission._route(attributes)
     leases = [account.lease_at(now.unix_ms) for account in route.accounts]

@@ -21,6 +21,7 @@ from control_plane.rpc import sidecar_wire
 from control_plane.usecases.register import drain, register
 from control_plane.usecases.sync import sync
 from protos.bursar.sidecar import v1 as wire
+from sidecar.clock import KeptClock
 from sidecar.core.calls import Outcome, Settlement
 from sidecar.core.instants import Now
 from sidecar.core.leases import LeaseKey
@@ -267,7 +268,7 @@ class SimulatedSidecar:
 
     async def _live(self) -> None:
         file, recovered = JournalFile.open(self.folder, synchronous="normal")
-        clock, entropy = VirtualClock(), SeededEntropy(self.simulation.chance)
+        clock, entropy = KeptClock(VirtualClock()), SeededEntropy(self.simulation.chance)
         me = identity.load(self.folder)
         assert me is not None
         log = Log(clock, self.log)

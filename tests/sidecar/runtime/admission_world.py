@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from protos.bursar.sidecar.v1 import Record
+from sidecar.clock import KeptClock
 from sidecar.core.calls import Outcome, Settlement
 from sidecar.core.leases import LeaseKey
 from sidecar.core.policy import Policy
@@ -43,11 +44,12 @@ class World:
         options = {} if connect is None else {"connect": connect}
         file, self.recovered = JournalFile.open(folder, **options)
         self.clock = clock
-        self.journal = Journal(file, self.recovered, clock)
+        self.kept = KeptClock(clock)
+        self.journal = Journal(file, self.recovered, self.kept)
         self.log = io.StringIO()
         self.admission = Admission(
             journal=self.journal,
-            clock=clock,
+            clock=self.kept,
             entropy=CountedEntropy(),
             secrets=ProviderSecrets(SEALING_KEY),
             log=Log(clock, self.log),
@@ -77,7 +79,7 @@ async def world(
         made.recovered,
         admission=made.admission,
         journal=made.journal,
-        clock=made.clock,
+        clock=made.kept,
         log=Log(made.clock, made.log),
         host=HERE,
     )

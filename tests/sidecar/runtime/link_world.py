@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from protos.bursar.sidecar import v1 as wire
-from sidecar.clock import SystemClock
+from sidecar.clock import KeptClock, SystemClock
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.instants import Now
 from sidecar.core.leases import LeaseKey
@@ -36,13 +36,15 @@ HOST = Host("machine", "boot")
 class NoonClock:
     """The real passing of time, but always about the same noon."""
 
+    wrong_ms = 0
+
     def __init__(self) -> None:
         self._real = SystemClock()
         self._begun = self._real.now()
 
     def now(self) -> Now:
         real = self._real.now()
-        return Now(NOON + real.boot_ms - self._begun.boot_ms, real.boot_ms)
+        return Now(NOON + self.wrong_ms + real.boot_ms - self._begun.boot_ms, real.boot_ms)
 
 
 class Sidecar:
@@ -51,7 +53,7 @@ class Sidecar:
     def __init__(self, folder: Path, stub: Any, me: Identity, connect: Any = None) -> None:
         options = {} if connect is None else {"connect": connect}
         file, recovered = JournalFile.open(folder, **options)
-        clock = NoonClock()
+        clock = KeptClock(NoonClock())
         self.clock = clock
         self.text = io.StringIO()
         log = Log(clock, self.text)

@@ -304,7 +304,7 @@ async def test_after_a_reboot_authority_is_void_also_for_the_process_after_next(
             made.recovered,
             admission=made.admission,
             journal=made.journal,
-            clock=made.clock,
+            clock=made.kept,
             log=Log(made.clock, made.log),
             host=Host("machine", "another boot"),
         )

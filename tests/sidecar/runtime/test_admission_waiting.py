@@ -260,7 +260,7 @@ async def test_a_machine_that_slept_asks_before_it_opens_anything(tmp_path: Path
         sidecar.clock.unix_ms += 2_001
         nursery.start_soon(sidecar.admission.open, new_call())
         await waiting(sidecar)
-        sidecar.admission.answered(sidecar.clock.now())
+        sidecar.admission.answered(sidecar.kept.now())
         sidecar.admission.try_waiting()
         assert sidecar.admission.open_calls == 1
 
@@ -298,3 +298,23 @@ async def test_authority_that_ends_while_the_open_is_written_lets_nothing_out(
             nursery.cancel_scope.cancel()
         [record] = await sidecar.records()
         assert record.void.call.outcome == WireOutcome.OUTCOME_NOT_SENT
+
+
+async def test_a_small_call_is_not_refused_because_a_large_one_before_it_cannot_be_paid(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
+        sidecar.told(granted=10 * CENT)
+        refused: list[Reason] = []
+
+        async def large() -> None:
+            refused.append(await refusal_of(sidecar.admission, worst=11 * CENT))
+
+        nursery.start_soon(large)
+        await waiting(sidecar)
+        nursery.start_soon(sidecar.admission.open, new_call(4 * CENT))
+        await waiting(sidecar, 2)
+        sent = sidecar.clock.forward(3_000).boot_ms
+        sidecar.admission.unanswered(sent, sent - 3_000)
+        assert sidecar.admission.open_calls == 1
+    assert refused == [Reason.UNREACHABLE]

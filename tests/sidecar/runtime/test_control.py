@@ -19,12 +19,13 @@ from sidecar.runtime.channel import Target, open_channel
 from sidecar.runtime.joining import JoinRefusedError, join
 from sidecar.runtime.journal_file import NO_CHAIN
 from sidecar.telemetry import Log
-from tests.sidecar.builders import CENT, DOLLAR, new_call
+from tests.sidecar.builders import CENT, DOLLAR, NOON, new_call
 from tests.sidecar.control_plane_double import ControlPlaneDouble, policy_message
 from tests.sidecar.runtime.link_world import (
     KEY,
     LEASE,
     OK,
+    NoonClock,
     asked,
     member,
     running,
@@ -298,8 +299,7 @@ async def test_a_new_journal_asks_for_the_policy_of_the_database_that_is_there_n
     async with running(tmp_path, cp) as sidecar:
         await until(lambda: sidecar.admission.policy.version == 7)
         await sidecar.paid()
-    for path in tmp_path.glob("journal.db*"):
-        path.unlink()
+    (tmp_path / "journal.db").unlink()
     cp.policy, cp.epoch, cp.generation = policy_message(3), 2, 2
     async with running(tmp_path, cp) as sidecar:
         await until(lambda: sidecar.admission.policy.version == 3)
@@ -355,3 +355,21 @@ async def test_an_identity_that_finds_no_room_is_kept_later_and_ends_nothing(
         kept = identity.load(tmp_path)
         assert kept is not None
         assert kept.epoch == 1
+
+
+async def test_a_wall_clock_that_is_wrong_by_months_makes_no_call_wait_or_go_astray(
+    tmp_path: Path, cp: ControlPlaneDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoonClock, "wrong_ms", 90 * 24 * 3_600_000)
+    cp.now_unix_ms = NOON
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        assert abs(sidecar.clock.now().unix_ms - NOON) < 60_000
+        await until(lambda: sidecar.journal.acked_seq == 1)
+        record = wire.Record.FromString(cp.records[1])
+        assert abs(record.settle.call.started_unix_ms - NOON) < 60_000
+    assert "WARNING clock_wrong ahead_ms=77760" in sidecar.text.getvalue()
+    # The next process, of the same boot, knows it before it has asked anybody.
+    cp.stop()
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()

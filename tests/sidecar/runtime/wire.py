@@ -24,7 +24,7 @@ from protos.values import quantities as kinds
 from protos.values.keys import PROJECT_KEY, key_digest, make_key
 from protos.values.rates import ModelPrice, Tier
 from protos.values.selectors import Attributes, Selector
-from sidecar.clock import SystemClock
+from sidecar.clock import KeptClock, SystemClock
 from sidecar.core.calls import Hold, NewCall, Settlement
 from sidecar.core.policy import Budget, DatedPrice, Key, Policy, Project, Provider
 from sidecar.core.refusals import Refusal
@@ -240,7 +240,7 @@ async def serving(
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Sidecar]:
     """Run a sidecar until the block ends."""
-    clock = SystemClock()
+    clock = KeptClock(SystemClock())
     log = io.StringIO()
     journal, _ = open_journal(folder, clock, synchronous="normal")
     admission = WatchedAdmission(

@@ -266,7 +266,9 @@ class RegisterResponse(_message.Message):
     last_seq: _builtins.int
     """The last record of this epoch that the ledger has."""
     now_unix_ms: _builtins.int
-    """The control plane's clock, Unix milliseconds, for showing a skew."""
+    """The control plane's clock, Unix milliseconds: from then on the sidecar goes by it, for finding
+    periods, prices and the ends of keys.
+    """
     sidecar_id: _builtins.str
     """The sidecar's id."""
     display_name: _builtins.str
@@ -424,6 +426,7 @@ class SyncResponse(_message.Message):
     NEXT_SYNC_MS_FIELD_NUMBER: _builtins.int
     SYNC_NO_FIELD_NUMBER: _builtins.int
     HOPELESS_CALL_IDS_FIELD_NUMBER: _builtins.int
+    NOW_UNIX_MS_FIELD_NUMBER: _builtins.int
     status: Global___SyncStatus.ValueType
     """How the Sync was taken."""
     need_seq: _builtins.int
@@ -440,6 +443,8 @@ class SyncResponse(_message.Message):
     """When the next Sync is due."""
     sync_no: _builtins.int
     """The sync_no that this answers."""
+    now_unix_ms: _builtins.int
+    """The control plane's clock, Unix milliseconds, as at Register."""
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseGrant]:
         """The leases of this sidecar that were reported, demanded or changed."""
@@ -466,10 +471,11 @@ class SyncResponse(_message.Message):
         next_sync_ms: _builtins.int = ...,
         sync_no: _builtins.int = ...,
         hopeless_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+        now_unix_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "policy_version", b"policy_version", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "now_unix_ms", b"now_unix_ms", "policy_version", b"policy_version", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
