@@ -94,19 +94,23 @@ INCARNATION_CHARACTERS_MAX = 64
 
 SYNC_INTERVAL_MS = 10_000
 """When a quiet sidecar syncs again."""
-SYNC_SOON_MS = 500
+SYNC_SOON_MS = 1_500
 """When a sidecar with waiting calls syncs again."""
 SYNC_BACKOFF_MS = 1_000
 """When a sidecar that was refused for load comes back."""
-DEMAND_LIFE_MS = 1_000
+DEMAND_LIFE_MS = 4_000
 """Demands that were not repeated for so long are forgotten."""
 RECALL_PENDING_MS = 250
 """A recall that was sent is counted as on its way for so long."""
+SHORT_LIFE_MS = 2_000
+"""A period in which calls waited for money hands out none ahead of calls for so long after."""
+NAMED_PENDING_MS = 300
+"""For so long a call that was named is not nudged again: its sidecar is about to open it."""
 SILENT_AFTER_MS = 30_000
 """A sidecar that did not speak for so long is silent."""
 ACTIVE_HOLDER_MS = 30_000
 """A sidecar's levels count in the sharing of money for so long."""
-NUDGE_INTERVAL_MS = 20
+NUDGE_INTERVAL_MS = 100
 """A sidecar is nudged at most so often."""
 PATIENCE_DEFAULT_MS = 20_000
 """How long a waiting call waits when it did not say."""

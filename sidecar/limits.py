@@ -92,14 +92,16 @@ SYNC_JITTER_PARTS = 5
 """The time between two Syncs varies by this part to either side (one fifth)."""
 SYNC_MIN_MS = 50
 """Two Syncs are never closer."""
-SYNC_POLL_MS = 500
+SYNC_POLL_MS = 1_500
 """Time between two Syncs while someone waits."""
 SYNC_REFILL_MS = 1_000
 """A Sync that only refills comes at most so often."""
 SYNC_WHOLE_MS = 2_000
 """A Sync tells of leases that did not change when the last that did so is so old."""
 SYNC_DEADLINE_MS = 2_000
-"""How long an answer may take."""
+"""How long an answer may take at most."""
+SYNC_DEADLINE_QUIET_MS = 1_000
+"""How long it may take at first, when nobody waits as it is asked."""
 SYNC_DEADLINE_WAITING_MS = 300
 """The same, while someone waits."""
 RECORDS_WAIT_MS = 1_000
@@ -145,6 +147,10 @@ COLLECTED_OBJECTS = 50_000
 """Young objects after which the cycle collector looks at them; a few megabytes."""
 
 assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
+assert (  # Two lost Syncs in a row refuse no call.
+    SYNC_DEADLINE_QUIET_MS + RECONNECT_MIN_MS + 2 * SYNC_DEADLINE_WAITING_MS
+    < UNREACHABLE_PATIENCE_MS
+)
 assert SYNC_MS * 2 < WATCH_SILENT_MS
 assert OUTPUT_FLOOR_TOKENS <= OUTPUT_UNKNOWN_TOKENS
 assert OUTPUT_SAMPLES_MIN <= OUTPUT_SAMPLES_MAX

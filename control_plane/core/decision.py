@@ -26,6 +26,7 @@ def decide(situation: Situation) -> Plan:
         nudges=frozenset(found.nudges),
         reservations=found.reservations,
         hopeless=tuple(found.hopeless),
+        short=frozenset(key for key, amount in found.shortage_nano_usd.items() if amount > 0),
     )
 
 
@@ -36,7 +37,8 @@ def _refill(
     refills = []
     for key in sorted(set(situation.wanted)):
         keeps[key] = 0
-        if not _may_hold(situation, key) or found.shortage_nano_usd.get(key, 0) > 0:
+        short = key in situation.short or found.shortage_nano_usd.get(key, 0) > 0
+        if short or not _may_hold(situation, key):
             continue
         free = found.free_nano_usd(key)
         keep = keep_nano_usd(situation, key, free)

@@ -157,6 +157,8 @@ class GrantAnswer:
     silent_sidecar: str
     smallest_worst_nano_usd: int
     frozen: bool
+    short: bool = False
+    """Calls wait for money of this period that is not there."""
 
 
 @dataclass(frozen=True, slots=True)

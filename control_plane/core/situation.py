@@ -153,6 +153,10 @@ class Situation:
     """Recalls that are on their way, in nano-dollars expected back."""
     unanswered: frozenset[tuple[str, PeriodKey]] = frozenset()
     """Recalls that nobody answered in time: whoever holds that money may be gone."""
+    named: frozenset[str] = frozenset()
+    """Calls of other sidecars that were named just now: nobody need wake them."""
+    short: frozenset[PeriodKey] = frozenset()
+    """Periods in which calls waited for money that was not there, until just now."""
     wanted: tuple[PeriodKey, ...] = ()
     """The asker's leases that shall be refilled and answered, next-period starters included."""
     starters: Mapping[PeriodKey, PeriodKey] = field(default_factory=dict)
@@ -220,3 +224,5 @@ class Plan:
     """All reservations and pauses after this decision."""
     hopeless: tuple[str, ...]
     """Waiting calls of the asker that no period can take."""
+    short: frozenset[PeriodKey] = frozenset()
+    """Periods in which calls wait for money that is not there."""

@@ -100,7 +100,8 @@ def _visit(situation: Situation, found: Walk, demand: Demand, keys: tuple[Period
         return
     if demand.sidecar_id != situation.asker:
         _set_aside(found, demand, missing)
-        found.nudges.add(demand.sidecar_id)
+        if demand.call_id not in situation.named:
+            found.nudges.add(demand.sidecar_id)
         return
     for key in keys:
         found.headroom_nano_usd[key] -= missing[key]

@@ -180,6 +180,7 @@ def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
         silent_sidecar=grant.silent_sidecar,
         smallest_worst_nano_usd=grant.smallest_worst_nano_usd,
         frozen=grant.frozen,
+        short=grant.short,
     )
 
 

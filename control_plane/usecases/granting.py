@@ -162,6 +162,8 @@ def gather(
         reservations=levels.reservations,
         pending=levels.pending(now_unix_ms),
         unanswered=levels.unanswered(now_unix_ms),
+        named=levels.lately_named(now_unix_ms),
+        short=levels.lately_short(now_unix_ms),
         wanted=tuple(
             sorted(each for each in named | mine | set(starters) if each in found.periods)
         ),
@@ -227,6 +229,7 @@ def answers(
                 silent_sidecar=_silent_holder(found, after, key, named),
                 smallest_worst_nano_usd=levels.smallest_worst_nano_usd(key),
                 frozen=lease is not None and lease.frozen(state.cap_version),
+                short=key in plan.short,
             )
         )
     return tuple(told)

@@ -36,12 +36,17 @@ class Levels:
     recalled: dict[tuple[str, PeriodKey], tuple[int, int]] = field(default_factory=dict)
     """Amount expected back and when the recall was sent, by sidecar and lease."""
     nudged_unix_ms: dict[str, int] = field(default_factory=dict)
+    short_unix_ms: dict[PeriodKey, int] = field(default_factory=dict)
+    """When calls last waited for money of a period that was not there."""
+    named: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
+    """Calls that were named in the latest answer, and when; by sidecar."""
 
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""
         for levels in self.by_period.values():
             levels.pop(sidecar_id, None)
         self.heard.pop(sidecar_id, None)
+        self.named.pop(sidecar_id, None)
         for key in [key for key in self.recalled if key[0] == sidecar_id]:
             del self.recalled[key]
 
@@ -63,6 +68,7 @@ class Levels:
 
     def queue(self, sidecar_id: str, calls: tuple[WaitingCall, ...], now_unix_ms: int) -> None:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
+        self.named.pop(sidecar_id, None)
         earlier = self.heard.get(sidecar_id)
         known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
         demands = tuple(
@@ -125,6 +131,33 @@ class Levels:
             if abs(now_unix_ms - sent) >= limits.RECALL_PENDING_MS
         )
 
+    def remember_short(self, keys: frozenset[PeriodKey], now_unix_ms: int) -> None:
+        """Note periods in which calls wait for money that is not there."""
+        for key in keys:
+            self.short_unix_ms[key] = now_unix_ms
+
+    def lately_short(self, now_unix_ms: int) -> frozenset[PeriodKey]:
+        """Periods in which calls waited for money until just now."""
+        return frozenset(
+            key
+            for key, noted in self.short_unix_ms.items()
+            if abs(now_unix_ms - noted) < limits.SHORT_LIFE_MS
+        )
+
+    def remember_named(self, sidecar_id: str, call_ids: tuple[str, ...], now_unix_ms: int) -> None:
+        """Note calls that are named; forgotten when their sidecar speaks again."""
+        if call_ids:
+            self.named[sidecar_id] = (call_ids, now_unix_ms)
+
+    def lately_named(self, now_unix_ms: int) -> frozenset[str]:
+        """Calls whose naming is on its way."""
+        return frozenset(
+            call_id
+            for call_ids, sent in self.named.values()
+            if abs(now_unix_ms - sent) < limits.NAMED_PENDING_MS
+            for call_id in call_ids
+        )
+
     def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
         """Note recalls that go out; each is forgotten when its sidecar speaks of the lease."""
         for recall in recalls:
@@ -168,5 +201,7 @@ class Levels:
             del self.by_period[key]
         for key in [key for key in self.reservations if key not in alive]:
             del self.reservations[key]
+        for key in [key for key in self.short_unix_ms if key not in alive]:
+            del self.short_unix_ms[key]
         for held in [held for held in self.recalled if held[1] not in alive]:
             del self.recalled[held]

@@ -213,6 +213,8 @@ def _with_money(
     granted = granting.apply(holder, plan, found)
     levels.reservations = dict(plan.reservations)
     levels.remember_recalls(plan.recalls, now_unix_ms)
+    levels.remember_short(plan.short, now_unix_ms)
+    levels.remember_named(holder.sidecar_id, granted.named, now_unix_ms)
     return replace(
         answer,
         leases=granting.answers(holder, levels, situation, plan, found),

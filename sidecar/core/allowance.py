@@ -126,6 +126,7 @@ class Allowance:
         lease.latest = grant
         lease.heard_boot_ms = sent_boot_ms
         lease.frozen = grant.frozen
+        lease.recalled = False
         if renews:
             lease.authority_boot_ms = max(
                 lease.authority_boot_ms, sent_boot_ms + grant.authority_ms
@@ -188,7 +189,10 @@ class Allowance:
     def recall(self, key: LeaseKey, keep_nano_usd: int) -> Lease | None:
         """Give back what is above the level that a directive names; None when there is nothing."""
         lease = self._leases.get(key)
-        if lease is None or lease.available_nano_usd <= keep_nano_usd:
+        if lease is None:
+            return None
+        lease.recalled = True
+        if lease.available_nano_usd <= keep_nano_usd:
             return None
         _give_back(lease, lease.available_nano_usd - keep_nano_usd)
         return lease

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sidecar.limits import (
     RECORDS_WAIT_MS,
     SYNC_DEADLINE_MS,
+    SYNC_DEADLINE_QUIET_MS,
     SYNC_DEADLINE_WAITING_MS,
     SYNC_JITTER_PARTS,
     SYNC_MIN_MS,
@@ -78,9 +79,9 @@ class Cadence:
         """How long the answer may take: short while someone waits, longer after each silence.
 
         Twice what the latest took is not too short: a control plane that is only slow must not be
-        asked again and again for what it is about to answer.
+        asked again and again for what it is about to answer. And two answers in a row may be lost
+        before a call that came meanwhile is refused for want of a control plane.
         """
-        if not waiting:
-            return SYNC_DEADLINE_MS
-        short_ms = max(SYNC_DEADLINE_WAITING_MS, 2 * self.took_ms)
+        first_ms = SYNC_DEADLINE_WAITING_MS if waiting else SYNC_DEADLINE_QUIET_MS
+        short_ms = max(first_ms, 2 * self.took_ms)
         return min(SYNC_DEADLINE_MS, short_ms << min(self.failures, 8))

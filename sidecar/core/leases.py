@@ -79,6 +79,8 @@ class Grant:
     smallest_worst_nano_usd: int = 0
     """The smallest worst case seen lately over all sidecars; 0 when none was."""
     frozen: bool = False
+    short: bool = False
+    """Calls wait for money of this period that is not there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +107,8 @@ class Lease:
     """The newest answer about it; None when it was never heard of since the journal was read."""
     heard_boot_ms: int = 0
     """When the Sync of the newest answer was sent."""
+    recalled: bool = False
+    """Money of it was asked back since the newest answer."""
     changed: bool = True
     """Something that was not yet told to the control plane."""
 
@@ -122,6 +126,11 @@ class Lease:
     def direct(self) -> bool:
         """Near the cap: calls open only when they are named, and all that is free goes back."""
         return self.latest is not None and self.latest.keep_nano_usd == 0
+
+    @property
+    def short(self) -> bool:
+        """Calls wait for what comes free here: it is told at once."""
+        return self.recalled or (self.latest is not None and self.latest.short)
 
     def covers(self, unix_ms: int) -> bool:
         """Whether an instant lies in its period."""

@@ -405,7 +405,7 @@ class Admission:
         if (
             urgent
             or len(self.waiting)
-            or any(lease.direct or lease.ended(now.unix_ms) for lease in leases)
+            or any(lease.short or lease.ended(now.unix_ms) for lease in leases)
         ):
             self.hurry()
         else:

@@ -30,6 +30,7 @@ from sidecar.limits import (
     PRUNED_RECORDS_MAX,
     RECONNECT_MAX_MS,
     RECONNECT_MIN_MS,
+    RECORDS_WAIT_MS,
     REGISTER_DEADLINE_MS,
     SYNC_MIN_MS,
     UNCAPPED_AUTHORITY_MS,
@@ -390,9 +391,11 @@ class ControlLink:
             cadence.no_later_than(sent.boot_ms + POLICY_LATE_MS)
         admission.try_waiting(answer.named_call_ids, every=True)
         admission.refuse_hopeless(answer.hopeless_call_ids)
-        idle_direct = any(lease.direct and lease.available_nano_usd > 0 for lease in leases)
-        if idle_direct or admission.waiting.untold():
+        idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
+        if any(lease.short for lease in idle) or admission.waiting.untold():
             admission.hurry()
+        elif idle:
+            cadence.no_later_than(sent.boot_ms + RECORDS_WAIT_MS)
         self._stable_seq = answer.stable_seq
 
     async def _keep_house(self) -> None:

@@ -201,6 +201,7 @@ def grant_from_wire(grant: wire.LeaseGrant) -> Grant:
         silent_sidecar=grant.silent_sidecar,
         smallest_worst_nano_usd=grant.smallest_worst_nano_usd,
         frozen=grant.frozen,
+        short=grant.short,
     )
 
 

@@ -348,6 +348,28 @@ def test_nobody_holds_ahead_what_somebody_is_short_of() -> None:
     assert plan.refills == ()
 
 
+def test_after_a_shortage_nothing_is_handed_out_ahead_for_a_while() -> None:
+    eager = {KA: {"me": level(0, want_nano_usd=20, median_worst_nano_usd=1)}}
+    plenty = replace(situation(levels=eager, wanted=(KA,)), short=frozenset([KA]))
+    assert (decide(plenty).keeps[KA], decide(plenty).refills) == (0, ())
+    over = decide(replace(plenty, short=frozenset()))
+    assert (over.keeps[KA], over.refills) == (20, ((KA, 20),))
+
+
+def test_the_asker_is_told_where_money_is_short() -> None:
+    assert decide(situation(demand("other", 60), periods=(period(cap=50),))).short == frozenset()
+    poor = period(allocated=50)
+    assert decide(situation(demand("other", 60), periods=(poor,))).short == {KA}
+    assert decide(situation(demand("other", 40), periods=(poor,))).short == frozenset()
+
+
+def test_a_call_that_was_named_just_now_keeps_its_money_but_needs_no_nudge() -> None:
+    other = demand("other", 60, age=10)
+    waits = replace(situation(demand("me", 60), other), named=frozenset([other.call_id]))
+    plan = decide(waits)
+    assert (plan.vectors, plan.nudges) == ((), frozenset())
+
+
 def test_a_quiet_lease_keeps_a_floor_that_shrinks_with_the_headroom() -> None:
     quiet = {KA: {"me": level(0, median_worst_nano_usd=5)}}
     assert decide(situation(levels=quiet, wanted=(KA,))).keeps == {KA: 20}

@@ -66,7 +66,7 @@ def test_a_return_names_its_lease() -> None:
 
 
 def test_a_grant_says_everything_that_was_decided() -> None:
-    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, frozen=True)
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True)
     answer = Answer(Status.OK, 1, 2, 3, 4, leases=(grant,), named=("c",), hopeless=("h",))
     message = sidecar_wire.answer_to_wire(answer)
     (told,) = message.leases

@@ -78,8 +78,27 @@ def test_a_recall_is_expected_until_the_holder_speaks_or_the_time_is_over() -> N
 def test_a_sidecar_is_nudged_at_most_every_so_often() -> None:
     levels = Levels(NOW)
     assert levels.take_nudges(frozenset("ab"), NOW) == {"a", "b"}
-    assert levels.take_nudges(frozenset("abc"), NOW + 19) == {"c"}
-    assert levels.take_nudges(frozenset("ab"), NOW + 20) == {"a", "b"}
+    assert levels.take_nudges(frozenset("abc"), NOW + 99) == {"c"}
+    assert levels.take_nudges(frozenset("ab"), NOW + 100) == {"a", "b"}
+
+
+def test_a_named_call_is_known_until_its_sidecar_speaks_again_or_too_long_says_nothing() -> None:
+    levels = Levels(NOW)
+    levels.remember_named("s", ("call_1", "call_2"), NOW)
+    levels.remember_named("t", ("call_3",), NOW)
+    assert levels.lately_named(NOW + 299) == {"call_1", "call_2", "call_3"}
+    levels.queue("s", (), NOW + 100)
+    assert levels.lately_named(NOW + 200) == {"call_3"}
+    assert not levels.lately_named(NOW + 300)
+
+
+def test_a_shortage_is_remembered_for_a_while() -> None:
+    levels = Levels(NOW)
+    levels.remember_short(frozenset([KEY]), NOW)
+    assert levels.lately_short(NOW + 1_999) == {KEY}
+    assert not levels.lately_short(NOW + 2_000)
+    levels.drop_periods(frozenset())
+    assert not levels.short_unix_ms
 
 
 def test_nobody_is_silent_before_this_process_listened_long_enough() -> None:

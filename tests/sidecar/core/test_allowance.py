@@ -1,5 +1,7 @@
 """Leases: what may be held, what goes back, what is said of them."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -443,3 +445,13 @@ def test_the_median_is_one_of_the_latest_forty_calls(worsts: list[int]) -> None:
     recent = sorted(worsts[-40:])
     assert account.median_worst_nano_usd == recent[len(recent) // 2]
     assert account.smallest_worst_nano_usd == recent[0]
+
+
+def test_a_lease_that_others_wait_for_is_known_until_the_next_answer() -> None:
+    allowance = Allowance()
+    lease = allowance.merge(replace(grant(), short=True), 1, renews=True)
+    assert lease.short
+    assert not allowance.merge(grant(), 2, renews=True).short
+    allowance.recall(lease.key, lease.available_nano_usd)
+    assert lease.short, "asked for more than is here: what comes free later is wanted too"
+    assert not allowance.merge(grant(), 3, renews=True).short

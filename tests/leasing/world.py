@@ -1,0 +1,213 @@
+"""One run: a fleet of sidecars, one control plane, a bad network, and the calls of a case."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from control_plane.core.budgets import Budget
+from control_plane.core.leases import PeriodKey
+from control_plane.core.situation import PeriodState
+from protos.values.selectors import Selector
+from sidecar.core.policy import Budget as KnownBudget
+from sidecar.core.policy import Policy
+from tests.control_plane.leasing_world import DAY_MS, NOON
+from tests.leasing.fleet import Sidecar
+from tests.leasing.ledger import Decided, Ledger, Told
+from tests.leasing.loop import Loop, Network
+from tests.leasing.truth import SAMPLE_US, Planned, Truth
+from tests.sidecar.builders import policy, project
+
+PERIOD = "2026-11-01"
+DECISION_US = 2_000
+"""How long the control plane thinks about a Sync."""
+TAIL_US = 40_000_000
+"""How long a run goes on after the last call came."""
+
+Arrivals = Callable[[random.Random], Iterator[tuple[int, Planned]]]
+"""Calls with the microsecond at which each comes, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A load on some budgets."""
+
+    name: str
+    says: str
+    """What it is, for the table."""
+    sidecars: int
+    caps: Mapping[str, int]
+    """The caps in nano-dollars, by budget."""
+    selectors: Mapping[str, Selector]
+    arrivals: Arrivals
+    large: int = 0
+    """From which worst case on a call is a large one, in nano-dollars; 0 when none is."""
+
+
+@dataclass
+class Progress:
+    """How many Syncs and calls there were at some instants of a run."""
+
+    passed: int = 0
+    syncs: int = 0
+    money_syncs: int = 0
+    at_us: int = 0
+
+
+@dataclass
+class Run:
+    """What a run left behind."""
+
+    case: Case
+    truth: Truth
+    sidecars: list[Sidecar]
+    loop: Loop
+    half: Progress | None = None
+    """When the first budget was half spent."""
+    nine_tenths: Progress | None = None
+    """When the first budget was nine tenths spent."""
+    idle_at_refusal: float = 0.0
+    """At the first refusal, which part of the caps lay idle in leases."""
+    recalls: int = 0
+    nudges: int = 0
+    last_opened: Progress = field(default_factory=Progress)
+    """When the last call was opened."""
+
+
+class World:
+    """A run while it goes on."""
+
+    def __init__(self, case: Case, *, seed: int, loss_percent: int) -> None:
+        """Set up the control plane and its fleet."""
+        self.loop = Loop(seed)
+        self.network = Network(self.loop, loss_percent)
+        self.truth = Truth(dict(case.caps))
+        self.ledger = ledger_of(case)
+        around = (self.loop, self.network, self.truth)
+        known = policy_of(case)
+        self.sidecars = [
+            Sidecar(f"sidecar-{number:03}", around, known, self._asked)
+            for number in range(case.sidecars)
+        ]
+        self._by_name = {one.name: one for one in self.sidecars}
+        self.run = Run(case, self.truth, self.sidecars, self.loop)
+        self._arrivals = case.arrivals(random.Random(seed))
+        self._last_us = 0
+
+    def play(self) -> Run:
+        """Let everything happen."""
+        for one in self.sidecars:
+            self.loop.after(self.loop.chance.randrange(1_000_000), one.begin)
+        self._next_arrival()
+        self.loop.after(SAMPLE_US, self._sample)
+        while self._last_us == 0 or self.loop.now_us < self._last_us + TAIL_US:
+            self.loop.run(self.loop.now_us + 1_000_000)
+        return self.run
+
+    def _next_arrival(self) -> None:
+        coming = next(self._arrivals, None)
+        if coming is None:
+            self._last_us = self.loop.now_us
+        else:
+            self.loop.at(coming[0], self._arrive, coming[1])
+
+    def _arrive(self, planned: Planned) -> None:
+        self.sidecars[planned.sidecar].arrive(planned)
+        self._next_arrival()
+
+    def _asked(self, name: str, told: Told) -> None:
+        answer = self.decide(name, told)
+        if answer is None:
+            return
+        self.run.recalls += len(answer.recalls)
+        self.run.nudges += len(answer.nudges)
+        self.loop.after(DECISION_US, self._answer, name, answer)
+
+    def decide(self, name: str, told: Told) -> Decided | None:
+        """What the control plane says to a Sync."""
+        return self.ledger.sync(name, told, self.loop.unix_ms())
+
+    def _answer(self, name: str, answer: Decided) -> None:
+        self.network.send(self._by_name[name].answered, answer)
+        for recall in answer.recalls:
+            to = self._by_name[recall.sidecar_id]
+            self.network.send(to.recalled, recall.key, recall.keep_nano_usd)
+        for one in sorted(answer.nudges):
+            self.network.send(self._by_name[one].nudged)
+
+    def _sample(self) -> None:
+        truth, run = self.truth, self.run
+        truth.sample([call for one in self.sidecars for call in one.planned.values()])
+        share = max(truth.billed[budget] / cap for budget, cap in truth.caps.items())
+        if run.half is None and share >= 0.5:
+            run.half = self._progress()
+        if run.nine_tenths is None and share >= 0.9:
+            run.nine_tenths = self._progress()
+        if truth.refused and not run.idle_at_refusal:
+            run.idle_at_refusal = self.idle_share()
+        if truth.opened_us > run.last_opened.at_us:
+            run.last_opened = self._progress()
+        self.loop.after(SAMPLE_US, self._sample)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            passed=self.truth.opened_calls,
+            syncs=sum(one.sent_syncs for one in self.sidecars),
+            money_syncs=sum(one.money_syncs for one in self.sidecars),
+            at_us=self.loop.now_us,
+        )
+
+    def idle_share(self) -> float:
+        """Which part of all caps lies idle in leases."""
+        idle = sum(lease.available_nano_usd for one in self.sidecars for lease in one.allowance)
+        return idle / sum(self.truth.caps.values())
+
+
+def budget_of(name: str, cap: int, selector: Selector) -> Budget:
+    """A monthly budget as the control plane has it."""
+    return Budget(
+        budget_id=name,
+        display_name=name,
+        selector=selector,
+        split_by="",
+        window="month",
+        time_zone="UTC",
+        anchor_day=1,
+        cap_nano_usd=cap,
+        cap_version=1,
+        max_offline_ms=300_000,
+        offline_until_unix_ms=0,
+        created_unix_ms=NOON,
+        archived_unix_ms=None,
+        version=1,
+    )
+
+
+def ledger_of(case: Case) -> Ledger:
+    """The control plane of a case, with nothing spent."""
+    budgets = [budget_of(name, cap, case.selectors[name]) for name, cap in case.caps.items()]
+    periods = [
+        PeriodState(
+            key=PeriodKey(budget.budget_id, "", PERIOD),
+            start_unix_ms=NOON - 22 * DAY_MS,
+            end_unix_ms=NOON + 7 * DAY_MS,
+            cap_nano_usd=budget.cap_nano_usd,
+            cap_version=1,
+            allocated_nano_usd=0,
+            spent_nano_usd=0,
+            orphan_hold_nano_usd=0,
+            serial=0,
+            open=True,
+        )
+        for budget in budgets
+    ]
+    return Ledger(budgets, periods, NOON)
+
+
+def policy_of(case: Case) -> Policy:
+    """What every sidecar of a case knows."""
+    known = [
+        KnownBudget(name, name, selector, "", capped=True, cap_version=1)
+        for name, selector in case.selectors.items()
+    ]
+    projects = {selector.project_id for selector in case.selectors.values()} | {"client"}
+    return policy(*known, projects=tuple(project(name) for name in sorted(projects) if name))
