@@ -64,7 +64,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
-        status=recorded.refused or _authority(sidecar, report) or Status.OK,
+        status=recorded.refused or _authority(sidecar, report, meta) or Status.OK,
         generation=meta.generation,
         acked_seq=recorded.cursor.last_seq,
         policy_version=meta.policy_version,
@@ -138,14 +138,16 @@ def _record(
     )
 
 
-def _authority(sidecar: Sidecar, report: Report) -> Status | None:
+def _authority(sidecar: Sidecar, report: Report, meta: installation.Meta) -> Status | None:
     """Why this process gets no money, if so."""
     if report.epoch < sidecar.epoch or sidecar.state == "FENCED":
         return Status.FENCED
     if report.sync_no <= sidecar.last_sync_no:
         return Status.STALE
     if report.incarnation != sidecar.incarnation:
-        return Status.FENCED
+        # An old copy knows an earlier process of it: whoever lives registers, and goes on.
+        old = meta.learning and sidecar.generation_seen < meta.generation
+        return Status.STALE if old else Status.FENCED
     return None
 
 

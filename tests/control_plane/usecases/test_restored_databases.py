@@ -105,3 +105,24 @@ def test_a_register_of_any_epoch_is_answered_at_once(world: World) -> None:
     asked = Registration(1, "", "", "", "x", journal)
     answer = world.do(lambda tx: register(tx, "a", asked, world.levels, world.now))
     assert answer.epoch == 2
+
+
+def test_a_process_that_began_after_the_copy_registers_and_goes_on(world: World) -> None:
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    call_id = sidecar.wait(10 * CENT, ref)
+    sidecar.sync()
+    sidecar.settle(call_id, 10 * CENT)
+    sidecar.sync()
+    copy = world.backup()
+    sidecar.register()
+    sidecar.sync()
+    world.put_back(copy)
+    # The copy knows the process before: it is no other that goes under this sidecar's name.
+    assert sidecar.sync().status is Status.STALE
+    assert sidecar.register().status is Status.LEARNING
+    sidecar.sync()
+    assert sidecar.sync().status is Status.OK
+    # From now on the database knows who lives.
+    sidecar.incarnation = "another"
+    assert sidecar.sync().status is Status.FENCED

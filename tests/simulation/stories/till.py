@@ -30,6 +30,12 @@ class Till:
         for ref in refs:
             self.budgets[ref] += cost
 
+    def refund(self, call_id: str, left: int, *refs: BudgetRef) -> None:
+        """The provider takes back what it billed above so much."""
+        for ref in refs:
+            self.budgets[ref] += min(0, left - self.calls[call_id])
+        self.calls[call_id] = min(left, self.calls[call_id])
+
     def serve(
         self, sidecar: VirtualSidecar, cost: int, *refs: BudgetRef, only: Iterable[str] = ()
     ) -> int:
