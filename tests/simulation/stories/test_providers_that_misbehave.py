@@ -1,10 +1,12 @@
-"""Providers bill more, break off and refund: each attempt is a call of its own, booked as it was."""
+"""Providers bill more, break off and refund: each attempt is a call of its own in the ledger."""
 
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from control_plane.core.calls import Adjust
+from control_plane.core.leases import PeriodKey
 from sidecar.core.refusals import Reason
 from tests.control_plane.leasing_world import World
 from tests.simulation.stories.scene import CENT, DOLLAR, Scene, tell
@@ -70,6 +72,11 @@ def test_a_timeout_two_failed_attempts_and_a_fallback_are_four_calls(tmp_path: P
     tell(tmp_path, story)
 
 
+def adjust(call_id: str, delta: int, vector: tuple[PeriodKey, ...], seq: int) -> Adjust:
+    """Better evidence about a call, as a record of the journal."""
+    return Adjust(seq, call_id, delta, "the bill", vector)
+
+
 def test_a_refund_lowers_a_call_and_its_budgets_and_never_below_nothing(world: World) -> None:
     """24. Better evidence takes six cents off an estimate of ten; a second refund is too large.
 
@@ -86,7 +93,7 @@ def test_a_refund_lowers_a_call_and_its_budgets_and_never_below_nothing(world: W
     [vector] = [tuple(sidecar.leases)]
     sidecar.sync()
     for refund, spent in ((-6 * CENT, 4 * CENT), (-9 * CENT, 0)):
-        sidecar.append(lambda seq, of=refund: Adjust(seq, call_id, of, "the bill", vector))
+        sidecar.append(partial(adjust, call_id, refund, vector))
         sidecar.leases[vector[0]].spent = spent
         till.refund(call_id, spent, ref)
         sidecar.sync()
