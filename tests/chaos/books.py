@@ -295,7 +295,11 @@ class Books:
             if call.sidecar in self.silenced
             for budget_id in call.budgets
         }
+        described = await self.installation.act(
+            "installation", "GetInstallation", admin.GetInstallationRequest()
+        )
         return Facts(
+            mode=described.mode,
             made=made,
             billed=[row for row in self.billed if row.tag.startswith(prefix)],
             booked=booked,

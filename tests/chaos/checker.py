@@ -171,6 +171,8 @@ def _unbilled(facts: Facts, tag: str, calls: list[Booked]) -> Iterator[str]:
 def _rest(facts: Facts) -> Iterator[str]:
     if facts.in_flight:
         yield f"the provider has {facts.in_flight} calls open"
+    if facts.mode != "NORMAL":
+        yield f"the control plane is still {facts.mode}"
     leased: Counter[str] = Counter()
     for lease in facts.leases:
         if lease.state != "ORPHANED":

@@ -24,6 +24,7 @@ DECK = (
     *("kill_all_sidecars", "cap_raised", "cut_off", "link_fin", "kill_control_plane"),
     *("provider_delay", "disk_full", "sidecar_revoked", "link_delay", "kill_sidecar"),
     *("database_fsync_error", "drain", "stop_past_authority", "kill_both", "journal_lost"),
+    *("restored", "put_back"),
 )
 """The first fault of consecutive seeds, in turn: no kind is left to luck."""
 MORE = (
@@ -32,6 +33,10 @@ MORE = (
     *("cap_raised", "cap_lowered", "provider_reset", "provider_delay", "drain"),
 )
 """What may come on top."""
+FORGETTING = frozenset(("restored", "put_back"))
+"""Faults after which the control plane has forgotten what it did last."""
+DECISIONS = frozenset(("cap_raised", "cap_lowered"))
+"""What it must not be asked to do before it forgets: whoever restores looks after that."""
 KINDS = tuple(dict.fromkeys(DECK))
 LONG = frozenset(("cut_off", "stop_past_authority"))
 """Faults that last until a promise to the administrator must have come true."""
@@ -90,7 +95,8 @@ def plan_of(seed: int, only: str = "") -> Plan:
     wealth = _LONG_WEALTH if first in LONG else 1
     kinds = [first]
     if not only and first not in LONG:
-        kinds += rng.sample(MORE, rng.choices((0, 1, 2), (5, 3, 2))[0])
+        more = [kind for kind in MORE if first not in FORGETTING or kind not in DECISIONS]
+        kinds += rng.sample(more, rng.choices((0, 1, 2), (5, 3, 2))[0])
     faults = tuple(sorted((_fault(kind, rng) for kind in kinds), key=lambda fault: fault.at_ms))
     return Plan(
         seed=seed,

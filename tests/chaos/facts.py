@@ -118,6 +118,8 @@ class Facts:
     made: dict[str, Made] = field(default_factory=dict)
     billed: list[Billed] = field(default_factory=list)
     booked: list[Booked] = field(default_factory=list)
+    mode: str = "NORMAL"
+    """What the control plane says of itself: NORMAL, or LEARNING while it may grant nothing."""
     in_flight: int = 0
     """Calls that the provider still has open."""
     ceilings: dict[str, int] = field(default_factory=dict)

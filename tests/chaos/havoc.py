@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import grpc
 import trio
 
 from tests.chaos import caller
@@ -268,6 +269,7 @@ class Havoc:
         seat = self._seat(fault)
         self.expected_alarms.update(("disk_full", "policy_not_kept"))
         folder = self._at.folder / seat.folder_name
+        seat.filled = True
         if "small disk" in self._at.missing:
             disk = self._disk_of(seat)
             before = disk.writes_failed
@@ -283,6 +285,8 @@ class Havoc:
     async def _fsync_error(self, fault: Fault) -> bool:
         seat = self._seat(fault)
         disk = self._disk_of(seat)
+        if not seat.port:
+            return False
         self.expected_alarms.update(POISONED)
         seat.poisoned_ns = seat.poisoned_ns or time.monotonic_ns()
         before = disk.syncs_failed
@@ -311,6 +315,25 @@ class Havoc:
             while not hit():  # noqa: ASYNC110 - another process does it
                 await trio.sleep(0.02)
         return bool(hit())
+
+    async def _restored(self, fault: Fault) -> bool:
+        """A backup from a while ago is restored as the manual says."""
+        return await self._go_back(fault, by_hand=False)
+
+    async def _put_back(self, fault: Fault) -> bool:
+        """A copy from a while ago is put in the database's place, and nobody is told."""
+        return await self._go_back(fault, by_hand=True)
+
+    async def _go_back(self, fault: Fault, *, by_hand: bool) -> bool:
+        file = self._at.folder / f"backup-{self.plan.seed}.db"
+        self.expected_alarms.update(("OLD_DATABASE", "database"))
+        try:
+            await self._at.back_up(file)
+        except grpc.RpcError:
+            return False  # another fault was quicker
+        await self._last(fault)
+        await self._at.go_back_to(file, by_hand=by_hand)
+        return True
 
     # --- Administrators ------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ Nothing keeps a port that it lost: processes come back on any free one, and whoe
 asks here, so that a port taken by somebody else meanwhile does no harm.
 """
 
+import shutil
+import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -53,6 +55,8 @@ class Seat:
     disk: FailingDisk | None = None
     process: Process | None = None
     paused: bool = False
+    filled: bool = False
+    """Its disk has no room."""
     poisoned_ns: int | None = None
     """Since when its disk fails: it must begin anew to open calls."""
     changing: trio.Lock = field(default_factory=trio.Lock)
@@ -187,6 +191,34 @@ class Installation(Stand):
             if self.control_plane.running:
                 await trio.to_thread.run_sync(self.control_plane.stop)
 
+    async def back_up(self, file: Path) -> None:
+        """Copy the database to a file while all goes on."""
+        request = admin.CreateBackupRequest(request_id=self.request_id())
+
+        def copy() -> None:
+            pieces = self.bursar.ask(self.bursar.installation.CreateBackup, request)
+            with file.open("wb") as copied:
+                for piece in pieces:
+                    copied.write(piece.content)
+
+        await trio.to_thread.run_sync(copy)
+
+    async def go_back_to(self, file: Path, *, by_hand: bool) -> None:
+        """Put a copy in the place of the database, in order or just so, and start upon it."""
+        async with self._changing:
+            if self.control_plane.running:
+                self.kill_control_plane()
+            data = self.folder / "control-plane"
+            if by_hand:
+                for ending in ("", "-wal", "-shm"):
+                    (data / f"control_plane.db{ending}").unlink(missing_ok=True)
+                shutil.copy(file, data / "control_plane.db")
+            else:
+                command = [sys.executable, "-m", "control_plane.restore", "--data", str(data)]
+                await trio.run_process([*command, str(file)], capture_stdout=True)
+            self.bursar.close()
+            await trio.to_thread.run_sync(self.start_control_plane)
+
     async def act(self, service: str, method: str, request: Any) -> Any:
         """Ask the control plane, again and again while it is away: requests may be repeated."""
         with trio.fail_after(ACT_S):
@@ -214,6 +246,12 @@ class Installation(Stand):
                 return
             seat.process = None
             seat.paused = False
+            if seat.poisoned_ns is not None:
+                # Whoever starts it again saw to its disk before.
+                self.make_room(seat)
+                span = Span(seat.poisoned_ns, time.monotonic_ns())
+                self.deaths[seat.folder_name].append(span)
+                seat.poisoned_ns = None
             env = dict(seat.disk.env) if seat.disk is not None else {}
             if not (self.folder / seat.folder_name / "identity.json").exists():
                 made = await self.act(
@@ -225,6 +263,16 @@ class Installation(Stand):
             seat.process = await trio.to_thread.run_sync(self._start, seat, env)
 
     def _start(self, seat: Seat, env: dict[str, str]) -> Process:
+        try:
+            return self._start_once(seat, env)
+        except AssertionError:
+            if not seat.filled:
+                raise
+            # On a full disk it may say so and end, for whoever started it to make room.
+            self.make_room(seat)
+            return self._start_once(seat, env)
+
+    def _start_once(self, seat: Seat, env: dict[str, str]) -> Process:
         return Process(
             seat.folder_name,
             self.folder,
@@ -289,15 +337,13 @@ class Installation(Stand):
         for seat in self.seats.values():
             if seat.poisoned_ns is not None:
                 await self.drain(seat)
-                span = Span(seat.poisoned_ns, time.monotonic_ns())
-                self.deaths[seat.folder_name].append(span)
-                seat.poisoned_ns = None
         async with trio.open_nursery() as nursery:
             for seat in self.seats.values():
                 nursery.start_soon(self.seat_up, seat)
 
     def make_room(self, seat: Seat) -> None:
         """Let a seat's disk be as good as new."""
+        seat.filled = False
         if seat.disk is not None:
             seat.disk.heal()
         folder = self.folder / seat.folder_name

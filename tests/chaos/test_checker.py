@@ -157,6 +157,7 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         lambda f: put(f, booked=[], silenced={"one": [Span(0, 9 * S)]}),
         "is not in the ledger",
     ),
+    "still learning": (lambda f: put(f, mode="LEARNING"), "still LEARNING"),
     "still open": (lambda f: put(f, in_flight=1), "calls open"),
     "a revoked key went on": (lambda f: promise(f, 10, key_id="k"), "I5"),
     "a lowered cap was passed": (
