@@ -327,13 +327,17 @@ class Havoc:
     async def _go_back(self, fault: Fault, *, by_hand: bool) -> bool:
         file = self._at.folder / f"backup-{self.plan.seed}.db"
         self.expected_alarms.update(("OLD_DATABASE", "database"))
+        before = await self._at.generation()
         try:
             await self._at.back_up(file)
-        except grpc.RpcError:
+        except (grpc.RpcError, ValueError):
             return False  # another fault was quicker
         await self._last(fault)
         await self._at.go_back_to(file, by_hand=by_hand)
-        return True
+        with trio.move_on_after(RUN_INTO_S):
+            while await self._at.generation() == before:  # noqa: ASYNC110 - another process counts
+                await trio.sleep(0.1)
+        return await self._at.generation() > before
 
     # --- Administrators ------------------------------------------------------------------------
 

@@ -191,6 +191,11 @@ class Installation(Stand):
             if self.control_plane.running:
                 await trio.to_thread.run_sync(self.control_plane.stop)
 
+    async def generation(self) -> int:
+        """How often the database was found to be another than before."""
+        request = admin.GetInstallationRequest()
+        return int((await self.act("installation", "GetInstallation", request)).generation)
+
     async def back_up(self, file: Path) -> None:
         """Copy the database to a file while all goes on."""
         request = admin.CreateBackupRequest(request_id=self.request_id())
