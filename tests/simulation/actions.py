@@ -390,6 +390,13 @@ async def _kill_control_plane(stage: Stage, step: Step) -> None:
         stage.simulation.end_control_plane()
 
 
+@_action("database full")
+async def _database_full(stage: Stage, step: Step) -> None:
+    """One statement of the next transaction finds no room: nothing of it may stay."""
+    stage.simulation.headquarters.main.store.full = step.how
+    stage.simulation.count("database full")
+
+
 @_action("stale decision")
 async def _stale_decision(stage: Stage, step: Step) -> None:
     """A decision that rests on something old may cost a grant, never a cap."""

@@ -25,7 +25,7 @@ from control_plane.rpc.hub import Hub
 from control_plane.rpc.sidecar_service import SidecarServicer
 from control_plane.secrets import Vault
 from control_plane.store import budgets, principals
-from control_plane.store.engine import Tx
+from control_plane.store.engine import StoreFullError, Tx
 from control_plane.store.sqlite import DATABASE_FILE, InlineStore, open_inline
 from control_plane.usecases import learning
 from control_plane.usecases.acts import Act
@@ -36,7 +36,7 @@ from protos.values import ids
 from protos.values.errors import UnauthenticatedError
 from tests.simulation.clocks import TrueClock
 from tests.simulation.network import LostError
-from tests.simulation.torn import KilledError, StaleTx, TornTx
+from tests.simulation.torn import FullTx, KilledError, StaleTx, TornTx
 
 T = TypeVar("T")
 
@@ -50,14 +50,19 @@ class _FragileStore:
         """When to die: "" for never, "before commit", "after commit", or "at N" for a change."""
         self.stale: random.Random | None = None
         """Chance by which the next transaction reads something old."""
+        self.full = ""
+        """At which change the next transaction finds no room: "" for none, or see FullTx."""
 
     def write(self, fn: Callable[[Tx], T]) -> "Future[T]":
         kill, self.kill = self.kill, ""
         stale, self.stale = self.stale, None
+        full, self.full = self.full, ""
 
         def wrapped(tx: Tx) -> T:
             if stale is not None:
                 return fn(StaleTx(tx, stale))
+            if full:
+                return fn(FullTx(tx, None if full == "cursor" else int(full)))
             if kill.startswith("at "):
                 return fn(TornTx(tx, int(kill.removeprefix("at "))))
             done = fn(tx)
@@ -222,6 +227,8 @@ class Headquarters:
             return _at_once(serving)
         except UnauthenticatedError as error:
             raise LostError(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        except StoreFullError as error:
+            raise LostError(grpc.StatusCode.UNAVAILABLE, str(error)) from None
         except KilledError:
             self.end()
             raise LostError(grpc.StatusCode.UNAVAILABLE, "connection reset") from None

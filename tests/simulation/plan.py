@@ -174,6 +174,11 @@ def _control_plane(chance: random.Random, at_ms: int, who: int) -> Step:
     return Step(at_ms, "kill control plane", who=who, how=how)
 
 
+def _no_room(chance: random.Random, at_ms: int, who: int) -> Step:
+    how = "cursor" if chance.random() < 0.4 else str(chance.randint(0, 12))
+    return Step(at_ms, "database full", who=who, how=how)
+
+
 FAULTS: tuple[tuple[float, int, Maker], ...] = (
     # Probability, at most how many, what.
     (0.85, 3, _kill),
@@ -188,6 +193,7 @@ FAULTS: tuple[tuple[float, int, Maker], ...] = (
     (0.30, 2, _lasting("clock step", -3_600_000, -60_000, -3_000, 1_000, 3_000, 60_000, 3_600_000)),
     (0.20, 1, _plain("reboot")),
     (0.60, 3, _control_plane),
+    (0.40, 4, _no_room),
     (0.30, 2, _plain("two instances")),
     (0.40, 4, _plain("stale decision")),
     (0.15, 1, _lasting("restore", 2_000, 8_000, 20_000)),

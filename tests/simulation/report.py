@@ -20,6 +20,7 @@ EXPECTED: tuple[str, ...] = (
     *("cloned journal", "suspend", "pause", "clock step", "clock rate", "reboot", "drain"),
     *("control plane killed", "control plane killed in a transaction"),
     *("control plane killed after commit", "two instances", "stale decision"),
+    "database full",
     *("cap lowered", "cap raised", "key revoked", "sidecar revoked", "period turned"),
     *("call billed more", "billed after its process died", "provider timeout", "call unbilled"),
     *("database restored",),

@@ -1,6 +1,7 @@
 """Transactions that go wrong: cut short in the middle, or deciding on something that is old."""
 
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -60,6 +61,37 @@ class TornTx(_Passing):
 
     def many(self, sql: str, params: Sequence[Params]) -> int:
         self._count()
+        return self._tx.many(sql, params)
+
+
+class FullTx(_Passing):
+    """Finds no room at one change of the database, and room again at the next.
+
+    Which one: counted from the first, or the first that moves a sidecar's cursor.
+    """
+
+    def __init__(self, tx: Tx, changes: int | None) -> None:
+        super().__init__(tx)
+        self._left = changes
+
+    def _find_room(self, sql: str) -> None:
+        if self._left is None:
+            full = sql.startswith("UPDATE cursor")
+            self._left = -1 if full else None
+        else:
+            full = self._left == 0
+            self._left -= 1
+        if full:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    def run(self, sql: str, params: Params = NO_PARAMS) -> int:
+        self._find_room(sql)
+        return self._tx.run(sql, params)
+
+    def many(self, sql: str, params: Sequence[Params]) -> int:
+        self._find_room(sql)
         return self._tx.many(sql, params)
 
 
