@@ -22,6 +22,8 @@ from tests.simulation.simulation import Simulation
 
 CALLS_END_S = 10.0
 """Longer than any call takes."""
+HEARD_S = 13.0
+"""After so long a new cap is heard of everywhere, also without a push."""
 PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 
@@ -32,7 +34,7 @@ async def close(stage: Stage) -> None:
     await trio.sleep(CALLS_END_S)
     await come_to_rest(simulation)
     resting.check_rest(simulation)
-    _look_at_overruns(simulation)
+    await _look_at_overruns(simulation)
     for client in stage.clients.values():
         key_id, secret_id = client.keys[1]
         order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
@@ -65,7 +67,7 @@ async def come_to_rest(simulation: Simulation) -> None:
     await simulation.rest(24 if fenced or simulation.restores else 20)
 
 
-def _look_at_overruns(simulation: Simulation) -> None:
+async def _look_at_overruns(simulation: Simulation) -> None:
     """A person looks at the alarms of overruns, and sets the caps anew as they are."""
     stopped = {
         key.budget_id for key, row in simulation.books.periods.items() if row["overrun_nano_usd"]
@@ -76,8 +78,10 @@ def _look_at_overruns(simulation: Simulation) -> None:
             continue
         wish = SetCap(budget_id, known.cap_nano_usd, reason="looked at the overrun")
         simulation.headquarters.act(partial(_set_cap, wish))
-    simulation.check_books("overruns looked at")
-    simulation.policy_changed()
+    if stopped:
+        simulation.check_books("overruns looked at")
+        simulation.policy_changed()
+        await trio.sleep(HEARD_S)
 
 
 def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:

@@ -22,6 +22,7 @@ from protos.bursar.sidecar import v1 as wire
 from protos.values.errors import UnauthenticatedError
 from sidecar.core.refusals import Refusal
 from sidecar.runtime import identity
+from sidecar.runtime.journal_file import JournalUnavailableError
 from tests.simulation import invariants
 from tests.simulation.clocks import HostClock, TrueClock, true_ms
 from tests.simulation.disk import Disk
@@ -179,6 +180,11 @@ class Simulation:
         """Run a process to its end; one that fails by itself is a violation."""
         try:
             await life.live()
+        except* JournalUnavailableError:
+            # It may be whole: whoever runs the sidecar starts it once more.
+            self.count("start that failed")
+            life.dead = True
+            self.nursery.start_soon(self._again, life.host)
         except* ViolationError as group:
             self.fail(invariants.first_of(group))
         except* Exception as group:  # noqa: BLE001 - whatever it is, the run ends with it
@@ -263,6 +269,9 @@ class Simulation:
 
     def subscribe(self, life: Life, stream: Stream, known_version: int) -> None:
         """A process watches; what changed since it registered is told at once."""
+        earlier = self.streams.get(life.host.sidecar_id)
+        if earlier is not None:
+            earlier.end()
         life.stream = self.streams[life.host.sidecar_id] = stream
         if not self.headquarters.up:
             return
