@@ -49,6 +49,7 @@ async def close(stage: Stage) -> None:
 async def come_to_rest(simulation: Simulation) -> None:
     """Good weather; whoever was fenced gets a new journal, as its alarm says."""
     simulation.network.become(Conditions())
+    simulation.disarm()
     for host in simulation.hosts.values():
         for life in host.lives:
             if life is not host.life:

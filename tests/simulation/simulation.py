@@ -359,6 +359,15 @@ class Simulation:
             self.headquarters.begin()
             self.check_books("control plane began")
 
+    def disarm(self) -> None:
+        """What was to happen at a point that never came does not happen any more."""
+        self.twin_next = False
+        self.headquarters.main.store.kill = ""
+        self.headquarters.main.store.stale = None
+        for host in self.hosts.values():
+            host.armed = None
+            host.disk.fail_sync = False
+
     # --- Rest ----------------------------------------------------------------------------------
 
     async def rest(self, seconds: float = REST_S) -> None:
