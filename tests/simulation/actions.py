@@ -367,6 +367,7 @@ async def _clone(stage: Stage, step: Step) -> None:
     host.disk.journal.forked = True
     disk.journal = host.disk.journal
     simulation.count("cloned journal")
+    simulation.forked.add(host.sidecar_id)
     for (sidecar_id, _, key), (granted, returned, spent) in simulation.books.leases.items():
         if sidecar_id == host.sidecar_id:
             before = simulation.books.slack.get(key, 0)

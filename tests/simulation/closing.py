@@ -63,6 +63,7 @@ async def come_to_rest(simulation: Simulation) -> None:
         if now.admission.fenced:
             simulation.kill(host)
             host.disk.wipe()
+            simulation.forked.discard(host.sidecar_id)
             simulation.count("journal wiped")
             fenced = True
     await simulation.rest(24 if fenced or simulation.restores else 20)

@@ -104,6 +104,7 @@ class Books:
             entry[1] += spent + lump
             if row["state"] == "ORPHANED":
                 entry[2] += granted - returned - spent - lump - released
+        self._widen(simulation.forked, numbers)
         for key, row in found.items():
             _check_period(key, row, sums[key])
             self._check_cap(key, row)
@@ -113,6 +114,13 @@ class Books:
         if self.old and simulation.headquarters.up and not meta[1]:
             self.old = False
         check_truth(simulation)
+
+    def _widen(self, forked: set[str], numbers: dict[Holding, Numbers]) -> None:
+        """What is granted to a forked journal before the fork is found may be spent twice too."""
+        for holding, (granted, _, _) in numbers.items():
+            if holding[0] in forked:
+                before = self.leases.get(holding, (0, 0, 0))[0]
+                self.slack[holding[2]] = self.slack.get(holding[2], 0) + max(0, granted - before)
 
     def forget(self) -> None:
         """The database is an older one from now on; the caps in effect stay what they were."""

@@ -102,6 +102,8 @@ class Simulation:
         self.end_ms = 0
         self.trace: Callable[[str], object] | None = None
         """Told of every step, for whoever looks for a cause."""
+        self.forked: set[str] = set()
+        """Sidecars of whose journals two copies are in use."""
         self.call_done = trio.Event()
         """Set when a call is sent or refused."""
         self.twin_next = False
