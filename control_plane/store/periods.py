@@ -1,6 +1,6 @@
 """Budget periods: the rows that every cap is kept by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from control_plane import limits
@@ -104,40 +104,32 @@ def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> int | None:
     """Allocate money if the cap allows it: the grant's serial, or None.
 
     The only statement that raises `allocated` for a lease. The condition stands in the statement,
-    so that no reading beforehand can be too old. Before it comes the watermark: what cannot be made
-    durable there is not granted.
+    so that no reading beforehand can be too old. In the same transaction, before its COMMIT, the
+    watermark is raised: what cannot be made durable there is not granted.
     """
     assert amount_nano_usd > 0
-    if not cover(tx, {key: amount_nano_usd}):
-        return None
-    changed = tx.run(
+    row = tx.row(
         f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd + :amount,
               granted_total_nano_usd = granted_total_nano_usd + :amount,
               grant_serial = grant_serial + 1
             WHERE {_KEY} AND state = 'OPEN' AND cap_nano_usd IS NOT NULL
-              AND allocated_nano_usd + :amount <= cap_nano_usd""",  # noqa: S608 - a constant
+              AND allocated_nano_usd + :amount <= cap_nano_usd
+            RETURNING grant_serial, granted_total_nano_usd, unclaimed_nano_usd, cap_nano_usd""",  # noqa: S608 - a constant
         params(key, amount=amount_nano_usd),
     )
-    assert changed in (0, 1)
-    if changed == 0:
+    if row is None:
         return None
-    row = tx.row(f"SELECT grant_serial FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
-    assert row is not None
-    return int(row["grant_serial"])
-
-
-def cover(tx: Tx, amounts_nano_usd: Mapping[PeriodKey, int]) -> bool:
-    """Let the watermark allow these grants, with one write for all; whether it does.
-
-    Periods without a cap are passed over: nothing is granted in them.
-    """
-    needs = {}
-    for key, amount in amounts_nano_usd.items():
-        period = get(tx, key)
-        if period is not None and period.cap_nano_usd is not None:
-            total = period.granted_total_nano_usd + period.unclaimed_nano_usd + amount
-            needs[key] = Mark(total, period.cap_nano_usd)
-    return tx.watermark.cover(needs)
+    total = row["granted_total_nano_usd"] + row["unclaimed_nano_usd"]
+    if tx.watermark.cover({key: Mark(total, row["cap_nano_usd"])}):
+        return int(row["grant_serial"])
+    tx.run(
+        f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd - :amount,
+              granted_total_nano_usd = granted_total_nano_usd - :amount,
+              grant_serial = grant_serial - 1
+            WHERE {_KEY}""",  # noqa: S608 - a constant
+        params(key, amount=amount_nano_usd),
+    )
+    return None
 
 
 def claim(tx: Tx, key: PeriodKey, more_nano_usd: int, unclaimed_less_nano_usd: int) -> None:

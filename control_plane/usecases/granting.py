@@ -17,6 +17,7 @@ from control_plane.core.budgets import Budget
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.reports import GrantAnswer
 from control_plane.core.situation import Demand, PeriodState, Plan, Situation, Vector
+from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases.levels import Levels
@@ -102,7 +103,13 @@ class Gathering:
 
     def cover(self, amounts_nano_usd: Mapping[PeriodKey, int]) -> None:
         """Let the watermark allow all grants of a plan with one write, not with one for each."""
-        periods.cover(self._tx, amounts_nano_usd)
+        needs = {}
+        for key, amount in amounts_nano_usd.items():
+            period = self.periods[key]
+            if period.cap_nano_usd is not None:
+                total = period.granted_total_nano_usd + period.unclaimed_nano_usd + amount
+                needs[key] = Mark(total, period.cap_nano_usd)
+        self._tx.watermark.cover(needs)
 
     def all_or_none(self) -> AbstractContextManager[None]:
         """What is granted within stays only when nothing is raised."""

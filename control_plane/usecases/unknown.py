@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods
 from control_plane.store.engine import Tx
 
@@ -76,7 +77,8 @@ def take(tx: Tx, key: PeriodKey, more_nano_usd: int) -> None:
     _let_go(tx, key, covered)
     if more_nano_usd > covered and period.cap_nano_usd is not None:
         # Whether or not the second place can say so: what is spent is spent.
-        periods.cover(tx, {key: 0})
+        total = period.granted_total_nano_usd + period.unclaimed_nano_usd
+        tx.watermark.cover({key: Mark(total + more_nano_usd - covered, period.cap_nano_usd)})
 
 
 def narrow(tx: Tx) -> None:

@@ -315,8 +315,10 @@ OF_VECTORS = (
         "grant without the cap condition",
         Change(
             PERIODS,
-            """              AND allocated_nano_usd + :amount <= cap_nano_usd\"\"\",""",
-            """              AND :amount <= cap_nano_usd\"\"\",""",
+            """              AND allocated_nano_usd + :amount <= cap_nano_usd
+""",
+            """              AND :amount <= cap_nano_usd
+""",
         ),
         seeds=40,
     ),
