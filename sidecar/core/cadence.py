@@ -37,6 +37,8 @@ class Cadence:
     """How long the latest answer took."""
     pause_boot_ms: int = 0
     """Not before this: the control plane is busy, or did not answer."""
+    retry_boot_ms: int = 0
+    """Not before this, though there is something to tell: nobody answers, and nobody waits."""
 
     def due_boot_ms(self, *, waiting: bool, records: int, records_since_boot_ms: int | None) -> int:
         """When the next Sync is due."""
@@ -49,6 +51,8 @@ class Cadence:
             due = min(due, records_since_boot_ms + RECORDS_WAIT_MS)
         if self.urgent or records >= WAITING_RECORDS_MAX:
             due = self.sent_boot_ms
+        if self.failures and not waiting:
+            due = max(due, self.retry_boot_ms)
         return max(due, self.sent_boot_ms + SYNC_MIN_MS, self.pause_boot_ms)
 
     def sent(self, boot_ms: int, jitter: int) -> None:

@@ -102,6 +102,7 @@ class Policy:
         "_providers",
         "_versions",
         "budgets",
+        "generation",
         "keys",
         "prices",
         "projects",
@@ -114,6 +115,7 @@ class Policy:
         self,
         *,
         version: int,
+        generation: int = 0,
         region: str = "",
         projects: Iterable[Project] = (),
         keys: Iterable[Key] = (),
@@ -123,6 +125,8 @@ class Policy:
     ) -> None:
         """Take the parts of a snapshot and index them."""
         self.version = version
+        self.generation = generation
+        """Of the control plane's database that it came from; 0 when that is not known."""
         self.region = region
         """The region of this sidecar, which every call is counted in."""
         self.projects = tuple(projects)

@@ -97,7 +97,9 @@ class Admission:
         self.poked = trio.Event()
         """Set when the cadence changed."""
         self.away = True
-        """The last Sync failed, or none was sent yet."""
+        """Nobody is there: calls go by what is here alone."""
+        self.silent = True
+        """The last Sync failed, or none was sent yet: nothing goes back."""
         self.heard_until_boot_ms = 0
         """Until when calls that no capped budget counts may open."""
         self.fenced = False
@@ -188,13 +190,19 @@ class Admission:
 
     def answered(self, sent: Now) -> None:
         """A Sync was answered: the control plane is there."""
-        self.away = False
+        self.away = self.silent = False
         self._answered_boot_ms = sent.boot_ms
         self._clock.keeper.asked(sent.boot_ms)
 
+    def missed(self, sent_boot_ms: int) -> None:
+        """A Sync was not answered in the short time that it was given."""
+        self.silent = True
+        self._clock.keeper.asked(sent_boot_ms)
+        self.try_waiting()
+
     def unanswered(self, sent_boot_ms: int, down_since_boot_ms: int) -> None:
         """A Sync failed. When none was answered for a while, calls from before it are refused."""
-        self.away = True
+        self.away = self.silent = True
         self._clock.keeper.asked(sent_boot_ms)
         self.try_waiting(every=True)
         now = self._clock.now()

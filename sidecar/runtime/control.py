@@ -32,17 +32,19 @@ from sidecar.limits import (
     RECONNECT_MIN_MS,
     RECORDS_WAIT_MS,
     REGISTER_DEADLINE_MS,
+    SYNC_DEADLINE_MS,
     SYNC_MIN_MS,
     UNCAPPED_AUTHORITY_MS,
 )
 from sidecar.runtime import grpc_bridge, identity, translate
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.folder import FolderError
-from sidecar.runtime.grpc_bridge import code_of, words_of
+from sidecar.runtime.grpc_bridge import words_of
 from sidecar.runtime.identity import Host, Identity
-from sidecar.runtime.joining import REFUSED_CODES, Stub
+from sidecar.runtime.joining import Stub
 from sidecar.runtime.journal import Journal, JournalFailedError
 from sidecar.runtime.policy_file import PolicyKeeper
+from sidecar.runtime.reach import Reach
 from sidecar.runtime.registration import Process, registration
 from sidecar.runtime.report import SyncHead, Told, tell
 from sidecar.runtime.watcher import Asked, Watcher
@@ -94,13 +96,9 @@ class ControlLink:
         """The latest Sync that was answered with a decision."""
         self._registered = False
         self._policy = PolicyKeeper(around.folder, admission, around.log)
-        if not generation:
-            # A new journal does not know which database the policy on the disk came from.
-            self._policy.begin_anew()
         self._policy_late_since: int | None = None
         self._stable_seq = 0
-        self._failing_since: int | None = None
-        self._unreadable = False
+        self._reach = Reach(admission, around.journal, around.clock, around.log)
         self._pruned_boot_ms = clock.now().boot_ms
         self._one_at_a_time = trio.Lock()
         self._watcher = Watcher(
@@ -108,7 +106,7 @@ class ControlLink:
             around.log,
             request=self._watch_request,
             follow=self._follow,
-            silent=lambda: self._failing_since is not None,
+            silent=lambda: self._reach.failing,
         )
 
     @property
@@ -121,6 +119,7 @@ class ControlLink:
     async def run(self) -> None:
         """Register, then sync and watch until cancelled."""
         assert self._me.joined
+        self._policy.generation = self._generation
         async with trio.open_nursery() as nursery:
             await self._register_until_answered()
             nursery.start_soon(self._watcher.run)
@@ -213,10 +212,10 @@ class ControlLink:
                 metadata=self._credential,
             )
         except grpc.RpcError as error:
-            self._failed(sent, error)
+            self._reach.failed(sent, error)
             return False
         except JournalFailedError as error:
-            self._journal_failed(error)
+            self._reach.journal_failed(error)
             return False
         if answer.generation < self._generation:
             self._log.warning("older_generation_ignored", generation=answer.generation)
@@ -227,7 +226,10 @@ class ControlLink:
     async def _take_registration(self, answer: wire.RegisterResponse, sent: Now) -> None:
         status = translate.status_from_wire(answer.status)
         if status == "fenced" or (self._journal.epoch and answer.epoch != self._journal.epoch):
-            self._fence("the journal does not continue what the ledger knows")
+            self._reach.fence("the journal does not continue what the ledger knows")
+            return
+        if self._journal.epoch and answer.last_seq > self._journal.last_seq:
+            self._reach.fence("the ledger has records that this journal does not")
             return
         if not self._journal.epoch:
             self._journal.begin_epoch(answer.epoch)
@@ -280,10 +282,10 @@ class ControlLink:
             now = self._clock.now()
             self._admission.cadence.sent(now.boot_ms, int.from_bytes(self._entropy.random_bytes(4)))
             told: Told | None = None
+            deadline_ms = self._admission.cadence.deadline_ms(waiting=waiting)
             try:
                 told = await self._tell(now)
                 sent = self._clock.now()
-                deadline_ms = self._admission.cadence.deadline_ms(waiting=waiting)
                 answer = await grpc_bridge.unary(
                     self._stub.Sync,
                     told.request,
@@ -291,10 +293,10 @@ class ControlLink:
                     metadata=self._credential,
                 )
             except grpc.RpcError as error:
-                self._failed(now, error)
+                self._reach.failed(now, error, hasty=deadline_ms < SYNC_DEADLINE_MS)
                 return False
             except JournalFailedError as error:
-                self._journal_failed(error)
+                self._reach.journal_failed(error)
                 return False
             else:
                 if self._take(answer, told, sent):
@@ -313,7 +315,7 @@ class ControlLink:
             incarnation=self._process.incarnation,
             sync_no=self._sync_no,
             generation_seen=self._generation,
-            policy_acked=self._policy.kept_version,
+            policy_acked=self._policy.known_version,
             policy_refused=self._policy.refused,
         )
         return await tell(head, self._admission, self._journal, now)
@@ -322,14 +324,14 @@ class ControlLink:
         """Take an answer; whether it counts as one."""
         if answer.generation < self._generation:
             self._log.warning("older_generation_ignored", generation=answer.generation)
-            self._down(sent)
+            self._reach.vain(sent)
             return False
         status = translate.status_from_wire(answer.status)
         admission = self._admission
         renewed = answer.generation > self._generation
         self._see_generation(answer.generation)
         if answer.acked_seq > self._journal.last_seq:
-            self._fence("the ledger has records that this journal does not")
+            self._reach.fence("the ledger has records that this journal does not")
             return False
         if status == "gap":
             self._log.warning("gap", need_seq=answer.need_seq)
@@ -342,7 +344,7 @@ class ControlLink:
         self._journal.acknowledge(max(answer.acked_seq, known_seq))
         admission.allowance.acknowledged(answer.acked_seq)
         if status == "fenced":
-            self._fence("another journal or process goes under this sidecar's name")
+            self._reach.fence("another journal or process goes under this sidecar's name")
             return False
         if status in ("stale", "busy"):
             self._turned_away(status, answer)
@@ -381,7 +383,7 @@ class ControlLink:
         forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
         self._hear_time(answer.now_unix_ms, sent)
-        self._up(sent)
+        self._reach.answered(sent)
         self.answered_sync_no = told.request.sync_no
         admission.answered(sent)
         cadence = admission.cadence
@@ -413,7 +415,7 @@ class ControlLink:
                 while await self._journal.prune(self._stable_seq) == PRUNED_RECORDS_MAX:
                     pass
             except JournalFailedError as error:
-                self._journal_failed(error)
+                self._reach.journal_failed(error)
 
     # --- Watch -------------------------------------------------------------------------------
 
@@ -446,60 +448,10 @@ class ControlLink:
         if unix_ms:
             self._clock.keeper.told(unix_ms, sent.boot_ms, self._clock.now().boot_ms)
 
-    # --- Up and down -------------------------------------------------------------------------
-
     def _see_generation(self, generation: int) -> None:
         if generation > self._generation:
             # A restored database may count its policies from further back, and may not know what
             # is held here: whoever shows that it has seen the generation has told it all leases.
-            if self._generation:
-                self._policy.begin_anew()
             self._admission.allowance.say_again()
-            self._generation = generation
+            self._generation = self._policy.generation = generation
             self._journal.note(generation=generation)
-
-    def _up(self, sent: Now) -> None:
-        if self._failing_since is not None:
-            self._log.info("control_plane_answers")
-        self._failing_since = None
-        self._unreadable = False
-        self._admission.cadence.answered(self._clock.now().boot_ms - sent.boot_ms)
-        self._admission.fenced = False
-
-    def _failed(self, sent: Now, error: grpc.RpcError) -> None:
-        if code_of(error) in REFUSED_CODES:
-            self._fence(f"the control plane refuses its credential: {words_of(error)}")
-            self._down(sent)
-            return
-        if self._failing_since is None:
-            self._log.warning("control_plane_silent", cause=words_of(error))
-        self._down(sent)
-
-    def _down(self, sent: Now) -> None:
-        """An attempt brought nothing: pause a little longer each time, unless someone waits."""
-        cadence = self._admission.cadence
-        if self._failing_since is None:
-            self._failing_since = sent.boot_ms
-        cadence.failures += 1
-        pause_ms = min(RECONNECT_MIN_MS << min(cadence.failures - 1, 8), RECONNECT_MAX_MS)
-        now = self._clock.now()
-        cadence.no_later_than(now.boot_ms + pause_ms)
-        cadence.pause_boot_ms = now.boot_ms + min(pause_ms, RECONNECT_MIN_MS)
-        self._admission.unanswered(sent.boot_ms, self._failing_since)
-
-    def _fence(self, why: str) -> None:
-        """Stop opening calls; evidence goes on being reported."""
-        if not self._admission.fenced:
-            self._log.alarm("fenced", cause=why)
-        self._admission.fenced = True
-        self._admission.try_waiting(every=True)
-        cadence = self._admission.cadence
-        cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS
-
-    def _journal_failed(self, error: JournalFailedError) -> None:
-        if self._journal.failure is None and not self._unreadable:
-            # Nothing can be told any more, so that authority will end.
-            self._log.alarm("records_not_readable", cause=str(error))
-            self._unreadable = True
-        cadence = self._admission.cadence
-        cadence.pause_boot_ms = self._clock.now().boot_ms + RECONNECT_MAX_MS

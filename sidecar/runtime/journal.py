@@ -21,7 +21,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -69,6 +69,21 @@ class Group:
         return self.batch.empty and not self.errands
 
 
+class _Read(NamedTuple):
+    """Records that were read back, from a number on."""
+
+    from_seq: int
+    last_seq: int
+    """The last record that there was then."""
+    bodies: list[bytes]
+    chain: bytes
+
+    def has_all(self, from_seq: int, last_seq: int) -> bool:
+        """Whether reading from this number on would bring the same."""
+        same = self.last_seq == last_seq or len(self.bodies) == SYNC_RECORDS_MAX
+        return self.from_seq == from_seq and same
+
+
 class _Errand(Generic[T]):
     """Something that the writing thread does after a group, such as reading records."""
 
@@ -96,6 +111,7 @@ class Journal:
         self._token: trio.lowlevel.TrioToken | None = None
         self._wanted = trio.Event()
         self._lingering = trio.Event()
+        self._read: _Read | None = None
         self._next_number = recovered.next_number
         self._failure: str | None = None
         self._disk_full = not file.roomy
@@ -228,6 +244,7 @@ class Journal:
         """The ledger has all records up to this one; or, after a gap, only so many."""
         if acked_seq == self.acked_seq:
             return
+        self._read = None
         self.acked_seq = min(acked_seq, self.last_seq)
         behind = self.acked_seq < self.last_seq
         self.first_unacked_boot_ms = self._clock.now().boot_ms if behind else None
@@ -251,9 +268,17 @@ class Journal:
 
     async def records(self, from_seq: int) -> tuple[list[bytes], bytes]:
         """Durable records from a number on, and the chain after the last; as one Sync may tell."""
-        return await self._errand(
+        known = self._read
+        if known is not None and known.has_all(from_seq, self.last_seq):
+            # They were read before, and nobody answered: they need not be read again.
+            await self.flush()
+            return known.bodies, known.chain
+        last_seq = self.last_seq
+        bodies, chain = await self._errand(
             lambda file: file.records(from_seq, SYNC_RECORDS_MAX, SYNC_RECORDS_BYTES)
         )
+        self._read = _Read(from_seq, last_seq, bodies, chain)
+        return bodies, chain
 
     async def tip(self) -> tuple[int, bytes]:
         """The last record that is on the disk, and the chain after it."""

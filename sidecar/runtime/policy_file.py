@@ -44,10 +44,12 @@ class PolicyKeeper:
         self._folder = folder
         self._admission = admission
         self._log = log
-        self._anew = False
+        self._kept_generation = admission.policy.generation
+        self.generation = 0
+        """The newest database that was heard of; 0 before the first."""
         self._one_at_a_time = trio.Lock()
         self.kept_version = admission.policy.version
-        """The version in force that a restart would find; only this is acknowledged."""
+        """The version in force that a restart would find, whatever database it came from."""
         self.refused = ""
         """The version that could not be taken, and why; empty when there is none."""
         self.taken = trio.Event()
@@ -57,12 +59,12 @@ class PolicyKeeper:
 
     @property
     def known_version(self) -> int:
-        """The version above which a policy is wanted."""
-        return 0 if self._anew else self.kept_version
+        """The version above which a policy is wanted, and the only one that is acknowledged.
 
-    def begin_anew(self) -> None:
-        """The control plane's database was restored: it may count from further back."""
-        self._anew = True
+        It counts only in the database that it came from: one that was restored may count its
+        policies from further back.
+        """
+        return self.kept_version if self._kept_generation == self.generation else 0
 
     async def take(self, message: wire.Policy, region: str) -> None:
         """Put a newer policy in force at once, keep it, and say so only then."""
@@ -72,6 +74,7 @@ class PolicyKeeper:
     async def _take(self, message: wire.Policy, region: str) -> None:
         if message.version <= self.known_version:
             return
+        message.generation = generation = self.generation
         try:
             policy = translate.policy_from_wire(message, region)
         except translate.UnknownPolicyError as error:
@@ -86,9 +89,8 @@ class PolicyKeeper:
         except OSError as error:
             self._log.alarm("policy_not_kept", version=message.version, cause=str(error))
             return
-        self.kept_version = message.version
+        self.kept_version, self._kept_generation = message.version, generation
         self.refused = ""
-        self._anew = False
         self._log.info("policy", version=message.version)
         self._admission.hurry()
 

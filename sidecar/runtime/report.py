@@ -44,7 +44,7 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
     The levels are taken before the records are read: reading waits until everything that the levels
     rest on is on the disk.
     """
-    if not admission.away:
+    if not admission.silent:
         admission.give_back(admission.allowance.take_returns(now))
     whole = admission.cadence.tells_all(now.boot_ms)
     leases = admission.allowance.reportable(now) if whole else admission.allowance.changed()

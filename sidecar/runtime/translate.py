@@ -248,6 +248,7 @@ def policy_from_wire(policy: wire.Policy, region: str) -> Policy:
     try:
         return Policy(
             version=policy.version,
+            generation=policy.generation,
             region=region,
             projects=[_project_from_wire(project) for project in policy.projects],
             keys=[_policy_key_from_wire(key) for key in policy.keys],

@@ -150,7 +150,7 @@ OF_THE_JOURNAL = (
         "J8",
         "money is given back while nobody answers",
         REPORT,
-        "    if not admission.away:\n",
+        "    if not admission.silent:\n",
         "    if admission is not None:\n",
     ),
     _mutant(

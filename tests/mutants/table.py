@@ -183,11 +183,11 @@ OF_MONEY = (
             CONTROL,
             """        if answer.generation < self._generation:
             self._log.warning("older_generation_ignored", generation=answer.generation)
-            self._down(sent)
+            self._reach.vain(sent)
 """,
             """        if answer.generation < 0:
             self._log.warning("older_generation_ignored", generation=answer.generation)
-            self._down(sent)
+            self._reach.vain(sent)
 """,
         ),
         seeds=40,

@@ -169,8 +169,6 @@ class Life:
             follow=link._follow,
             silent=lambda: True,
         )
-        if not recovered.generation:
-            keeper.begin_anew()
         keeper.life = watcher.life = link.life = self
         link._policy, link._watcher = keeper, watcher
         return link

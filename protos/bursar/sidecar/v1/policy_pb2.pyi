@@ -61,8 +61,13 @@ class Policy(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Rises with every change of anything in any snapshot."""
+    generation: _builtins.int
+    """The generation of the database that it came from. Written by the sidecar beside what it keeps:
+    after a restart the version counts for nothing in a database of another generation.
+    """
     @_builtins.property
     def projects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Project]:
         """The projects in scope."""
@@ -92,10 +97,11 @@ class Policy(_message.Message):
         budgets: _abc.Iterable[Global___Budget] | None = ...,
         prices: _abc.Iterable[Global___Price] | None = ...,
         providers: _abc.Iterable[Global___Provider] | None = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "keys", b"keys", "prices", b"prices", "projects", b"projects", "providers", b"providers", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "prices", b"prices", "projects", b"projects", "providers", b"providers", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
