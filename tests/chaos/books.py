@@ -77,6 +77,7 @@ class Books:
         self.bills: dict[str, int] = {}
         self.overruns: dict[str, int] = {}
         self.promises: list[Promise] = []
+        self.silenced_ids: set[str] = set()
         self.silenced: dict[str, list[Span]] = defaultdict(list)
         self.bad_lines: list[Span] = []
         """When connections to the provider were cut, over all rounds."""
@@ -235,6 +236,7 @@ class Books:
         """Revoke a sidecar by its name."""
         view = (await self.installation.sidecar_views())[name]
         self.silence(name, until_ns=2**63)
+        self.silenced_ids.add(view.sidecar_id)
         await self.installation.act(
             "sidecars",
             "RevokeSidecar",
@@ -311,6 +313,7 @@ class Books:
             leases=[lease for budget_id in budgets for lease in await self._leases(budget_id)],
             deaths={name: list(spans) for name, spans in self.installation.deaths.items()},
             silenced=dict(self.silenced),
+            silenced_ids=frozenset(self.silenced_ids),
             silenced_budgets=frozenset(touched),
             bad_lines=list(self.bad_lines),
             promises=list(self.promises),

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.caller import ANTHROPIC
-from tests.chaos.facts import Billed, Booked, Facts, Made
+from tests.chaos.facts import Billed, Booked, Facts, Made, Standing
 from tests.chaos.limits import ANSWERED_BEFORE_NS, CLOCK_SLACK_NS, PROMISE_SLACK_NS
 
 FACES = {
@@ -193,8 +193,32 @@ def _rest(facts: Facts) -> Iterator[str]:
             yield f"I2: {budget_id} was billed {bill}, its ledger has {standing.spent_nano_usd}"
         elif missing > standing.leased_nano_usd + standing.orphaned_nano_usd:
             yield f"I2: {missing} of {budget_id} is billed, not booked, and set aside nowhere"
-        if facts.whole and standing.spent_nano_usd != (total := _booked_on(facts, budget_id)):
-            yield f"I2: {budget_id} has spent {standing.spent_nano_usd}, its calls come to {total}"
+        if facts.whole:
+            yield from _sums(facts, budget_id, standing)
+
+
+def _sums(facts: Facts, budget_id: str, standing: Standing) -> Iterator[str]:
+    """Over all rounds: what is spent is what is booked, and what is not booked is set aside."""
+    total = _booked_on(facts, budget_id)
+    if standing.spent_nano_usd != total:
+        yield f"I2: {budget_id} has spent {standing.spent_nano_usd}, its calls come to {total}"
+    booked = {call.tag for call in facts.booked}
+    untold = sum(
+        row.cost_nano_usd
+        for row in facts.billed
+        if row.tag not in booked
+        and (made := facts.made.get(row.tag)) is not None
+        and budget_id in made.budgets
+    )
+    aside = standing.orphaned_nano_usd + sum(
+        lease.outstanding_nano_usd
+        for lease in facts.leases
+        if lease.budget_id == budget_id
+        and lease.sidecar_id in facts.silenced_ids
+        and lease.state != "ORPHANED"
+    )
+    if untold > aside:
+        yield f"I2: {untold} of {budget_id} can never be told, and only {aside} is set aside for it"
 
 
 def _booked_on(facts: Facts, budget_id: str) -> int:

@@ -137,6 +137,8 @@ class Facts:
     silenced: dict[str, list[Span]] = field(default_factory=dict)
     """By sidecar: when the calls were made that it can tell nothing of any more, because it was
     revoked or its journal was lost. What they cost, its leases cover."""
+    silenced_ids: frozenset[str] = frozenset()
+    """Of these, the ids of those that were revoked, as their leases tell them."""
     silenced_budgets: frozenset[str] = frozenset()
     """Budgets that calls through those sidecars were counted for."""
     promises: list[Promise] = field(default_factory=list)

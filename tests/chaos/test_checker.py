@@ -153,6 +153,17 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         ),
         "set aside nowhere",
     ),
+    "untold, and only others hold so much": (
+        lambda f: put(
+            f,
+            booked=[],
+            silenced={"one": [Span(9 * S, 20 * S)]},
+            silenced_budgets=frozenset(f.standings),
+            standings={b: Standing(0, COST, 0, 0, 0) for b in f.standings},
+            leases=[Leased(b, "sdc_2", COST, 0, "ACTIVE") for b in f.standings],
+        ),
+        "can never be told",
+    ),
     "untold, long after it was silenced": (
         lambda f: put(f, booked=[], silenced={"one": [Span(0, 9 * S)]}),
         "is not in the ledger",
@@ -226,7 +237,7 @@ FORGIVEN: dict[str, list[Doctor]] = {
     ],
     "untold by a revoked sidecar, and set aside": [
         lambda f: f.booked.clear(),
-        lambda f: put(f, whole=False, silenced={"one": [Span(9 * S, 20 * S)]}),
+        lambda f: put(f, silenced={"one": [Span(9 * S, 20 * S)]}, silenced_ids={"sdc_1"}),
         lambda f: put(f, silenced_budgets=frozenset(f.standings)),
         lambda f: put(f, standings={b: Standing(0, COST, 0, 0, 0) for b in f.standings}),
         lambda f: put(f, leases=[Leased(b, "sdc_1", COST, 0, "ACTIVE") for b in f.standings]),
