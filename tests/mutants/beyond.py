@@ -17,6 +17,7 @@ from tests.mutants.table import (
 BOOKING = "control_plane/usecases/booking.py"
 REGISTER = "control_plane/usecases/register.py"
 COMMITS = "control_plane/store/group_commit.py"
+SECOND_PLACE = "control_plane/store/watermark_file.py"
 UNKNOWN = "control_plane/usecases/unknown.py"
 TIMEKEEPER = "sidecar/core/timekeeper.py"
 LEASES = "sidecar/core/leases.py"
@@ -261,9 +262,9 @@ OF_RESTORED_DATABASES = (
     _mutant(
         "R1",
         "the watermark is not raised before a grant",
-        PERIODS,
-        "    return tx.watermark.cover(needs)\n",
-        "    return not needs or not tx.watermark.problem\n",
+        SECOND_PLACE,
+        "        return not marks or self._add(Entry(change_no=self._change_no + 1, marks=marks))\n",
+        "        return not marks or bool(self)\n",
     ),
     _mutant(
         "R2",
