@@ -33,6 +33,8 @@ DOLLAR = 100 * CENT
 NOON = 1_795_435_200_000
 """2026-11-23T12:00:00Z, a Monday."""
 HOUR_MS = 3_600_000
+MIDNIGHT = NOON + 12 * HOUR_MS
+"""Where a day turns."""
 SEED = 7
 
 

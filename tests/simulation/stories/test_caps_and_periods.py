@@ -6,10 +6,7 @@ import pytest
 import trio
 
 from sidecar.core.refusals import Reason
-from tests.simulation.stories.scene import CENT, DOLLAR, HOUR_MS, NOON, Scene, tell
-
-BEFORE_THE_TURN = NOON + 12 * HOUR_MS
-"""Midnight, where a day turns."""
+from tests.simulation.stories.scene import CENT, DOLLAR, HOUR_MS, MIDNIGHT, Scene, tell
 
 
 def test_a_cap_falls_from_a_hundred_to_forty_with_ninety_out(tmp_path: Path) -> None:
@@ -92,7 +89,7 @@ def test_a_day_turns_while_the_control_plane_is_down_for_half_an_hour(tmp_path: 
         charges = scene.rows("SELECT COUNT(*) AS n FROM charge")
         assert charges[0]["n"] == len(scene.attempts)
 
-    tell(tmp_path, story, start_unix_ms=BEFORE_THE_TURN - 31 * 60_000)
+    tell(tmp_path, story, start_unix_ms=MIDNIGHT - 31 * 60_000)
 
 
 def test_a_day_turns_while_the_control_plane_is_down_for_two_hours(tmp_path: Path) -> None:
@@ -126,7 +123,7 @@ def test_a_day_turns_while_the_control_plane_is_down_for_two_hours(tmp_path: Pat
             "2026-11-23"
         }
 
-    tell(tmp_path, story, start_unix_ms=BEFORE_THE_TURN - 2 * HOUR_MS)
+    tell(tmp_path, story, start_unix_ms=MIDNIGHT - 2 * HOUR_MS)
 
 
 def test_the_last_cents_go_to_exactly_the_calls_that_fit(tmp_path: Path) -> None:
@@ -179,4 +176,4 @@ def test_a_budget_turns_while_calls_wait_and_between_grant_and_open(
             assert row["spent_nano_usd"] == scene.billed(acme.budget_id, day) <= 50 * CENT
         assert scene.billed(acme.budget_id, "2026-11-24") == 20 * CENT
 
-    tell(tmp_path, story, start_unix_ms=BEFORE_THE_TURN - 5_000)
+    tell(tmp_path, story, start_unix_ms=MIDNIGHT - 5_000)
