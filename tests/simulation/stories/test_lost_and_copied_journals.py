@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pytest
 import trio
 
 from sidecar.core.refusals import Reason
@@ -45,6 +46,7 @@ def begin(scene: Scene, host: SimulatedHost, disk: Disk) -> Life:
     return life
 
 
+@pytest.mark.xfail(strict=True, reason="the lump at a period's close is not charged yet")
 def test_a_wiped_disk_whose_old_one_returns_after_the_period_closed(tmp_path: Path) -> None:
     """10. A disk is wiped with calls on it that nobody was told of; two days later it turns up.
 
