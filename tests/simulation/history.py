@@ -84,5 +84,5 @@ def _everything(tx: Tx) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table in TABLES:
         rows = tx.rows(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
-        found[table] = [tuple(row[name] for name in row.keys()) for row in rows]  # noqa: SIM118
+        found[table] = [tuple(row[name] for name in row.keys()) for row in rows]  # noqa: SIM118 - a row
     return found
