@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from control_plane.store.engine import Tx
+from control_plane.store.engine import Row, Tx
 from tests.simulation.invariants import must
 from tests.simulation.network import LostError
 
@@ -84,5 +84,9 @@ def _everything(tx: Tx) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table in TABLES:
         rows = tx.rows(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
-        found[table] = [tuple(row[name] for name in row.keys()) for row in rows]  # noqa: SIM118 - a row
+        found[table] = [_values(row) for row in rows]
     return found
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in row.keys())  # noqa: SIM118 - a row is no mapping
