@@ -89,6 +89,16 @@ SIDECARS_MAX = 1_000
 """Sidecars that may share one wished name."""
 INCARNATION_CHARACTERS_MAX = 64
 """Longest name of a process."""
+PROCESSES_MAX = 256
+"""Processes of one sidecar that are known again when something of them arrives late."""
+FORKS_MAX = 16
+"""Copies of one life of a journal that are followed record by record."""
+FORK_RECORDS_MAX = 100_000
+"""Rows that forks of one life of a journal may add to the ledger."""
+DECIDED_LEASES_MAX = 1_000
+"""Leases that one decision of a person may concern."""
+CHARGED_LEASES_MAX = 500
+"""Leases that one round of housekeeping charges as lumps."""
 
 # --- Leasing --------------------------------------------------------------------------------------
 
@@ -255,6 +265,7 @@ BACKUPS_MAX = 1
 """Copies that are made at the same time: each needs the disk once more."""
 
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
+assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert SYNC_SOON_MS < DEMAND_LIFE_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS

@@ -20,7 +20,9 @@ from clients.admin.keys import IssuedKey as IssuedKey
 from clients.admin.keys import Key as Key
 from clients.admin.keys import KeySecret as KeySecret
 from clients.admin.keys import RevokedKey as RevokedKey
+from clients.admin.leases import DecidedOrphans as DecidedOrphans
 from clients.admin.leases import Lease as Lease
+from clients.admin.leases import Orphan as Orphan
 from clients.admin.policy import Reach as Reach
 from clients.admin.prices import Price as Price
 from clients.admin.principals import AdminToken as AdminToken
@@ -33,4 +35,5 @@ from clients.admin.projects import Project as Project
 from clients.admin.projects import ProjectState as ProjectState
 from clients.admin.providers import Provider as Provider
 from clients.admin.sidecars import JoinToken as JoinToken
+from clients.admin.sidecars import RevokedSidecar as RevokedSidecar
 from clients.admin.sidecars import Sidecar as Sidecar

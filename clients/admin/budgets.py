@@ -72,6 +72,12 @@ class Period:
     """What lost sidecars may have spent."""
     cap_version: int
     """Rises with every change of the cap."""
+    lump_nano_usd: int
+    """Of what is spent: lumps, charged for lost sidecars."""
+    overshoot_nano_usd: int
+    """Of what is spent: beyond all that leases had, by copies of a journal or after a release."""
+    state: str
+    """OPEN, CLOSING (takes no calls, something is outstanding) or CLOSED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +358,9 @@ def period_from_wire(wire: v1.Period) -> Period:
         held_nano_usd=wire.held_nano_usd,
         overrun_nano_usd=wire.overrun_nano_usd,
         orphaned_nano_usd=wire.orphaned_nano_usd,
+        lump_nano_usd=wire.lump_nano_usd,
+        overshoot_nano_usd=wire.overshoot_nano_usd,
+        state=wire.state,
         cap_version=wire.cap_version,
     )
 

@@ -121,6 +121,9 @@ class Usage:
     """Until when, as used."""
     time_zone: str
     """The time zone in which days are counted."""
+    lump_nano_usd: int
+    """What was charged as lumps for lost sidecars, in periods that begin within the time: in no row
+    and not in the total, because no call is known for it. Of each client taken once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +313,7 @@ def usage_from_wire(wire: v1.QueryUsageResponse) -> Usage:
         start_time=instant_from_wire(wire.start_time),
         end_time=instant_from_wire(wire.end_time),
         time_zone=wire.time_zone,
+        lump_nano_usd=wire.lump_nano_usd,
     )
 
 

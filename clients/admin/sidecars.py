@@ -10,6 +10,7 @@ from clients.admin.instants import (
     instant_or_none_from_wire,
 )
 from clients.admin.limits import PAGE_ITEMS
+from clients.admin.policy import Reach, reach_from_wire
 from clients.admin.wire import Wire
 from protos.bursar.admin import v1
 
@@ -46,6 +47,23 @@ class Sidecar:
     """Calls that are open there, as last reported."""
     revoke_time: datetime | None
     """When it was revoked; None while it is not."""
+    orphaned_nano_usd: int
+    """Money that is set aside because its journal is lost or not trusted, and that nobody decided
+    about. Counts once per budget."""
+    stop_time: datetime | None
+    """When, after its revocation, it said that it starts no calls; None while it has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedSidecar:
+    """A sidecar whose credential is good for evidence alone, and by when it can start no call."""
+
+    sidecar: Sidecar
+    """The sidecar."""
+    reach: Reach
+    """How far the revocation has come; only the sidecar itself is concerned."""
+    orphaned_nano_usd: int
+    """What it held and is set aside now, over all budgets. Counts once per budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +114,17 @@ class Sidecars:
 
         return self._wire.pages(fetch, lambda page: map(sidecar_from_wire, page.sidecars))
 
-    def revoke(self, sidecar_id: str, *, reason: str = "", request_id: str = "") -> Sidecar:
-        """End a sidecar's credential. What it reports later is still recorded once it rejoins."""
+    def revoke(self, sidecar_id: str, *, reason: str = "", request_id: str = "") -> RevokedSidecar:
+        """End a sidecar's credential for all but evidence. What it reports later is recorded."""
         request = v1.RevokeSidecarRequest(
             request_id=request_id or self._wire.request_id(), sidecar_id=sidecar_id, reason=reason
         )
-        return sidecar_from_wire(self._wire.ask(self._stub.RevokeSidecar, request))
+        answer = self._wire.ask(self._stub.RevokeSidecar, request)
+        return RevokedSidecar(
+            sidecar=sidecar_from_wire(answer.sidecar),
+            reach=reach_from_wire(answer.reach),
+            orphaned_nano_usd=answer.orphaned_nano_usd,
+        )
 
 
 def sidecar_from_wire(wire: v1.Sidecar) -> Sidecar:
@@ -121,4 +144,6 @@ def sidecar_from_wire(wire: v1.Sidecar) -> Sidecar:
         leased_nano_usd=wire.leased_nano_usd,
         open_calls=wire.open_calls,
         revoke_time=instant_or_none_from_wire(wire.revoke_time),
+        orphaned_nano_usd=wire.orphaned_nano_usd,
+        stop_time=instant_or_none_from_wire(wire.stop_time),
     )

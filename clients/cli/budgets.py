@@ -249,8 +249,10 @@ def periods(session: Session, target: str, partition: str) -> None:
                 ">Used",
                 ">In leases",
                 ">Held",
+                ">Set aside",
                 ">Overrun",
                 "Turns",
+                "State",
             ],
             [
                 [
@@ -261,8 +263,10 @@ def periods(session: Session, target: str, partition: str) -> None:
                     share(one.spent_nano_usd, one.cap_nano_usd),
                     usd(one.leased_nano_usd),
                     usd(one.held_nano_usd),
+                    usd(one.orphaned_nano_usd),
                     usd(one.overrun_nano_usd),
                     instant_text(one.end_time),
+                    one.state.lower(),
                 ]
                 for one in listed
             ],

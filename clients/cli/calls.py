@@ -143,9 +143,15 @@ def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
             "start_time": found.start_time,
             "end_time": found.end_time,
             "time_zone": found.time_zone,
+            "lump_nano_usd": found.lump_nano_usd,
         },
         shown,
     )
+    if found.lump_nano_usd:
+        session.say(
+            f"Besides {usd(found.lump_nano_usd)} was charged as an estimate for lost sidecars, of"
+            " which no call is known: bursar lease orphans --all"
+        )
     session.say(
         f"{instant_text(found.start_time)} to {instant_text(found.end_time)},"
         f" days of {found.time_zone}"

@@ -62,8 +62,8 @@ def key(bursar: Bursar, text: str) -> Key:
 
 
 def sidecar(bursar: Bursar, text: str) -> Sidecar:
-    """The sidecar of that id or name."""
-    known = list(islice(bursar.sidecars.list(), NAMES_SEARCHED_ITEMS))
+    """The sidecar of that id or name, revoked or not."""
+    known = list(islice(bursar.sidecars.list(show_revoked=True), NAMES_SEARCHED_ITEMS))
     found = [one for one in known if text in {one.sidecar_id, one.display_name}]
     hint = meant(text, [one.display_name for one in known])
     return _only(found, text, "sidecar", "bursar sidecars list", lambda s: s.sidecar_id, hint)

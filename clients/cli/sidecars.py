@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from clients.admin import Sidecar
+from clients.admin import RevokedSidecar, Sidecar
 from clients.cli import clock, names
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import duration_text, instant_text, table, usd
@@ -42,6 +42,7 @@ def list_sidecars(session: Session, *, show_revoked: bool) -> None:
                 "Last seen",
                 "Policy",
                 ">In leases",
+                ">Set aside",
                 ">Open calls",
                 "Version",
                 "Region",
@@ -52,6 +53,8 @@ def list_sidecars(session: Session, *, show_revoked: bool) -> None:
     )
     if not found:
         session.say("No sidecar has joined yet. Next: bursar sidecars invite")
+    if any(one.orphaned_nano_usd for one in found):
+        session.say("What is set aside, and what to do about it: bursar lease orphans")
 
 
 @sidecars.command("invite")
@@ -85,12 +88,35 @@ def invite(
 @click.option("--reason", default="", help="Why, for the audit log.")
 @pass_session
 def revoke(session: Session, sidecar_name: str, reason: str) -> None:
-    """End a sidecar's credential; what it holds stays out of the budgets until they turn."""
+    """End a sidecar's credential for all but evidence; what it holds is set aside."""
     found = names.sidecar(session.bursar, sidecar_name)
     session.confirm(f"Revoke {found.display_name}? Its calls stop when its authority ends.")
-    changed = session.bursar.sidecars.revoke(found.sidecar_id, reason=reason)
-    session.show({"sidecar": changed}, Text(f"{changed.display_name} is revoked."))
-    session.say("What it still holds stays set aside: see it with `bursar leases`.")
+    revoked = session.bursar.sidecars.revoke(found.sidecar_id, reason=reason)
+    session.show(
+        {
+            "sidecar": revoked.sidecar,
+            "reach": revoked.reach,
+            "orphaned_nano_usd": revoked.orphaned_nano_usd,
+        },
+        Text(f"{revoked.sidecar.display_name} is revoked."),
+        Text(_reach_text(revoked)),
+    )
+    if revoked.orphaned_nano_usd:
+        session.say(
+            f"{usd(revoked.orphaned_nano_usd)} is set aside for what it may have spent (counted in"
+            " every budget). What it reports is still recorded: see `bursar lease orphans`."
+        )
+
+
+def _reach_text(revoked: RevokedSidecar) -> str:
+    """How far a revocation has come, in words."""
+    reach = revoked.reach
+    binds = instant_text(reach.guaranteed_time, none="now")
+    heard = "It has said" if reach.acked_count else "Pushed; it has not said yet"
+    return (
+        f"{heard} that it starts no calls ({reach.acked_count} of {reach.sidecar_count});"
+        f" it can start none after {binds}."
+    )
 
 
 def _row(one: Sidecar, newest: int) -> list[str | Text]:
@@ -102,6 +128,7 @@ def _row(one: Sidecar, newest: int) -> list[str | Text]:
         seen_text(one),
         one.policy_refused or policy,
         usd(one.leased_nano_usd),
+        usd(one.orphaned_nano_usd),
         str(one.open_calls),
         one.software_version,
         one.region,

@@ -61,7 +61,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ListSidecars": _VIEW,
         "RevokeSidecar": _OWN,
     },
-    "LeaseService": {"ListLeases": _VIEW},
+    "LeaseService": {
+        "ListLeases": _VIEW,
+        "ListOrphans": _VIEW,
+        "ChargeOrphans": _OWN,
+        "ReleaseOrphans": _OWN,
+    },
     "CallService": {
         "GetCall": _VIEW,
         "ListCalls": _VIEW,

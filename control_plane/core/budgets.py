@@ -139,6 +139,12 @@ class Period:
     overrun_nano_usd: int = 0
     orphaned_nano_usd: int = 0
     cap_version: int = 0
+    lump_nano_usd: int = 0
+    """Of what is spent: charged for lost journals, because nobody knows what they spent."""
+    overshoot_nano_usd: int = 0
+    """Of what is spent: beyond all that leases had."""
+    state: str = "OPEN"
+    """OPEN, CLOSING or CLOSED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +234,21 @@ def matching_max(selectors: Iterable[Selector]) -> int:
 
 
 def authority_end_unix_ms(budget: Budget, now_unix_ms: int) -> int:
-    """After this no lease that was renewed until now has authority, on clocks wrong by a tenth."""
-    return max(now_unix_ms + _longest_ms(budget.max_offline_ms), budget.offline_until_unix_ms)
+    """After this no lease that was renewed until now has authority, on clocks wrong by a tenth.
+
+    Of a budget that only counts: no call that it alone decides about is started.
+    """
+    last_unix_ms = now_unix_ms
+    if budget.archived_unix_ms is not None:
+        # Nothing is renewed under a policy that still has it.
+        last_unix_ms = min(last_unix_ms, budget.archived_unix_ms)
+    authority_ms = budget.max_offline_ms if budget.is_capped else limits.UNCAPPED_AUTHORITY_MS
+    return max(later_by_authority(last_unix_ms, authority_ms), budget.offline_until_unix_ms)
 
 
-def _longest_ms(authority_ms: int) -> int:
-    """How long authority may last in true time, when the clock that counts it runs slow."""
-    return authority_ms + -(-authority_ms // 4) + limits.REACH_MARGIN_MS
+def later_by_authority(instant_unix_ms: int, authority_ms: int) -> int:
+    """When authority that was given at an instant is over, also where its clock runs slow."""
+    return instant_unix_ms + authority_ms + -(-authority_ms // 4) + limits.REACH_MARGIN_MS
 
 
 def last_call_unix_ms(call_class: Selector, budgets: Iterable[Budget], now_unix_ms: int) -> int:
@@ -242,22 +256,20 @@ def last_call_unix_ms(call_class: Selector, budgets: Iterable[Budget], now_unix_
 
     Every capped budget that a call matches must have authority. So the class ends with the first
     of those that match all of it; else with the last of those that its calls could match, where
-    calls that nothing caps have an authority of their own.
+    calls that nothing caps have an authority of their own. `budgets` has those too that were
+    archived a while ago: a cut-off sidecar may still go by them, though another may not.
     """
     possible = [budget for budget in budgets if _can_match(budget.selector, call_class)]
     covering = [
         authority_end_unix_ms(budget, now_unix_ms)
         for budget in possible
-        if budget.is_capped and _covers(budget.selector, call_class)
+        if budget.is_capped
+        and budget.archived_unix_ms is None
+        and _covers(budget.selector, call_class)
     ]
     if covering:
         return min(covering)
-    ends = (
-        authority_end_unix_ms(budget, now_unix_ms)
-        if budget.is_capped
-        else now_unix_ms + _longest_ms(limits.UNCAPPED_AUTHORITY_MS)
-        for budget in possible
-    )
+    ends = (authority_end_unix_ms(budget, now_unix_ms) for budget in possible)
     return max(ends, default=now_unix_ms)
 
 

@@ -60,12 +60,31 @@ class Lease:
     """The cap's version when a bill above its worst case was charged here: no new call on this
     lease until the cap is changed, because then a person has looked. None when nothing was."""
     state: str = "ACTIVE"
-    """ACTIVE, ORPHANED (its journal was lost) or CLOSED (nothing can move any more)."""
+    """ACTIVE, ORPHANED (its journal is lost or not trusted) or CLOSED (nothing should move any
+    more; late evidence opens it again)."""
+    lump_nano_usd: int = 0
+    """What is charged as a lump, estimated, because nobody knows what was spent of it."""
+    released_nano_usd: int = 0
+    """What a named person gave back to the budget, taking it for unspent."""
+    orphaned_unix_ms: int = 0
+    """Since when it is orphaned; 0 when it never was."""
+    orphan_cause: str = ""
+    """Why: lost, fenced or revoked."""
 
     @property
     def outstanding_nano_usd(self) -> int:
         """What the holder may still spend or has spent without telling."""
         return self.granted_nano_usd - self.returned_nano_usd - self.spent_nano_usd
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether its holder gets no money any more, and what it holds waits for evidence."""
+        return self.state == "ORPHANED"
+
+    @property
+    def held_back_nano_usd(self) -> int:
+        """What nobody decided about: of an orphan its part of the period's orphan_hold."""
+        return self.outstanding_nano_usd - self.lump_nano_usd - self.released_nano_usd
 
     def frozen(self, cap_version: int) -> bool:
         """Whether no new call may use this lease under this version of the cap."""

@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from control_plane import limits
 from control_plane.core.calls import (
@@ -37,23 +38,48 @@ def chain_after(chain: bytes, records: Iterable[bytes]) -> bytes:
     return chain
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """How a report continues what is booked."""
+class Standing(Enum):
+    """How the records of a report stand to what is booked."""
 
-    skip: int
-    """So many records are booked already."""
-    gap: bool
+    NONE = "none"
+    """There are none."""
+    GAP = "gap"
     """Records between the cursor and the first one are missing."""
+    BEFORE = "before"
+    """Their numbers are booked, and nothing tells by itself whether these records are."""
+    CONTINUES = "continues"
+    """What is not booked of them continues what is."""
+    FORKS = "forks"
+    """They do not continue what is booked: a copy of the journal went on by itself."""
 
 
-def continuation(last_seq: int, from_seq: int, count: int) -> Continuation:
-    """Compare a report of `count` records from `from_seq` with the cursor."""
-    if count == 0:
-        return Continuation(0, gap=False)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A report's records beside the cursor."""
+
+    standing: Standing
+    skip: int = 0
+    """So many records are booked already."""
+    chain: bytes = CHAIN_START
+    """The chain hash after the records, when they continue."""
+
+
+def compare(
+    last_seq: int, chain: bytes, from_seq: int, records: Sequence[bytes], chain_told: bytes
+) -> Compared:
+    """Compare records from a number on, and the chain that is told for their end, with a cursor."""
+    if not records:
+        return Compared(Standing.NONE)
     if from_seq > last_seq + 1:
-        return Continuation(0, gap=True)
-    return Continuation(min(count, last_seq + 1 - from_seq), gap=False)
+        return Compared(Standing.GAP)
+    ends_at = from_seq + len(records) - 1
+    if ends_at < last_seq:
+        return Compared(Standing.BEFORE)
+    skip = last_seq + 1 - from_seq
+    after = chain_after(chain, records[skip:])
+    if after != chain_told:
+        return Compared(Standing.FORKS)
+    return Compared(Standing.CONTINUES, skip, after)
 
 
 @dataclass(frozen=True, slots=True)

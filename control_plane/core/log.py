@@ -53,6 +53,42 @@ class LeaseView:
     lease: Lease
     held_nano_usd: int
     """What open calls hold, as last reported; 0 when that is not known."""
+    authority_end_unix_ms: int
+    """Until when its sidecar can start calls on it if it hears nothing more; an upper bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanView:
+    """A lease whose journal is lost or not trusted any more."""
+
+    view: LeaseView
+    sidecar_name: str
+    budget_name: str
+    period_end_unix_ms: int | None
+    """When what is held back is charged; None for a single window."""
+    overshoot_max_nano_usd: int
+    """What the budget may be passed by if it is released and was spent after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanFilter:
+    """Which orphans; empty texts stand for all."""
+
+    sidecar_id: str = ""
+    budget_id: str = ""
+    period_id: str = ""
+    show_decided: bool = False
+    """Those too of which nothing is held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person decided about orphans."""
+
+    orphans: tuple[OrphanView, ...]
+    """As they are now."""
+    decided_nano_usd: int
+    overshoot_max_nano_usd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +113,10 @@ class SidecarView:
     open_calls: int
     revoked_unix_ms: int
     """0 while it is not."""
+    orphaned_nano_usd: int = 0
+    """What is set aside of it, and nobody decided about."""
+    stopped_unix_ms: int = 0
+    """When it said, after its revocation, that it starts no calls any more; 0 while it has not."""
 
     def state_at(self, now_unix_ms: int) -> str:
         """connected, silent, drained, fenced or revoked."""

@@ -66,6 +66,8 @@ class Registered:
     display_name: str
     region: str
     policy_version: int
+    revoked: bool = False
+    """Its credential is good for evidence alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Report:
     refusals: tuple[RefusalCount, ...] = ()
     secret_uses: Mapping[str, int] = field(default_factory=dict)
     """When secrets were last used, Unix milliseconds, by secret id."""
+    stopped: bool = False
+    """The process starts no calls: it was told that it is fenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +185,5 @@ class Answer:
     """What was raised because of it."""
     nudges: frozenset[str] = frozenset()
     """Sidecars that should sync now."""
+    revoked: bool = False
+    """Its credential is good for evidence alone: it shall give everything back."""

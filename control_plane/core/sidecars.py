@@ -37,7 +37,14 @@ class Sidecar:
     created_unix_ms: int
     last_seen_unix_ms: int
     revoked_unix_ms: int
-    """When its credential ended; 0 while it has not."""
+    """When its credential ended, for all but evidence; 0 while it has not."""
+    stopped_unix_ms: int = 0
+    """When it said, after its revocation, that it starts no calls any more; 0 while it has not."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the living epoch of its journal may hold money."""
+        return not self.revoked_unix_ms and self.state != "FENCED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +52,10 @@ class Cursor:
     """What the ledger has of one life of a journal."""
 
     last_seq: int
+    """The last record that is booked."""
     chain: bytes
+    """The chain hash after it."""
+    forked: bool = False
+    """A copy of the journal went on by itself: two may have spent the same leases."""
+    beside_count: int = 0
+    """Rows of the ledger that are beside the booked journal: lumps, and records of forks."""

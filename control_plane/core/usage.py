@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from control_plane import limits
 from control_plane.core import fields
+from control_plane.core.budgets import Budget
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS, window_at
 
 Grouping = Literal["project", "workflow", "model", "key", "provider", "outcome", "day"]
@@ -85,6 +86,8 @@ class UsageAnswer:
     start_unix_ms: int
     end_unix_ms: int
     time_zone: str
+    lump_nano_usd: int = 0
+    """What was charged for lost journals; in no row, because no call is known for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,23 @@ def arrange(rows: Iterable[UsageRow], group_by: tuple[Grouping, ...]) -> tuple[U
         return ("" if day is None else row.group[day], -row.sums.cost_nano_usd, row.group)
 
     return tuple(sorted(rows, key=order))
+
+
+def lumps_once(lumps: Iterable[tuple[Budget, int]]) -> int:
+    """What lumps come to: of each client once, from the widest of its budgets that has any.
+
+    The same money stands in every budget that a call was to be charged to. The widest is the one
+    whose selector narrows least; of several the oldest.
+    """
+    widest: dict[str, tuple[tuple[int, str], int]] = {}
+    for budget, amount in lumps:
+        selector = budget.selector
+        narrowed = [selector.key_id, selector.workflow, selector.model, selector.region]
+        rank = sum(map(bool, narrowed)), budget.budget_id
+        best = widest.get(selector.project_id)
+        if best is None or rank < best[0]:
+            widest[selector.project_id] = rank, amount
+    return sum(amount for _, amount in widest.values())
 
 
 def total_of(rows: Iterable[UsageRow]) -> Sums:

@@ -88,6 +88,7 @@ def registered_to_wire(answer: Registered, now_unix_ms: int) -> v1.RegisterRespo
         display_name=answer.display_name,
         region=answer.region,
         last_sync_no=answer.last_sync_no,
+        revoked=answer.revoked,
     )
 
 
@@ -121,6 +122,7 @@ def report_from_wire(message: v1.SyncRequest) -> Report:
             _id(use.secret_id, "secret_id"): _count(use.last_used_unix_ms, "last_used_unix_ms")
             for use in message.secret_uses
         },
+        stopped=message.stopped,
     )
 
 
@@ -144,6 +146,7 @@ def answer_to_wire(answer: Answer, now_unix_ms: int = 0) -> v1.SyncResponse:
         sync_no=answer.sync_no,
         hopeless_call_ids=answer.hopeless,
         now_unix_ms=now_unix_ms,
+        revoked=answer.revoked,
     )
 
 

@@ -93,6 +93,16 @@ def active(tx: Tx) -> list[Budget]:
     return [_from_row(row) for row in rows]
 
 
+def not_archived_before(tx: Tx, instant_unix_ms: int) -> list[Budget]:
+    """The budgets that are not archived, or were not at an instant."""
+    rows = tx.rows(
+        """SELECT * FROM budget WHERE archived_unix_ms IS NULL OR archived_unix_ms >= :instant
+           ORDER BY budget_id""",
+        {"instant": instant_unix_ms},
+    )
+    return [_from_row(row) for row in rows]
+
+
 def active_of(tx: Tx, project_ids: Iterable[str]) -> list[Budget]:
     """The budgets of some scopes that are not archived; "" is the agency."""
     found: list[Budget] = []

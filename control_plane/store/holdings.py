@@ -12,11 +12,22 @@ from control_plane.core.pages import Slice
 from control_plane.core.windows import WindowSpan
 from control_plane.store.engine import Row, Tx
 
+_SIDECAR = """SELECT sidecar.*, (
+  SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd), 0)
+  FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ACTIVE') AS leased, (
+  SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd - lump_nano_usd
+    - released_nano_usd), 0)
+  FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ORPHANED') AS orphaned"""
+_PERIOD = """SELECT period.*, (
+  SELECT COALESCE(SUM(lump_nano_usd), 0) FROM lease
+  WHERE lease.budget_id = period.budget_id AND lease.partition = period.partition
+    AND lease.period_id = period.period_id) AS lumps FROM period"""
+
 
 def period(tx: Tx, budget: Budget, partition: str, span: WindowSpan) -> Period | None:
     """One period; None when nothing happened in it yet."""
     row = tx.row(
-        """SELECT * FROM period WHERE budget_id = :budget AND partition = :partition
+        f"""{_PERIOD} WHERE budget_id = :budget AND partition = :partition
              AND period_id = :period""",
         {"budget": budget.budget_id, "partition": partition, "period": span.period_id},
     )
@@ -27,7 +38,7 @@ def periods_page(tx: Tx, asked: Slice, *, budget_id: str, partition: str) -> lis
     """Periods of a budget, newest first."""
     after = asked.after or (0, "")
     rows = tx.rows(
-        """SELECT * FROM period
+        f"""{_PERIOD}
            WHERE budget_id = :budget AND (:partition = '' OR partition = :partition)
              AND (:first = 1 OR start_unix_ms < :start
                OR (start_unix_ms = :start AND partition > :after))
@@ -47,10 +58,7 @@ def periods_page(tx: Tx, asked: Slice, *, budget_id: str, partition: str) -> lis
 def sidecars_page(tx: Tx, asked: Slice, *, show_revoked: bool) -> list[SidecarView]:
     """Sidecars by name."""
     rows = tx.rows(
-        """SELECT sidecar.*, (
-             SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd), 0)
-             FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ACTIVE') AS leased
-           FROM sidecar
+        f"""{_SIDECAR} FROM sidecar
            WHERE (revoked_unix_ms = 0 OR :revoked = 1) AND display_name > :after
            ORDER BY display_name LIMIT :limit""",
         {
@@ -65,10 +73,7 @@ def sidecars_page(tx: Tx, asked: Slice, *, show_revoked: bool) -> list[SidecarVi
 def sidecar(tx: Tx, sidecar_id: str) -> SidecarView | None:
     """One sidecar."""
     row = tx.row(
-        """SELECT sidecar.*, (
-             SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd), 0)
-             FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ACTIVE') AS leased
-           FROM sidecar WHERE id = :id""",
+        f"""{_SIDECAR} FROM sidecar WHERE id = :id""",
         {"id": sidecar_id},
     )
     return _sidecar_from_row(row) if row is not None else None
@@ -92,6 +97,24 @@ def reach_of(tx: Tx, project_id: str, policy_version: int) -> tuple[int, int]:
     return concerned, acked
 
 
+def lumps(
+    tx: Tx, *, start_unix_ms: int, end_unix_ms: int, project_id: str
+) -> list[tuple[str, int]]:
+    """What budgets of clients were charged as lumps, in periods that begin within a time."""
+    rows = tx.rows(
+        """SELECT lease.budget_id, SUM(lump_nano_usd) AS lumps FROM lease
+           JOIN period p ON p.budget_id = lease.budget_id AND p.partition = lease.partition
+             AND p.period_id = lease.period_id
+           JOIN budget b ON b.budget_id = lease.budget_id
+           WHERE lease.state = 'ORPHANED' AND lump_nano_usd > 0 AND b.project_id <> ''
+             AND (:project = '' OR b.project_id = :project)
+             AND p.start_unix_ms >= :start AND p.start_unix_ms < :end
+           GROUP BY lease.budget_id""",
+        {"project": project_id, "start": start_unix_ms, "end": end_unix_ms},
+    )
+    return [(row["budget_id"], int(row["lumps"])) for row in rows]
+
+
 def _period_from_row(row: Row) -> Period:
     allocated, spent = row["allocated_nano_usd"], row["spent_nano_usd"]
     orphaned = row["orphan_hold_nano_usd"]
@@ -105,6 +128,9 @@ def _period_from_row(row: Row) -> Period:
         overrun_nano_usd=row["overrun_nano_usd"],
         orphaned_nano_usd=orphaned,
         cap_version=row["cap_version"],
+        lump_nano_usd=int(row["lumps"]),
+        overshoot_nano_usd=row["overshoot_nano_usd"],
+        state=row["state"],
     )
 
 
@@ -124,4 +150,6 @@ def _sidecar_from_row(row: Row) -> SidecarView:
         leased_nano_usd=int(row["leased"]),
         open_calls=0,
         revoked_unix_ms=row["revoked_unix_ms"],
+        orphaned_nano_usd=int(row["orphaned"]),
+        stopped_unix_ms=row["stopped_unix_ms"],
     )

@@ -139,6 +139,12 @@ def count(tx: Tx, project_id: str) -> int:
     return int(row["n"])
 
 
+def any_of(tx: Tx, project_id: str) -> bool:
+    """Whether a project ever had a key, revoked or not."""
+    sql = "SELECT 1 AS found FROM api_key WHERE project_id = :id LIMIT 1"
+    return tx.row(sql, {"id": project_id}) is not None
+
+
 def _secrets_of(tx: Tx, key_id: str) -> Sequence[Row]:
     return tx.rows(
         "SELECT * FROM key_secret WHERE key_id = :id ORDER BY secret_id DESC", {"id": key_id}

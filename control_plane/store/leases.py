@@ -1,9 +1,12 @@
 """Leases: per life of a sidecar's journal and budget period, three numbers that only grow."""
 
 from control_plane.core.leases import Holder, Lease, LeaseKey, PeriodKey
+from control_plane.core.log import OrphanFilter
 from control_plane.store import periods
 from control_plane.store.engine import Row, Tx, Value
 
+_HELD_BACK = """(granted_nano_usd - returned_nano_usd - lease.spent_nano_usd - lump_nano_usd
+  - released_nano_usd)"""
 _KEY = """sidecar_id = :sidecar AND epoch = :epoch AND budget_id = :budget
   AND partition = :partition AND period_id = :period"""
 
@@ -14,13 +17,27 @@ def get(tx: Tx, holder: Holder, key: LeaseKey) -> Lease | None:
     return _from_row(row) if row is not None else None
 
 
-def active_before(tx: Tx, holder: Holder) -> list[Lease]:
-    """The active leases of all lives of a sidecar's journal before this one."""
+def active_until(tx: Tx, holder: Holder) -> list[Lease]:
+    """The active leases of a life of a sidecar's journal and of all lives before it."""
     rows = tx.rows(
         """SELECT * FROM lease
-           WHERE sidecar_id = :sidecar AND epoch < :epoch AND state = 'ACTIVE'
+           WHERE sidecar_id = :sidecar AND epoch <= :epoch AND state = 'ACTIVE'
            ORDER BY epoch, budget_id, partition, period_id""",
         {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return [_from_row(row) for row in rows]
+
+
+def orphans_of_ended(tx: Tx, limit: int) -> list[Lease]:
+    """Orphans of periods that take no grants any more, about whose money nobody decided."""
+    rows = tx.rows(
+        f"""SELECT lease.* FROM lease JOIN period p
+             ON p.budget_id = lease.budget_id AND p.partition = lease.partition
+               AND p.period_id = lease.period_id
+           WHERE lease.state = 'ORPHANED' AND p.state <> 'OPEN' AND {_HELD_BACK} > 0
+           ORDER BY sidecar_id, epoch, lease.budget_id, lease.partition, lease.period_id
+           LIMIT :limit""",  # noqa: S608 - a constant
+        {"limit": limit},
     )
     return [_from_row(row) for row in rows]
 
@@ -40,16 +57,21 @@ def put(tx: Tx, lease: Lease) -> None:
     """Write a lease whole."""
     tx.run(
         """INSERT INTO lease (sidecar_id, epoch, budget_id, partition, period_id,
-             granted_nano_usd, returned_nano_usd, spent_nano_usd, serial, frozen_cap_version, state)
+             granted_nano_usd, returned_nano_usd, spent_nano_usd, serial, frozen_cap_version, state,
+             lump_nano_usd, released_nano_usd, orphaned_unix_ms, orphan_cause)
            VALUES (:sidecar, :epoch, :budget, :partition, :period, :granted, :returned, :spent,
-             :serial, :frozen, :state)
+             :serial, :frozen, :state, :lump, :released, :orphaned, :cause)
            ON CONFLICT (sidecar_id, epoch, budget_id, partition, period_id) DO UPDATE SET
              granted_nano_usd = excluded.granted_nano_usd,
              returned_nano_usd = excluded.returned_nano_usd,
              spent_nano_usd = excluded.spent_nano_usd,
              serial = excluded.serial,
              frozen_cap_version = excluded.frozen_cap_version,
-             state = excluded.state""",
+             state = excluded.state,
+             lump_nano_usd = excluded.lump_nano_usd,
+             released_nano_usd = excluded.released_nano_usd,
+             orphaned_unix_ms = excluded.orphaned_unix_ms,
+             orphan_cause = excluded.orphan_cause""",
         _params(
             lease.holder,
             lease.key,
@@ -59,6 +81,10 @@ def put(tx: Tx, lease: Lease) -> None:
             serial=lease.serial,
             frozen=lease.frozen_cap_version,
             state=lease.state,
+            lump=lease.lump_nano_usd,
+            released=lease.released_nano_usd,
+            orphaned=lease.orphaned_unix_ms,
+            cause=lease.orphan_cause,
         ),
     )
 
@@ -129,7 +155,8 @@ def page(
     last = after or ("", -1, PeriodKey("", "", ""))
     rows = tx.rows(
         """SELECT * FROM lease
-           WHERE granted_nano_usd - returned_nano_usd - spent_nano_usd > 0
+           WHERE granted_nano_usd - returned_nano_usd - spent_nano_usd - lump_nano_usd
+               - released_nano_usd > 0
              AND (:only_budget = '' OR budget_id = :only_budget)
              AND (:only_sidecar = '' OR sidecar_id = :only_sidecar)
              AND (sidecar_id, epoch, budget_id, partition, period_id)
@@ -141,6 +168,36 @@ def page(
             last[2],
             only_budget=budget_id,
             only_sidecar=sidecar_id,
+            limit=limit,
+        ),
+    )
+    return [_from_row(row) for row in rows]
+
+
+def orphans_page(
+    tx: Tx, wanted: OrphanFilter, after: tuple[str, int, LeaseKey] | None, limit: int
+) -> list[Lease]:
+    """Orphans in the order of their keys, from after one of them."""
+    last = after or ("", -1, PeriodKey("", "", ""))
+    rows = tx.rows(
+        f"""SELECT * FROM lease
+           WHERE state = 'ORPHANED'
+             AND ({_HELD_BACK} > 0
+               OR (:decided = 1 AND lump_nano_usd + released_nano_usd > 0))
+             AND (:only_budget = '' OR budget_id = :only_budget)
+             AND (:only_period = '' OR period_id = :only_period)
+             AND (:only_sidecar = '' OR sidecar_id = :only_sidecar)
+             AND (sidecar_id, epoch, budget_id, partition, period_id)
+               > (:sidecar, :epoch, :budget, :partition, :period)
+           ORDER BY sidecar_id, epoch, budget_id, partition, period_id
+           LIMIT :limit""",  # noqa: S608 - a constant
+        _params(
+            Holder(last[0], last[1]),
+            last[2],
+            decided=int(wanted.show_decided),
+            only_budget=wanted.budget_id,
+            only_period=wanted.period_id,
+            only_sidecar=wanted.sidecar_id,
             limit=limit,
         ),
     )
@@ -161,4 +218,8 @@ def _from_row(row: Row) -> Lease:
         serial=row["serial"],
         frozen_cap_version=row["frozen_cap_version"],
         state=row["state"],
+        lump_nano_usd=row["lump_nano_usd"],
+        released_nano_usd=row["released_nano_usd"],
+        orphaned_unix_ms=row["orphaned_unix_ms"],
+        orphan_cause=row["orphan_cause"],
     )

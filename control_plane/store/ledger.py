@@ -168,6 +168,27 @@ def known_among(tx: Tx, call_ids: Iterable[str]) -> list[str]:
     return [call_id for call_id in call_ids if tx.row(sql, {"call": call_id}) is not None]
 
 
+def known_beside(tx: Tx, holder: Holder, call_ids: Iterable[str]) -> set[str]:
+    """Those of some calls that the ledger has of a fork of the same life of a journal."""
+    sql = """SELECT 1 AS found FROM call
+             WHERE call_id = :call AND sidecar_id = :sidecar AND epoch = :epoch AND seq < 0"""
+    return {
+        call_id
+        for call_id in call_ids
+        if tx.row(sql, {"call": call_id, "sidecar": holder.sidecar_id, "epoch": holder.epoch})
+    }
+
+
+def overrun_is_known(tx: Tx, sidecar_id: str, call_id: str) -> bool:
+    """Whether a sidecar's overrun of a call was booked: each is an alarm."""
+    row = tx.row(
+        """SELECT 1 AS found FROM alarm
+           WHERE kind = 'OVERRUN' AND sidecar_id = :sidecar AND call_id = :call LIMIT 1""",
+        {"sidecar": sidecar_id, "call": call_id},
+    )
+    return row is not None
+
+
 def booked_call(tx: Tx, call_id: str) -> Booked | None:
     """What a call was booked as; None when the ledger does not have it."""
     row = tx.row("SELECT * FROM call WHERE call_id = :call", {"call": call_id})

@@ -174,6 +174,7 @@ def move(
     counted_nano_usd: int = 0,
     overrun_nano_usd: int = 0,
     orphan_hold_nano_usd: int = 0,
+    overshoot_nano_usd: int = 0,
 ) -> None:
     """Book evidence: each number grows by so much, or falls by it."""
     changed = tx.run(
@@ -181,7 +182,8 @@ def move(
               spent_nano_usd = spent_nano_usd + :spent,
               counted_nano_usd = counted_nano_usd + :counted,
               overrun_nano_usd = overrun_nano_usd + :overrun,
-              orphan_hold_nano_usd = orphan_hold_nano_usd + :orphan
+              orphan_hold_nano_usd = orphan_hold_nano_usd + :orphan,
+              overshoot_nano_usd = overshoot_nano_usd + :overshoot
             WHERE {_KEY}""",  # noqa: S608 - a constant
         params(
             key,
@@ -190,6 +192,7 @@ def move(
             counted=counted_nano_usd,
             overrun=overrun_nano_usd,
             orphan=orphan_hold_nano_usd,
+            overshoot=overshoot_nano_usd,
         ),
     )
     assert changed == 1
@@ -209,19 +212,29 @@ def raise_serial(tx: Tx, key: PeriodKey, serial: int) -> None:
     )
 
 
-def close_ended(tx: Tx, now_unix_ms: int) -> int:
-    """No more grants in windows that are over; closed when nothing is outstanding any more."""
-    ended = tx.run(
+def end(tx: Tx, now_unix_ms: int) -> int:
+    """No more grants in windows that are over; how many ended."""
+    return tx.run(
         "UPDATE period SET state = 'CLOSING' WHERE state = 'OPEN' AND end_unix_ms <= :now",
         {"now": now_unix_ms},
     )
-    tx.run(
+
+
+def close_settled(tx: Tx) -> int:
+    """Close periods that take no grants and in which nothing is outstanding any more."""
+    return tx.run(
         """UPDATE period SET state = 'CLOSED'
-           WHERE state = 'CLOSING' AND end_unix_ms <= :now
-             AND allocated_nano_usd = spent_nano_usd""",
-        {"now": now_unix_ms},
+           WHERE state = 'CLOSING' AND allocated_nano_usd = spent_nano_usd"""
     )
-    return ended
+
+
+def open_unsettled(tx: Tx, keys: Iterable[PeriodKey]) -> None:
+    """Closed periods in which late evidence left money outstanding have to be closed again."""
+    tx.many(
+        f"""UPDATE period SET state = 'CLOSING'
+            WHERE {_KEY} AND state = 'CLOSED' AND allocated_nano_usd <> spent_nano_usd""",  # noqa: S608 - a constant
+        [params(key) for key in keys],
+    )
 
 
 def reopen(tx: Tx, budget: Budget, key: PeriodKey) -> PeriodState:
@@ -238,7 +251,9 @@ def reopen(tx: Tx, budget: Budget, key: PeriodKey) -> PeriodState:
     )
     tx.run(
         f"""UPDATE lease SET state = 'ACTIVE' WHERE {_KEY} AND state = 'CLOSED'
-              AND epoch = (SELECT epoch FROM sidecar WHERE id = lease.sidecar_id)""",  # noqa: S608 - a constant
+              AND orphaned_unix_ms = 0
+              AND epoch = (SELECT epoch FROM sidecar WHERE id = lease.sidecar_id
+                AND revoked_unix_ms = 0 AND state <> 'FENCED')""",  # noqa: S608 - a constant
         params(key),
     )
     found = get(tx, key)

@@ -112,6 +112,17 @@ def revoke(tx: Tx, sidecar_id: str, now_unix_ms: int) -> None:
     )
 
 
+def heard(tx: Tx, sidecar_id: str, now_unix_ms: int, *, stopped: bool) -> None:
+    """Note that a revoked sidecar spoke, and whether it knows that it must start no calls."""
+    tx.run(
+        """UPDATE sidecar SET last_seen_unix_ms = :now,
+             stopped_unix_ms = CASE WHEN :stopped = 1 AND stopped_unix_ms = 0 THEN :now
+               ELSE stopped_unix_ms END
+           WHERE id = :id""",
+        {"id": sidecar_id, "now": now_unix_ms, "stopped": int(stopped)},
+    )
+
+
 def unheard(tx: Tx, generation: int) -> int:
     """How many sidecars have not spoken in this generation.
 
@@ -150,9 +161,12 @@ def excuse(tx: Tx, sidecar_ids: Sequence[str], generation: int) -> None:
 
 def cursor(tx: Tx, holder: Holder) -> Cursor | None:
     """How far the ledger has a journal; under a lock until the transaction ends."""
-    sql = "SELECT last_seq, chain FROM cursor WHERE sidecar_id = :sidecar AND epoch = :epoch"
+    sql = "SELECT * FROM cursor WHERE sidecar_id = :sidecar AND epoch = :epoch"
     row = tx.row(sql + tx.dialect.for_update, {"sidecar": holder.sidecar_id, "epoch": holder.epoch})
-    return Cursor(row["last_seq"], row["chain"]) if row is not None else None
+    if row is None:
+        return None
+    forked = row["forked_unix_ms"] > 0
+    return Cursor(row["last_seq"], row["chain"], forked=forked, beside_count=row["beside_count"])
 
 
 def begin_cursor(tx: Tx, holder: Holder) -> Cursor:
@@ -174,6 +188,17 @@ def move_cursor(tx: Tx, holder: Holder, cursor: Cursor) -> None:
         _cursor_params(holder, cursor),
     )
     assert changed == 1
+
+
+def take_places_beside(tx: Tx, holder: Holder, count: int) -> int:
+    """Number rows that are beside the booked journal: the first number, the others follow below."""
+    found = cursor(tx, holder) or begin_cursor(tx, holder)
+    tx.run(
+        """UPDATE cursor SET beside_count = beside_count + :count
+           WHERE sidecar_id = :sidecar AND epoch = :epoch""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch, "count": count},
+    )
+    return -(found.beside_count + 1)
 
 
 def _cursor_params(holder: Holder, cursor: Cursor) -> dict[str, Value]:
@@ -206,4 +231,5 @@ def _from_row(row: Row) -> Sidecar:
         created_unix_ms=row["created_unix_ms"],
         last_seen_unix_ms=row["last_seen_unix_ms"],
         revoked_unix_ms=row["revoked_unix_ms"],
+        stopped_unix_ms=row["stopped_unix_ms"],
     )

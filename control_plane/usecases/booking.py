@@ -14,14 +14,14 @@ from control_plane import limits
 from control_plane.core import ledger as core
 from control_plane.core.alarms import Alarm
 from control_plane.core.budgets import Budget
-from control_plane.core.calls import Adjust, Line, Overrun, Unreadable
-from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
+from control_plane.core.calls import Adjust, Line, Overrun, Settle, Unreadable, Void
+from control_plane.core.leases import BudgetRef, Holder, PeriodKey
 from control_plane.core.reports import LeaseReport
 from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
-from control_plane.store import bad_records, budgets, leases, ledger, periods, sidecars
+from control_plane.store import bad_records, budgets, leases, ledger, periods
 from control_plane.store.engine import ConflictError, Tx
-from control_plane.usecases import unknown
+from control_plane.usecases.books import Books
 
 
 @dataclass(slots=True)
@@ -65,14 +65,24 @@ class CountingPeriods:
         return self._budgets[budget_id]
 
 
-def book(tx: Tx, holder: Holder, records: Sequence[Line], now_unix_ms: int) -> Evidence:
-    """Book records that the cursor does not have yet, in their order.
+def book(
+    tx: Tx,
+    holder: Holder,
+    records: Sequence[Line],
+    now_unix_ms: int,
+    *,
+    forked: bool = False,
+) -> Evidence:
+    """Book records that the ledger does not have yet, in their order.
 
     What cannot be read is kept and raises an alarm, so that the journal goes on; and so is a report
-    whose sums would leave all bounds, for no later one could be booked beside it.
+    whose sums would leave all bounds, for no later one could be booked beside it. `forked` when a
+    copy of the journal is known: then what goes beyond a lease was spent twice.
     """
-    evidence = Evidence()
-    booked = _calls(tx, holder, records, evidence, now_unix_ms)
+    found = Evidence()
+    if forked:
+        records = [record for record in records if not _booked_beside(tx, holder, record)]
+    booked = _calls(tx, holder, records, found, now_unix_ms)
     if booked.unreadable:
         _keep_unreadable(tx, holder, booked.unreadable, now_unix_ms)
     for key in sorted(booked.periods):
@@ -81,23 +91,32 @@ def book(tx: Tx, holder: Holder, records: Sequence[Line], now_unix_ms: int) -> E
     for adjust in booked.adjusts:
         _adjust(tx, holder, adjust, booked, now_unix_ms)
     ledger.add_rollups(tx, booked.rollups)
-    moved = {*booked.spent_nano_usd, *booked.returned_nano_usd}
-    for key in sorted(moved):
-        _move_lease(
-            tx,
-            holder,
-            key,
-            spent_more_nano_usd=booked.spent_nano_usd.get(key, 0),
-            returned_nano_usd=booked.returned_nano_usd.get(key, 0),
-            evidence=evidence,
-        )
+    books = Books(tx, holder, now_unix_ms, forked=forked)
+    for key in sorted({*booked.spent_nano_usd, *booked.returned_nano_usd}):
+        books.take_spent(key, booked.spent_nano_usd.get(key, 0))
+        books.take_returned(key, booked.returned_nano_usd.get(key, 0))
+    found.database_is_old |= books.database_is_old
+    found.impossible |= books.impossible
     for key, amount in booked.counted_nano_usd.items():
         periods.move(
             tx, key, allocated_nano_usd=amount, spent_nano_usd=amount, counted_nano_usd=amount
         )
     for overrun in booked.overruns:
         _overrun(tx, holder, overrun, now_unix_ms)
-    return evidence
+    periods.open_unsettled(tx, books.moved)
+    return found
+
+
+def _booked_beside(tx: Tx, holder: Holder, record: Line) -> bool:
+    """Whether a fork of the same journal told of it first, when it was charged whole."""
+    match record:
+        case Settle() | Void():
+            return bool(ledger.known_beside(tx, holder, [record.call.call_id]))
+        case Overrun():
+            known = ledger.known_beside(tx, holder, [record.call_id])
+            return bool(known) and ledger.overrun_is_known(tx, holder.sidecar_id, record.call_id)
+        case _:
+            return False
 
 
 def _passes_bounds(tx: Tx, booked: core.Bookings) -> bool:
@@ -149,102 +168,38 @@ def _calls(
     return booked
 
 
-def take_levels(tx: Tx, holder: Holder, reports: Sequence[LeaseReport]) -> Evidence:
+def take_levels(
+    tx: Tx, holder: Holder, reports: Sequence[LeaseReport], now_unix_ms: int
+) -> Evidence:
     """Merge the three numbers of lease reports: returns, and grants that are unknown here."""
-    evidence = Evidence()
+    found = Evidence()
+    books = Books(tx, holder, now_unix_ms)
     for report in reports:
-        lease = leases.get(tx, holder, report.lease)
-        period = periods.get(tx, report.lease)
-        if lease is None and not report.granted_seen_nano_usd and not report.returned_nano_usd:
+        key = report.lease
+        period = periods.get(tx, key)
+        says_nothing = not report.granted_seen_nano_usd and not report.returned_nano_usd
+        if period is None and says_nothing:
             continue
-        if period is None or lease is None:
-            periods.adopt(tx, report.lease)
-            lease = lease or _lease(tx, holder, report.lease)
-        merged = _claimed(tx, lease, report.granted_seen_nano_usd, evidence)
-        merged = _claimed(tx, merged, merged.spent_nano_usd + report.returned_nano_usd, evidence)
-        grew = merged.granted_nano_usd > lease.granted_nano_usd
+        if period is None:
+            periods.adopt(tx, key)
+        grew = not says_nothing and books.take_levels(
+            key,
+            granted_nano_usd=report.granted_seen_nano_usd,
+            returned_nano_usd=report.returned_nano_usd,
+        )
         if period is not None and report.serial_seen > period.serial:
-            _newer_serial(tx, report, evidence, grew=grew)
-        room = merged.granted_nano_usd - merged.spent_nano_usd
-        if merged.returned_nano_usd < report.returned_nano_usd <= room:
-            merged = _returned(tx, merged, report.returned_nano_usd, evidence)
-        if merged != lease:
-            leases.put(tx, merged)
-    return evidence
+            _newer_serial(tx, report, found, grew=grew)
+    found.database_is_old |= books.database_is_old
+    found.impossible |= books.impossible
+    periods.open_unsettled(tx, books.moved)
+    return found
 
 
-def _claimed(tx: Tx, lease: Lease, granted_nano_usd: int, evidence: Evidence) -> Lease:
-    """The lease with what a sidecar says was granted, unless that can never have been."""
-    more = granted_nano_usd - lease.granted_nano_usd
-    if more > 0 and unknown.judge(tx, lease.key, more).impossible:
-        evidence.impossible = True
-        return lease
-    return _granted_at_least(tx, lease, granted_nano_usd, evidence)
-
-
-def _newer_serial(tx: Tx, report: LeaseReport, evidence: Evidence, *, grew: bool) -> None:
+def _newer_serial(tx: Tx, report: LeaseReport, found: Evidence, *, grew: bool) -> None:
     """A serial from after the copy comes with a grant from after it; else it proves nothing."""
     if grew or not tx.watermark.bounds_claims:
-        evidence.database_is_old |= not grew
+        found.database_is_old |= not grew
         periods.raise_serial(tx, report.lease, report.serial_seen)
-
-
-def _lease(tx: Tx, holder: Holder, key: PeriodKey) -> Lease:
-    """A lease, or the beginning of one that this database does not know.
-
-    Of an epoch that is over it is an orphan from the start: only a living epoch has active leases.
-    """
-    known = leases.get(tx, holder, key)
-    if known is not None:
-        return known
-    sidecar = sidecars.get(tx, holder.sidecar_id)
-    over = sidecar is not None and holder.epoch < sidecar.epoch
-    return Lease(holder, key, state="ORPHANED" if over else "ACTIVE")
-
-
-def _move_lease(
-    tx: Tx,
-    holder: Holder,
-    key: PeriodKey,
-    *,
-    spent_more_nano_usd: int,
-    returned_nano_usd: int,
-    evidence: Evidence,
-) -> None:
-    before = _lease(tx, holder, key)
-    after = replace(before, spent_nano_usd=max(0, before.spent_nano_usd + spent_more_nano_usd))
-    needed = after.spent_nano_usd + max(after.returned_nano_usd, returned_nano_usd)
-    after = _granted_at_least(tx, after, needed, evidence)
-    spent_more = after.spent_nano_usd - before.spent_nano_usd
-    orphan_less = spent_more if before.state == "ORPHANED" else 0
-    periods.move(tx, key, spent_nano_usd=spent_more, orphan_hold_nano_usd=-orphan_less)
-    if returned_nano_usd > after.returned_nano_usd:
-        after = _returned(tx, after, returned_nano_usd, evidence)
-    leases.put(tx, after)
-
-
-def _granted_at_least(tx: Tx, lease: Lease, granted_nano_usd: int, evidence: Evidence) -> Lease:
-    """The lease with at least so much granted: what a sidecar can prove was once granted."""
-    more = granted_nano_usd - lease.granted_nano_usd
-    if more <= 0:
-        return lease
-    claim = unknown.judge(tx, lease.key, more)
-    evidence.database_is_old |= claim.database_is_old
-    evidence.impossible |= claim.impossible
-    unknown.take(tx, lease.key, more)
-    orphan_more = more if lease.state == "ORPHANED" else 0
-    periods.move(tx, lease.key, allocated_nano_usd=more, orphan_hold_nano_usd=orphan_more)
-    return lease.merge(granted_nano_usd=granted_nano_usd)
-
-
-def _returned(tx: Tx, lease: Lease, returned_nano_usd: int, evidence: Evidence) -> Lease:
-    """The lease with more given back: the money is free for others from now on."""
-    lease = _granted_at_least(tx, lease, lease.spent_nano_usd + returned_nano_usd, evidence)
-    more = returned_nano_usd - lease.returned_nano_usd
-    assert more > 0
-    orphan_less = more if lease.state == "ORPHANED" else 0
-    periods.move(tx, lease.key, allocated_nano_usd=-more, orphan_hold_nano_usd=-orphan_less)
-    return lease.merge(returned_nano_usd=returned_nano_usd)
 
 
 def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
@@ -268,7 +223,7 @@ def _overrun(tx: Tx, holder: Holder, record: Overrun, now_unix_ms: int) -> None:
         periods.move(
             tx, key, allocated_nano_usd=excess, spent_nano_usd=excess, overrun_nano_usd=excess
         )
-        lease = _lease(tx, holder, key)
+        lease = Books(tx, holder, now_unix_ms).lease(key)
         leases.put(tx, replace(lease, frozen_cap_version=period))
         ledger.raise_alarm(tx, replace(alarm, detail=stops, key=key), now_unix_ms)
 

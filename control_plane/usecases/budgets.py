@@ -24,6 +24,7 @@ from control_plane.core.projects import check_not_archived
 from control_plane.store import budgets as store
 from control_plane.store import holdings, installation, keys, policy, prices, projects
 from control_plane.store.engine import Tx
+from control_plane.usecases import reach
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.levels import Levels
 from protos.values import ids
@@ -75,7 +76,7 @@ def insert_new(tx: Tx, asked: NewBudget, reason: str, act: Act) -> Budget:
         cap_nano_usd=wanted.cap_nano_usd,
         cap_version=1,
         max_offline_ms=wanted.max_offline_ms,
-        offline_until_unix_ms=0,
+        offline_until_unix_ms=_without(tx, wanted, act),
         created_unix_ms=act.now_unix_ms,
         archived_unix_ms=None,
         version=1,
@@ -95,6 +96,22 @@ def insert_new(tx: Tx, asked: NewBudget, reason: str, act: Act) -> Budget:
         ),
     )
     return budget
+
+
+def _without(tx: Tx, wanted: NewBudget, act: Act) -> int:
+    """Until when a cut-off sidecar may start calls of a new budget that does not know it."""
+    project_id = wanted.selector.project_id
+    if wanted.cap_nano_usd is None or (project_id and not keys.any_of(tx, project_id)):
+        return 0
+    return reach.last_call_unix_ms(tx, wanted.selector, act.now_unix_ms)
+
+
+def _decided_until(tx: Tx, budget: Budget, act: Act) -> int:
+    """Until when a cut-off sidecar may go by what was before a budget got or lost its cap."""
+    if budget.is_capped:
+        return budgets.authority_end_unix_ms(budget, act.now_unix_ms)
+    last_unix_ms = reach.last_call_unix_ms(tx, budget.selector, act.now_unix_ms)
+    return max(last_unix_ms, budget.offline_until_unix_ms)
 
 
 def get_budget(tx: Tx, budget_id: str, now_unix_ms: int, levels: Levels) -> ShownBudget:
@@ -167,6 +184,8 @@ def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Rea
         cap_version=budget.cap_version + 1,
         version=budget.version + 1,
     )
+    if changed.is_capped != budget.is_capped:
+        changed = replace(changed, offline_until_unix_ms=_decided_until(tx, budget, act))
     change = CapChange(
         budget_id=budget.budget_id,
         cap_version=changed.cap_version,
@@ -337,13 +356,9 @@ def _check_active(budget: Budget) -> None:
 def _reach(tx: Tx, before: Budget, changed: Budget, version: int, act: Act) -> Reach:
     project_id = changed.selector.project_id
     concerned, acked = holdings.reach_of(tx, project_id, version)
+    last_unix_ms = changed.offline_until_unix_ms
     if before.is_capped:
         last_unix_ms = budgets.authority_end_unix_ms(changed, act.now_unix_ms)
-    else:
-        # Its calls need no lease of it yet, and end with the authority that they have otherwise.
-        others = store.active_of(tx, ["", project_id]) if project_id else store.active(tx)
-        known = [before if one.budget_id == before.budget_id else one for one in others]
-        last_unix_ms = budgets.last_call_unix_ms(before.selector, known, act.now_unix_ms)
     return Reach(
         policy_version=version,
         sidecar_count=concerned,

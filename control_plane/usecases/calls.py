@@ -9,7 +9,7 @@ from control_plane.core.pages import Asked, Page
 from control_plane.core.usage import UsageAnswer, UsageQuestion, UsageRow
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS
 from control_plane.core.zones import check_zone
-from control_plane.store import call_log, installation
+from control_plane.store import budgets, call_log, holdings, installation
 from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
 from control_plane.usecases import projects
@@ -96,7 +96,16 @@ def query_usage(tx: Tx, question: UsageQuestion, now_unix_ms: int) -> UsageAnswe
                 limit=str(limits.USAGE_ROWS_MAX),
             )
     rows = usage.arrange(found, group_by)
-    return UsageAnswer(rows, usage.total_of(rows), start, end, zone)
+    lumps = _lumps_nano_usd(tx, question.project_id, start, end)
+    return UsageAnswer(rows, usage.total_of(rows), start, end, zone, lumps)
+
+
+def _lumps_nano_usd(tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int) -> int:
+    rows = holdings.lumps(
+        tx, start_unix_ms=start_unix_ms, end_unix_ms=end_unix_ms, project_id=project_id
+    )
+    named = [(budgets.get(tx, budget_id), amount) for budget_id, amount in rows]
+    return usage.lumps_once((budget, amount) for budget, amount in named if budget is not None)
 
 
 def list_refusals(tx: Tx, asked: Asked, project_id: str) -> Page[RefusalMinute]:

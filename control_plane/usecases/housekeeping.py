@@ -1,15 +1,22 @@
-"""What is done from time to time: windows that are over are closed, old counters dropped."""
+"""What is done from time to time: what is over is closed, old counters are dropped.
+
+A window that is over takes no grants. What lost journals hold of it is charged then, and when
+nothing is outstanding any more it is closed; evidence that comes later opens it again.
+"""
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
 from control_plane.store import leases, periods, refusals
 from control_plane.store.engine import Tx
+from control_plane.usecases import orphans
 from control_plane.usecases.levels import Levels
 
 
 def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     """Close and drop what is over."""
-    periods.close_ended(tx, now_unix_ms)
+    periods.end(tx, now_unix_ms)
+    orphans.charge_ended(tx, now_unix_ms)
+    periods.close_settled(tx)
     leases.close_settled(tx)
     tx.watermark.drop(periods.closed_among(tx, list(tx.watermark.state.marks)))
     tx.watermark.mend()

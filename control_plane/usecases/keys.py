@@ -4,16 +4,15 @@ from dataclasses import replace
 
 from control_plane import limits
 from control_plane.core import fields, keys, pages
-from control_plane.core.budgets import Reach, last_call_unix_ms
+from control_plane.core.budgets import Reach
 from control_plane.core.keys import Key, KeyChange, KeySecret, NewKey
 from control_plane.core.pages import Asked, Page
 from control_plane.core.prices import resolve_models
 from control_plane.core.projects import check_not_archived
-from control_plane.store import budgets as budget_store
-from control_plane.store import holdings, policy, prices
 from control_plane.store import keys as store
+from control_plane.store import policy, prices
 from control_plane.store.engine import Tx
-from control_plane.usecases import projects
+from control_plane.usecases import projects, reach
 from control_plane.usecases.acts import Act, record
 from protos.values import ids
 from protos.values import keys as texts
@@ -197,12 +196,5 @@ def _ending(secret: KeySecret, overlap_end_unix_ms: int, now_unix_ms: int) -> Ke
 
 
 def _reach(tx: Tx, key: Key, version: int, act: Act) -> Reach:
-    concerned, acked = holdings.reach_of(tx, key.project_id, version)
     calls = Selector(project_id=key.project_id, key_id=key.key_id, workflow=key.workflow)
-    budgets = budget_store.active_of(tx, ["", key.project_id])
-    return Reach(
-        policy_version=version,
-        sidecar_count=concerned,
-        acked_count=acked,
-        guaranteed_unix_ms=last_call_unix_ms(calls, budgets, act.now_unix_ms),
-    )
+    return reach.of_project(tx, key.project_id, calls, version, act.now_unix_ms)

@@ -1,12 +1,31 @@
-"""Leases as people see them: where money is."""
+"""Leases as people see them: where money is, and what becomes of it where its journal is lost."""
 
-from control_plane.core import pages
+from collections.abc import Callable, Sequence
+
+from control_plane import limits
+from control_plane.core import evidence, fields, pages
+from control_plane.core.budgets import Budget
+from control_plane.core.evidence import Move
 from control_plane.core.leases import Lease, PeriodKey
-from control_plane.core.log import LeaseView
+from control_plane.core.log import Decided, LeaseView, OrphanFilter, OrphanView
 from control_plane.core.pages import Asked, Page
+from control_plane.core.sidecars import Sidecar
+from control_plane.store import budgets, periods, sidecars
 from control_plane.store import leases as store
 from control_plane.store.engine import Tx
+from control_plane.usecases import reach
+from control_plane.usecases.acts import Act, record
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.moves import carry_out
+from protos.values import ids
+from protos.values.errors import (
+    FailedPreconditionError,
+    LimitExceededError,
+    NotFoundError,
+)
+from protos.values.money import nano_to_usd
+
+_KEY = (str, int, str, str, str)
 
 
 def list_leases(
@@ -14,18 +33,181 @@ def list_leases(
 ) -> Page[LeaseView]:
     """Leases that still hold money."""
     filters = {"list": "leases", "budget": budget_id, "sidecar": sidecar_id}
-    wanted = pages.begin(asked, filters, (str, int, str, str, str))
-    after = None
-    if wanted.after is not None:
-        sidecar, epoch, *period = wanted.after
-        after = (str(sidecar), int(epoch), PeriodKey(*[str(part) for part in period]))
+    wanted = pages.begin(asked, filters, _KEY)
     rows = store.page(
-        tx, after=after, limit=wanted.limit, budget_id=budget_id, sidecar_id=sidecar_id
+        tx,
+        after=_after(wanted.after),
+        limit=wanted.limit,
+        budget_id=budget_id,
+        sidecar_id=sidecar_id,
     )
     page = pages.finish(rows, wanted, filters, _key_of)
+    around = _Around(tx)
     return page.map(
-        lambda lease: LeaseView(lease, levels.held_nano_usd(lease.key, lease.holder.sidecar_id))
+        lambda lease: around.view(lease, levels.held_nano_usd(lease.key, lease.holder.sidecar_id))
     )
+
+
+def list_orphans(tx: Tx, asked: Asked, wanted: OrphanFilter) -> Page[OrphanView]:
+    """Leases whose journal is lost or not trusted any more."""
+    filters = {
+        "list": "orphans",
+        "budget": wanted.budget_id,
+        "sidecar": wanted.sidecar_id,
+        "decided": str(wanted.show_decided),
+    }
+    slice_ = pages.begin(asked, filters, _KEY)
+    rows = store.orphans_page(tx, wanted, _after(slice_.after), slice_.limit)
+    return pages.finish(rows, slice_, filters, _key_of).map(_Around(tx).orphan)
+
+
+def charge_orphans(
+    tx: Tx, wanted: OrphanFilter, expected_nano_usd: int, reason: str, act: Act
+) -> Decided:
+    """Charge what orphans hold back as lumps. Evidence that comes later takes their place."""
+    found = _chosen(tx, wanted, reason)
+    amount_nano_usd = sum(lease.held_back_nano_usd for lease in found)
+    _check_expected(amount_nano_usd, expected_nano_usd)
+    return _decide(tx, wanted, found, evidence.charged, amount_nano_usd, 0, reason, act)
+
+
+def release_orphans(
+    tx: Tx, wanted: OrphanFilter, expected_nano_usd: int, reason: str, act: Act
+) -> Decided:
+    """Give what orphans hold back, or were charged as lumps, back to the budgets.
+
+    What was spent of it all the same is booked when it is told, with an alarm.
+    """
+    found = _chosen(tx, wanted, reason, charged_too=True)
+    amount_nano_usd = sum(lease.held_back_nano_usd + lease.lump_nano_usd for lease in found)
+    _check_expected(amount_nano_usd, expected_nano_usd)
+    around = _Around(tx)
+    overshoot = sum(around.orphan(lease).overshoot_max_nano_usd for lease in found)
+    return _decide(tx, wanted, found, evidence.released, amount_nano_usd, overshoot, reason, act)
+
+
+def _chosen(
+    tx: Tx, wanted: OrphanFilter, reason: str, *, charged_too: bool = False
+) -> Sequence[Lease]:
+    """The orphans that a decision concerns."""
+    if not fields.check_reason(reason):
+        raise fields.invalid("reason", "a decision about lost money needs a reason")
+    fields.check_id(wanted.sidecar_id, ids.SIDECAR, "sidecar_id")
+    if sidecars.get(tx, wanted.sidecar_id) is None:
+        raise NotFoundError(
+            f"there is no sidecar {wanted.sidecar_id}", sidecar_id=wanted.sidecar_id
+        )
+    chosen = OrphanFilter(
+        wanted.sidecar_id, wanted.budget_id, wanted.period_id, show_decided=charged_too
+    )
+    found = store.orphans_page(tx, chosen, None, limits.DECIDED_LEASES_MAX + 1)
+    if len(found) > limits.DECIDED_LEASES_MAX:
+        raise LimitExceededError(
+            f"more than {limits.DECIDED_LEASES_MAX} leases: decide budget by budget",
+            limit=str(limits.DECIDED_LEASES_MAX),
+        )
+    undecided = [
+        lease
+        for lease in found
+        if lease.held_back_nano_usd or (charged_too and lease.lump_nano_usd)
+    ]
+    if not undecided:
+        raise NotFoundError(
+            "nothing is set aside there: `bursar lease orphans` shows what is",
+            sidecar_id=wanted.sidecar_id,
+        )
+    return undecided
+
+
+def _check_expected(amount_nano_usd: int, expected_nano_usd: int) -> None:
+    """Refuse to decide about another amount than the person saw."""
+    if amount_nano_usd != expected_nano_usd:
+        raise FailedPreconditionError(
+            f"it is {nano_to_usd(amount_nano_usd)} now and not {nano_to_usd(expected_nano_usd)}: "
+            "evidence came in meanwhile; look again and decide anew",
+            amount_nano_usd=str(amount_nano_usd),
+        )
+
+
+def _decide(
+    tx: Tx,
+    wanted: OrphanFilter,
+    found: Sequence[Lease],
+    step: Callable[[Lease], Move],
+    amount_nano_usd: int,
+    overshoot_max_nano_usd: int,
+    reason: str,
+    act: Act,
+) -> Decided:
+    after = []
+    for lease in found:
+        move = step(lease)
+        carry_out(tx, move, act.now_unix_ms)
+        after.append(move.lease)
+    periods.open_unsettled(tx, {lease.key for lease in found})
+    record(
+        tx,
+        act,
+        wanted.sidecar_id,
+        budget_id=wanted.budget_id,
+        period_id=wanted.period_id,
+        leases=len(found),
+        decided_nano_usd=amount_nano_usd,
+        overshoot_max_nano_usd=overshoot_max_nano_usd,
+        reason=reason,
+    )
+    around = _Around(tx)
+    return Decided(tuple(map(around.orphan, after)), amount_nano_usd, overshoot_max_nano_usd)
+
+
+class _Around:
+    """Reads what stands around leases, each sidecar and budget once."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self._sidecars: dict[str, Sidecar | None] = {}
+        self._budgets: dict[str, Budget | None] = {}
+
+    def view(self, lease: Lease, held_nano_usd: int = 0) -> LeaseView:
+        """A lease with its authority."""
+        sidecar = self._sidecar(lease)
+        assert sidecar is not None
+        end = reach.authority_end_unix_ms(self._budget(lease), lease, sidecar)
+        return LeaseView(lease, held_nano_usd, end)
+
+    def orphan(self, lease: Lease) -> OrphanView:
+        """An orphan with what a decision about it must know."""
+        sidecar, budget = self._sidecar(lease), self._budget(lease)
+        period = periods.get(self._tx, lease.key)
+        assert sidecar is not None
+        assert period is not None
+        may_be_spent_again = lease.held_back_nano_usd + lease.lump_nano_usd if period.open else 0
+        return OrphanView(
+            view=self.view(lease),
+            sidecar_name=sidecar.display_name,
+            budget_name=budget.display_name if budget else lease.key.budget_id,
+            period_end_unix_ms=period.end_unix_ms,
+            overshoot_max_nano_usd=may_be_spent_again,
+        )
+
+    def _sidecar(self, lease: Lease) -> Sidecar | None:
+        sidecar_id = lease.holder.sidecar_id
+        if sidecar_id not in self._sidecars:
+            self._sidecars[sidecar_id] = sidecars.get(self._tx, sidecar_id)
+        return self._sidecars[sidecar_id]
+
+    def _budget(self, lease: Lease) -> Budget | None:
+        budget_id = lease.key.budget_id
+        if budget_id not in self._budgets:
+            self._budgets[budget_id] = budgets.get(self._tx, budget_id)
+        return self._budgets[budget_id]
+
+
+def _after(after: pages.After | None) -> tuple[str, int, PeriodKey] | None:
+    if after is None:
+        return None
+    sidecar, epoch, *period = after
+    return str(sidecar), int(epoch), PeriodKey(*[str(part) for part in period])
 
 
 def _key_of(lease: Lease) -> tuple[str, int, str, str, str]:

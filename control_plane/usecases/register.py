@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import CHAIN_START
 from control_plane.core.reports import Journal, Registered, Registration, Status
 from control_plane.core.sidecars import PROTOCOL_VERSIONS, Sidecar
-from control_plane.store import installation, leases, ledger, sidecars
+from control_plane.store import installation, leases, processes, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import learning, orphans
 from control_plane.usecases.levels import Levels
@@ -21,35 +20,59 @@ from protos.values.errors import (
 def register(
     tx: Tx, sidecar_id: str, asked: Registration, levels: Levels, now_unix_ms: int
 ) -> Registered:
-    """Go on with the journal's epoch, or begin a new one when the journal was lost."""
+    """Go on with the journal's epoch, or begin a new one when the journal was lost.
+
+    A registration that arrives again changes nothing: of the process in charge it is answered as
+    before, of one that was superseded it is refused.
+    """
     sidecar = sidecars.get(tx, sidecar_id)
-    if sidecar is None or sidecar.revoked_unix_ms:
-        raise UnauthenticatedError("this sidecar's credential was revoked: let it join again")
+    if sidecar is None:
+        raise UnauthenticatedError("this sidecar is unknown here: let it join again")
     if asked.protocol_version not in PROTOCOL_VERSIONS:
         raise FailedPreconditionError(
             f"this control plane speaks version {PROTOCOL_VERSIONS[0]} of the sidecar protocol, "
             f"the sidecar version {asked.protocol_version}: upgrade the older of the two",
             served=str(PROTOCOL_VERSIONS[0]),
         )
+    in_charge = asked.incarnation == sidecar.incarnation
+    over = not in_charge and processes.is_known(tx, sidecar_id, asked.incarnation)
+    if sidecar.revoked_unix_ms or over:
+        return _answer(tx, sidecar, Status.FENCED, asked.journal.epoch)
     begins_anew = asked.journal.lost or asked.journal.epoch == 0
-    newest = learning.newest_epoch(tx, sidecar)
-    if begins_anew and asked.journal.epoch > newest:
-        asked = replace(asked, journal=replace(asked.journal, epoch=newest))
+    if in_charge and begins_anew:
+        # It began the epoch that goes on; its answer was lost, or this comes late.
+        status = Status.FENCED if sidecar.state == "FENCED" else Status.OK
+        return _answer(tx, sidecar, status, sidecar.epoch)
     if not begins_anew:
-        refusal = _why_fenced(tx, sidecar, asked.journal)
-        if asked.journal.epoch > newest:
-            refusal = "its journal is of an epoch that was never given to it"
+        refusal = _why_fenced(tx, sidecar, asked.journal, in_charge=in_charge)
         if refusal:
-            _fence(tx, sidecar, asked.journal, refusal, now_unix_ms)
+            detail = f"{refusal}: a copy of its journal is or was in use; start it with a new one"
+            orphans.fence(tx, sidecar, asked.journal.epoch, detail, now_unix_ms)
             return _answer(tx, sidecar, Status.FENCED, asked.journal.epoch)
+        if in_charge and asked.journal.epoch == sidecar.epoch:
+            return _answer(tx, sidecar, Status.OK, sidecar.epoch)
     epoch = asked.journal.epoch
     if begins_anew:
+        epoch = min(epoch, learning.newest_epoch(tx, sidecar))
+        asked = replace(asked, journal=replace(asked.journal, epoch=epoch))
         epoch = max(sidecar.epoch, epoch) + 1
     if not tx.watermark.note_epoch(sidecar_id, epoch):
         raise UnavailableError("the watermark cannot be written: see the control plane's log")
+    return _begin(tx, sidecar, asked, epoch, levels, now_unix_ms)
+
+
+def _begin(
+    tx: Tx,
+    sidecar: Sidecar,
+    asked: Registration,
+    epoch: int,
+    levels: Levels,
+    now_unix_ms: int,
+) -> Registered:
+    """Put a process in charge, in the epoch that it goes on with or begins."""
+    holder = Holder(sidecar.sidecar_id, epoch)
     if epoch > sidecar.epoch:
-        orphans.orphan_leases(tx, sidecar, epoch, now_unix_ms)
-    holder = Holder(sidecar_id, epoch)
+        orphans.begin_epoch(tx, sidecar, epoch, now_unix_ms)
     if asked.journal.epoch > sidecar.epoch:
         # Only this control plane begins epochs, and its database knows nothing of that one.
         learning.begin_learning(tx, holder, 0, now_unix_ms)
@@ -67,8 +90,9 @@ def register(
         last_seen_unix_ms=now_unix_ms,
     )
     sidecars.register(tx, current)
-    levels.forget(sidecar_id)
-    levels.queue(sidecar_id, (), now_unix_ms)
+    processes.add(tx, sidecar.sidecar_id, asked.incarnation)
+    levels.forget(sidecar.sidecar_id)
+    levels.queue(sidecar.sidecar_id, (), now_unix_ms)
     return _answer(tx, current, Status.OK, epoch)
 
 
@@ -82,10 +106,12 @@ def drain(tx: Tx, sidecar_id: str, epoch: int, incarnation: str, levels: Levels)
     return leases.outstanding_nano_usd(tx, Holder(sidecar_id, epoch))
 
 
-def _why_fenced(tx: Tx, sidecar: Sidecar, journal: Journal) -> str:
+def _why_fenced(tx: Tx, sidecar: Sidecar, journal: Journal, *, in_charge: bool) -> str:
     """Why this journal cannot go on; "" when it can."""
     if journal.epoch < sidecar.epoch:
         return "its journal is of an epoch that is over"
+    if journal.epoch > learning.newest_epoch(tx, sidecar):
+        return "its journal is of an epoch that was never given to it"
     if journal.epoch > sidecar.epoch:
         return ""
     if sidecar.state == "FENCED":
@@ -94,19 +120,12 @@ def _why_fenced(tx: Tx, sidecar: Sidecar, journal: Journal) -> str:
     if cursor is None:
         return ""
     if journal.last_seq < cursor.last_seq:
-        return "its journal ends before what is booked"
+        # Of the process in charge this is an old message, sent before its latest records.
+        return "" if in_charge else "its journal ends before what is booked"
     chain = journal.chain or CHAIN_START
     if journal.last_seq == cursor.last_seq and chain != cursor.chain:
         return "its journal is not the one that is booked"
     return ""
-
-
-def _fence(tx: Tx, sidecar: Sidecar, journal: Journal, why: str, now_unix_ms: int) -> None:
-    if journal.epoch == sidecar.epoch and sidecar.state != "FENCED":
-        sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
-        detail = f"{why}: a copy of its journal is or was in use; start it with a new journal"
-        holder = Holder(sidecar.sidecar_id, journal.epoch)
-        ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
 
 
 def _answer(tx: Tx, sidecar: Sidecar, status: Status, epoch: int) -> Registered:
@@ -122,4 +141,5 @@ def _answer(tx: Tx, sidecar: Sidecar, status: Status, epoch: int) -> Registered:
         display_name=sidecar.display_name,
         region=sidecar.region,
         policy_version=meta.policy_version,
+        revoked=sidecar.revoked_unix_ms > 0,
     )

@@ -1,16 +1,18 @@
 """Sidecars as people administer them: let in, listed, revoked."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core import fields, pages
+from control_plane.core.budgets import Reach
 from control_plane.core.joining import JoinToken, NewJoinToken
+from control_plane.core.leases import Holder
 from control_plane.core.log import SidecarView
 from control_plane.core.pages import Asked, Page
 from control_plane.store import holdings, join_tokens, policy
 from control_plane.store import sidecars as store
 from control_plane.store.engine import Tx
-from control_plane.usecases import projects
+from control_plane.usecases import orphans, projects, reach
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.levels import Levels
 from protos.values import ids, keys
@@ -63,15 +65,32 @@ def list_sidecars(tx: Tx, asked: Asked, *, show_revoked: bool, levels: Levels) -
     return page.map(lambda row: replace(row, open_calls=levels.open_calls(row.sidecar_id)))
 
 
-def revoke_sidecar(tx: Tx, sidecar_id: str, reason: str, act: Act) -> SidecarView:
-    """End a sidecar's credential. What it holds stays out of the budgets until they turn."""
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A sidecar whose credential is good for evidence alone."""
+
+    sidecar: SidecarView
+    reach: Reach
+    orphaned_nano_usd: int
+    """What it held, set aside by this."""
+
+
+def revoke_sidecar(tx: Tx, sidecar_id: str, reason: str, act: Act, levels: Levels) -> Revoked:
+    """End a sidecar's credential for all but evidence; what it holds is set aside."""
     fields.check_reason(reason)
     fields.check_id(sidecar_id, ids.SIDECAR, "sidecar_id")
-    if holdings.sidecar(tx, sidecar_id) is None:
+    sidecar = store.get(tx, sidecar_id)
+    if sidecar is None:
         raise NotFoundError(f"there is no sidecar {sidecar_id}", sidecar_id=sidecar_id)
-    store.revoke(tx, sidecar_id, act.now_unix_ms)
-    policy.bump(tx)
-    record(tx, act, sidecar_id, reason=reason)
-    found = holdings.sidecar(tx, sidecar_id)
+    orphaned_nano_usd = 0
+    if not sidecar.revoked_unix_ms:
+        store.revoke(tx, sidecar_id, act.now_unix_ms)
+        holder = Holder(sidecar_id, sidecar.epoch)
+        orphaned_nano_usd = orphans.orphan_leases(tx, holder, orphans.REVOKED, act.now_unix_ms)
+        levels.forget(sidecar_id)
+    version = policy.bump(tx)
+    record(tx, act, sidecar_id, reason=reason, orphaned_nano_usd=orphaned_nano_usd)
+    found, revoked = holdings.sidecar(tx, sidecar_id), store.get(tx, sidecar_id)
     assert found is not None
-    return found
+    assert revoked is not None
+    return Revoked(found, reach.of_sidecar(tx, revoked, version), orphaned_nano_usd)

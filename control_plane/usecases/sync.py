@@ -10,15 +10,23 @@ from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core import ledger as core
-from control_plane.core.alarms import Alarm
 from control_plane.core.decision import decide
 from control_plane.core.leases import Holder, LeaseKey
+from control_plane.core.ledger import Standing
 from control_plane.core.reports import Answer, Report, Status
-from control_plane.core.sidecars import Cursor, Sidecar
+from control_plane.core.sidecars import Sidecar
 from control_plane.core.situation import Plan, Situation
-from control_plane.store import installation, keys, leases, ledger, refusals, sidecars
+from control_plane.store import (
+    installation,
+    keys,
+    leases,
+    ledger,
+    processes,
+    refusals,
+    sidecars,
+)
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, granting, learning, orphans, scope
+from control_plane.usecases import booking, forks, granting, learning, orphans, scope
 from control_plane.usecases.levels import Levels
 from protos.values.errors import UnauthenticatedError
 
@@ -26,23 +34,19 @@ _UNTRUE = (
     "it claims an epoch, a generation or grants that it was never given: it is broken or forged; "
     "revoke it, and let the host join again"
 )
-_FORKED = (
-    "its records do not continue those that are booked: a copy of its journal is or was in use; "
-    "start it with a new journal"
-)
-
-
-NOTHING_BOOKED = Cursor(0, core.CHAIN_START)
-"""The cursor of an epoch that never was."""
+_BEYOND = "it reported on projects or budgets that it was never told of: revoke it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
     """How the evidence of a Sync was taken."""
 
-    cursor: Cursor
+    acked_seq: int
+    """The last record that the ledger has, as far as the report shows that it is the same one."""
     refused: Status | None = None
     """GAP or FENCED, when the records do not continue what is booked."""
+    need_seq: int = 0
+    """After a GAP, the first record that is missing."""
     database_is_old: bool = False
     impossible: bool = False
     """A sidecar claims what the watermark rules out."""
@@ -51,29 +55,31 @@ class _Recorded:
 def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: int) -> Answer:
     """Take a sidecar's report and answer it."""
     sidecar = sidecars.get(tx, sidecar_id)
-    if sidecar is None or sidecar.revoked_unix_ms:
-        raise UnauthenticatedError("this sidecar's credential was revoked: let it join again")
+    if sidecar is None:
+        raise UnauthenticatedError("this sidecar is unknown here: let it join again")
     meta = installation.get(tx)
     holder = Holder(sidecar_id, report.epoch)
     alarms_before = meta.alarm_position
-    recorded = _Recorded(NOTHING_BOOKED, Status.FENCED, impossible=True)
+    recorded = _Recorded(0, Status.FENCED, impossible=True)
     if report.epoch <= learning.newest_epoch(tx, sidecar):
         sidecar, recorded = _hear(tx, holder, sidecar, report, now_unix_ms)
     if recorded.impossible:
-        sidecar = _fence(tx, holder, sidecar, now_unix_ms, _UNTRUE)
+        sidecar = orphans.fence(tx, sidecar, holder.epoch, _UNTRUE, now_unix_ms)
     meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(sidecar, report, meta) or Status.OK,
         generation=meta.generation,
-        acked_seq=recorded.cursor.last_seq,
+        acked_seq=recorded.acked_seq,
         policy_version=meta.policy_version,
         sync_no=report.sync_no,
+        need_seq=recorded.need_seq,
         next_sync_ms=limits.SYNC_SOON_MS if report.demands else limits.SYNC_INTERVAL_MS,
         alarms=ledger.alarms_after(tx, alarms_before) if raised else (),
+        revoked=sidecar.revoked_unix_ms > 0,
     )
-    if answer.status is Status.GAP:
-        return replace(answer, need_seq=recorded.cursor.last_seq + 1)
+    if sidecar.revoked_unix_ms:
+        sidecars.heard(tx, sidecar_id, now_unix_ms, stopped=report.stopped)
     if answer.status is not Status.OK:
         return answer
     _note(tx, sidecar, report, now_unix_ms)
@@ -92,6 +98,9 @@ def _hear(
     # Without a watermark that bounds it, any generation is believed.
     newest = learning.newest_generation(tx)
     untrue = newest is not None and report.generation_seen > newest
+    if sidecar.revoked_unix_ms:
+        # It is no witness against this database: whoever stole it could stop all grants.
+        return sidecar, _record(tx, holder, sidecar, report, now_unix_ms)
     ahead = report.epoch > sidecar.epoch or (report.generation_seen > generation and not untrue)
     if ahead:
         sidecar = _follow(tx, sidecar, report, now_unix_ms)
@@ -108,31 +117,39 @@ def _hear(
 def _record(
     tx: Tx, holder: Holder, sidecar: Sidecar, report: Report, now_unix_ms: int
 ) -> _Recorded:
-    """Book what continues the cursor, and what the levels prove."""
-    cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
+    """Book what continues the cursor or a fork of it, and what the levels prove."""
     if scope.is_beyond(tx, sidecar, report):
-        detail = "it reported on projects or budgets that it was never told of: revoke it"
-        _fence(tx, holder, sidecar, now_unix_ms, detail)
-        return _Recorded(cursor, Status.FENCED)
+        orphans.fence(tx, sidecar, holder.epoch, _BEYOND, now_unix_ms)
+        return _Recorded(0, Status.FENCED)
+    cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
     count = len(report.raw_records)
     assert count == len(report.records)
-    continued = core.continuation(cursor.last_seq, report.from_seq, count)
-    if continued.gap:
-        return _Recorded(cursor, Status.GAP)
-    fresh = report.raw_records[continued.skip :]
-    chain = core.chain_after(cursor.chain, fresh)
-    ends_at_cursor = count > 0 and report.from_seq + count - 1 == cursor.last_seq
-    if (fresh or ends_at_cursor) and chain != report.chain:
-        _fence(tx, holder, sidecar, now_unix_ms)
-        return _Recorded(cursor, Status.FENCED)
+    found = core.compare(
+        cursor.last_seq, cursor.chain, report.from_seq, report.raw_records, report.chain
+    )
+    branch = None
+    if found.standing is Standing.GAP and cursor.forked:
+        branch = forks.branch_of(tx, holder, report)
+    if branch is None and found.standing is Standing.GAP:
+        return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
+    forked = branch is not None or found.standing is Standing.FORKS
+    if forked or (found.standing is Standing.BEFORE and forks.diverges(tx, holder, report.records)):
+        acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
+        return _Recorded(acked, Status.FENCED)
     evidence = booking.Evidence()
-    if fresh:
-        evidence = booking.book(tx, holder, report.records[continued.skip :], now_unix_ms)
-        cursor = Cursor(cursor.last_seq + len(fresh), chain)
+    if found.standing is Standing.CONTINUES and count > found.skip:
+        fresh = report.records[found.skip :]
+        evidence = booking.book(tx, holder, fresh, now_unix_ms, forked=cursor.forked)
+        cursor = replace(cursor, last_seq=cursor.last_seq + len(fresh), chain=found.chain)
         sidecars.move_cursor(tx, holder, cursor)
-    levels = booking.take_levels(tx, holder, report.leases)
+    # A copy of the journal that is not found yet must not take another's records for its own.
+    acked = min(cursor.last_seq, report.from_seq + count - 1) if count else 0
+    levels = booking.Evidence()
+    if not cursor.forked and (sidecar.state != "FENCED" or holder.epoch != sidecar.epoch):
+        # Else two go under this name: only records show which of them says it.
+        levels = booking.take_levels(tx, holder, report.leases, now_unix_ms)
     return _Recorded(
-        cursor,
+        acked,
         database_is_old=evidence.database_is_old or levels.database_is_old,
         impossible=evidence.impossible or levels.impossible,
     )
@@ -140,7 +157,7 @@ def _record(
 
 def _authority(sidecar: Sidecar, report: Report, meta: installation.Meta) -> Status | None:
     """Why this process gets no money, if so."""
-    if report.epoch < sidecar.epoch or sidecar.state == "FENCED":
+    if sidecar.revoked_unix_ms or sidecar.state == "FENCED" or report.epoch < sidecar.epoch:
         return Status.FENCED
     if report.sync_no <= sidecar.last_sync_no:
         return Status.STALE
@@ -154,7 +171,11 @@ def _authority(sidecar: Sidecar, report: Report, meta: installation.Meta) -> Sta
 def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidecar:
     """A sidecar is ahead of this database: believe its epoch, process and Sync numbers."""
     if report.epoch > sidecar.epoch:
-        orphans.orphan_leases(tx, sidecar, report.epoch, now_unix_ms)
+        orphans.begin_epoch(tx, sidecar, report.epoch, now_unix_ms)
+    elif report.incarnation != sidecar.incarnation and processes.is_known(
+        tx, sidecar.sidecar_id, report.incarnation
+    ):
+        return sidecar  # It speaks for an earlier process, whose time is over.
     followed = replace(
         sidecar,
         epoch=max(report.epoch, sidecar.epoch),
@@ -163,18 +184,8 @@ def _follow(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> Sidec
         state="ACTIVE" if report.epoch > sidecar.epoch else sidecar.state,
     )
     sidecars.register(tx, followed)
+    processes.add(tx, sidecar.sidecar_id, report.incarnation)
     return followed
-
-
-def _fence(
-    tx: Tx, holder: Holder, sidecar: Sidecar, now_unix_ms: int, detail: str = _FORKED
-) -> Sidecar:
-    """Stop a journal that cannot be the one that is booked. Its money stays allocated."""
-    if holder.epoch < sidecar.epoch or sidecar.state == "FENCED":
-        return sidecar
-    sidecars.set_state(tx, sidecar.sidecar_id, "FENCED")
-    ledger.raise_alarm(tx, Alarm("FENCED", holder, detail), now_unix_ms)
-    return replace(sidecar, state="FENCED")
 
 
 def _note(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> None:

@@ -10,10 +10,12 @@ than the highest cap in force, so no more can be missing than what the known one
 from dataclasses import dataclass, replace
 
 from control_plane import limits
+from control_plane.core import evidence
 from control_plane.core.leases import Holder, Lease, PeriodKey
 from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods
 from control_plane.store.engine import Tx
+from control_plane.usecases.moves import carry_out
 
 UNKNOWN = Holder("unknown", 0)
 """Holds what may have been granted beyond a restored database."""
@@ -45,7 +47,10 @@ def hold(tx: Tx) -> None:
         periods.move(tx, key, allocated_nano_usd=more, orphan_hold_nano_usd=more)
         held = leases.get(tx, UNKNOWN, key) or Lease(UNKNOWN, key)
         granted = held.granted_nano_usd + more
-        leases.put(tx, replace(held, granted_nano_usd=granted, state="ORPHANED"))
+        leases.put(
+            tx,
+            replace(held, granted_nano_usd=granted, state="ORPHANED", orphan_cause="restored"),
+        )
 
 
 def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
@@ -68,13 +73,19 @@ def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
     return Claim(impossible=True)
 
 
-def take(tx: Tx, key: PeriodKey, more_nano_usd: int) -> None:
-    """Let known grants grow by what a sidecar has shown; what was held for it is let go."""
+def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> None:
+    """Let known grants grow by what a sidecar has shown; what was held for it is let go.
+
+    What was charged as a lump for it is undone; what a person had released is an overshoot.
+    """
     period = periods.get(tx, key)
     assert period is not None
     covered = min(more_nano_usd, period.unclaimed_nano_usd)
     periods.claim(tx, key, more_nano_usd, covered)
-    _let_go(tx, key, covered)
+    held = leases.get(tx, UNKNOWN, key)
+    less = min(covered, held.outstanding_nano_usd) if held else 0
+    if held is not None and less > 0:
+        carry_out(tx, evidence.shown(held, less), now_unix_ms)
     if more_nano_usd > covered and period.cap_nano_usd is not None:
         # Whether or not the second place can say so: what is spent is spent.
         total = period.granted_total_nano_usd + period.unclaimed_nano_usd
@@ -90,14 +101,7 @@ def narrow(tx: Tx) -> None:
         if mark is not None:
             known = leases.granted_less_returned(tx, held.key) - held.outstanding_nano_usd
             most = max(0, mark.cap_nano_usd - known)
-            _let_go(tx, held.key, held.outstanding_nano_usd - most)
-
-
-def _let_go(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> None:
-    held = leases.get(tx, UNKNOWN, key)
-    less = min(amount_nano_usd, held.outstanding_nano_usd) if held else 0
-    if held is None or less <= 0:
-        return
-    orphan_less = less if held.state == "ORPHANED" else 0
-    periods.move(tx, key, allocated_nano_usd=-less, orphan_hold_nano_usd=-orphan_less)
-    leases.put(tx, replace(held, returned_nano_usd=held.returned_nano_usd + less))
+            less = min(held.held_back_nano_usd, held.outstanding_nano_usd - most)
+            if less > 0:
+                periods.move(tx, held.key, allocated_nano_usd=-less, orphan_hold_nano_usd=-less)
+                leases.put(tx, replace(held, returned_nano_usd=held.returned_nano_usd + less))

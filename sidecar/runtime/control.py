@@ -226,7 +226,8 @@ class ControlLink:
     async def _take_registration(self, answer: wire.RegisterResponse, sent: Now) -> None:
         status = translate.status_from_wire(answer.status)
         if status == "fenced" or (self._journal.epoch and answer.epoch != self._journal.epoch):
-            self._reach.fence("the journal does not continue what the ledger knows")
+            known = "its credential was revoked" if answer.revoked else ""
+            self._reach.fence(known or "the journal does not continue what the ledger knows")
             return
         if self._journal.epoch and answer.last_seq > self._journal.last_seq:
             self._reach.fence("the ledger has records that this journal does not")
@@ -247,7 +248,8 @@ class ControlLink:
             )
         )
         self._journal.note(sidecar_id=self._me.sidecar_id)
-        self._journal.acknowledge(answer.last_seq)
+        # Never upwards: that these are the records of this journal shows when they are told again.
+        self._journal.acknowledge(min(answer.last_seq, self._journal.acked_seq))
         self._sync_no = max(self._sync_no, answer.last_sync_no)
         self._registered = True
         if answer.HasField("policy"):
@@ -317,6 +319,7 @@ class ControlLink:
             generation_seen=self._generation,
             policy_acked=self._policy.known_version,
             policy_refused=self._policy.refused,
+            stopped=self._admission.fenced,
         )
         return await tell(head, self._admission, self._journal, now)
 
@@ -344,7 +347,10 @@ class ControlLink:
         self._journal.acknowledge(max(answer.acked_seq, known_seq))
         admission.allowance.acknowledged(answer.acked_seq)
         if status == "fenced":
-            self._reach.fence("another journal or process goes under this sidecar's name")
+            if answer.revoked:
+                self._reach.revoked()
+            else:
+                self._reach.fence("another journal or process goes under this sidecar's name")
             return False
         if status in ("stale", "busy"):
             self._turned_away(status, answer)
@@ -398,7 +404,7 @@ class ControlLink:
             admission.hurry()
         elif idle:
             cadence.no_later_than(sent.boot_ms + RECORDS_WAIT_MS)
-        self._stable_seq = answer.stable_seq
+        self._stable_seq = max(self._stable_seq, answer.stable_seq)
 
     async def _keep_house(self) -> None:
         """What is not for every Sync: a policy that is late, a new registration, old records."""
@@ -454,4 +460,5 @@ class ControlLink:
             # is held here: whoever shows that it has seen the generation has told it all leases.
             self._admission.allowance.say_again()
             self._generation = self._policy.generation = generation
+            self._stable_seq = 0
             self._journal.note(generation=generation)

@@ -74,6 +74,18 @@ class Reach:
         self._admission.try_waiting(every=True)
         self._rest()
 
+    def revoked(self) -> None:
+        """Its credential is good for evidence alone: what no call holds is free for others now.
+
+        Nobody else spends from this journal, so nothing is given back that might be spent.
+        """
+        self.fence("its credential was revoked")
+        given = self._admission.allowance.take_all()
+        if given:
+            self._admission.give_back(given)
+            self._admission.cadence.pause_boot_ms = self._clock.now().boot_ms
+            self._admission.hurry()
+
     def journal_failed(self, error: JournalFailedError) -> None:
         """What should be told is not known to be on the disk."""
         if self._journal.failure is None and not self._unreadable:

@@ -21,6 +21,8 @@ class SyncHead:
     generation_seen: int
     policy_acked: int
     policy_refused: str
+    stopped: bool
+    """Whether the process starts no calls, because it was told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
         demands=[translate.demand_to_wire(demand) for demand in demands],
         policy_acked=head.policy_acked,
         policy_refused=head.policy_refused,
+        stopped=head.stopped,
         refusals=[translate.refusal_to_wire(level) for level in refusals],
         secret_uses=[
             wire.SecretUse(secret_id=secret_id, last_used_unix_ms=unix_ms)

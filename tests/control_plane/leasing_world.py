@@ -223,29 +223,68 @@ class World:
 
 
 def check_books(tx: Tx) -> None:
-    """Allocated = sum of leases + overrun + counted; nothing granted beyond a cap."""
+    """Every nano-dollar of a period is where the leases and the ledger say; see _check_period."""
+    _check_leases(tx)
     rows = tx.rows(
-        """SELECT p.*, (SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd), 0)
+        """SELECT p.*, (SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd
+               - released_nano_usd), 0)
              FROM lease l WHERE l.budget_id = p.budget_id AND l.partition = p.partition
                AND l.period_id = p.period_id) AS leased,
-             (SELECT COALESCE(SUM(spent_nano_usd), 0)
+             (SELECT COALESCE(SUM(spent_nano_usd + lump_nano_usd), 0)
              FROM lease l WHERE l.budget_id = p.budget_id AND l.partition = p.partition
                AND l.period_id = p.period_id) AS spent_of_leases,
-             (SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd), 0)
+             (SELECT COALESCE(SUM(lump_nano_usd), 0)
+             FROM lease l WHERE l.budget_id = p.budget_id AND l.partition = p.partition
+               AND l.period_id = p.period_id) AS lumps,
+             (SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd
+               - lump_nano_usd - released_nano_usd), 0)
              FROM lease l WHERE l.budget_id = p.budget_id AND l.partition = p.partition
                AND l.period_id = p.period_id AND l.state = 'ORPHANED') AS orphaned,
              (SELECT COALESCE(SUM(amount_nano_usd), 0)
              FROM charge c WHERE c.budget_id = p.budget_id AND c.partition = p.partition
-               AND c.period_id = p.period_id) AS charged
+               AND c.period_id = p.period_id) AS charged,
+             (SELECT COALESCE(SUM(amount_nano_usd), 0)
+             FROM charge c WHERE c.budget_id = p.budget_id AND c.partition = p.partition
+               AND c.period_id = p.period_id AND c.kind = 'ORPHAN') AS charged_lumps,
+             (SELECT COALESCE(SUM(amount_nano_usd), 0)
+             FROM alarm a WHERE a.budget_id = p.budget_id AND a.partition = p.partition
+               AND a.period_id = p.period_id AND a.kind = 'OVERSHOOT') AS told_overshoot
            FROM period p"""
     )
     for row in rows:
-        beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
-        assert row["allocated_nano_usd"] == row["leased"] + beside
-        assert row["spent_nano_usd"] == row["spent_of_leases"] + beside == row["charged"]
-        assert row["orphan_hold_nano_usd"] == row["orphaned"]
+        _check_period(row)
     booked = tx.row("SELECT COALESCE(SUM(cost_nano_usd), 0) AS n FROM call")
     summed = tx.row("SELECT COALESCE(SUM(cost_nano_usd), 0) AS n FROM rollup")
     assert booked is not None
     assert summed is not None
     assert booked["n"] == summed["n"]
+
+
+def _check_period(row: Row) -> None:
+    """Allocated = leases + overrun + counted; spent = the charges; lumps are charged once."""
+    beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
+    assert row["allocated_nano_usd"] == row["leased"] + beside
+    assert row["spent_nano_usd"] == row["spent_of_leases"] + beside == row["charged"]
+    assert row["orphan_hold_nano_usd"] == row["orphaned"]
+    assert row["lumps"] == row["charged_lumps"]
+    assert row["overshoot_nano_usd"] == row["told_overshoot"]
+    if row["state"] == "CLOSED":
+        assert row["allocated_nano_usd"] == row["spent_nano_usd"]
+        assert row["orphan_hold_nano_usd"] == 0
+
+
+def _check_leases(tx: Tx) -> None:
+    """Only orphans hold lumps and releases; who is revoked, fenced or over has no active lease."""
+    for row in tx.rows(
+        """SELECT lease.*, sidecar.epoch AS living, sidecar.state AS sidecar_state,
+             sidecar.revoked_unix_ms FROM lease JOIN sidecar ON sidecar.id = lease.sidecar_id"""
+    ):
+        decided = row["lump_nano_usd"] + row["released_nano_usd"]
+        assert not decided or row["state"] == "ORPHANED"
+        if row["state"] == "ORPHANED":
+            assert row["orphaned_unix_ms"] > 0
+            assert row["orphan_cause"] in {"lost", "fenced", "revoked"}
+        if row["state"] == "ACTIVE":
+            assert row["epoch"] == row["living"]
+            assert row["sidecar_state"] != "FENCED"
+            assert row["revoked_unix_ms"] == 0

@@ -12,6 +12,7 @@ GRANTING = "control_plane/usecases/granting.py"
 PERIODS = "control_plane/store/periods.py"
 LEARNING = "control_plane/usecases/learning.py"
 ORPHANS = "control_plane/usecases/orphans.py"
+EVIDENCE = "control_plane/core/evidence.py"
 ALLOWANCE = "sidecar/core/allowance.py"
 DECISION = "sidecar/core/admission.py"
 ADMISSION = "sidecar/runtime/admission.py"
@@ -40,8 +41,8 @@ OF_MONEY = (
             SYNC,
             """    plan = decide(situation)
 """,
-            "    [leases.put(tx, booking._returned(tx, lease, lease.granted_nano_usd"
-            " - lease.spent_nano_usd, booking.Evidence()))"
+            "    [orphans.carry_out(tx, orphans.evidence.returned(lease, lease.granted_nano_usd"
+            " - lease.spent_nano_usd), now_unix_ms)"
             " for held in found.leases.values() for name, lease in held.items()"
             " if name in situation.silent and lease.outstanding_nano_usd > 0]\n"
             "    plan = decide(situation)\n",
@@ -54,8 +55,8 @@ OF_MONEY = (
         Change(
             SYNC,
             _DECIDED,
-            _DECIDED + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
-            " + min(more, lease.outstanding_nano_usd), booking.Evidence()))"
+            _DECIDED + "    [orphans.carry_out(tx, orphans.evidence.returned(lease,"
+            " lease.returned_nano_usd + min(more, lease.outstanding_nano_usd)), now_unix_ms)"
             " for key, keep in plan.keeps.items()"
             " if (lease := found.leases[key].get(holder.sidecar_id)) is not None"
             " and lease.outstanding_nano_usd > 0"
@@ -128,10 +129,10 @@ OF_MONEY = (
         "M8",
         "lost journal's hold released",
         Change(
-            ORPHANS,
-            """            periods.move(tx, lease.key, orphan_hold_nano_usd=held)
+            EVIDENCE,
+            """    return Move(after, orphan_hold_nano_usd=lease.outstanding_nano_usd)
 """,
-            """            periods.move(tx, lease.key, allocated_nano_usd=-held)
+            """    return Move(after, allocated_nano_usd=-lease.outstanding_nano_usd)
 """,
         ),
         seeds=40,
@@ -155,10 +156,10 @@ OF_MONEY = (
         "late evidence dropped",
         Change(
             SYNC,
-            """    fresh = report.raw_records[continued.skip :]
+            """    if found.standing is Standing.CONTINUES and count > found.skip:
 """,
-            "    fresh = () if report.epoch < sidecar.epoch"
-            " else report.raw_records[continued.skip :]\n",
+            "    if found.standing is Standing.CONTINUES and count > found.skip"
+            " and report.epoch >= sidecar.epoch:\n",
         ),
         seeds=40,
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from control_plane.core.budgets import BudgetChange, NewBudget, SetCap, authority_end_unix_ms
+from control_plane.core.budgets import BudgetChange, NewBudget, SetCap
 from control_plane.core.keys import NewKey
 from control_plane.core.projects import NewProject
 from control_plane.store import budgets as budget_store
@@ -493,10 +493,11 @@ async def _revoke_sidecar(stage: Stage, step: Step) -> None:
     if host is None or not simulation.headquarters.up or len(stage.hosts) < 3:
         return
 
+    levels = simulation.headquarters.main.levels
+
     def revoke(tx: Tx, act: Act) -> int:
-        ends = [authority_end_unix_ms(each, act.now_unix_ms) for each in budget_store.active(tx)]
-        sidecars.revoke_sidecar(tx, host.sidecar_id, "test", act)
-        return max(ends)
+        revoked = sidecars.revoke_sidecar(tx, host.sidecar_id, "test", act, levels)
+        return revoked.reach.guaranteed_unix_ms
 
     ends = simulation.headquarters.act(revoke)
     host.revoked = True

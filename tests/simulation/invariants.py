@@ -131,14 +131,17 @@ class Books:
     def _check_cap(self, key: LeaseKey, row: Row) -> None:
         """Money is only granted below the cap; a lower cap waits for what is out already."""
         cap, allocated = row["cap_nano_usd"], row["allocated_nano_usd"]
-        overrun = row["overrun_nano_usd"]
+        overrun = row["overrun_nano_usd"] + row["overshoot_nano_usd"]
         if cap is None:
             self.allowed.pop(key, None)
             return
         before = self.allowed.get(key, cap)
         net = allocated - overrun
         was = self.periods.get(key)
-        held = was["allocated_nano_usd"] - was["overrun_nano_usd"] if was is not None else 0
+        held = 0
+        if was is not None:
+            beyond = was["overrun_nano_usd"] + was["overshoot_nano_usd"]
+            held = was["allocated_nano_usd"] - beyond
         self.allowed[key] = max(cap, min(before, max(net, held)))
         if self.old:
             self.allowed[key] = max(cap, before)

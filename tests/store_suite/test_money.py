@@ -88,6 +88,6 @@ def test_the_active_leases_of_earlier_lives_are_found_however_many_lives_there_w
     third, other = Lease(Holder("s", 3), KEY, 9), Lease(Holder("t", 1), KEY, 9)
     for lease in (first, gone, third, other):
         store.write(lambda tx, lease=lease: leases.put(tx, lease)).result()  # type: ignore[misc]  # bound by default
-    late, soon = Holder("s", 2**61), Holder("s", 3)
-    assert store.read(lambda tx: leases.active_before(tx, late)).result() == [first, third]
-    assert store.read(lambda tx: leases.active_before(tx, soon)).result() == [first]
+    late, soon = Holder("s", 2**61), Holder("s", 2)
+    assert store.read(lambda tx: leases.active_until(tx, late)).result() == [first, third]
+    assert store.read(lambda tx: leases.active_until(tx, soon)).result() == [first]

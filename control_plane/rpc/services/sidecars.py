@@ -2,12 +2,17 @@
 
 import grpc.aio
 
+from control_plane.core.log import OrphanFilter
 from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire.instants import instant_to_wire
 from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.rpc.wire.sidecars import (
+    chosen_from_wire,
+    decided_to_wire,
     lease_to_wire,
     new_join_token_from_wire,
+    orphan_to_wire,
+    revoked_to_wire,
     sidecar_to_wire,
 )
 from control_plane.store.engine import Tx
@@ -55,13 +60,16 @@ class SidecarAdminServicer(v1.SidecarAdminServiceServicer):
             next_page_token=page.next_token,
         )
 
-    async def RevokeSidecar(self, request: v1.RevokeSidecarRequest, context: Context) -> v1.Sidecar:
+    async def RevokeSidecar(
+        self, request: v1.RevokeSidecarRequest, context: Context
+    ) -> v1.RevokeSidecarResponse:
+        levels = self._transactions.deps.levels
         revoked = await self._transactions.change(
             request,
             request.request_id,
-            v1.Sidecar,
-            lambda tx, act: sidecar_to_wire(
-                sidecars.revoke_sidecar(tx, request.sidecar_id, request.reason, act),
+            v1.RevokeSidecarResponse,
+            lambda tx, act: revoked_to_wire(
+                sidecars.revoke_sidecar(tx, request.sidecar_id, request.reason, act, levels),
                 act.now_unix_ms,
             ),
         )
@@ -70,7 +78,7 @@ class SidecarAdminServicer(v1.SidecarAdminServiceServicer):
 
 
 class LeaseServicer(v1.LeaseServiceServicer):
-    """Reads leases."""
+    """Reads leases, and decides about money whose journal is lost."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
@@ -91,4 +99,46 @@ class LeaseServicer(v1.LeaseServiceServicer):
         )
         return v1.ListLeasesResponse(
             leases=map(lease_to_wire, page.items), next_page_token=page.next_token
+        )
+
+    async def ListOrphans(
+        self, request: v1.ListOrphansRequest, context: Context
+    ) -> v1.ListOrphansResponse:
+        asked = asked_from_wire(request)
+        wanted = OrphanFilter(
+            request.sidecar_id, request.budget_id, show_decided=request.show_decided
+        )
+        page = await self._transactions.read(
+            request, lambda tx: leases.list_orphans(tx, asked, wanted)
+        )
+        return v1.ListOrphansResponse(
+            orphans=map(orphan_to_wire, page.items), next_page_token=page.next_token
+        )
+
+    async def ChargeOrphans(
+        self, request: v1.ChargeOrphansRequest, context: Context
+    ) -> v1.DecideOrphansResponse:
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.DecideOrphansResponse,
+            lambda tx, act: decided_to_wire(
+                leases.charge_orphans(
+                    tx, chosen_from_wire(request), request.expected_nano_usd, request.reason, act
+                )
+            ),
+        )
+
+    async def ReleaseOrphans(
+        self, request: v1.ReleaseOrphansRequest, context: Context
+    ) -> v1.DecideOrphansResponse:
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.DecideOrphansResponse,
+            lambda tx, act: decided_to_wire(
+                leases.release_orphans(
+                    tx, chosen_from_wire(request), request.expected_nano_usd, request.reason, act
+                )
+            ),
         )

@@ -112,6 +112,9 @@ def period_to_wire(period: Period) -> v1.Period:
         overrun_nano_usd=period.overrun_nano_usd,
         orphaned_nano_usd=period.orphaned_nano_usd,
         cap_version=period.cap_version,
+        lump_nano_usd=period.lump_nano_usd,
+        overshoot_nano_usd=period.overshoot_nano_usd,
+        state=period.state,
     )
 
 

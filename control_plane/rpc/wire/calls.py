@@ -73,6 +73,7 @@ def answer_to_wire(answer: UsageAnswer) -> v1.QueryUsageResponse:
         start_time=instant_to_wire(answer.start_unix_ms),
         end_time=instant_to_wire(answer.end_unix_ms),
         time_zone=answer.time_zone,
+        lump_nano_usd=answer.lump_nano_usd,
     )
 
 

@@ -8,7 +8,7 @@ allocated = sum(granted - returned - released) over the period's leases + counte
 spent = sum(spent + lump) over them + counted + overrun.
 
 `charge.seq` is a record's number; below zero for what no record of the booked journal says: lumps,
-and the calls of a fork.
+and the calls of a fork. cursor.beside_count says how many of those there are.
 """
 
 _ALARM = """
@@ -60,7 +60,7 @@ STATEMENTS = (
          CHECK (overshoot_nano_usd >= 0)""",
     "ALTER TABLE sidecar ADD COLUMN stopped_unix_ms BIGINT NOT NULL DEFAULT 0",
     "ALTER TABLE cursor ADD COLUMN forked_unix_ms BIGINT NOT NULL DEFAULT 0",
-    "ALTER TABLE cursor ADD COLUMN forked_records BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE cursor ADD COLUMN beside_count BIGINT NOT NULL DEFAULT 0",
     _FORK,
     _PROCESS,
     """INSERT INTO process (sidecar_id, incarnation, place)

@@ -6,10 +6,10 @@ from control_plane.core.calls import Adjust, Overrun, Record, Return, Settle, Vo
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.ledger import (
     CHAIN_START,
-    Continuation,
+    Standing,
     bucket_of,
     chain_after,
-    continuation,
+    compare,
     fold,
 )
 from tests.control_plane.leasing_world import NOON
@@ -22,22 +22,38 @@ def period_at(budget: BudgetRef, instant_unix_ms: int) -> PeriodKey:
     return budget.period(str(instant_unix_ms))
 
 
+def told(from_seq: int, count: int) -> list[bytes]:
+    return [f"record {seq}".encode() for seq in range(from_seq, from_seq + count)]
+
+
 @pytest.mark.parametrize(
-    ("last_seq", "from_seq", "count", "expected"),
+    ("last_seq", "from_seq", "count", "standing", "skip"),
     [
-        (0, 1, 3, Continuation(0, gap=False)),
-        (5, 6, 1, Continuation(0, gap=False)),
-        (5, 4, 3, Continuation(2, gap=False)),
-        (5, 1, 5, Continuation(5, gap=False)),
-        (5, 1, 2, Continuation(2, gap=False)),
-        (5, 7, 1, Continuation(0, gap=True)),
-        (5, 0, 0, Continuation(0, gap=False)),
+        (0, 1, 3, Standing.CONTINUES, 0),
+        (5, 6, 1, Standing.CONTINUES, 0),
+        (5, 4, 3, Standing.CONTINUES, 2),
+        (5, 1, 5, Standing.CONTINUES, 5),
+        (5, 1, 2, Standing.BEFORE, 0),
+        (5, 7, 1, Standing.GAP, 0),
+        (5, 0, 0, Standing.NONE, 0),
     ],
 )
 def test_a_report_continues_the_cursor_or_shows_a_gap(
-    last_seq: int, from_seq: int, count: int, expected: Continuation
+    last_seq: int, from_seq: int, count: int, standing: Standing, skip: int
 ) -> None:
-    assert continuation(last_seq, from_seq, count) == expected
+    here = chain_after(CHAIN_START, told(1, last_seq))
+    there = chain_after(CHAIN_START, told(1, from_seq + count - 1))
+    found = compare(last_seq, here, from_seq, told(from_seq, count), there)
+    assert (found.standing, found.skip) == (standing, skip)
+    if standing is Standing.CONTINUES:
+        assert found.chain == there
+
+
+@pytest.mark.parametrize(("from_seq", "count"), [(6, 1), (4, 3), (1, 5)])
+def test_records_with_another_past_are_a_fork(from_seq: int, count: int) -> None:
+    here = chain_after(CHAIN_START, told(1, 5))
+    there = chain_after(b"another", told(1, from_seq + count - 1))
+    assert compare(5, here, from_seq, told(from_seq, count), there).standing is Standing.FORKS
 
 
 def test_the_chain_is_over_the_bytes_before_and_the_record() -> None:

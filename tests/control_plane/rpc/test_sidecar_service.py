@@ -337,7 +337,7 @@ def test_a_second_stream_of_a_sidecar_ends_the_first(remote: Remote, stream: Str
     second.close()
 
 
-def test_a_revoked_sidecar_loses_its_stream_and_its_voice(
+def test_a_revoked_sidecar_loses_its_stream_and_keeps_its_voice(
     served: Served, remote: Remote, stream: Stream
 ) -> None:
     assert stream.next("heartbeat")
@@ -350,9 +350,16 @@ def test_a_revoked_sidecar_loses_its_stream_and_its_voice(
         ),
     )
     assert stream.next("recall") is None
-    with pytest.raises(grpc.RpcError) as refused:
-        remote.sync()
-    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    answer = remote.sync()
+    assert answer.status == v1.SyncStatus.SYNC_STATUS_FENCED
+    assert answer.revoked
+    registered = remote.register()
+    assert registered.status == v1.SyncStatus.SYNC_STATUS_FENCED
+    assert not registered.HasField("policy")
+    again = Stream(remote)
+    assert again.next("policy") is None
+    assert again.call.code() is grpc.StatusCode.UNAUTHENTICATED
+    again.close()
 
 
 def test_a_drained_sidecar_is_told_what_it_leaves(

@@ -90,7 +90,7 @@ def test_a_process_that_is_newer_than_the_database_is_no_stranger_to_it(world: W
     sidecar.register()
     call_id = sidecar.wait(30 * CENT, ref)
     sidecar.sync()
-    restore(world, "lease", "period")
+    restore(world, "lease", "period", "process")
     world.do(lambda tx: tx.run("UPDATE sidecar SET incarnation = :i", {"i": known}))
     assert sidecar.sync().status is Status.LEARNING
     sidecar.settle(call_id, CENT)

@@ -77,13 +77,15 @@ def test_the_state_of_a_sidecar_is_what_people_call_it(desk: Desk) -> None:
     assert seen().state_at(desk.now + 30_000) == "silent"
     desk.do_alone(lambda tx: tx.run("UPDATE sidecar SET state = 'DRAINED'"))
     assert seen().state_at(desk.now) == "drained"
-    revoked = desk.do(lambda tx, act: sidecars.revoke_sidecar(tx, made.sidecar_id, "lost", act))
-    assert revoked.state_at(desk.now) == "revoked"
+    revoked = desk.do(
+        lambda tx, act: sidecars.revoke_sidecar(tx, made.sidecar_id, "lost", act, desk.levels)
+    )
+    assert revoked.sidecar.state_at(desk.now) == "revoked"
 
 
 def test_sidecars_are_listed_by_name(desk: Desk) -> None:
     made = [desk.sidecar(name) for name in ("c", "a", "b")]
-    desk.do(lambda tx, act: sidecars.revoke_sidecar(tx, made[0].sidecar_id, "", act))
+    desk.do(lambda tx, act: sidecars.revoke_sidecar(tx, made[0].sidecar_id, "", act, desk.levels))
 
     def names(show_revoked: bool) -> list[str]:
         found: list[str] = []

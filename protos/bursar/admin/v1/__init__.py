@@ -63,8 +63,14 @@ from protos.bursar.admin.v1.key_service_pb2_grpc import KeyServiceServicer as Ke
 from protos.bursar.admin.v1.key_service_pb2_grpc import KeyServiceStub as KeyServiceStub
 from protos.bursar.admin.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server as add_KeyServiceServicer_to_server
 from protos.bursar.admin.v1.lease_pb2 import Lease as Lease
+from protos.bursar.admin.v1.lease_pb2 import Orphan as Orphan
+from protos.bursar.admin.v1.lease_service_pb2 import ChargeOrphansRequest as ChargeOrphansRequest
+from protos.bursar.admin.v1.lease_service_pb2 import DecideOrphansResponse as DecideOrphansResponse
 from protos.bursar.admin.v1.lease_service_pb2 import ListLeasesRequest as ListLeasesRequest
 from protos.bursar.admin.v1.lease_service_pb2 import ListLeasesResponse as ListLeasesResponse
+from protos.bursar.admin.v1.lease_service_pb2 import ListOrphansRequest as ListOrphansRequest
+from protos.bursar.admin.v1.lease_service_pb2 import ListOrphansResponse as ListOrphansResponse
+from protos.bursar.admin.v1.lease_service_pb2 import ReleaseOrphansRequest as ReleaseOrphansRequest
 from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceServicer as LeaseServiceServicer
 from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceStub as LeaseServiceStub
 from protos.bursar.admin.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server as add_LeaseServiceServicer_to_server
@@ -125,6 +131,7 @@ from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenResponse a
 from protos.bursar.admin.v1.sidecar_service_pb2 import ListSidecarsRequest as ListSidecarsRequest
 from protos.bursar.admin.v1.sidecar_service_pb2 import ListSidecarsResponse as ListSidecarsResponse
 from protos.bursar.admin.v1.sidecar_service_pb2 import RevokeSidecarRequest as RevokeSidecarRequest
+from protos.bursar.admin.v1.sidecar_service_pb2 import RevokeSidecarResponse as RevokeSidecarResponse
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceServicer as SidecarAdminServiceServicer
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceStub as SidecarAdminServiceStub
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import add_SidecarAdminServiceServicer_to_server as add_SidecarAdminServiceServicer_to_server

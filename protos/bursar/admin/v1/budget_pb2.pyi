@@ -192,6 +192,9 @@ class Period(_message.Message):
     OVERRUN_NANO_USD_FIELD_NUMBER: _builtins.int
     ORPHANED_NANO_USD_FIELD_NUMBER: _builtins.int
     CAP_VERSION_FIELD_NUMBER: _builtins.int
+    LUMP_NANO_USD_FIELD_NUMBER: _builtins.int
+    OVERSHOOT_NANO_USD_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     budget_id: _builtins.str
     """The budget."""
     partition: _builtins.str
@@ -201,7 +204,7 @@ class Period(_message.Message):
     cap_nano_usd: _builtins.int
     """The cap in force in this period; absent for a budget that only counts."""
     spent_nano_usd: _builtins.int
-    """What the ledger has booked."""
+    """What the ledger has booked: charges of calls, and lumps."""
     leased_nano_usd: _builtins.int
     """What sidecars hold: leased and not yet spent, open calls included."""
     held_nano_usd: _builtins.int
@@ -209,9 +212,17 @@ class Period(_message.Message):
     overrun_nano_usd: _builtins.int
     """What was billed above worst cases."""
     orphaned_nano_usd: _builtins.int
-    """What lost sidecars may have spent."""
+    """What lost sidecars may have spent, held back."""
     cap_version: _builtins.int
     """Rises with every change of the cap."""
+    lump_nano_usd: _builtins.int
+    """Of what is spent: lumps, charged for lost sidecars because nobody knows what they spent."""
+    overshoot_nano_usd: _builtins.int
+    """Of what is spent: beyond all that leases had, by copies of a journal or after a release. Only by
+    this and by what was billed above worst cases can a period stand above its cap.
+    """
+    state: _builtins.str
+    """OPEN, CLOSING (takes no calls, something is outstanding) or CLOSED."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it begins."""
@@ -235,10 +246,13 @@ class Period(_message.Message):
         overrun_nano_usd: _builtins.int = ...,
         orphaned_nano_usd: _builtins.int = ...,
         cap_version: _builtins.int = ...,
+        lump_nano_usd: _builtins.int = ...,
+        overshoot_nano_usd: _builtins.int = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cap_nano_usd", b"_cap_nano_usd", "cap_nano_usd", b"cap_nano_usd", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_nano_usd", b"_cap_nano_usd", "budget_id", b"budget_id", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "end_time", b"end_time", "held_nano_usd", b"held_nano_usd", "leased_nano_usd", b"leased_nano_usd", "orphaned_nano_usd", b"orphaned_nano_usd", "overrun_nano_usd", b"overrun_nano_usd", "partition", b"partition", "period_id", b"period_id", "spent_nano_usd", b"spent_nano_usd", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_nano_usd", b"_cap_nano_usd", "budget_id", b"budget_id", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "end_time", b"end_time", "held_nano_usd", b"held_nano_usd", "leased_nano_usd", b"leased_nano_usd", "lump_nano_usd", b"lump_nano_usd", "orphaned_nano_usd", b"orphaned_nano_usd", "overrun_nano_usd", b"overrun_nano_usd", "overshoot_nano_usd", b"overshoot_nano_usd", "partition", b"partition", "period_id", b"period_id", "spent_nano_usd", b"spent_nano_usd", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cap_nano_usd: _TypeAlias = _typing.Literal["cap_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__cap_nano_usd: _TypeAlias = _typing.Literal["_cap_nano_usd", b"_cap_nano_usd"]  # noqa: Y015

@@ -198,8 +198,14 @@ class QueryUsageResponse(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
+    LUMP_NANO_USD_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
     """The time zone, as used."""
+    lump_nano_usd: _builtins.int
+    """What was charged as lumps for lost sidecars, in periods that begin within the time: no call is
+    known for it, so it is in no row and not in the total. Of each client it is taken once, from the
+    widest of its budgets that has any.
+    """
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_call_pb2.UsageRow]:
         """The rows."""
@@ -224,10 +230,11 @@ class QueryUsageResponse(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         time_zone: _builtins.str = ...,
+        lump_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "rows", b"rows", "start_time", b"start_time", "time_zone", b"time_zone", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "lump_nano_usd", b"lump_nano_usd", "rows", b"rows", "start_time", b"start_time", "time_zone", b"time_zone", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

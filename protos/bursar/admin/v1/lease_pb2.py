@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/bursar/admin/v1/lease.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x02\n\x05Lease\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x11\n\tpartition\x18\x04 \x01(\t\x12\x11\n\tperiod_id\x18\x05 \x01(\t\x12\x18\n\x10granted_nano_usd\x18\x06 \x01(\x03\x12\x19\n\x11returned_nano_usd\x18\x07 \x01(\x03\x12\x16\n\x0espent_nano_usd\x18\x08 \x01(\x03\x12\x15\n\rheld_nano_usd\x18\t \x01(\x03\x12\r\n\x05state\x18\n \x01(\t\x12\x36\n\x12\x61uthority_end_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/bursar/admin/v1/lease.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x03\n\x05Lease\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x11\n\tpartition\x18\x04 \x01(\t\x12\x11\n\tperiod_id\x18\x05 \x01(\t\x12\x18\n\x10granted_nano_usd\x18\x06 \x01(\x03\x12\x19\n\x11returned_nano_usd\x18\x07 \x01(\x03\x12\x16\n\x0espent_nano_usd\x18\x08 \x01(\x03\x12\x15\n\rheld_nano_usd\x18\t \x01(\x03\x12\r\n\x05state\x18\n \x01(\t\x12\x36\n\x12\x61uthority_end_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlump_nano_usd\x18\x0c \x01(\x03\x12\x19\n\x11released_nano_usd\x18\r \x01(\x03\x12/\n\x0borphan_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0corphan_cause\x18\x0f \x01(\t\"\xcb\x01\n\x06Orphan\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.bursar.admin.v1.Lease\x12\x1a\n\x12held_back_nano_usd\x18\x02 \x01(\x03\x12\x1e\n\x16overshoot_max_nano_usd\x18\x03 \x01(\x03\x12\x14\n\x0csidecar_name\x18\x04 \x01(\t\x12\x13\n\x0b\x62udget_name\x18\x05 \x01(\t\x12\x33\n\x0fperiod_end_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.leas
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LEASE']._serialized_start=89
-  _globals['_LEASE']._serialized_end=359
+  _globals['_LEASE']._serialized_end=480
+  _globals['_ORPHAN']._serialized_start=483
+  _globals['_ORPHAN']._serialized_end=686
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,10 @@ class Lease(_message.Message):
     HELD_NANO_USD_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     AUTHORITY_END_TIME_FIELD_NUMBER: _builtins.int
+    LUMP_NANO_USD_FIELD_NUMBER: _builtins.int
+    RELEASED_NANO_USD_FIELD_NUMBER: _builtins.int
+    ORPHAN_TIME_FIELD_NUMBER: _builtins.int
+    ORPHAN_CAUSE_FIELD_NUMBER: _builtins.int
     sidecar_id: _builtins.str
     """The sidecar."""
     epoch: _builtins.int
@@ -55,9 +59,21 @@ class Lease(_message.Message):
     """What open calls hold, as last reported."""
     state: _builtins.str
     """ACTIVE, ORPHANED or CLOSED."""
+    lump_nano_usd: _builtins.int
+    """What is charged as a lump, estimated, because nobody knows what was spent of it."""
+    released_nano_usd: _builtins.int
+    """What a named person gave back to the budget, taking it for unspent."""
+    orphan_cause: _builtins.str
+    """Why it is orphaned: lost, fenced or revoked."""
     @_builtins.property
     def authority_end_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when the sidecar may start calls, at the latest."""
+        """Until when the sidecar may start calls on it if it hears nothing more, at the latest: clocks
+        that are wrong by a tenth are allowed for. It lies in the past when that is over.
+        """
+
+    @_builtins.property
+    def orphan_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is orphaned; absent when it never was."""
 
     def __init__(
         self,
@@ -73,11 +89,63 @@ class Lease(_message.Message):
         held_nano_usd: _builtins.int = ...,
         state: _builtins.str = ...,
         authority_end_time: _timestamp_pb2.Timestamp | None = ...,
+        lump_nano_usd: _builtins.int = ...,
+        released_nano_usd: _builtins.int = ...,
+        orphan_time: _timestamp_pb2.Timestamp | None = ...,
+        orphan_cause: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authority_end_time", b"authority_end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority_end_time", b"authority_end_time", "orphan_time", b"orphan_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_end_time", b"authority_end_time", "budget_id", b"budget_id", "epoch", b"epoch", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "partition", b"partition", "period_id", b"period_id", "returned_nano_usd", b"returned_nano_usd", "sidecar_id", b"sidecar_id", "spent_nano_usd", b"spent_nano_usd", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_end_time", b"authority_end_time", "budget_id", b"budget_id", "epoch", b"epoch", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "lump_nano_usd", b"lump_nano_usd", "orphan_cause", b"orphan_cause", "orphan_time", b"orphan_time", "partition", b"partition", "period_id", b"period_id", "released_nano_usd", b"released_nano_usd", "returned_nano_usd", b"returned_nano_usd", "sidecar_id", b"sidecar_id", "spent_nano_usd", b"spent_nano_usd", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Lease: _TypeAlias = Lease  # noqa: Y015
+
+@_typing.final
+class Orphan(_message.Message):
+    """A lease whose journal is lost or not trusted any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    HELD_BACK_NANO_USD_FIELD_NUMBER: _builtins.int
+    OVERSHOOT_MAX_NANO_USD_FIELD_NUMBER: _builtins.int
+    SIDECAR_NAME_FIELD_NUMBER: _builtins.int
+    BUDGET_NAME_FIELD_NUMBER: _builtins.int
+    PERIOD_END_TIME_FIELD_NUMBER: _builtins.int
+    held_back_nano_usd: _builtins.int
+    """What is held back for it: may have been spent, and nobody decided about it."""
+    overshoot_max_nano_usd: _builtins.int
+    """By how much its budget may be passed if what is held back or charged is released, and was spent
+    after all; 0 where the window takes no calls any more.
+    """
+    sidecar_name: _builtins.str
+    """The sidecar's name."""
+    budget_name: _builtins.str
+    """The budget's name."""
+    @_builtins.property
+    def lease(self) -> Global___Lease:
+        """The lease."""
+
+    @_builtins.property
+    def period_end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the window ends and what is held back is charged; absent for a single window."""
+
+    def __init__(
+        self,
+        *,
+        lease: Global___Lease | None = ...,
+        held_back_nano_usd: _builtins.int = ...,
+        overshoot_max_nano_usd: _builtins.int = ...,
+        sidecar_name: _builtins.str = ...,
+        budget_name: _builtins.str = ...,
+        period_end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "period_end_time", b"period_end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_name", b"budget_name", "held_back_nano_usd", b"held_back_nano_usd", "lease", b"lease", "overshoot_max_nano_usd", b"overshoot_max_nano_usd", "period_end_time", b"period_end_time", "sidecar_name", b"sidecar_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Orphan: _TypeAlias = Orphan  # noqa: Y015

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.admin.v1 import lease_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_lease__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/bursar/admin/v1/lease_service.proto\x12\x0f\x62ursar.admin.v1\x1a\"protos/bursar/admin/v1/lease.proto\"a\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x12\n\nsidecar_id\x18\x04 \x01(\t\"U\n\x12ListLeasesResponse\x12&\n\x06leases\x18\x01 \x03(\x0b\x32\x16.bursar.admin.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2e\n\x0cLeaseService\x12U\n\nListLeases\x12\".bursar.admin.v1.ListLeasesRequest\x1a#.bursar.admin.v1.ListLeasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/bursar/admin/v1/lease_service.proto\x12\x0f\x62ursar.admin.v1\x1a\"protos/bursar/admin/v1/lease.proto\"a\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x12\n\nsidecar_id\x18\x04 \x01(\t\"U\n\x12ListLeasesResponse\x12&\n\x06leases\x18\x01 \x03(\x0b\x32\x16.bursar.admin.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x12ListOrphansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x12\n\nsidecar_id\x18\x04 \x01(\t\x12\x14\n\x0cshow_decided\x18\x05 \x01(\x08\"X\n\x13ListOrphansResponse\x12(\n\x07orphans\x18\x01 \x03(\x0b\x32\x17.bursar.admin.v1.Orphan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x14\x43hargeOrphansRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsidecar_id\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x11\n\tperiod_id\x18\x04 \x01(\t\x12\x19\n\x11\x65xpected_nano_usd\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\x90\x01\n\x15ReleaseOrphansRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsidecar_id\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12\x11\n\tperiod_id\x18\x04 \x01(\t\x12\x19\n\x11\x65xpected_nano_usd\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\"{\n\x15\x44\x65\x63ideOrphansResponse\x12(\n\x07orphans\x18\x01 \x03(\x0b\x32\x17.bursar.admin.v1.Orphan\x12\x18\n\x10\x64\x65\x63ided_nano_usd\x18\x02 \x01(\x03\x12\x1e\n\x16overshoot_max_nano_usd\x18\x03 \x01(\x03\x32\x81\x03\n\x0cLeaseService\x12U\n\nListLeases\x12\".bursar.admin.v1.ListLeasesRequest\x1a#.bursar.admin.v1.ListLeasesResponse\x12X\n\x0bListOrphans\x12#.bursar.admin.v1.ListOrphansRequest\x1a$.bursar.admin.v1.ListOrphansResponse\x12^\n\rChargeOrphans\x12%.bursar.admin.v1.ChargeOrphansRequest\x1a&.bursar.admin.v1.DecideOrphansResponse\x12`\n\x0eReleaseOrphans\x12&.bursar.admin.v1.ReleaseOrphansRequest\x1a&.bursar.admin.v1.DecideOrphansResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLEASESREQUEST']._serialized_end=196
   _globals['_LISTLEASESRESPONSE']._serialized_start=198
   _globals['_LISTLEASESRESPONSE']._serialized_end=283
-  _globals['_LEASESERVICE']._serialized_start=285
-  _globals['_LEASESERVICE']._serialized_end=386
+  _globals['_LISTORPHANSREQUEST']._serialized_start=285
+  _globals['_LISTORPHANSREQUEST']._serialized_end=405
+  _globals['_LISTORPHANSRESPONSE']._serialized_start=407
+  _globals['_LISTORPHANSRESPONSE']._serialized_end=495
+  _globals['_CHARGEORPHANSREQUEST']._serialized_start=498
+  _globals['_CHARGEORPHANSREQUEST']._serialized_end=641
+  _globals['_RELEASEORPHANSREQUEST']._serialized_start=644
+  _globals['_RELEASEORPHANSREQUEST']._serialized_end=788
+  _globals['_DECIDEORPHANSRESPONSE']._serialized_start=790
+  _globals['_DECIDEORPHANSRESPONSE']._serialized_end=913
+  _globals['_LEASESERVICE']._serialized_start=916
+  _globals['_LEASESERVICE']._serialized_end=1301
 # @@protoc_insertion_point(module_scope)

@@ -81,3 +81,187 @@ class ListLeasesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListLeasesResponse: _TypeAlias = ListLeasesResponse  # noqa: Y015
+
+@_typing.final
+class ListOrphansRequest(_message.Message):
+    """Which orphans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    BUDGET_ID_FIELD_NUMBER: _builtins.int
+    SIDECAR_ID_FIELD_NUMBER: _builtins.int
+    SHOW_DECIDED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; 50 by default, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before."""
+    budget_id: _builtins.str
+    """Only of this budget; empty for all."""
+    sidecar_id: _builtins.str
+    """Only of this sidecar; empty for all."""
+    show_decided: _builtins.bool
+    """Those too that were charged or released, and wait for nobody."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        budget_id: _builtins.str = ...,
+        sidecar_id: _builtins.str = ...,
+        show_decided: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_id", b"budget_id", "page_size", b"page_size", "page_token", b"page_token", "show_decided", b"show_decided", "sidecar_id", b"sidecar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansRequest: _TypeAlias = ListOrphansRequest  # noqa: Y015
+
+@_typing.final
+class ListOrphansResponse(_message.Message):
+    """A page of orphans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHANS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def orphans(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Orphan]:
+        """The orphans."""
+
+    def __init__(
+        self,
+        *,
+        orphans: _abc.Iterable[_lease_pb2.Orphan] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orphans", b"orphans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansResponse: _TypeAlias = ListOrphansResponse  # noqa: Y015
+
+@_typing.final
+class ChargeOrphansRequest(_message.Message):
+    """Which orphans to charge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIDECAR_ID_FIELD_NUMBER: _builtins.int
+    BUDGET_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_NANO_USD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    sidecar_id: _builtins.str
+    """Whose journal is lost."""
+    budget_id: _builtins.str
+    """Only of this budget; empty for all."""
+    period_id: _builtins.str
+    """Only of this period; empty for all."""
+    expected_nano_usd: _builtins.int
+    """What the caller saw held back in all. The request is refused when it is another amount now."""
+    reason: _builtins.str
+    """Why, for the audit log; required."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        sidecar_id: _builtins.str = ...,
+        budget_id: _builtins.str = ...,
+        period_id: _builtins.str = ...,
+        expected_nano_usd: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_id", b"budget_id", "expected_nano_usd", b"expected_nano_usd", "period_id", b"period_id", "reason", b"reason", "request_id", b"request_id", "sidecar_id", b"sidecar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargeOrphansRequest: _TypeAlias = ChargeOrphansRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseOrphansRequest(_message.Message):
+    """Which orphans to release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIDECAR_ID_FIELD_NUMBER: _builtins.int
+    BUDGET_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_NANO_USD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    sidecar_id: _builtins.str
+    """Whose journal is lost."""
+    budget_id: _builtins.str
+    """Only of this budget; empty for all."""
+    period_id: _builtins.str
+    """Only of this period; empty for all."""
+    expected_nano_usd: _builtins.int
+    """What the caller saw held back or charged in all. The request is refused when it is another
+    amount now.
+    """
+    reason: _builtins.str
+    """Why, for the audit log; required."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        sidecar_id: _builtins.str = ...,
+        budget_id: _builtins.str = ...,
+        period_id: _builtins.str = ...,
+        expected_nano_usd: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_id", b"budget_id", "expected_nano_usd", b"expected_nano_usd", "period_id", b"period_id", "reason", b"reason", "request_id", b"request_id", "sidecar_id", b"sidecar_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseOrphansRequest: _TypeAlias = ReleaseOrphansRequest  # noqa: Y015
+
+@_typing.final
+class DecideOrphansResponse(_message.Message):
+    """What was decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHANS_FIELD_NUMBER: _builtins.int
+    DECIDED_NANO_USD_FIELD_NUMBER: _builtins.int
+    OVERSHOOT_MAX_NANO_USD_FIELD_NUMBER: _builtins.int
+    decided_nano_usd: _builtins.int
+    """What was charged or released in all. Counts once per budget."""
+    overshoot_max_nano_usd: _builtins.int
+    """By how much budgets may be passed because of it, summed; 0 after a charge."""
+    @_builtins.property
+    def orphans(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Orphan]:
+        """The orphans that it concerns, as they are now."""
+
+    def __init__(
+        self,
+        *,
+        orphans: _abc.Iterable[_lease_pb2.Orphan] | None = ...,
+        decided_nano_usd: _builtins.int = ...,
+        overshoot_max_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_nano_usd", b"decided_nano_usd", "orphans", b"orphans", "overshoot_max_nano_usd", b"overshoot_max_nano_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideOrphansResponse: _TypeAlias = DecideOrphansResponse  # noqa: Y015

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class LeaseServiceStub:
-    """Reads leases.
+    """Reads leases, and decides about money whose journal is lost.
     """
 
     def __init__(self, channel):
@@ -41,14 +41,52 @@ class LeaseServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesResponse.FromString,
                 _registered_method=True)
+        self.ListOrphans = channel.unary_unary(
+                '/bursar.admin.v1.LeaseService/ListOrphans',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansResponse.FromString,
+                _registered_method=True)
+        self.ChargeOrphans = channel.unary_unary(
+                '/bursar.admin.v1.LeaseService/ChargeOrphans',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ChargeOrphansRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.FromString,
+                _registered_method=True)
+        self.ReleaseOrphans = channel.unary_unary(
+                '/bursar.admin.v1.LeaseService/ReleaseOrphans',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ReleaseOrphansRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.FromString,
+                _registered_method=True)
 
 
 class LeaseServiceServicer:
-    """Reads leases.
+    """Reads leases, and decides about money whose journal is lost.
     """
 
     def ListLeases(self, request, context):
         """Lists leases that still hold money.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrphans(self, request, context):
+        """Lists leases whose journal is lost or not trusted any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChargeOrphans(self, request, context):
+        """Charges what orphans hold back as lumps, now and not only when their windows end. Evidence that
+        turns up later takes the place of a lump.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseOrphans(self, request, context):
+        """Gives what orphans hold back, or were charged as lumps, back to the budgets. What turns out to
+        be spent of it is booked all the same, with an alarm, and may pass the cap.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +100,21 @@ def add_LeaseServiceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesResponse.SerializeToString,
             ),
+            'ListOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrphans,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansResponse.SerializeToString,
+            ),
+            'ChargeOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChargeOrphans,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ChargeOrphansRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.SerializeToString,
+            ),
+            'ReleaseOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseOrphans,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ReleaseOrphansRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'bursar.admin.v1.LeaseService', rpc_method_handlers)
@@ -71,7 +124,7 @@ def add_LeaseServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LeaseService:
-    """Reads leases.
+    """Reads leases, and decides about money whose journal is lost.
     """
 
     @staticmethod
@@ -91,6 +144,87 @@ class LeaseService:
             '/bursar.admin.v1.LeaseService/ListLeases',
             protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.LeaseService/ListOrphans',
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ListOrphansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChargeOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.LeaseService/ChargeOrphans',
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ChargeOrphansRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.LeaseService/ReleaseOrphans',
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.ReleaseOrphansRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_lease__service__pb2.DecideOrphansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LeaseServiceStub:
-    """Reads leases."""
+    """Reads leases, and decides about money whose journal is lost."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,17 +36,37 @@ class LeaseServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LeaseServiceAsyncStub: ...
     ListLeases: _grpc.UnaryUnaryMultiCallable[_lease_service_pb2.ListLeasesRequest, _lease_service_pb2.ListLeasesResponse]
     """Lists leases that still hold money."""
+    ListOrphans: _grpc.UnaryUnaryMultiCallable[_lease_service_pb2.ListOrphansRequest, _lease_service_pb2.ListOrphansResponse]
+    """Lists leases whose journal is lost or not trusted any more."""
+    ChargeOrphans: _grpc.UnaryUnaryMultiCallable[_lease_service_pb2.ChargeOrphansRequest, _lease_service_pb2.DecideOrphansResponse]
+    """Charges what orphans hold back as lumps, now and not only when their windows end. Evidence that
+    turns up later takes the place of a lump.
+    """
+    ReleaseOrphans: _grpc.UnaryUnaryMultiCallable[_lease_service_pb2.ReleaseOrphansRequest, _lease_service_pb2.DecideOrphansResponse]
+    """Gives what orphans hold back, or were charged as lumps, back to the budgets. What turns out to
+    be spent of it is booked all the same, with an alarm, and may pass the cap.
+    """
 
 @_typing.type_check_only
 class LeaseServiceAsyncStub(LeaseServiceStub):
-    """Reads leases."""
+    """Reads leases, and decides about money whose journal is lost."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListLeases: _aio.UnaryUnaryMultiCallable[_lease_service_pb2.ListLeasesRequest, _lease_service_pb2.ListLeasesResponse]  # type: ignore[assignment]
     """Lists leases that still hold money."""
+    ListOrphans: _aio.UnaryUnaryMultiCallable[_lease_service_pb2.ListOrphansRequest, _lease_service_pb2.ListOrphansResponse]  # type: ignore[assignment]
+    """Lists leases whose journal is lost or not trusted any more."""
+    ChargeOrphans: _aio.UnaryUnaryMultiCallable[_lease_service_pb2.ChargeOrphansRequest, _lease_service_pb2.DecideOrphansResponse]  # type: ignore[assignment]
+    """Charges what orphans hold back as lumps, now and not only when their windows end. Evidence that
+    turns up later takes the place of a lump.
+    """
+    ReleaseOrphans: _aio.UnaryUnaryMultiCallable[_lease_service_pb2.ReleaseOrphansRequest, _lease_service_pb2.DecideOrphansResponse]  # type: ignore[assignment]
+    """Gives what orphans hold back, or were charged as lumps, back to the budgets. What turns out to
+    be spent of it is booked all the same, with an alarm, and may pass the cap.
+    """
 
 class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads leases."""
+    """Reads leases, and decides about money whose journal is lost."""
 
     @_abc_1.abstractmethod
     def ListLeases(
@@ -55,5 +75,33 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lease_service_pb2.ListLeasesResponse, _abc.Awaitable[_lease_service_pb2.ListLeasesResponse]]:
         """Lists leases that still hold money."""
+
+    @_abc_1.abstractmethod
+    def ListOrphans(
+        self,
+        request: _lease_service_pb2.ListOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lease_service_pb2.ListOrphansResponse, _abc.Awaitable[_lease_service_pb2.ListOrphansResponse]]:
+        """Lists leases whose journal is lost or not trusted any more."""
+
+    @_abc_1.abstractmethod
+    def ChargeOrphans(
+        self,
+        request: _lease_service_pb2.ChargeOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lease_service_pb2.DecideOrphansResponse, _abc.Awaitable[_lease_service_pb2.DecideOrphansResponse]]:
+        """Charges what orphans hold back as lumps, now and not only when their windows end. Evidence that
+        turns up later takes the place of a lump.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseOrphans(
+        self,
+        request: _lease_service_pb2.ReleaseOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lease_service_pb2.DecideOrphansResponse, _abc.Awaitable[_lease_service_pb2.DecideOrphansResponse]]:
+        """Gives what orphans hold back, or were charged as lumps, back to the budgets. What turns out to
+        be spent of it is booked all the same, with an alarm, and may pass the cap.
+        """
 
 def add_LeaseServiceServicer_to_server(servicer: LeaseServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,26 +25,29 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from protos.bursar.admin.v1 import policy_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_policy__pb2
 from protos.bursar.admin.v1 import sidecar_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,protos/bursar/admin/v1/sidecar_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$protos/bursar/admin/v1/sidecar.proto\"~\n\x16\x43reateJoinTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bproject_ids\x18\x02 \x03(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"^\n\x17\x43reateJoinTokenResponse\x12\x12\n\njoin_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x13ListSidecarsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"[\n\x14ListSidecarsResponse\x12*\n\x08sidecars\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Sidecar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x14RevokeSidecarRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsidecar_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xaa\x02\n\x13SidecarAdminService\x12\x64\n\x0f\x43reateJoinToken\x12\'.bursar.admin.v1.CreateJoinTokenRequest\x1a(.bursar.admin.v1.CreateJoinTokenResponse\x12[\n\x0cListSidecars\x12$.bursar.admin.v1.ListSidecarsRequest\x1a%.bursar.admin.v1.ListSidecarsResponse\x12P\n\rRevokeSidecar\x12%.bursar.admin.v1.RevokeSidecarRequest\x1a\x18.bursar.admin.v1.Sidecarb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,protos/bursar/admin/v1/sidecar_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#protos/bursar/admin/v1/policy.proto\x1a$protos/bursar/admin/v1/sidecar.proto\"~\n\x16\x43reateJoinTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bproject_ids\x18\x02 \x03(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"^\n\x17\x43reateJoinTokenResponse\x12\x12\n\njoin_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x13ListSidecarsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"[\n\x14ListSidecarsResponse\x12*\n\x08sidecars\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Sidecar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x14RevokeSidecarRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsidecar_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x84\x01\n\x15RevokeSidecarResponse\x12)\n\x07sidecar\x18\x01 \x01(\x0b\x32\x18.bursar.admin.v1.Sidecar\x12%\n\x05reach\x18\x02 \x01(\x0b\x32\x16.bursar.admin.v1.Reach\x12\x19\n\x11orphaned_nano_usd\x18\x03 \x01(\x03\x32\xb8\x02\n\x13SidecarAdminService\x12\x64\n\x0f\x43reateJoinToken\x12\'.bursar.admin.v1.CreateJoinTokenRequest\x1a(.bursar.admin.v1.CreateJoinTokenResponse\x12[\n\x0cListSidecars\x12$.bursar.admin.v1.ListSidecarsRequest\x1a%.bursar.admin.v1.ListSidecarsResponse\x12^\n\rRevokeSidecar\x12%.bursar.admin.v1.RevokeSidecarRequest\x1a&.bursar.admin.v1.RevokeSidecarResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.sidecar_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=168
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=294
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_start=296
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_end=390
-  _globals['_LISTSIDECARSREQUEST']._serialized_start=392
-  _globals['_LISTSIDECARSREQUEST']._serialized_end=474
-  _globals['_LISTSIDECARSRESPONSE']._serialized_start=476
-  _globals['_LISTSIDECARSRESPONSE']._serialized_end=567
-  _globals['_REVOKESIDECARREQUEST']._serialized_start=569
-  _globals['_REVOKESIDECARREQUEST']._serialized_end=647
-  _globals['_SIDECARADMINSERVICE']._serialized_start=650
-  _globals['_SIDECARADMINSERVICE']._serialized_end=948
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=205
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=331
+  _globals['_CREATEJOINTOKENRESPONSE']._serialized_start=333
+  _globals['_CREATEJOINTOKENRESPONSE']._serialized_end=427
+  _globals['_LISTSIDECARSREQUEST']._serialized_start=429
+  _globals['_LISTSIDECARSREQUEST']._serialized_end=511
+  _globals['_LISTSIDECARSRESPONSE']._serialized_start=513
+  _globals['_LISTSIDECARSRESPONSE']._serialized_end=604
+  _globals['_REVOKESIDECARREQUEST']._serialized_start=606
+  _globals['_REVOKESIDECARREQUEST']._serialized_end=684
+  _globals['_REVOKESIDECARRESPONSE']._serialized_start=687
+  _globals['_REVOKESIDECARRESPONSE']._serialized_end=819
+  _globals['_SIDECARADMINSERVICE']._serialized_start=822
+  _globals['_SIDECARADMINSERVICE']._serialized_end=1134
 # @@protoc_insertion_point(module_scope)

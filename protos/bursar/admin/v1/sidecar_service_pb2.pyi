@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from protos.bursar.admin.v1 import policy_pb2 as _policy_pb2
 from protos.bursar.admin.v1 import sidecar_pb2 as _sidecar_pb2
 import builtins as _builtins
 import sys
@@ -175,3 +176,39 @@ class RevokeSidecarRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeSidecarRequest: _TypeAlias = RevokeSidecarRequest  # noqa: Y015
+
+@_typing.final
+class RevokeSidecarResponse(_message.Message):
+    """A revoked sidecar, and by when it can start no call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIDECAR_FIELD_NUMBER: _builtins.int
+    REACH_FIELD_NUMBER: _builtins.int
+    ORPHANED_NANO_USD_FIELD_NUMBER: _builtins.int
+    orphaned_nano_usd: _builtins.int
+    """What it held and is set aside now, over all budgets. Counts once per budget."""
+    @_builtins.property
+    def sidecar(self) -> _sidecar_pb2.Sidecar:
+        """The sidecar."""
+
+    @_builtins.property
+    def reach(self) -> _policy_pb2.Reach:
+        """How far the revocation has come; the sidecar itself is the only one that it concerns. It is
+        acknowledged when the sidecar has said that it starts no calls any more.
+        """
+
+    def __init__(
+        self,
+        *,
+        sidecar: _sidecar_pb2.Sidecar | None = ...,
+        reach: _policy_pb2.Reach | None = ...,
+        orphaned_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reach", b"reach", "sidecar", b"sidecar"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orphaned_nano_usd", b"orphaned_nano_usd", "reach", b"reach", "sidecar", b"sidecar"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeSidecarResponse: _TypeAlias = RevokeSidecarResponse  # noqa: Y015

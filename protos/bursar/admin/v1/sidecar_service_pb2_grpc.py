@@ -4,7 +4,6 @@
 import grpc
 import warnings
 
-from protos.bursar.admin.v1 import sidecar_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__pb2
 from protos.bursar.admin.v1 import sidecar_service_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -50,7 +49,7 @@ class SidecarAdminServiceStub:
         self.RevokeSidecar = channel.unary_unary(
                 '/bursar.admin.v1.SidecarAdminService/RevokeSidecar',
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarRequest.SerializeToString,
-                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__pb2.Sidecar.FromString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarResponse.FromString,
                 _registered_method=True)
 
 
@@ -73,7 +72,8 @@ class SidecarAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeSidecar(self, request, context):
-        """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end.
+        """Ends a sidecar's credential for all but evidence: it gets no money, no policy and no stream any
+        more, and what it reports is recorded. What it holds is set aside: see LeaseService.ListOrphans.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +95,7 @@ def add_SidecarAdminServiceServicer_to_server(servicer, server):
             'RevokeSidecar': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeSidecar,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarRequest.FromString,
-                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__pb2.Sidecar.SerializeToString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,7 +179,7 @@ class SidecarAdminService:
             target,
             '/bursar.admin.v1.SidecarAdminService/RevokeSidecar',
             protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarRequest.SerializeToString,
-            protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__pb2.Sidecar.FromString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_sidecar__service__pb2.RevokeSidecarResponse.FromString,
             options,
             channel_credentials,
             insecure,

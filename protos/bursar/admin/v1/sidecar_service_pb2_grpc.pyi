@@ -6,7 +6,6 @@ Administer sidecars."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from protos.bursar.admin.v1 import sidecar_pb2 as _sidecar_pb2
 from protos.bursar.admin.v1 import sidecar_service_pb2 as _sidecar_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -39,8 +38,10 @@ class SidecarAdminServiceStub:
     """Makes a one-time token with which a sidecar joins."""
     ListSidecars: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.ListSidecarsRequest, _sidecar_service_pb2.ListSidecarsResponse]
     """Lists sidecars by name."""
-    RevokeSidecar: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_pb2.Sidecar]
-    """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
+    RevokeSidecar: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_service_pb2.RevokeSidecarResponse]
+    """Ends a sidecar's credential for all but evidence: it gets no money, no policy and no stream any
+    more, and what it reports is recorded. What it holds is set aside: see LeaseService.ListOrphans.
+    """
 
 @_typing.type_check_only
 class SidecarAdminServiceAsyncStub(SidecarAdminServiceStub):
@@ -51,8 +52,10 @@ class SidecarAdminServiceAsyncStub(SidecarAdminServiceStub):
     """Makes a one-time token with which a sidecar joins."""
     ListSidecars: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.ListSidecarsRequest, _sidecar_service_pb2.ListSidecarsResponse]  # type: ignore[assignment]
     """Lists sidecars by name."""
-    RevokeSidecar: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_pb2.Sidecar]  # type: ignore[assignment]
-    """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
+    RevokeSidecar: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.RevokeSidecarRequest, _sidecar_service_pb2.RevokeSidecarResponse]  # type: ignore[assignment]
+    """Ends a sidecar's credential for all but evidence: it gets no money, no policy and no stream any
+    more, and what it reports is recorded. What it holds is set aside: see LeaseService.ListOrphans.
+    """
 
 class SidecarAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lets sidecars join and revokes them."""
@@ -78,7 +81,9 @@ class SidecarAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _sidecar_service_pb2.RevokeSidecarRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_sidecar_pb2.Sidecar, _abc.Awaitable[_sidecar_pb2.Sidecar]]:
-        """Ends a sidecar's credential. What it holds stays out of the budgets until their windows end."""
+    ) -> _typing.Union[_sidecar_service_pb2.RevokeSidecarResponse, _abc.Awaitable[_sidecar_service_pb2.RevokeSidecarResponse]]:
+        """Ends a sidecar's credential for all but evidence: it gets no money, no policy and no stream any
+        more, and what it reports is recorded. What it holds is set aside: see LeaseService.ListOrphans.
+        """
 
 def add_SidecarAdminServiceServicer_to_server(servicer: SidecarAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

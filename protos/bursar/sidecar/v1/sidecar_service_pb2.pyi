@@ -36,7 +36,9 @@ class _SyncStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncStatus
     SYNC_STATUS_GAP: _SyncStatus.ValueType  # 2
     """Records are missing before from_seq: send again from need_seq."""
     SYNC_STATUS_FENCED: _SyncStatus.ValueType  # 3
-    """Another journal goes under this sidecar's name, or the epoch is over: stop opening calls."""
+    """Another journal goes under this sidecar's name, the epoch is over, or the credential was
+    revoked: stop opening calls, go on reporting.
+    """
     SYNC_STATUS_LEARNING: _SyncStatus.ValueType  # 4
     """The database may be old: no new money until all sidecars have spoken."""
     SYNC_STATUS_STALE: _SyncStatus.ValueType  # 5
@@ -54,7 +56,9 @@ SYNC_STATUS_OK: SyncStatus.ValueType  # 1
 SYNC_STATUS_GAP: SyncStatus.ValueType  # 2
 """Records are missing before from_seq: send again from need_seq."""
 SYNC_STATUS_FENCED: SyncStatus.ValueType  # 3
-"""Another journal goes under this sidecar's name, or the epoch is over: stop opening calls."""
+"""Another journal goes under this sidecar's name, the epoch is over, or the credential was
+revoked: stop opening calls, go on reporting.
+"""
 SYNC_STATUS_LEARNING: SyncStatus.ValueType  # 4
 """The database may be old: no new money until all sidecars have spoken."""
 SYNC_STATUS_STALE: SyncStatus.ValueType  # 5
@@ -257,6 +261,7 @@ class RegisterResponse(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     LAST_SYNC_NO_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
     status: Global___SyncStatus.ValueType
     """OK, FENCED or LEARNING."""
     epoch: _builtins.int
@@ -264,7 +269,9 @@ class RegisterResponse(_message.Message):
     generation: _builtins.int
     """Changes at every promotion or restore of the database; an older one is ignored."""
     last_seq: _builtins.int
-    """The last record of this epoch that the ledger has."""
+    """The last record of this epoch that the ledger has. Whether they are this journal's shows when
+    the records that were not acknowledged are sent again.
+    """
     now_unix_ms: _builtins.int
     """The control plane's clock, Unix milliseconds: from then on the sidecar goes by it, for finding
     periods, prices and the ends of keys.
@@ -277,6 +284,8 @@ class RegisterResponse(_message.Message):
     """The sidecar's region."""
     last_sync_no: _builtins.int
     """Where Sync numbers go on: the next must be above this."""
+    revoked: _builtins.bool
+    """With FENCED: the credential was revoked and is good for evidence alone."""
     @_builtins.property
     def policy(self) -> _policy_pb2.Policy:
         """The policy, when it is newer than the sidecar's."""
@@ -294,10 +303,11 @@ class RegisterResponse(_message.Message):
         display_name: _builtins.str = ...,
         region: _builtins.str = ...,
         last_sync_no: _builtins.int = ...,
+        revoked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "epoch", b"epoch", "generation", b"generation", "last_seq", b"last_seq", "last_sync_no", b"last_sync_no", "now_unix_ms", b"now_unix_ms", "policy", b"policy", "region", b"region", "sidecar_id", b"sidecar_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "epoch", b"epoch", "generation", b"generation", "last_seq", b"last_seq", "last_sync_no", b"last_sync_no", "now_unix_ms", b"now_unix_ms", "policy", b"policy", "region", b"region", "revoked", b"revoked", "sidecar_id", b"sidecar_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -322,6 +332,7 @@ class SyncRequest(_message.Message):
     POLICY_REFUSED_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
     SECRET_USES_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """The epoch of the journal."""
     incarnation: _builtins.str
@@ -338,6 +349,8 @@ class SyncRequest(_message.Message):
     """The policy version that is in force at the sidecar."""
     policy_refused: _builtins.str
     """A policy version that the sidecar could not take, and why; empty when there is none."""
+    stopped: _builtins.bool
+    """The process starts no calls: it was answered with FENCED, and only tells what it did."""
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Serialized Records, contiguous from from_seq, exactly as they are in the journal."""
@@ -374,10 +387,11 @@ class SyncRequest(_message.Message):
         policy_refused: _builtins.str = ...,
         refusals: _abc.Iterable[_call_pb2.RefusalCount] | None = ...,
         secret_uses: _abc.Iterable[Global___SecretUse] | None = ...,
+        stopped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "demands", b"demands", "epoch", b"epoch", "from_seq", b"from_seq", "generation_seen", b"generation_seen", "incarnation", b"incarnation", "leases", b"leases", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "records", b"records", "refusals", b"refusals", "secret_uses", b"secret_uses", "sync_no", b"sync_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "demands", b"demands", "epoch", b"epoch", "from_seq", b"from_seq", "generation_seen", b"generation_seen", "incarnation", b"incarnation", "leases", b"leases", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "records", b"records", "refusals", b"refusals", "secret_uses", b"secret_uses", "stopped", b"stopped", "sync_no", b"sync_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -427,14 +441,17 @@ class SyncResponse(_message.Message):
     SYNC_NO_FIELD_NUMBER: _builtins.int
     HOPELESS_CALL_IDS_FIELD_NUMBER: _builtins.int
     NOW_UNIX_MS_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
     status: Global___SyncStatus.ValueType
     """How the Sync was taken."""
     need_seq: _builtins.int
     """Where the records must go on after a GAP."""
     acked_seq: _builtins.int
-    """The last record that the ledger has."""
+    """The last of the records of this request that the ledger has; 0 when there were none. It says
+    nothing of records that were not sent: another copy of the journal may have sent others.
+    """
     stable_seq: _builtins.int
-    """The last record that no fail-over can lose."""
+    """The last record of this request that no fail-over can lose; 0 when there were none."""
     generation: _builtins.int
     """The generation of the database."""
     policy_version: _builtins.int
@@ -445,6 +462,10 @@ class SyncResponse(_message.Message):
     """The sync_no that this answers."""
     now_unix_ms: _builtins.int
     """The control plane's clock, Unix milliseconds, as at Register."""
+    revoked: _builtins.bool
+    """With FENCED: the credential was revoked and is good for evidence alone. Calls that are open end
+    as they would; whatever no call holds is to be given back.
+    """
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseGrant]:
         """The leases of this sidecar that were reported, demanded or changed."""
@@ -472,10 +493,11 @@ class SyncResponse(_message.Message):
         sync_no: _builtins.int = ...,
         hopeless_call_ids: _abc.Iterable[_builtins.str] | None = ...,
         now_unix_ms: _builtins.int = ...,
+        revoked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "now_unix_ms", b"now_unix_ms", "policy_version", b"policy_version", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "now_unix_ms", b"now_unix_ms", "policy_version", b"policy_version", "revoked", b"revoked", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,7 +87,9 @@ class SidecarServiceServicer:
 
         With an intact journal the epoch goes on; with a lost one a new epoch begins, and the leases of
         the old one are orphaned: their money stays allocated until there is evidence. A journal that
-        does not continue what the ledger knows is answered with FENCED in the response.
+        does not continue what the ledger knows is answered with FENCED in the response; so is a
+        sidecar whose credential was revoked. A registration that arrives again changes nothing: of the
+        process in charge it is answered as before, of one that was superseded with FENCED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,7 +100,8 @@ class SidecarServiceServicer:
 
         One transaction at the control plane, answered after its commit, and harmless when repeated. At
         most one is in flight. A Sync whose sync_no is not above the latest is recorded, and granted
-        nothing.
+        nothing. Evidence is recorded whoever sends it and however late: of an epoch that is over, of a
+        copy of a journal, of a sidecar that was revoked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +110,7 @@ class SidecarServiceServicer:
     def Watch(self, request, context):
         """Streams directives: policy snapshots, recalls, nudges, heartbeats.
 
-        An accelerator only: without it everything works, slower.
+        An accelerator only: without it everything works, slower. A revoked credential is refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,19 +49,22 @@ class SidecarServiceStub:
 
     With an intact journal the epoch goes on; with a lost one a new epoch begins, and the leases of
     the old one are orphaned: their money stays allocated until there is evidence. A journal that
-    does not continue what the ledger knows is answered with FENCED in the response.
+    does not continue what the ledger knows is answered with FENCED in the response; so is a
+    sidecar whose credential was revoked. A registration that arrives again changes nothing: of the
+    process in charge it is answered as before, of one that was superseded with FENCED.
     """
     Sync: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.SyncRequest, _sidecar_service_pb2.SyncResponse]
     """Reports records, levels and demands; brings grants.
 
     One transaction at the control plane, answered after its commit, and harmless when repeated. At
     most one is in flight. A Sync whose sync_no is not above the latest is recorded, and granted
-    nothing.
+    nothing. Evidence is recorded whoever sends it and however late: of an epoch that is over, of a
+    copy of a journal, of a sidecar that was revoked.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_sidecar_service_pb2.WatchRequest, _sidecar_service_pb2.WatchResponse]
     """Streams directives: policy snapshots, recalls, nudges, heartbeats.
 
-    An accelerator only: without it everything works, slower.
+    An accelerator only: without it everything works, slower. A revoked credential is refused.
     """
     Drain: _grpc.UnaryUnaryMultiCallable[_sidecar_service_pb2.DrainRequest, _sidecar_service_pb2.DrainResponse]
     """Says that the process ends: all is settled and returned, nothing stays stranded."""
@@ -86,19 +89,22 @@ class SidecarServiceAsyncStub(SidecarServiceStub):
 
     With an intact journal the epoch goes on; with a lost one a new epoch begins, and the leases of
     the old one are orphaned: their money stays allocated until there is evidence. A journal that
-    does not continue what the ledger knows is answered with FENCED in the response.
+    does not continue what the ledger knows is answered with FENCED in the response; so is a
+    sidecar whose credential was revoked. A registration that arrives again changes nothing: of the
+    process in charge it is answered as before, of one that was superseded with FENCED.
     """
     Sync: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.SyncRequest, _sidecar_service_pb2.SyncResponse]  # type: ignore[assignment]
     """Reports records, levels and demands; brings grants.
 
     One transaction at the control plane, answered after its commit, and harmless when repeated. At
     most one is in flight. A Sync whose sync_no is not above the latest is recorded, and granted
-    nothing.
+    nothing. Evidence is recorded whoever sends it and however late: of an epoch that is over, of a
+    copy of a journal, of a sidecar that was revoked.
     """
     Watch: _aio.UnaryStreamMultiCallable[_sidecar_service_pb2.WatchRequest, _sidecar_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams directives: policy snapshots, recalls, nudges, heartbeats.
 
-    An accelerator only: without it everything works, slower.
+    An accelerator only: without it everything works, slower. A revoked credential is refused.
     """
     Drain: _aio.UnaryUnaryMultiCallable[_sidecar_service_pb2.DrainRequest, _sidecar_service_pb2.DrainResponse]  # type: ignore[assignment]
     """Says that the process ends: all is settled and returned, nothing stays stranded."""
@@ -132,7 +138,9 @@ class SidecarServiceServicer(metaclass=_abc_1.ABCMeta):
 
         With an intact journal the epoch goes on; with a lost one a new epoch begins, and the leases of
         the old one are orphaned: their money stays allocated until there is evidence. A journal that
-        does not continue what the ledger knows is answered with FENCED in the response.
+        does not continue what the ledger knows is answered with FENCED in the response; so is a
+        sidecar whose credential was revoked. A registration that arrives again changes nothing: of the
+        process in charge it is answered as before, of one that was superseded with FENCED.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +153,8 @@ class SidecarServiceServicer(metaclass=_abc_1.ABCMeta):
 
         One transaction at the control plane, answered after its commit, and harmless when repeated. At
         most one is in flight. A Sync whose sync_no is not above the latest is recorded, and granted
-        nothing.
+        nothing. Evidence is recorded whoever sends it and however late: of an epoch that is over, of a
+        copy of a journal, of a sidecar that was revoked.
         """
 
     @_abc_1.abstractmethod
@@ -156,7 +165,7 @@ class SidecarServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_sidecar_service_pb2.WatchResponse], _abc.AsyncIterator[_sidecar_service_pb2.WatchResponse]]:
         """Streams directives: policy snapshots, recalls, nudges, heartbeats.
 
-        An accelerator only: without it everything works, slower.
+        An accelerator only: without it everything works, slower. A revoked credential is refused.
         """
 
     @_abc_1.abstractmethod

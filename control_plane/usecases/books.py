@@ -1,0 +1,103 @@
+"""Takes evidence about the leases of one holder: what was spent, given back, and once granted."""
+
+from control_plane.core import evidence
+from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.store import leases
+from control_plane.store.engine import Tx
+from control_plane.usecases import orphans, unknown
+from control_plane.usecases.moves import carry_out
+
+
+class Books:
+    """Takes evidence about the leases of one holder."""
+
+    def __init__(self, tx: Tx, holder: Holder, now_unix_ms: int, *, forked: bool = False) -> None:
+        """Work within a transaction."""
+        self._tx = tx
+        self._holder = holder
+        self._now_unix_ms = now_unix_ms
+        self._forked = forked
+        self.database_is_old = False
+        """Whether it was proven that more was granted than is known here."""
+        self.impossible = False
+        """Whether more was claimed than was ever granted."""
+        self.moved: set[PeriodKey] = set()
+        """The periods of the leases that changed."""
+
+    def lease(self, key: PeriodKey) -> Lease:
+        """A lease, or the beginning of one that this database does not know.
+
+        Of an epoch that is over, or of a sidecar that is not trusted any more, it is an orphan
+        from the start: only a living epoch has active leases.
+        """
+        known = leases.get(self._tx, self._holder, key)
+        if known is not None and known.state != "CLOSED":
+            return known
+        cause = orphans.cause_of(self._tx, self._holder)
+        if known is None:
+            made = Lease(self._holder, key)
+            return evidence.orphaned(made, cause, self._now_unix_ms).lease if cause else made
+        move = evidence.reopened(known, cause, self._now_unix_ms)
+        carry_out(self._tx, move, self._now_unix_ms)
+        return move.lease
+
+    def take_spent(self, key: PeriodKey, more_nano_usd: int) -> None:
+        """So much more was spent of a lease; less when it is negative."""
+        if more_nano_usd > 0:
+            lease = self.lease(key)
+            self._carry_out(evidence.spent(lease, more_nano_usd, forked=self._forked))
+        elif more_nano_usd < 0:
+            lease = self.lease(key)
+            less_nano_usd = min(-more_nano_usd, lease.spent_nano_usd)
+            self._carry_out(evidence.corrected(lease, less_nano_usd))
+
+    def take_levels(
+        self, key: PeriodKey, *, granted_nano_usd: int = 0, returned_nano_usd: int = 0
+    ) -> bool:
+        """At least so much of a lease was granted, as a sidecar says, and given back in all.
+
+        What was given back is free for others from now on. What the watermark rules out is not
+        believed. Whether more was granted than this database knew.
+        """
+        lease = leases.get(self._tx, self._holder, key)
+        if (
+            lease is not None
+            and granted_nano_usd <= lease.granted_nano_usd
+            and returned_nano_usd <= lease.returned_nano_usd
+        ):
+            return False
+        lease = self.lease(key)
+        known_nano_usd = lease.granted_nano_usd
+        needed_nano_usd = lease.spent_nano_usd + returned_nano_usd
+        for claimed_nano_usd in (granted_nano_usd, needed_nano_usd):
+            lease = self._take_claim(lease, claimed_nano_usd)
+        if needed_nano_usd <= lease.granted_nano_usd:
+            self._carry_out(evidence.returned(lease, returned_nano_usd))
+        return lease.granted_nano_usd > known_nano_usd
+
+    def take_returned(self, key: PeriodKey, returned_nano_usd: int) -> None:
+        """So much of a lease was given back in all, as a record says."""
+        if returned_nano_usd > 0:
+            lease = self.lease(key)
+            needed_nano_usd = lease.spent_nano_usd + returned_nano_usd
+            lease = self._carry_out(evidence.grown(lease, needed_nano_usd))
+            self._carry_out(evidence.returned(lease, returned_nano_usd))
+
+    def _take_claim(self, lease: Lease, granted_nano_usd: int) -> Lease:
+        """The lease with what is said to have been granted, unless that can never have been."""
+        more = granted_nano_usd - lease.granted_nano_usd
+        if more > 0 and unknown.judge(self._tx, lease.key, more).impossible:
+            self.impossible = True
+            return lease
+        return self._carry_out(evidence.grown(lease, granted_nano_usd))
+
+    def _carry_out(self, move: evidence.Move) -> Lease:
+        key, more = move.lease.key, move.unknown_nano_usd
+        if more > 0 and not self._forked:
+            claim = unknown.judge(self._tx, key, more)
+            self.database_is_old |= claim.database_is_old
+            self.impossible |= claim.impossible
+            unknown.take(self._tx, key, more, self._now_unix_ms)
+        self.moved.add(key)
+        carry_out(self._tx, move, self._now_unix_ms)
+        return move.lease
