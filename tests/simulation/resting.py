@@ -164,6 +164,7 @@ HERE: dict[str, tuple[str, ...]] = {
     "overrun": ("call billed more",),
     "fenced": ("cloned journal", "old disk returned", "sidecar revoked"),
     "journal_failed": ("sync error",),
+    "disk_full": ("disk full",),
     "policy_not_kept": ("disk full",),
     "disk_full": ("disk full",),
 }

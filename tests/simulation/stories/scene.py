@@ -224,6 +224,12 @@ class Scene:
             while not holds():  # noqa: ASYNC110 - what a story waits for tells nobody
                 await trio.sleep(0.005)
 
+    async def warm_up(self, host: SimulatedHost, *clients: Client, worst: int = 10 * CENT) -> None:
+        """Three calls of each client, and time for their leases to be filled up again."""
+        for client in clients:
+            await self.calls(3, host, client, worst)
+        await trio.sleep(2)
+
     async def calls(
         self, count: int, host: SimulatedHost, client: Client, worst: int = CENT
     ) -> list[Attempt]:

@@ -102,7 +102,7 @@ def test_a_day_turns_while_the_control_plane_is_down_for_two_hours(tmp_path: Pat
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 20 * DOLLAR, window="day", offline_ms=24 * HOUR_MS)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
+        await scene.warm_up(one, acme)
         scene.headquarters_away()
         await scene.asleep_for(2 * HOUR_MS / 1_000 - 25, one)
         for _ in range(5):

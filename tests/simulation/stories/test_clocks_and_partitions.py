@@ -108,7 +108,7 @@ def test_a_clock_that_runs_wrong_by_a_tenth_stops_within_what_was_announced(
         acme = scene.client("Acme Dental", 30 * DOLLAR, offline_ms=OFFLINE_MS)
         one = scene.simulation.add_sidecar("one", rate_permille=rate_permille)
         await scene.ready(one)
-        await scene.calls(3, one, acme, 10 * CENT)
+        await scene.warm_up(one, acme)
         cut_ms = scene.now_ms
         scene.cut(one)
         await calls_until(scene, one, acme, cut_ms + 2 * OFFLINE_MS)
@@ -134,9 +134,7 @@ def test_cut_off_a_revoked_key_and_half_a_cap_bind_when_the_administrator_was_to
         bolt = scene.client("Bolt Legal", 4 * DOLLAR, offline_ms=OFFLINE_MS)
         cut_off, near = await scene.sidecars("cut off", "near")
         for host in (cut_off, near):
-            await scene.calls(3, host, acme, 10 * CENT)
-            await scene.calls(3, host, bolt, 10 * CENT)
-        await trio.sleep(1)
+            await scene.warm_up(host, acme, bolt)
         scene.cut(cut_off)
         cut_ms = scene.now_ms
         revoked, lowered = scene.revoke(acme), scene.set_cap(bolt.budget_id, 2 * DOLLAR)

@@ -18,7 +18,7 @@ def test_killed_after_open_and_before_the_first_byte(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 30 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
+        await scene.warm_up(one, acme)
         scene.headquarters_away()
         one.armed = ("call opened", False)
         died = await scene.call(one, acme, 10 * CENT)
@@ -49,11 +49,10 @@ def test_killed_in_the_middle_of_a_stream_while_the_control_plane_is_away(tmp_pa
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 30 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(2, one, acme, 10 * CENT)
-        await trio.sleep(3)
+        await scene.warm_up(one, acme)
         for number in range(20):
             scene.begin(scene.call(one, acme, 10 * CENT, cost=number * CENT // 2, lasts_ms=5_000))
-        await scene.until(lambda: len(scene.sent(one)) == 22)
+        await scene.until(lambda: len(scene.sent(one)) == 23)
         scene.headquarters_away()
         await trio.sleep(1)
         scene.simulation.kill(one)
@@ -62,7 +61,7 @@ def test_killed_in_the_middle_of_a_stream_while_the_control_plane_is_away(tmp_pa
         scene.headquarters_back()
         await scene.at_rest()
         ledger = scene.ledger()
-        assert len(ledger) == 22
+        assert len(ledger) == 23
         lost = [row for row in ledger.values() if row["outcome"] == "lost"]
         assert len(lost) == 20
         assert all(row["estimated"] and row["cost_nano_usd"] == 10 * CENT for row in lost)
@@ -81,7 +80,7 @@ def test_one_failed_fsync_stops_the_whole_group_and_is_never_trusted_again(tmp_p
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 30 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
+        await scene.warm_up(one, acme)
         one.disk.fail_sync = True
         sent = len(scene.sent(one))
         group = await scene.all_at_once(*[scene.call(one, acme, 10 * CENT) for _ in range(5)])
@@ -113,11 +112,12 @@ def test_a_full_disk_lets_fifty_open_streams_settle_and_no_new_call_out(tmp_path
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 300 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
+        await scene.warm_up(one, acme)
         for number in range(50):
             scene.begin(scene.call(one, acme, 10 * CENT, cost=number * CENT // 10, lasts_ms=4_000))
         await scene.until(lambda: len(scene.sent(one)) == 53)
         one.disk.full = True
+        scene.simulation.count("disk full")
         await trio.sleep(5)
         assert (await scene.call(one, acme)).reason is Reason.DISK_FULL
         assert len(scene.sent(one)) == 53

@@ -58,8 +58,7 @@ def test_a_wiped_disk_whose_old_one_returns_after_the_period_closed(tmp_path: Pa
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 3 * DOLLAR, window="day")
         one, two = await scene.sidecars("one", "two")
-        await scene.calls(3, one, acme, 10 * CENT)
-        await trio.sleep(2)
+        await scene.warm_up(one, acme)
         scene.cut(one)
         untold = [await scene.call(one, acme, 10 * CENT, cost=7 * CENT) for _ in range(4)]
         assert all(attempt.passed for attempt in untold)
@@ -111,8 +110,7 @@ def test_a_copied_journal_lets_nothing_out_before_it_was_heard(tmp_path: Path) -
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 20 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
-        await trio.sleep(2)
+        await scene.warm_up(one, acme)
         disk = forked(scene, one)
         scene.cut(one)
         first, clone = scene.life(one), begin(scene, one, disk)
@@ -138,8 +136,7 @@ def test_a_cloned_machine_is_found_at_its_first_report(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         acme = scene.client("Acme Dental", 20 * DOLLAR)
         [one] = await scene.sidecars("one")
-        await scene.calls(3, one, acme, 10 * CENT)
-        await trio.sleep(2)
+        await scene.warm_up(one, acme)
         disk = forked(scene, one)
         pass_for_the_original(disk)
         available = scene.lease(one, acme.budget_id).available_nano_usd

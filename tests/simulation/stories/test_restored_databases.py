@@ -37,6 +37,7 @@ def test_a_fail_over_that_loses_the_last_transactions_grants_nothing_twice(tmp_p
         copy = scene.simulation.headquarters.backup()
         for cost in (60 * CENT, 40 * CENT, 30 * CENT):
             assert (await scene.call(one, acme, 90 * CENT, cost=cost)).passed
+            await trio.sleep(1)
         held = scene.lease(one, acme.budget_id)
         scene.cut(one)
         await put_back(scene, copy)
