@@ -264,8 +264,8 @@ OF_RESTORED_DATABASES = (
         "R1",
         "the watermark is not raised before a grant",
         SECOND_PLACE,
-        "        return not marks or self._add(Entry(change_no=self._change_no + 1, marks=marks))\n",
-        "        return not marks or bool(self)\n",
+        "        return not marks or self._add(Entry(change_no",
+        "        return not marks or bool(Entry(change_no",
     ),
     _mutant(
         "R2",
