@@ -6,17 +6,20 @@ from functools import partial
 
 import pytest
 
+from control_plane.core.budgets import Budget, NewBudget
 from control_plane.core.calls import OUTCOMES, Call, Settle
-from control_plane.core.leases import BudgetRef, Holder, PeriodKey
+from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.ledger import fold
 from control_plane.core.log import CallFilter
 from control_plane.core.pages import Asked
+from control_plane.core.sidecars import Sidecar
 from control_plane.core.usage import GROUPINGS, Sums, UsageAnswer, UsageQuestion
-from control_plane.store import ledger
+from control_plane.store import leases, ledger, periods
 from control_plane.store.engine import Tx
-from control_plane.usecases import calls
+from control_plane.usecases import budgets, calls
 from protos.values.errors import InvalidArgumentError, NotFoundError
-from tests.control_plane.desk import DAY_MS, HOUR_MS, NOON, Desk
+from protos.values.selectors import Selector
+from tests.control_plane.desk import DAY_MS, HOUR_MS, NOON, USD, Desk
 
 SIDECAR = Holder("sdc_" + "0" * 26, 1)
 
@@ -243,3 +246,42 @@ def test_a_tail_reads_on_from_its_place_and_misses_nothing(desk: Desk) -> None:
         position, more = batch.position, batch.more
     assert seen == [n + 1 for n in range(3, 1_203) if n % 2]
     assert position == 1_203
+
+
+def test_lumps_of_lost_sidecars_are_told_once_for_each_client(desk: Desk) -> None:
+    project, wide = desk.project()
+    narrow = NewBudget(
+        selector=Selector(project_id=project.project_id, workflow="w"), cap_nano_usd=USD
+    )
+    inside = desk.do(lambda tx, act: budgets.create_budget(tx, narrow, "", act)).budget
+    agency = desk.do(
+        lambda tx, act: budgets.create_budget(tx, NewBudget(cap_nano_usd=USD), "", act)
+    ).budget
+    other, own = desk.project("Other")
+    holder = desk.sidecar()
+    for budget, lump in ((wide, 40), (inside, 30), (agency, 50), (own, 7)):
+        desk.do_alone(partial(lump_of, sidecar=holder, budget=budget, amount=lump))
+
+    def asked(**fields: object) -> int:
+        return ask(desk, UsageQuestion(**fields)).lump_nano_usd  # type: ignore[arg-type]  # a test's own fields
+
+    assert asked(project_id=project.project_id) == 40
+    assert asked(project_id=other.project_id) == 7
+    assert asked() == 47
+    assert asked(start_unix_ms=NOON) == 0
+
+
+def lump_of(tx: Tx, sidecar: Sidecar, budget: Budget, amount: int) -> None:
+    """A lost lease that was charged."""
+    period = periods.ensure(tx, budget.budget_id, "", NOON)
+    assert period is not None
+    leases.put(
+        tx,
+        Lease(
+            Holder(sidecar.sidecar_id, 1),
+            period.key,
+            granted_nano_usd=amount,
+            state="ORPHANED",
+            lump_nano_usd=amount,
+        ),
+    )

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from control_plane.core.budgets import NewBudget
+from control_plane.core.budgets import Budget, BudgetChange, NewBudget, SetCap
 from control_plane.core.keys import Key, KeyChange
 from control_plane.core.pages import Asked
 from control_plane.store import keys as store
@@ -126,6 +126,62 @@ def test_a_revocation_promises_only_what_authority_bounds(
     now = desk.now
     _, reach = desk.do(lambda tx, act: keys.revoke_key(tx, key.key_id, "", "", act))
     assert reach.guaranteed_unix_ms == now + ends_after_ms
+
+
+LONGEST_MS = DAY_MS + DAY_MS // 4 + 1_000
+
+
+def revoked_until(desk: Desk, key_id: str) -> int:
+    _, reach = desk.do(lambda tx, act: keys.revoke_key(tx, key_id, "", "", act))
+    return reach.guaranteed_unix_ms
+
+
+def covered(desk: Desk, *, project_id: str = "", max_offline_ms: int) -> Budget:
+    asked = NewBudget(
+        selector=Selector(project_id=project_id), cap_nano_usd=USD, max_offline_ms=max_offline_ms
+    )
+    return desk.do(lambda tx, act: budgets.create_budget(tx, asked, "", act)).budget
+
+
+def test_a_budget_that_a_cut_off_sidecar_does_not_know_promises_nothing_yet(desk: Desk) -> None:
+    project, first = desk.project()
+    key, _ = desk.key(project)
+    change = BudgetChange(max_offline_ms=DAY_MS)
+    desk.do(lambda tx, act: budgets.update_budget(tx, first.budget_id, first.etag, change, act))
+    made = desk.now
+    covered(desk, project_id=project.project_id, max_offline_ms=15_000)
+    desk.pass_ms(60_000)
+    # A sidecar that was cut off before goes on for a day with the budget that it knows.
+    assert revoked_until(desk, key.key_id) == made + LONGEST_MS
+    desk.pass_ms(2 * DAY_MS)
+    now = desk.now
+    assert revoked_until(desk, key.key_id) == now + 18_750 + 1_000
+
+
+def test_a_budget_that_was_archived_is_still_gone_by_where_it_is_known(desk: Desk) -> None:
+    project, first = desk.project(cap_nano_usd=None)
+    key, _ = desk.key(project)
+    long = covered(desk, project_id=project.project_id, max_offline_ms=DAY_MS)
+    ended = desk.now
+    desk.do(lambda tx, act: budgets.archive_budget(tx, long.budget_id, "", act))
+    desk.pass_ms(60_000)
+    assert revoked_until(desk, key.key_id) == ended + LONGEST_MS
+    desk.pass_ms(2 * DAY_MS)
+    now = desk.now
+    assert revoked_until(desk, key.key_id) == now + 375_000 + 1_000
+    assert first.cap_nano_usd is None
+
+
+def test_a_cap_that_was_taken_away_is_still_gone_by_where_it_is_known(desk: Desk) -> None:
+    project, first = desk.project()
+    key, _ = desk.key(project)
+    change = BudgetChange(max_offline_ms=DAY_MS)
+    desk.do(lambda tx, act: budgets.update_budget(tx, first.budget_id, first.etag, change, act))
+    wish = SetCap(first.budget_id, None)
+    taken = desk.now
+    desk.do(lambda tx, act: budgets.set_cap(tx, wish, act))
+    desk.pass_ms(60_000)
+    assert revoked_until(desk, key.key_id) == taken + LONGEST_MS
 
 
 def test_reach_counts_the_sidecars_that_receive_the_project(desk: Desk) -> None:
