@@ -29,7 +29,10 @@ class Found:
 
 def play_seed(seed: int) -> Found | None:
     """Play one seed; what it found, if anything."""
-    outcome = run(plan(seed), seed)
+    try:
+        outcome = run(plan(seed), seed)
+    except Exception as error:  # noqa: BLE001 - a planted bug may end in anything
+        return Found(seed, CRASH, _last(error), 0, outside=False)
     if not outcome.violation:
         return None
     return Found(
@@ -39,3 +42,9 @@ def play_seed(seed: int) -> Found | None:
         outcome.steps,
         outside=outcome.violation != CRASH,
     )
+
+
+def _last(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

@@ -145,7 +145,7 @@ OF_MONEY = (
             """        leases = plan.leases
 """,
             "        [self.never_written(old) for old in list(self._calls.values())"
-            " if now.unix_ms - old.hold.started_unix_ms > 20_000]\n"
+            " if now.unix_ms - old.hold.started_unix_ms > 5_000]\n"
             "        leases = plan.leases\n",
         ),
         seeds=40,
@@ -296,6 +296,18 @@ OF_VECTORS = (
 """,
         ),
         seeds=40,
+        unguarded=(
+            Change(
+                ALLOWANCE,
+                "            lease.held_nano_usd -= worst_nano_usd\n",
+                "            lease.held_nano_usd = max(0, lease.held_nano_usd - worst_nano_usd)\n",
+            ),
+            Change(
+                ALLOWANCE,
+                "            lease.open_calls -= 1\n",
+                "            lease.open_calls = max(0, lease.open_calls - 1)\n",
+            ),
+        ),
     ),
     Mutant(
         "V8",

@@ -18,6 +18,7 @@ from control_plane.usecases.acts import Act
 from protos.values.selectors import Selector, SplitBy
 from tests.simulation.calls import Order, call
 from tests.simulation.disk import Disk
+from tests.simulation.history import delivered
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.plan import Step
 from tests.simulation.simulation import Promise, Simulation
@@ -350,9 +351,8 @@ async def _old_disk(
     life = host.begin(disk)
     simulation.nursery.start_soon(simulation.run_process, life)
     await trio.sleep(12)
-    told = life.ready.is_set() and life.journal.acked_seq == life.journal.last_seq
+    disk.journal.lost = not delivered(simulation, life)
     life.kill()
-    disk.journal.lost = not told
 
 
 @_action("clone")
@@ -420,6 +420,13 @@ async def _restore(stage: Stage, step: Step) -> None:
 
 async def _put_back(simulation: Simulation, copy: Path, promised: int, after_s: float) -> None:
     await trio.sleep(after_s)
+    alive = [host for host in simulation.hosts.values() if host.alive and not host.revoked]
+    if alive and simulation.twin_chance.random() < 0.5:
+        # What its journal held is then nowhere but in the watermark.
+        host = simulation.twin_chance.choice(alive)
+        simulation.kill(host)
+        host.disk.wipe()
+        simulation.count("journal wiped")
     simulation.restore_database(copy, promised)
 
 

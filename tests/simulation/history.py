@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from control_plane.store.engine import Row, Tx
+from protos.bursar.sidecar import v1 as wire
 from tests.simulation.invariants import must
 from tests.simulation.network import LostError
 
@@ -90,3 +91,18 @@ def _everything(tx: Tx) -> dict[str, Rows]:
 
 def _values(row: Row) -> tuple[object, ...]:
     return tuple(row[name] for name in row.keys())  # noqa: SIM118 - a row is no mapping
+
+
+def delivered(simulation: "Simulation", life: "Life") -> bool:
+    """Whether the last record of a process reached the control plane, whatever it made of it."""
+    if not life.ready.is_set():
+        return False
+    last_seq = life.journal.last_seq
+    return life.journal.acked_seq == last_seq or any(
+        message.life is life
+        and message.method == "Sync"
+        and message.answer.status != wire.SyncStatus.SYNC_STATUS_GAP
+        and message.request.from_seq + len(message.request.records) > last_seq
+        for message in simulation.history
+        if message.method == "Sync" and message.request.records
+    )

@@ -29,6 +29,7 @@ from tests.simulation.disk import Disk
 from tests.simulation.headquarters import Headquarters
 from tests.simulation.host import Life, SeededEntropy, SimulatedHost
 from tests.simulation.invariants import Books, ViolationError
+from tests.simulation.naming import check_named
 from tests.simulation.network import Conditions, LostError, Network, Stream
 from tests.simulation.provider import Provider
 
@@ -250,6 +251,8 @@ class Simulation:
             raise
         self.history.append(Message(life, method, request, answer, true_ms()))
         self.check_books(f"{method} served", life.name)
+        if method == "Sync":
+            self._check_named(request, answer)
         self._spread_policy()
         return answer
 
@@ -258,6 +261,12 @@ class Simulation:
         self.step(what, *details)
         try:
             self.books.look(self)
+        except ViolationError as violation:
+            self.fail(violation)
+
+    def _check_named(self, request: wire.SyncRequest, answer: wire.SyncResponse) -> None:
+        try:
+            check_named(request, answer, self.clock.unix_ms())
         except ViolationError as violation:
             self.fail(violation)
 

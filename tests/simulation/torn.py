@@ -109,6 +109,7 @@ class StaleTx(_Passing):
         """Until the first grant: what is answered afterwards is read as it is."""
 
     def row(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
+        self._look_for_grant(sql)
         found = self._tx.row(sql, params)
         if found is None or not self.granting or not sql.startswith("SELECT * FROM period"):
             return found
@@ -119,9 +120,12 @@ class StaleTx(_Passing):
         return cast(Row, told)
 
     def run(self, sql: str, params: Params = NO_PARAMS) -> int:
+        self._look_for_grant(sql)
+        return self._tx.run(sql, params)
+
+    def _look_for_grant(self, sql: str) -> None:
         if "granted_total_nano_usd = granted_total_nano_usd +" in sql:
             self.granting = False
-        return self._tx.run(sql, params)
 
 
 Wrap = Callable[[Tx], Tx]
