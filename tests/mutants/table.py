@@ -129,11 +129,13 @@ OF_MONEY = (
         "M8",
         "lost journal's hold released",
         Change(
-            EVIDENCE,
-            """    return Move(after, orphan_hold_nano_usd=lease.outstanding_nano_usd)
+            ORPHANS,
+            """        carry_out(tx, evidence.orphaned(lease, cause, now_unix_ms), now_unix_ms)
 """,
-            """    return Move(after, allocated_nano_usd=-lease.outstanding_nano_usd)
-""",
+            """        carry_out(tx, evidence.orphaned(lease, cause, now_unix_ms), now_unix_ms)
+"""
+            "        carry_out(tx, evidence.released(leases.get(tx, lease.holder, lease.key)),"
+            " now_unix_ms)\n",
         ),
         seeds=40,
     ),
