@@ -1,7 +1,7 @@
 # Thin: each target is one or two lines. A missing or outdated .venv is made first, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types contracts wire house bench chaos mutants simulate protos fmt lock clean
+.PHONY: help up test check lint types contracts wire house bench bench-leasing chaos mutants simulate protos fmt lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 pyth
 	&& { echo $$candidate; break; }; done)
 
 help: ## show these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 up: $(READY) ## bring up the control plane, a sidecar and a provider to talk to
 	@$(BIN)/bursar up
@@ -51,6 +51,9 @@ simulate: $(READY) ## play worlds with every fault from seeds: SEEDS=n [SEED=s]
 
 mutants: $(READY) ## plant bugs in the lease protocol, and let the simulation find each
 	@$(BIN)/python -m tests.mutants
+
+bench-leasing: $(READY) ## measure leasing: a simulated fleet against the cap, and the hot row
+	@$(BIN)/python -m tests.leasing
 
 protos: $(READY) ## make the generated code again
 	$(BIN)/python -m protos.generate

@@ -16,7 +16,7 @@ from tests.house import tree
 
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#\s]+)[^)]*\)")
-TARGET = re.compile(r"^(?P<name>[a-z]+):", re.MULTILINE)
+TARGET = re.compile(r"^(?P<name>[a-z-]+):", re.MULTILINE)
 ASSIGNMENT = re.compile(r"^[A-Z_]+=")
 SEPARATORS = {"|", "||", "&&", ";", "&", ">", ">>", "<"}
 # What a reader has anyway, or brings along; anything else in a shell block must be ours.

@@ -9,6 +9,7 @@ import bisect
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from protos.values.selectors import Selector
 from tests.leasing.truth import Planned
@@ -127,20 +128,20 @@ def _case(
     sidecars: int,
     budgets: tuple[Mapping[str, int], Mapping[str, Selector]],
     arrivals: Arrivals,
-    large: int = 0,
+    **more: Any,
 ) -> Case:
-    return Case(name, says, sidecars, budgets[0], budgets[1], arrivals, large)
+    return Case(name, says, sidecars, budgets[0], budgets[1], arrivals, **more)
 
 
-def cases() -> dict[str, Case]:
-    """All cases, by name."""
-    made = [
+def _of_one_budget() -> list[Case]:
+    return [
         _case(
             "20-on-100",
             "20 sidecars, $100, calls of 1 to 9 cents, steady",
             20,
             _single(100 * USD),
             calls(count=4_500, rate=30, worst=even(CENT, 9 * CENT), sidecar=zipf(20, 1.0)),
+            roomy=True,
         ),
         _case(
             "20-on-100-bursts",
@@ -154,6 +155,7 @@ def cases() -> dict[str, Case]:
                 sidecar=zipf(20, 1.0),
                 burst=25,
             ),
+            roomy=True,
         ),
         _case(
             "20-on-100-streams",
@@ -167,7 +169,13 @@ def cases() -> dict[str, Case]:
                 sidecar=zipf(20, 1.0),
                 lasts_s=30.0,
             ),
+            roomy=True,
         ),
+    ]
+
+
+def _of_one_budget_and_many_calls() -> list[Case]:
+    return [
         _case(
             "20-on-100-busy",
             "20 sidecars, $100, 600 calls/s of 0.1 to 0.3 cents",
@@ -179,6 +187,7 @@ def cases() -> dict[str, Case]:
                 worst=even(CENT // 10, 3 * CENT // 10),
                 sidecar=zipf(20, 0.3),
             ),
+            roomy=True,
         ),
         _case(
             "200-on-5",
@@ -195,7 +204,13 @@ def cases() -> dict[str, Case]:
             50,
             _single(1_000 * USD),
             calls(count=42_000, rate=200, worst=even(CENT, 9 * CENT), sidecar=zipf(50, 1.0)),
+            roomy=True,
         ),
+    ]
+
+
+def _of_an_agency() -> list[Case]:
+    return [
         _case(
             "agency-30",
             "20 sidecars, agency $1,000, 30 clients of $50",
@@ -208,6 +223,7 @@ def cases() -> dict[str, Case]:
                 sidecar=zipf(20, 0.8),
                 target=of_clients(30),
             ),
+            roomy=True,
         ),
         _case(
             "three-budgets",
@@ -229,8 +245,8 @@ def cases() -> dict[str, Case]:
             20,
             _agency(20 * USD, 6, 6 * USD, 3, 3 * USD),
             calls(
-                count=6_000,
-                rate=60,
+                count=2_000,
+                rate=25,
                 worst=spread(CENT // 2, 50 * CENT),
                 sidecar=zipf(20, 1.0),
                 target=of_clients(6, 3),
@@ -238,6 +254,7 @@ def cases() -> dict[str, Case]:
                 bill=(0.02, 0.2),
             ),
             large=25 * CENT,
+            fills=False,
         ),
         _case(
             "50-cents-on-5",
@@ -248,4 +265,9 @@ def cases() -> dict[str, Case]:
             large=20 * CENT,
         ),
     ]
+
+
+def cases() -> dict[str, Case]:
+    """All cases, by name."""
+    made = [*_of_one_budget(), *_of_one_budget_and_many_calls(), *_of_an_agency()]
     return {case.name: case for case in made}

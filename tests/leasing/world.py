@@ -20,7 +20,8 @@ from tests.sidecar.builders import policy, project
 PERIOD = "2026-11-01"
 DECISION_US = 2_000
 """How long the control plane thinks about a Sync."""
-TAIL_US = 40_000_000
+SECOND_US = 1_000_000
+TAIL_US = 40 * SECOND_US
 """How long a run goes on after the last call came."""
 
 Arrivals = Callable[[random.Random], Iterator[tuple[int, Planned]]]
@@ -41,6 +42,10 @@ class Case:
     arrivals: Arrivals
     large: int = 0
     """From which worst case on a call is a large one, in nano-dollars; 0 when none is."""
+    roomy: bool = False
+    """The cap is large next to its calls: a share of half of it is worth many calls."""
+    fills: bool = True
+    """More is asked for than the cap allows, so that it should be spent to the end."""
 
 
 @dataclass
@@ -71,6 +76,8 @@ class Run:
     nudges: int = 0
     last_opened: Progress = field(default_factory=Progress)
     """When the last call was opened."""
+    end: Progress = field(default_factory=Progress)
+    idle_at_end: float = 0.0
 
 
 class World:
@@ -93,14 +100,18 @@ class World:
         self._arrivals = case.arrivals(random.Random(seed))
         self._last_us = 0
 
-    def play(self) -> Run:
-        """Let everything happen."""
+    def play(self, seconds: int = 86_400) -> Run:
+        """Let everything happen, for so long at most."""
         for one in self.sidecars:
             self.loop.after(self.loop.chance.randrange(1_000_000), one.begin)
         self._next_arrival()
         self.loop.after(SAMPLE_US, self._sample)
-        while self._last_us == 0 or self.loop.now_us < self._last_us + TAIL_US:
-            self.loop.run(self.loop.now_us + 1_000_000)
+        for second in range(1, seconds + 1):
+            self.loop.run(second * SECOND_US)
+            if self._last_us and self.loop.now_us >= self._last_us + TAIL_US:
+                break
+        self.run.end = self._progress()
+        self.run.idle_at_end = self.idle_share()
         return self.run
 
     def _next_arrival(self) -> None:
@@ -188,8 +199,8 @@ def ledger_of(case: Case) -> Ledger:
     periods = [
         PeriodState(
             key=PeriodKey(budget.budget_id, "", PERIOD),
-            start_unix_ms=NOON - 22 * DAY_MS,
-            end_unix_ms=NOON + 7 * DAY_MS,
+            start_unix_ms=NOON - 45 * DAY_MS // 2,
+            end_unix_ms=NOON + 15 * DAY_MS // 2,
             cap_nano_usd=budget.cap_nano_usd,
             cap_version=1,
             allocated_nano_usd=0,
