@@ -87,6 +87,9 @@ class Levels:
     def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
         """The waiting calls of all sidecars that spoke just now, oldest first.
 
+        One whose patience is over has given up, though its sidecar did not say so yet: it must
+        reserve nothing any more.
+
         When there are too many, the oldest of each set of budgets count, so that a crowd at one
         client does not hide the calls of another; the asker's own are always among them.
         """
@@ -95,6 +98,7 @@ class Levels:
             for heard in self.heard.values()
             if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
             for demand in heard.demands
+            if now_unix_ms - demand.since_unix_ms < demand.patience_ms
         ]
         live.sort(key=lambda demand: demand.order)
         chosen: list[Demand] = []
