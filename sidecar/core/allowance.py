@@ -11,7 +11,8 @@ Rules:
 5. Authority only ever grows, and counts from before the Sync was sent.
 6. What a lease gave back and spent is never forgotten because a clock says that its period is over:
    clocks differ, and whoever granted it may go on doing so. With its numbers gone, the next answer
-   would bring back all that it ever was.
+   would bring back all that it ever was. Where there are too many, the oldest go, and from then on
+   no answer is taken about any lease of so old a period that is not known.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from weakref import WeakValueDictionary
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
 from sidecar.limits import (
+    ENDED_LEASES_KEPT,
     ENDED_LEASES_MAX,
     FLOOR_MS,
     IDLE_RETURN_LOW_MS,
@@ -75,6 +77,8 @@ class Allowance:
         self._leases: dict[LeaseKey, Lease] = {}
         self._aside: dict[LeaseKey, Lease] = {}
         self._ending = False
+        self.forgotten_until_unix_ms = 0
+        """Leases of periods that ended until then may have been forgotten."""
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases.values())
@@ -118,7 +122,8 @@ class Allowance:
         return lease
 
     def merge(self, grant: Grant, sent_boot_ms: int, *, renews: bool) -> Lease:
-        """Take an answer; `renews` tells whether it may prolong authority."""
+        """Take an answer that may be taken; `renews` tells whether it may prolong authority."""
+        assert self.takes(grant)
         lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
         if lease.latest is not None and sent_boot_ms < lease.heard_boot_ms:
             return lease
@@ -262,7 +267,7 @@ class Allowance:
     def set_ended_aside(self, now: Now) -> list[LeaseKey]:
         """Put away leases of past periods of which nothing is left to hold, return or tell.
 
-        Their numbers stay, within a bound; returns those that are dropped for good, the oldest.
+        Their numbers stay, within a bound; returns those that are forgotten for good: the oldest.
         """
         gone = [
             lease
@@ -276,10 +281,24 @@ class Allowance:
             lease.account.leases.remove(lease)
             lease.latest = None
             self._aside[lease.key] = lease
-        dropped = list(self._aside)[: max(0, len(self._aside) - ENDED_LEASES_MAX)]
-        for key in dropped:
+        if len(self._aside) <= ENDED_LEASES_MAX:
+            return []
+        ends = sorted((lease.period_end_unix_ms or 0, key) for key, lease in self._aside.items())
+        dropped = ends[: len(ends) - ENDED_LEASES_KEPT]
+        for end_unix_ms, key in dropped:
             del self._aside[key]
-        return dropped
+            self.forgotten_until_unix_ms = max(self.forgotten_until_unix_ms, end_unix_ms)
+        return [key for _, key in dropped]
+
+    def takes(self, grant: Grant) -> bool:
+        """Whether an answer may be merged: not one about a lease that may have been forgotten.
+
+        Taken for new, it would bring back all that the lease ever was.
+        """
+        end_unix_ms = grant.period_end_unix_ms
+        if end_unix_ms is None or end_unix_ms > self.forgotten_until_unix_ms:
+            return True
+        return grant.key in self._leases or grant.key in self._aside
 
 
 def _in_use(account: Account, now: Now) -> bool:

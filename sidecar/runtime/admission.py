@@ -149,6 +149,12 @@ class Admission:
             self.refused(refused.refusal, call.attributes)
             raise
 
+    def may_start(self, hold: Hold) -> bool:
+        """Whether a call that was opened a while ago may still go out."""
+        now = self._clock.now()
+        allowed = standing_refusal(self._policy, hold.call, now.unix_ms) is None
+        return allowed and not self.fenced and self._lasts(self._open.leases(hold), now)
+
     def settle(self, hold: Hold, outcome: Settlement) -> None:
         """Book what the call cost and free the rest of its hold. Once per hold."""
         now = self._clock.now()
@@ -380,6 +386,12 @@ class Admission:
             self.poked.set()
         return opened
 
+    def _lasts(self, leases: tuple[Lease, ...], now: Now) -> bool:
+        """Whether authority lasts for a call on these leases, or on none."""
+        if leases:
+            return all(lease.usable(now.boot_ms) for lease in leases)
+        return now.boot_ms < self.heard_until_boot_ms
+
     async def _confirm(self, opened: OpenCall) -> Refusal | None:
         """Wait until OPEN is durable and look once more; what may not go out holds nothing.
 
@@ -396,10 +408,7 @@ class Admission:
         now = self._clock.now()
         refusal = self._standing(opened.hold.call, now)
         if refusal is None:
-            if opened.leases:
-                usable = all(lease.usable(now.boot_ms) for lease in opened.leases)
-            else:
-                usable = now.boot_ms < self.heard_until_boot_ms
+            usable = self._lasts(opened.leases, now)
             if usable and not self.paused:
                 return None
             refusal = _AGAIN

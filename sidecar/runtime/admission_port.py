@@ -27,6 +27,10 @@ class AdmissionPort(Protocol):
         """
         ...
 
+    def may_start(self, hold: Hold) -> bool:
+        """Whether a call that was opened a while ago may still go out."""
+        ...
+
     def settle(self, hold: Hold, outcome: Settlement) -> None:
         """Book what the call cost and free the rest of its hold. Once per hold."""
         ...

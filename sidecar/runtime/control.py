@@ -373,8 +373,9 @@ class ControlLink:
         admission = self._admission
         renews = answer.policy_version == self._policy.known_version
         leases = [
-            admission.allowance.merge(translate.grant_from_wire(grant), sent.boot_ms, renews=renews)
-            for grant in answer.leases
+            admission.allowance.merge(grant, sent.boot_ms, renews=renews)
+            for grant in map(translate.grant_from_wire, answer.leases)
+            if admission.allowance.takes(grant)
         ]
         if renews:
             admission.heard_until_boot_ms = sent.boot_ms + UNCAPPED_AUTHORITY_MS
@@ -388,6 +389,9 @@ class ControlLink:
             self._watcher.begin_anew()
         forgotten = admission.allowance.set_ended_aside(self._clock.now())
         self._journal.note_leases(leases, forgotten)
+        if forgotten:
+            until_unix_ms = admission.allowance.forgotten_until_unix_ms
+            self._journal.note(forgotten_until_unix_ms=until_unix_ms)
         self._hear_time(answer.now_unix_ms, sent)
         self._reach.answered(sent)
         self.answered_sync_no = told.request.sync_no

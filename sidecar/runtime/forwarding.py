@@ -11,7 +11,6 @@ Rules:
 """
 
 import logging
-from typing import Any
 
 import trio
 
@@ -27,9 +26,9 @@ from sidecar.http.encoding import Inflater, UnreadableBodyError
 from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
-from sidecar.providers.reading import told_object
 from sidecar.providers.streams import StreamMeter
 from sidecar.runtime.admission_port import AdmissionPort
+from sidecar.runtime.answers import read_answer
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
 from sidecar.runtime.catching_up import catch_up
 from sidecar.runtime.prepared import Prepared
@@ -174,7 +173,7 @@ class Forwarding:
             body,
         )
         try:
-            self._line = line = await call.upstream.take()
+            line = self._take(await call.upstream.take())
             if self._caller.why is not None:
                 # A write is no checkpoint: without this one a call would go out that nobody awaits.
                 await trio.lowlevel.checkpoint()
@@ -184,7 +183,7 @@ class Forwarding:
                 self._let_go()
                 if not line.reused:
                     raise
-                self._line = line = await call.upstream.take_new()
+                line = self._take(await call.upstream.take_new())
                 await line.send(data)
         except (UnreachableError, UnsentError) as error:
             self._error_kind = "upstream_unreachable"
@@ -199,6 +198,13 @@ class Forwarding:
                     )
                 )
             ) from None
+
+    def _take(self, line: Line) -> Line:
+        """Take over a connection. Raises UnreachableError when authority ended in the meantime."""
+        self._line = line
+        if not line.prompt and not self._admission.may_start(self._hold):
+            raise UnreachableError("until it was, this call was no longer allowed to start")
+        return line
 
     # --- Whole answers ---------------------------------------------------------------------------
 
@@ -241,7 +247,7 @@ class Forwarding:
         body = await self._collect(reader)
         passed_on, body = self._plain(head, body)
         api = self._call.api
-        answer = {} if self._unreadable else await _read_answer(body)
+        answer = {} if self._unreadable else await read_answer(body)
         self._usage = api.usage_of(answer)
         if self._usage is not None:
             self._exchange.step(Event.USAGE)
@@ -271,7 +277,7 @@ class Forwarding:
     async def _pass_error_on(self, reader: ResponseReader, head: ResponseHead) -> None:
         body = await self._collect(reader)
         passed_on, body = self._plain(head, body)
-        answer = {} if self._unreadable else await _read_answer(body)
+        answer = {} if self._unreadable else await read_answer(body)
         self._error_kind = self._call.api.error_kind(answer) or f"http_{head.status}"
         self._usage = self._call.api.usage_of(answer)
         if self._usage is not None:
@@ -485,10 +491,3 @@ _SECRET_REFUSED = envelopes.wire_fault(
     "the provider refused the agency's secret; your own key is good. Ask your agency to set the "
     "provider's secret anew",
 )
-
-
-async def _read_answer(body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer; an empty one when it is none."""
-    if len(body) > limits.LARGE_BODY_BYTES:
-        return await trio.to_thread.run_sync(told_object, body)
-    return told_object(body)

@@ -83,6 +83,8 @@ class Recovered:
     """It was written in another file, of which this is a copy."""
     kept: Kept | None
     """How the time was told when it was last written."""
+    forgotten_until_unix_ms: int
+    """Leases of periods that ended until then may have been forgotten."""
     heard_until_boot_ms: int
     """Until when calls that no capped budget counts may be opened."""
     leases: tuple[StoredLease, ...]
@@ -160,6 +162,7 @@ def recover(connection: sqlite3.Connection, file_id: str) -> tuple[Recovered, Se
         file_id=file_id,
         copied=str(meta.get("file_id", file_id)) != file_id,
         kept=_kept(meta),
+        forgotten_until_unix_ms=int(meta.get("forgotten_until_unix_ms", 0)),
         heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
         leases=tuple(map(_stored_lease, leases)),
         open_calls=tuple(open_calls),

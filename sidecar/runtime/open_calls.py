@@ -69,6 +69,10 @@ class OpenCalls:
         self._calls[hold.call_id] = opened
         return opened
 
+    def leases(self, hold: Hold) -> tuple[Lease, ...]:
+        """The leases that a call holds money of."""
+        return self._calls[hold.call_id].leases
+
     def settle(self, hold: Hold, outcome: Settlement, now: Now) -> tuple[Lease, ...]:
         """End a call by what it cost; returns the leases on which money came free.
 

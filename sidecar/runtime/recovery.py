@@ -41,6 +41,7 @@ def recover(
     if same_boot and recovered.kept is not None:
         clock.keeper.go_on(recovered.kept)
     now = clock.now()
+    allowance.forgotten_until_unix_ms = recovered.forgotten_until_unix_ms
     for stored in recovered.leases:
         allowance.restore(stored, now.boot_ms, same_boot=same_boot)
     admission.heard_until_boot_ms = recovered.heard_until_boot_ms if same_boot else 0

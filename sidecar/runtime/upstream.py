@@ -46,13 +46,15 @@ class BrokenOffError(Exception):
 class Line:
     """One connection to a provider."""
 
-    __slots__ = ("_poll", "reused", "stream")
+    __slots__ = ("_poll", "prompt", "reused", "stream")
 
     def __init__(self, stream: Stream) -> None:
         """Take over an open connection."""
         self.stream = stream
         self.reused = False
         """Whether a call went over it before."""
+        self.prompt = False
+        """Whether it was there when it was asked for."""
         plain = stream if isinstance(stream, PlainStream) else stream.transport_stream
         self._poll = select.poll()
         self._poll.register(plain.socket.fileno(), _READABLE)
@@ -120,14 +122,17 @@ class Upstream:
 
     async def take(self) -> Line:
         """A connection for one call. Raises UnreachableError."""
+        prompt = True
         while True:
             while (line := self._pool.reuse(_now_ms())) is not None:
                 if not line.is_stale:
                     line.reused = True
+                    line.prompt = prompt
                     return line
                 self.drop(line)
             if self._pool.may_open:
                 return await self._open()
+            prompt = False
             await self._waiting.park()
 
     async def take_new(self) -> Line:

@@ -37,8 +37,8 @@ OF_AUTHORITY = (
         "A1",
         "authority counted from when the answer came",
         CONTROL,
-        "merge(translate.grant_from_wire(grant), sent.boot_ms, renews=renews)",
-        "merge(translate.grant_from_wire(grant), self._clock.now().boot_ms, renews=renews)",
+        "merge(grant, sent.boot_ms, renews=renews)",
+        "merge(grant, self._clock.now().boot_ms, renews=renews)",
     ),
     _mutant(
         "A2",

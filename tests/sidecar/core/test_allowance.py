@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sidecar.core.allowance import Allowance, StoredLease
 from sidecar.core.leases import Account, AccountKey, Lease, LeaseKey
-from sidecar.limits import ENDED_LEASES_MAX
+from sidecar.limits import ENDED_LEASES_KEPT, ENDED_LEASES_MAX
 from tests.sidecar.builders import CENT, DOLLAR, MONTH, NOON, HandClock, grant
 
 KEY = LeaseKey("bgt_a", "", MONTH)
@@ -349,17 +350,41 @@ def test_what_a_late_answer_brings_to_an_ended_lease_goes_back_and_no_more() -> 
     assert again.returned_nano_usd == 61 * CENT
 
 
-def test_leases_that_were_set_aside_are_dropped_when_they_are_many_the_oldest_first() -> None:
-    allowance, clock = Allowance(), HandClock()
-    keys = []
-    for number in range(ENDED_LEASES_MAX + 2):
-        keys.append(leased(allowance, clock, partition=f"{number}", end=NOON + 1).key)
-        allowance.recall(keys[-1], 0)
-        lease = allowance.lease(keys[-1])
-        assert lease is not None
-        lease.changed = False
-    clock.forward(1_000)
-    assert allowance.set_ended_aside(clock.now()) == keys[:2]
+def many_ended(allowance: Allowance, clock: HandClock, count: int) -> None:
+    """So many partitions were used up in a window that is over, the first of them the earliest."""
+    for number in range(count):
+        told = grant(partition=f"w{number}", end=clock.unix_ms - 10_000_000 + number)
+        lease = allowance.merge(told, clock.boot_ms, renews=True)
+        lease.returned_nano_usd, lease.changed = lease.granted_nano_usd, False
+
+
+def test_leases_that_were_set_aside_are_forgotten_when_they_are_many_the_oldest_first() -> None:
+    clock = HandClock()
+    allowance = Allowance()
+    many_ended(allowance, clock, ENDED_LEASES_MAX)
+    assert allowance.set_ended_aside(clock.now()) == []
+    many_ended(allowance, clock, ENDED_LEASES_MAX + 1)
+    forgotten = allowance.set_ended_aside(clock.now())
+    assert [key.partition for key in forgotten] == [
+        f"w{number}" for number in range(ENDED_LEASES_MAX + 1 - ENDED_LEASES_KEPT)
+    ]
+
+
+def test_an_answer_about_a_lease_that_may_have_been_forgotten_brings_nothing_back() -> None:
+    clock = HandClock()
+    allowance = Allowance()
+    many_ended(allowance, clock, ENDED_LEASES_MAX + 1)
+    allowance.set_ended_aside(clock.now())
+    old = clock.unix_ms - 10_000_000
+    assert not allowance.takes(grant(partition="w0", end=old))
+    assert not allowance.takes(grant(partition="never heard of", end=old))
+    with pytest.raises(AssertionError):
+        allowance.merge(grant(partition="w0", end=old), clock.boot_ms, renews=True)
+    kept = grant(partition=f"w{ENDED_LEASES_MAX}", end=old + ENDED_LEASES_MAX)
+    assert allowance.takes(kept)
+    assert allowance.merge(kept, clock.boot_ms, renews=True).available_nano_usd == 0
+    assert allowance.takes(grant(partition="w0", period="2026-12-01"))
+    assert allowance.takes(grant(partition="w0", period="once", end=None))
 
 
 def test_labels_of_callers_cannot_fill_the_memory() -> None:

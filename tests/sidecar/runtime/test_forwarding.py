@@ -472,3 +472,22 @@ async def test_the_official_libraries_get_plain_and_streamed_answers(
         await trio.to_thread.run_sync(ask_anthropic, sidecar.url)
         await rehearsal.ended(5)
         assert sidecar.booked.cost_nano_usd == rehearsal.billed_nano_usd
+
+
+async def test_a_call_whose_authority_ended_while_its_provider_was_being_reached_never_starts(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        admit = sidecar.admission.open
+
+        async def open_(call: NewCall) -> Hold:
+            hold = await admit(call)
+            sidecar.admission.heard_until_boot_ms = 0
+            return hold
+
+        sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
+        answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    assert answer.status == 502
+    assert "no longer allowed to start" in answer.json()["error"]["message"]
+    assert sidecar.booked.only().outcome is Outcome.NOT_SENT
+    assert rehearsal.bill()["calls_started"] == 0
