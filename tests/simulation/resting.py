@@ -166,7 +166,6 @@ HERE: dict[str, tuple[str, ...]] = {
     "journal_failed": ("sync error",),
     "disk_full": ("disk full",),
     "policy_not_kept": ("disk full",),
-    "disk_full": ("disk full",),
 }
 """What may raise each alarm of a sidecar."""
 
