@@ -14,12 +14,12 @@ from control_plane.usecases.unknown import UNKNOWN
 from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
 from tests.simulation import history, resting
-from tests.simulation.actions import Stage
 from tests.simulation.calls import Order, call
 from tests.simulation.host import Life
 from tests.simulation.invariants import must
 from tests.simulation.network import Conditions
 from tests.simulation.simulation import Simulation
+from tests.simulation.stage import Stage
 
 CALLS_END_S = 10.0
 """Longer than any call takes."""

@@ -16,11 +16,12 @@ import trio
 import trio.testing
 
 from tests.simulation import closing
-from tests.simulation.actions import ACTIONS, Stage
+from tests.simulation.actions import ACTIONS
 from tests.simulation.clocks import true_ms
 from tests.simulation.invariants import ViolationError
 from tests.simulation.plan import Plan
 from tests.simulation.simulation import Simulation
+from tests.simulation.stage import Stage
 
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z."""

@@ -89,11 +89,11 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(chance.randint(4, 7)):
+    for _ in range(chance.randint(6, 8)):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 2_000, 6_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
-        for _ in range(chance.randint(8, 18)):
+        for _ in range(chance.randint(12, 18)):
             at_ms = begins + chance.randint(0, spread)
             steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
     return steps

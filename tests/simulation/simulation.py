@@ -117,6 +117,7 @@ class Simulation:
     def count(self, fault: str) -> None:
         """A fault truly happened."""
         self.tally.faults[fault] += 1
+        self.step("fault:", fault)
 
     def step(self, what: str, *details: object) -> None:
         """One thing happened at a core: note it, and hold everything to what must be so."""
@@ -201,7 +202,6 @@ class Simulation:
             return
         assert host.life is not None
         self.count("power loss" if power_loss else kind)
-        self.step(kind, host.name)
         host.life.kill(power_loss=power_loss)
         self.nursery.start_soon(self._again, host)
 
