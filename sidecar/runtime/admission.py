@@ -343,6 +343,15 @@ class Admission:
             return waiter.opened
         if waiter.refusal is not None:
             raise Refused(waiter.refusal)
+        return self._last_chance(case)
+
+    def _last_chance(self, case: Case) -> OpenCall:
+        """Patience ended. Cut off, whom it left room for is not served sooner than it by anybody."""
+        now = self._clock.now()
+        if self.away and self._standing(case.call, now) is None:
+            plan = decide(case, self._circumstances(now))
+            if isinstance(plan, Open):
+                return self._hold(case, plan, now)
         self.try_waiting()
         raise Refused(self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY))
 

@@ -165,7 +165,6 @@ HERE: dict[str, tuple[str, ...]] = {
     "overrun": ("call billed more",),
     "fenced": ("cloned journal", "old disk returned", "sidecar revoked"),
     "journal_failed": ("sync error",),
-    "disk_full": ("disk full",),
     "policy_not_kept": ("disk full",),
 }
 """What may raise each alarm of a sidecar."""

@@ -14,6 +14,7 @@ from tests.sidecar.builders import (
     CENT,
     DOLLAR,
     HandClock,
+    attributes,
     budget,
     key,
     new_call,
@@ -200,6 +201,33 @@ async def test_what_a_call_that_gave_up_claimed_is_free_for_the_smaller_ones_beh
                 await trio.lowlevel.checkpoint()
         assert reasons == [Reason.UNREACHABLE]
         assert sidecar.admission.open_calls == 1
+
+
+async def test_a_small_call_that_left_room_for_a_large_one_opens_when_its_patience_ends(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Cut off, nobody brings what the large one lacks."""
+    known = policy(
+        budget("bgt_a", project=""),
+        projects=(project("prj_a"), project("prj_b", patience_ms=5_000)),
+        keys=(key(), key("key_b", secret="sec_b", project="prj_b")),
+    )
+    made = World(tmp_path, HandClock())
+    made.admission.take_policy(known)
+    made.told(granted=2 * CENT)
+    made.admission.away = True
+    small = new_call(of=attributes("prj_b", "key_b"), secret="sec_b")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.admission.open, new_call(3 * CENT))
+        await waiting(made)
+        nursery.start_soon(made.admission.open, small)
+        await waiting(made, 2)
+        await trio.sleep(4.9)
+        assert made.admission.open_calls == 0
+        await trio.sleep(0.2)
+        assert made.admission.open_calls == 1
+        assert len(made.admission.waiting) == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_control_plane_that_hangs_is_waited_for_no_longer_than_one_that_is_gone(
