@@ -4,7 +4,7 @@ Kept apart from what the control plane keeps: only ids and promises are taken fr
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,7 +77,6 @@ class Books:
         self.bills: dict[str, int] = {}
         self.overruns: dict[str, int] = {}
         self.promises: list[Promise] = []
-        self.silenced_ids: set[str] = set()
         self.silenced: dict[str, list[Span]] = defaultdict(list)
         self.bad_lines: list[Span] = []
         """When connections to the provider were cut, over all rounds."""
@@ -232,12 +231,10 @@ class Books:
         self.promises.append(promise)
         return promise
 
-    async def revoke_sidecar(self, name: str) -> None:
-        """Revoke a sidecar by its name."""
+    async def revoke_sidecar(self, name: str) -> Promise:
+        """Revoke a sidecar by its name; the promise."""
         view = (await self.installation.sidecar_views())[name]
-        self.silence(name, until_ns=2**63)
-        self.silenced_ids.add(view.sidecar_id)
-        await self.installation.act(
+        answer = await self.installation.act(
             "sidecars",
             "RevokeSidecar",
             admin.RevokeSidecarRequest(
@@ -246,6 +243,30 @@ class Books:
                 reason="chaos",
             ),
         )
+        guaranteed_ns = _monotonic_ns(answer.reach.guaranteed_time)
+        promise = Promise(f"the revocation of {name}", guaranteed_ns, sidecar=name)
+        self.promises.append(promise)
+        return promise
+
+    async def charge_orphans(self) -> None:
+        """Charge what lost journals and revoked sidecars left behind, as an administrator would."""
+        act = self.installation.act
+        found = await act("leases", "ListOrphans", admin.ListOrphansRequest(page_size=PAGE_ROWS))
+        held_back: Counter[str] = Counter()
+        for orphan in found.orphans:
+            held_back[orphan.lease.sidecar_id] += orphan.held_back_nano_usd
+        for sidecar_id, held_back_nano_usd in held_back.items():
+            if held_back_nano_usd:
+                await act(
+                    "leases",
+                    "ChargeOrphans",
+                    admin.ChargeOrphansRequest(
+                        request_id=self.installation.request_id(),
+                        sidecar_id=sidecar_id,
+                        expected_nano_usd=held_back_nano_usd,
+                        reason="chaos",
+                    ),
+                )
 
     def silence(self, name: str, until_ns: int) -> None:
         """A sidecar may tell nothing of calls until then that it has not told yet."""
@@ -313,7 +334,6 @@ class Books:
             leases=[lease for budget_id in budgets for lease in await self._leases(budget_id)],
             deaths={name: list(spans) for name, spans in self.installation.deaths.items()},
             silenced=dict(self.silenced),
-            silenced_ids=frozenset(self.silenced_ids),
             silenced_budgets=frozenset(touched),
             bad_lines=list(self.bad_lines),
             promises=list(self.promises),
@@ -360,6 +380,7 @@ class Books:
             held_nano_usd=period.held_nano_usd,
             overrun_nano_usd=period.overrun_nano_usd,
             orphaned_nano_usd=period.orphaned_nano_usd,
+            lump_nano_usd=period.lump_nano_usd,
         )
 
     async def _leases(self, budget_id: str) -> list[Leased]:

@@ -175,12 +175,21 @@ async def _played(installation: Installation, books: Books, plan: Plan) -> Round
 
 
 async def _sweep(books: Books) -> list[str]:
-    """Look at all rounds of an installation together: nothing may have come later."""
+    """Look at all rounds of an installation together: nothing may have come later.
+
+    Then what nobody can tell any more is charged, as an administrator would; and looked at again.
+    """
+    swept = await _look_at_all(books)
+    await books.charge_orphans()
+    return swept + await _look_at_all(books)
+
+
+async def _look_at_all(books: Books) -> list[str]:
     deadline = time.monotonic() + SETTLE_S
     while True:
-        swept = differences(await books.gather())
-        if not swept or time.monotonic() > deadline:
-            return swept
+        found = differences(await books.gather())
+        if not found or time.monotonic() > deadline:
+            return found
         await trio.sleep(LOOK_S)
 
 

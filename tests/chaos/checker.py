@@ -199,7 +199,7 @@ def _rest(facts: Facts) -> Iterator[str]:
 
 def _sums(facts: Facts, budget_id: str, standing: Standing) -> Iterator[str]:
     """Over all rounds: what is spent is what is booked, and what is not booked is set aside."""
-    total = _booked_on(facts, budget_id)
+    total = _booked_on(facts, budget_id) + standing.lump_nano_usd
     if standing.spent_nano_usd != total:
         yield f"I2: {budget_id} has spent {standing.spent_nano_usd}, its calls come to {total}"
     booked = {call.tag for call in facts.booked}
@@ -210,13 +210,7 @@ def _sums(facts: Facts, budget_id: str, standing: Standing) -> Iterator[str]:
         and (made := facts.made.get(row.tag)) is not None
         and budget_id in made.budgets
     )
-    aside = standing.orphaned_nano_usd + sum(
-        lease.outstanding_nano_usd
-        for lease in facts.leases
-        if lease.budget_id == budget_id
-        and lease.sidecar_id in facts.silenced_ids
-        and lease.state != "ORPHANED"
-    )
+    aside = standing.orphaned_nano_usd + standing.lump_nano_usd
     if untold > aside:
         yield f"I2: {untold} of {budget_id} can never be told, and only {aside} is set aside for it"
 
@@ -236,7 +230,11 @@ def _promises(facts: Facts) -> Iterator[str]:
             for row in facts.billed
             if promise.at_ns + PROMISE_SLACK_NS < row.started_ns < promise.until_ns
             and (made := facts.made.get(row.tag)) is not None
-            and (made.key_id == promise.key_id or promise.budget_id in made.budgets)
+            and (
+                made.key_id == promise.key_id
+                or made.sidecar == promise.sidecar
+                or promise.budget_id in made.budgets
+            )
         ]
         if promise.budget_id and (
             _spent_by(facts, promise.budget_id, promise.until_ns) <= promise.cap_nano_usd

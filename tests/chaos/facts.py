@@ -70,6 +70,8 @@ class Standing:
     held_nano_usd: int
     overrun_nano_usd: int
     orphaned_nano_usd: int
+    lump_nano_usd: int = 0
+    """Of what is spent: what was charged for calls that can never be told."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Promise:
     """The promised instant, on the monotonic clock."""
     key_id: str = ""
     """A key with which no call starts afterwards,"""
+    sidecar: str = ""
+    """or a sidecar through which none does,"""
     budget_id: str = ""
     """or a budget of which no more than a cap is spent once a call starts afterwards,"""
     cap_nano_usd: int = 0
@@ -135,10 +139,8 @@ class Facts:
     bad_lines: list[Span] = field(default_factory=list)
     """When connections to the provider were cut."""
     silenced: dict[str, list[Span]] = field(default_factory=dict)
-    """By sidecar: when the calls were made that it can tell nothing of any more, because it was
-    revoked or its journal was lost. What they cost, its leases cover."""
-    silenced_ids: frozenset[str] = frozenset()
-    """Of these, the ids of those that were revoked, as their leases tell them."""
+    """By sidecar: when the calls were made that it can tell nothing of any more, because its
+    journal was lost. What they cost is set aside, or charged as a lump."""
     silenced_budgets: frozenset[str] = frozenset()
     """Budgets that calls through those sidecars were counted for."""
     promises: list[Promise] = field(default_factory=list)

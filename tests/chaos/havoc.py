@@ -28,6 +28,8 @@ AFTER_PROMISE_S = 0.5
 """How long a long fault goes on after the promise was to be kept."""
 POISONED = ("journal_failed", "policy_not_kept", "identity_not_kept", "records_not_readable")
 """Alarms of a sidecar whose disk cannot be trusted."""
+REVOKED = ("fenced", "FENCED")
+"""Alarms of a sidecar that was revoked."""
 RUN_INTO_S = 2.5
 """How long somebody has to run into a fault."""
 TRIES = 8
@@ -368,7 +370,7 @@ class Havoc:
 
     async def _sidecar_revoked(self, fault: Fault) -> bool:
         seat = self._seat(fault)
-        self.expected_alarms.update(("fenced", "FENCED"))
+        self.expected_alarms.update(REVOKED)
         await self._books.revoke_sidecar(seat.folder_name)
         await self._last(fault)
         await self._at.replace(seat)
@@ -407,10 +409,16 @@ class Havoc:
         seat = self._seat(fault)
         self.spared = seat.name
         from_ns = time.monotonic_ns()
+        revoking = fault.size % 3 == 0
+        if revoking:
+            self.expected_alarms.update(REVOKED)
+            await self._books.revoke_sidecar(seat.folder_name)
         await self._await_promises(fault)
         self.cut_off.append((seat.folder_name, Span(from_ns, time.monotonic_ns())))
         await self._try(seat)
         proxy.heal()
+        if revoking:
+            await self._at.replace(seat)
         return True
 
     async def _stop_past_authority(self, fault: Fault) -> bool:

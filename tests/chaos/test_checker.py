@@ -171,6 +171,7 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
     "still learning": (lambda f: put(f, mode="LEARNING"), "still LEARNING"),
     "still open": (lambda f: put(f, in_flight=1), "calls open"),
     "a revoked key went on": (lambda f: promise(f, 10, key_id="k"), "I5"),
+    "a revoked sidecar went on": (lambda f: promise(f, 10, sidecar="one"), "I5"),
     "a lowered cap was passed": (
         lambda f: promise(f, 10, budget_id="client", cap_nano_usd=COST - 1),
         "I5",
@@ -235,12 +236,17 @@ FORGIVEN: dict[str, list[Doctor]] = {
         lambda f: f.alarms.append(("one", "fenced")),
         lambda f: put(f, expected_alarms=frozenset(("fenced",))),
     ],
-    "untold by a revoked sidecar, and set aside": [
+    "untold after its journal was lost, and set aside": [
         lambda f: f.booked.clear(),
-        lambda f: put(f, silenced={"one": [Span(9 * S, 20 * S)]}, silenced_ids={"sdc_1"}),
+        lambda f: put(f, silenced={"one": [Span(9 * S, 20 * S)]}, leases=[]),
         lambda f: put(f, silenced_budgets=frozenset(f.standings)),
-        lambda f: put(f, standings={b: Standing(0, COST, 0, 0, 0) for b in f.standings}),
-        lambda f: put(f, leases=[Leased(b, "sdc_1", COST, 0, "ACTIVE") for b in f.standings]),
+        lambda f: put(f, standings={b: Standing(0, 0, 0, 0, COST) for b in f.standings}),
+    ],
+    "untold after its journal was lost, and charged as a lump": [
+        lambda f: f.booked.clear(),
+        lambda f: put(f, silenced={"one": [Span(9 * S, 20 * S)]}, leases=[]),
+        lambda f: put(f, silenced_budgets=frozenset(f.standings)),
+        lambda f: put(f, standings={b: Standing(COST, 0, 0, 0, 0, COST) for b in f.standings}),
     ],
 }
 
