@@ -279,7 +279,8 @@ def _refusal(tag: str, made: Made, row: Billed | None) -> Iterator[str]:
     reason = reason_of(made)
     face = FACES.get(reason)
     if face is None:
-        yield f"{tag}: refused with {answer.status} for {reason!r}, which nothing here causes"
+        words = answer.body[:200].decode(errors="replace")
+        yield f"{tag}: {answer.status} {reason!r}, which nothing here causes: {words}"
         return
     error = answer.error
     code = (
