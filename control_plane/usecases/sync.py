@@ -26,7 +26,7 @@ from control_plane.store import (
     sidecars,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, forks, granting, learning, orphans, scope
+from control_plane.usecases import booking, forks, granting, learning, orphans, scope, unknown
 from control_plane.usecases.levels import Levels
 from protos.values.errors import UnauthenticatedError
 
@@ -253,6 +253,13 @@ def _without_money(
     found = granting.Gathering(tx, now_unix_ms)
     situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     plan = _no_change(situation)
+    # What may be missing shrinks with each sidecar that speaks: nobody is told that a budget is
+    # used up because of it, so calls wait, within their patience, until all have spoken.
+    for key, period in found.periods.items():
+        less = min(unknown.held_nano_usd(tx, key), period.orphan_hold_nano_usd)
+        found.periods[key] = replace(
+            period, orphan_hold_nano_usd=period.orphan_hold_nano_usd - less
+        )
     return replace(
         answer,
         status=Status.LEARNING,

@@ -92,6 +92,12 @@ def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> None:
         tx.watermark.cover({key: Mark(total + more_nano_usd - covered, period.cap_nano_usd)})
 
 
+def held_nano_usd(tx: Tx, key: PeriodKey) -> int:
+    """What is held of a period for grants that nobody has shown."""
+    held = leases.get(tx, UNKNOWN, key)
+    return held.outstanding_nano_usd if held is not None else 0
+
+
 def narrow(tx: Tx) -> None:
     """When every sidecar has spoken: let go what cannot be missing."""
     for held in leases.of_holder(tx, UNKNOWN):

@@ -83,8 +83,11 @@ def test_a_backup_of_an_hour_ago_one_gone_one_silent_one_new(world: World) -> No
     billed = 0
     for sidecar in (gone, silent, here, new):
         call_id = sidecar.wait(20 * CENT, ref)
-        while not opened(sidecar, call_id):
+        for _ in range(10):
+            if opened(sidecar, call_id):
+                break
             world.sync_all()
+        assert call_id in sidecar.opened
         sidecar.settle(call_id, 20 * CENT)
         billed += 20 * CENT
     world.put_back(copy)
@@ -157,6 +160,29 @@ def test_what_was_granted_and_given_back_many_times_holds_up_no_more_than_the_ca
     speak(gone)
     assert world.period(ref)["allocated_nano_usd"] <= USD
     assert alarms(world) == ["OLD_DATABASE"]
+
+
+def test_nobody_is_told_that_a_budget_is_used_up_while_it_is_learnt(world: World) -> None:
+    ref = world.budget("b", USD)
+    one, two = world.sidecar("one"), world.sidecar("two")
+    speak(one, two)
+    copy = world.backup()
+    for _ in range(5):
+        call_id = one.wait(80 * CENT, ref)
+        assert opened(one, call_id)
+        one.void(call_id)
+        for lease in one.leases.values():
+            lease.keep = 0
+        one.sync()
+    world.put_back(copy)
+    one.wait(90 * CENT, ref)
+    one.sync()
+    (told,) = one.sync().leases
+    assert told.unspent_nano_usd == USD
+    speak(two)
+    (told,) = one.sync().leases
+    assert 90 * CENT <= told.unspent_nano_usd < USD
+    assert one.opened[-1] == "one-6"
 
 
 def test_the_same_copy_is_put_back_twice(world: World) -> None:
