@@ -136,13 +136,15 @@ def of_holder(tx: Tx, holder: Holder) -> list[Lease]:
     return [_from_row(row) for row in rows]
 
 
-def granted_less_returned(tx: Tx, key: PeriodKey) -> int:
-    """What all leases of a period hold or have spent together, in nano-dollars."""
+def held_or_spent_nano_usd(tx: Tx, key: PeriodKey, *, without_sidecar_id: str) -> int:
+    """What all leases of a period but one sidecar's hold or have spent; not what was released."""
     row = tx.row(
-        """SELECT CAST(COALESCE(SUM(granted_nano_usd - returned_nano_usd), 0) AS BIGINT) AS total
+        """SELECT CAST(COALESCE(SUM(granted_nano_usd - returned_nano_usd - released_nano_usd), 0)
+             AS BIGINT) AS total
            FROM lease
-           WHERE budget_id = :budget AND partition = :partition AND period_id = :period""",
-        periods.params(key),
+           WHERE budget_id = :budget AND partition = :partition AND period_id = :period
+             AND sidecar_id <> :without""",
+        periods.params(key, without=without_sidecar_id),
     )
     assert row is not None
     return int(row["total"])

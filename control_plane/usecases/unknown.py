@@ -105,7 +105,9 @@ def narrow(tx: Tx) -> None:
         assert period is not None
         mark = tx.watermark.state.marks.get(held.key)
         if mark is not None:
-            known = leases.granted_less_returned(tx, held.key) - held.outstanding_nano_usd
+            known = leases.held_or_spent_nano_usd(
+                tx, held.key, without_sidecar_id=UNKNOWN.sidecar_id
+            )
             most = max(0, mark.cap_nano_usd - known)
             less = min(held.held_back_nano_usd, held.outstanding_nano_usd - most)
             if less > 0:
