@@ -18,7 +18,10 @@ _WHY = {
     "lost": "journal lost",
     "fenced": "journal in use twice",
     "revoked": "sidecar revoked",
+    "restored": "database restored",
 }
+_UNKNOWN = "unknown"
+"""Who holds what a restored database may have forgotten."""
 _NEXT = (
     "It counts as spent until evidence comes or somebody decides:\n"
     "  start the sidecar on its old disk   what it spent takes the place of this\n"
@@ -125,7 +128,9 @@ class _Choice:
     @classmethod
     def of(cls, session: Session, sidecar_name: str, budget_name: str, period_id: str) -> "_Choice":
         bursar = session.bursar
-        sidecar_id = names.sidecar(bursar, sidecar_name).sidecar_id if sidecar_name else ""
+        sidecar_id = sidecar_name
+        if sidecar_name not in {"", _UNKNOWN}:
+            sidecar_id = names.sidecar(bursar, sidecar_name).sidecar_id
         budget_id = names.budget(bursar, budget_name).budget_id if budget_name else ""
         return cls(sidecar_id, budget_id, period_id)
 

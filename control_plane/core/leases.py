@@ -69,7 +69,7 @@ class Lease:
     orphaned_unix_ms: int = 0
     """Since when it is orphaned; 0 when it never was."""
     orphan_cause: str = ""
-    """Why: lost, fenced or revoked."""
+    """Why: lost, fenced, revoked, or restored (what an old database may have forgotten)."""
 
     @property
     def outstanding_nano_usd(self) -> int:

@@ -53,8 +53,9 @@ class LeaseView:
     lease: Lease
     held_nano_usd: int
     """What open calls hold, as last reported; 0 when that is not known."""
-    authority_end_unix_ms: int
-    """Until when its sidecar can start calls on it if it hears nothing more; an upper bound."""
+    authority_end_unix_ms: int | None
+    """Until when its sidecar can start calls on it if it hears nothing more, an upper bound; None
+    when nobody knows who holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,9 @@ def take(
         numbered = [replace(record, seq=first - place) for place, record in enumerate(fresh)]
         booking.book(tx, holder, numbered, now_unix_ms, forked=True)
     last_seq = report.from_seq + len(report.records) - 1
-    forks.put(tx, holder, before, last_seq, report.chain, now_unix_ms)
+    if fresh or before is not None:
+        # What is only said again opens no place of its own.
+        forks.put(tx, holder, before, last_seq, report.chain, now_unix_ms)
     return last_seq
 
 

@@ -17,6 +17,7 @@ from control_plane.usecases import reach
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.moves import carry_out
+from control_plane.usecases.unknown import UNKNOWN
 from protos.values import ids
 from protos.values.errors import (
     FailedPreconditionError,
@@ -92,11 +93,12 @@ def _chosen(
     """The orphans that a decision concerns."""
     if not fields.check_reason(reason):
         raise fields.invalid("reason", "a decision about lost money needs a reason")
-    fields.check_id(wanted.sidecar_id, ids.SIDECAR, "sidecar_id")
-    if sidecars.get(tx, wanted.sidecar_id) is None:
-        raise NotFoundError(
-            f"there is no sidecar {wanted.sidecar_id}", sidecar_id=wanted.sidecar_id
-        )
+    if wanted.sidecar_id != UNKNOWN.sidecar_id:
+        fields.check_id(wanted.sidecar_id, ids.SIDECAR, "sidecar_id")
+        if sidecars.get(tx, wanted.sidecar_id) is None:
+            raise NotFoundError(
+                f"there is no sidecar {wanted.sidecar_id}", sidecar_id=wanted.sidecar_id
+            )
     chosen = OrphanFilter(
         wanted.sidecar_id, wanted.budget_id, wanted.period_id, show_decided=charged_too
     )
@@ -171,20 +173,20 @@ class _Around:
     def view(self, lease: Lease, held_nano_usd: int = 0) -> LeaseView:
         """A lease with its authority."""
         sidecar = self._sidecar(lease)
-        assert sidecar is not None
-        end = reach.authority_end_unix_ms(self._budget(lease), lease, sidecar)
+        end = None
+        if sidecar is not None:
+            end = reach.authority_end_unix_ms(self._budget(lease), lease, sidecar)
         return LeaseView(lease, held_nano_usd, end)
 
     def orphan(self, lease: Lease) -> OrphanView:
         """An orphan with what a decision about it must know."""
         sidecar, budget = self._sidecar(lease), self._budget(lease)
         period = periods.get(self._tx, lease.key)
-        assert sidecar is not None
         assert period is not None
         may_be_spent_again = lease.held_back_nano_usd + lease.lump_nano_usd if period.open else 0
         return OrphanView(
             view=self.view(lease),
-            sidecar_name=sidecar.display_name,
+            sidecar_name=sidecar.display_name if sidecar else lease.holder.sidecar_id,
             budget_name=budget.display_name if budget else lease.key.budget_id,
             period_end_unix_ms=period.end_unix_ms,
             overshoot_max_nano_usd=may_be_spent_again,

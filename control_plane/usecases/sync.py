@@ -68,7 +68,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
-        status=recorded.refused or _authority(sidecar, report, meta) or Status.OK,
+        status=recorded.refused or _authority(tx, sidecar, report) or Status.OK,
         generation=meta.generation,
         acked_seq=recorded.acked_seq,
         policy_version=meta.policy_version,
@@ -155,16 +155,17 @@ def _record(
     )
 
 
-def _authority(sidecar: Sidecar, report: Report, meta: installation.Meta) -> Status | None:
+def _authority(tx: Tx, sidecar: Sidecar, report: Report) -> Status | None:
     """Why this process gets no money, if so."""
     if sidecar.revoked_unix_ms or sidecar.state == "FENCED" or report.epoch < sidecar.epoch:
         return Status.FENCED
     if report.sync_no <= sidecar.last_sync_no:
         return Status.STALE
     if report.incarnation != sidecar.incarnation:
-        # An old copy knows an earlier process of it: whoever lives registers, and goes on.
-        old = meta.learning and sidecar.generation_seen < meta.generation
-        return Status.STALE if old else Status.FENCED
+        # Every process registers first. So one that is unknown began after this database was
+        # copied: it registers here too, and goes on.
+        over = processes.is_known(tx, sidecar.sidecar_id, report.incarnation)
+        return Status.FENCED if over else Status.STALE
     return None
 
 

@@ -58,7 +58,7 @@ def lease_to_wire(view: LeaseView) -> v1.Lease:
         spent_nano_usd=lease.spent_nano_usd,
         held_nano_usd=view.held_nano_usd,
         state=lease.state,
-        authority_end_time=instant_to_wire(view.authority_end_unix_ms),
+        authority_end_time=instant_or_none_to_wire(view.authority_end_unix_ms),
         lump_nano_usd=lease.lump_nano_usd,
         released_nano_usd=lease.released_nano_usd,
         orphan_time=instant_or_none_to_wire(lease.orphaned_unix_ms or None),

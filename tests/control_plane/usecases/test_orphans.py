@@ -396,7 +396,7 @@ def test_a_lease_says_until_when_its_sidecar_can_start_calls(world: World, ref: 
     sidecar.sync()
     world.pass_ms(1_000_000)
 
-    def ends() -> list[int]:
+    def ends() -> list[int | None]:
         page = world.store.read(
             lambda tx: list_leases(tx, Asked(9), budget_id="", sidecar_id="", levels=world.levels)
         ).result()
@@ -430,3 +430,58 @@ def test_a_report_of_the_old_disk_may_come_in_any_order(world: World, ref: Budge
             world.check()
     assert period(world)["spent_nano_usd"] == sum(lumps(world)) + 9 * CENT
     assert world.number("SELECT COUNT(*) FROM call") == 3
+
+
+def test_what_a_restored_database_may_have_forgotten_is_decided_like_any_other(
+    world: World, ref: BudgetRef
+) -> None:
+    sidecar = world.sidecar(A)
+    copy = world.backup()
+    call_id = sidecar.wait(30 * CENT, ref)
+    sidecar.wants = False
+    sidecar.sync()
+    world.put_back(copy)
+    who = OrphanFilter("unknown")
+    page = world.store.read(lambda tx: list_orphans(tx, Asked(9), who)).result()
+    (one,) = page.items
+    held = one.view.lease.held_back_nano_usd
+    assert (one.sidecar_name, one.view.authority_end_unix_ms) == ("unknown", None)
+    assert held >= 30 * CENT
+    world.store.read(
+        lambda tx: list_leases(tx, Asked(9), budget_id="", sidecar_id="", levels=world.levels)
+    ).result()
+    done = world.do(lambda tx: release_orphans(tx, who, held, "x", act(world, "Release")))
+    world.check()
+    assert done.overshoot_max_nano_usd == held
+    # The sidecar shows what it holds: it is out there though it was released.
+    sidecar.settle(call_id, 20 * CENT)
+    for _ in range(3):
+        if sidecar.sync().status is Status.STALE:
+            sidecar.register()
+        world.check()
+    row = period(world)
+    assert row["spent_nano_usd"] == 20 * CENT
+    assert row["overshoot_nano_usd"] >= 20 * CENT
+    assert alarms(world)[-1][0] == "OVERSHOOT"
+
+
+def test_a_charge_for_what_was_forgotten_gives_way_to_what_a_sidecar_shows(
+    world: World, ref: BudgetRef
+) -> None:
+    sidecar = world.sidecar(A)
+    copy = world.backup()
+    call_id = sidecar.wait(30 * CENT, ref)
+    sidecar.wants = False
+    sidecar.sync()
+    world.put_back(copy)
+    turn(world)
+    lump = sum(lumps(world))
+    assert lump >= 30 * CENT
+    assert period(world)["state"] == "CLOSED"
+    sidecar.settle(call_id, 20 * CENT)
+    for _ in range(3):
+        if sidecar.sync().status is Status.STALE:
+            sidecar.register()
+        world.check()
+    assert sum(lumps(world)) <= lump - 20 * CENT
+    assert world.number("SELECT SUM(overshoot_nano_usd) FROM period") == 0

@@ -115,6 +115,7 @@ def test_a_process_that_began_after_the_copy_registers_and_goes_on(world: World)
     sidecar.settle(call_id, 10 * CENT)
     sidecar.sync()
     copy = world.backup()
+    before = sidecar.incarnation
     sidecar.register()
     sidecar.sync()
     world.put_back(copy)
@@ -123,6 +124,6 @@ def test_a_process_that_began_after_the_copy_registers_and_goes_on(world: World)
     assert sidecar.register().status is Status.LEARNING
     sidecar.sync()
     assert sidecar.sync().status is Status.OK
-    # From now on the database knows who lives.
-    sidecar.incarnation = "another"
+    # From now on the database knows who lives, and whose time is over.
+    sidecar.incarnation = before
     assert sidecar.sync().status is Status.FENCED

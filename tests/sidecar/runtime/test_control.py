@@ -258,6 +258,49 @@ async def test_a_fenced_sidecar_opens_nothing_but_goes_on_telling(
     assert "ALARM fenced" in sidecar.text.getvalue()
 
 
+async def test_a_revoked_sidecar_gives_back_what_no_call_holds_and_goes_on_telling(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        hold = await sidecar.call()
+        cp.decide = lambda request: cp.answer(
+            request, status=wire.SyncStatus.SYNC_STATUS_FENCED, revoked=True
+        )
+        sidecar.admission.hurry()
+        await until(lambda: sidecar.admission.fenced)
+        await asked(cp, lambda: kinds(cp) == ["return"])
+        await asked(cp, lambda: cp.syncs[-1].stopped)
+        sidecar.admission.settle(hold, OK)
+        await asked(cp, lambda: "settle" in kinds(cp))
+        with pytest.raises(Refused) as caught:
+            await sidecar.call()
+        assert caught.value.refusal.reason is Reason.FENCED
+
+
+async def test_a_revoked_sidecar_opens_nothing_and_tells_after_a_restart_too(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.call()
+    cp.decide = lambda request: cp.answer(
+        request, status=wire.SyncStatus.SYNC_STATUS_FENCED, revoked=True
+    )
+    cp.register_status = wire.SyncStatus.SYNC_STATUS_FENCED
+    async with running(tmp_path, cp) as sidecar:
+        await until(lambda: sidecar.admission.fenced)
+        # The call that the end of the process left open, and the rest of the lease.
+        await asked(cp, lambda: sorted(kinds(cp)) == ["return", "settle"])
+        with pytest.raises(Refused) as caught:
+            await sidecar.call()
+        assert caught.value.refusal.reason is Reason.FENCED
+
+
+def kinds(cp: ControlPlaneDouble) -> list[str]:
+    """What the records say that were told, in their order."""
+    found = sorted(cp.records.items())
+    return [wire.Record.FromString(body).WhichOneof("kind") or "" for _, body in found]
+
+
 async def test_a_ledger_that_is_ahead_of_the_journal_fences_it(
     tmp_path: Path, cp: ControlPlaneDouble
 ) -> None:

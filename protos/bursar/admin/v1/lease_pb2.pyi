@@ -64,11 +64,14 @@ class Lease(_message.Message):
     released_nano_usd: _builtins.int
     """What a named person gave back to the budget, taking it for unspent."""
     orphan_cause: _builtins.str
-    """Why it is orphaned: lost, fenced or revoked."""
+    """Why it is orphaned: lost, fenced, revoked, or restored: then the sidecar is "unknown", and it is
+    what a restored database may have forgotten.
+    """
     @_builtins.property
     def authority_end_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the sidecar may start calls on it if it hears nothing more, at the latest: clocks
-        that are wrong by a tenth are allowed for. It lies in the past when that is over.
+        that are wrong by a tenth are allowed for. It lies in the past when that is over, and is absent
+        when nobody knows who holds it.
         """
 
     @_builtins.property
