@@ -119,7 +119,7 @@ async def run(order: Order, folder: Path, tell: Callable[[Round], None]) -> Find
             else:
                 shutil.rmtree(place)
         nursery.cancel_scope.cancel()
-    findings.unplayed = len(seeds)
+    findings.unplayed = order.rounds - len(findings.rounds)
     findings.wall_ms = int((time.monotonic() - began) * 1_000)
     return findings
 
