@@ -59,13 +59,15 @@ class Verdict:
 class Trees:
     """Clean copies of the tree in memory, from which mutants are made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, bare: bool) -> None:
+        """Copy the tree as it is, and if asked, once more without our own guards."""
         self._folder = folder
         self.guarded = folder / "guarded"
         self.bare = folder / "bare"
         copy_tree(self.guarded, bare=False)
-        copy_tree(self.bare, bare=True)
-        self._compile(self.bare)
+        if bare:
+            copy_tree(self.bare, bare=True)
+            self._compile(self.bare)
 
     @staticmethod
     def _compile(tree: Path) -> None:
@@ -84,17 +86,18 @@ class Trees:
 
 
 @contextmanager
-def made_trees() -> Iterator[Trees]:
+def made_trees(*, bare: bool = True) -> Iterator[Trees]:
     """Trees in memory if there is room for them, else in the folder for temporary files."""
     place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="bursar-mutants-", dir=place))
     try:
-        yield Trees(folder)
+        yield Trees(folder, bare=bare)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_in(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module in a tree."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "TMPDIR": str(tree.parent)}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
@@ -110,7 +113,7 @@ def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _played(tree: Path, seeds: Sequence[int], *options: str) -> list[Catch]:
     """Play seeds in a tree, up to the first that goes wrong or, if asked, all."""
     try:
-        done = _run(tree, "tests.mutants.hunt", *options, *map(str, seeds))
+        done = run_in(tree, "tests.mutants.hunt", *options, *map(str, seeds))
     except subprocess.TimeoutExpired:
         return [Catch(NO_END, f"no end within {HUNT_S} s", outside=False)]
     if done.returncode != 0:
@@ -124,7 +127,7 @@ def _played(tree: Path, seeds: Sequence[int], *options: str) -> list[Catch]:
 
 def _by_direction(tree: Path, place: str) -> Catch | None:
     """Run the story that was made for a mutant; the mutant is caught when it fails."""
-    done = _run(tree, "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", place)
+    done = run_in(tree, "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", place)
     if done.returncode == 0:
         return None
     if done.returncode != 1:
