@@ -30,10 +30,12 @@ async def story_of_open(scene: Scene) -> None:
     client = scene.client("acme", DOLLAR)
     [one] = await scene.sidecars("one")
     await scene.warm_up(one, client)
+    one.disk.slow_ms = 400
     before = len(scene.sent(one))
     scene.begin(scene.call(one, client, 30 * CENT, lasts_ms=3_000))
     await scene.until(lambda: len(scene.sent(one)) > before)
     await _starts_again(scene, "one")
+    one.disk.slow_ms = 3
     await scene.calls(2, one, client, 30 * CENT)
     await scene.at_rest()
     assert len([row for row in scene.ledger().values() if row["estimated"]]) == 1

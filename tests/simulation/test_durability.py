@@ -17,7 +17,7 @@ from tests.simulation.stories.scene import tell
 WITHOUT = {"OPEN": "M4", "SETTLE": "M5", "VOID": "M5", "RETURN": "M3"}
 """The mutant that takes a record's durability away."""
 BROKEN = {
-    "OPEN": "I2 ledger",
+    "OPEN": "I1 proof",
     "SETTLE": "alarms",
     "VOID": "alarms",
     "RETURN": "r >= R",
