@@ -1,7 +1,7 @@
 """What a power cut tore is cut off; what rotted is lost, loudly: never a silent smaller spend."""
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,8 @@ class Disk:
             (self.folder / "journal.db-wal").write_bytes(log)
         file, recovered = JournalFile.open(self.folder)
         file.close()
-        return recovered
+        # Which file it was read from is not what it says.
+        return replace(recovered, file_id="", copied=False)
 
 
 def small_pages(path: Path) -> sqlite3.Connection:
@@ -169,7 +170,7 @@ def test_what_one_power_cut_left_behind_is_not_taken_for_rot_at_the_next(disk: D
     database, log = (disk.folder / "journal.db").read_bytes(), bytearray(written.read_bytes())
     file.close()
     log[size - 2 * FRAME_BYTES : size - FRAME_BYTES] = bytes(FRAME_BYTES)
-    assert disk.read(database, bytes(log)) == first
+    assert disk.read(database, bytes(log)) == replace(first, file_id="", copied=False)
 
 
 def test_a_log_that_is_written_anew_from_its_start_is_no_rot(disk: Disk) -> None:
