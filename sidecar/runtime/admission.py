@@ -346,7 +346,7 @@ class Admission:
         return self._last_chance(case)
 
     def _last_chance(self, case: Case) -> OpenCall:
-        """Patience ended. Cut off, whom it left room for is not served sooner than it by anybody."""
+        """Patience ended. Cut off, those it left room for are served by nobody either."""
         now = self._clock.now()
         if self.away and self._standing(case.call, now) is None:
             plan = decide(case, self._circumstances(now))

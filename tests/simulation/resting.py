@@ -167,6 +167,7 @@ HERE: dict[str, tuple[str, ...]] = {
     "fenced": ("cloned journal", "old disk returned", "sidecar revoked"),
     "journal_failed": ("sync error",),
     "policy_not_kept": ("disk full",),
+    "disk_full": ("disk full",),
 }
 """What may raise each alarm of a sidecar."""
 
