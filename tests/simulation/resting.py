@@ -158,7 +158,6 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "OLD_DATABASE": ("database restored",),
     "OVERSHOOT": ("cloned journal",),
     "BAD_RECORD": ("cloned journal",),
-    "OVERSHOOT": ("cloned journal",),
 }
 """What may raise each alarm of the control plane."""
 
