@@ -6,7 +6,7 @@ REPORTED_LEASES_MAX = 1_000
 """Leases that one Sync tells of; the rest follow with the next."""
 ENDED_LEASES_MAX = 20_000
 """Leases of past periods whose numbers are remembered, should they ever be heard of again."""
-ENDED_LEASES_LEFT_MAX = 18_000
+LEFT_ENDED_LEASES = 18_000
 """When there are more, the oldest are forgotten until so many are left."""
 RECENT_WORSTS_MAX = 40
 """Worst cases that the median and the smallest are taken from, per budget partition."""
@@ -148,7 +148,7 @@ DRAIN_CALLS_MS = 30_000
 COLLECTED_OBJECTS = 50_000
 """Young objects after which the cycle collector looks at them; a few megabytes."""
 
-assert ENDED_LEASES_LEFT_MAX < ENDED_LEASES_MAX
+assert LEFT_ENDED_LEASES < ENDED_LEASES_MAX
 assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
 assert (  # Two lost Syncs in a row refuse no call.
     SYNC_DEADLINE_QUIET_MS + RECONNECT_MIN_MS + 2 * SYNC_DEADLINE_WAITING_MS

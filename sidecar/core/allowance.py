@@ -22,11 +22,11 @@ from weakref import WeakValueDictionary
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
 from sidecar.limits import (
-    ENDED_LEASES_LEFT_MAX,
     ENDED_LEASES_MAX,
     FLOOR_MS,
     IDLE_RETURN_LOW_MS,
     IDLE_RETURN_MS,
+    LEFT_ENDED_LEASES,
     REPORTED_LEASES_MAX,
     RETURN_HYSTERESIS_PARTS,
 )
@@ -284,7 +284,7 @@ class Allowance:
         if len(self._aside) <= ENDED_LEASES_MAX:
             return []
         ends = sorted((lease.period_end_unix_ms or 0, key) for key, lease in self._aside.items())
-        dropped = ends[: len(ends) - ENDED_LEASES_LEFT_MAX]
+        dropped = ends[: len(ends) - LEFT_ENDED_LEASES]
         for end_unix_ms, key in dropped:
             del self._aside[key]
             self.forgotten_until_unix_ms = max(self.forgotten_until_unix_ms, end_unix_ms)

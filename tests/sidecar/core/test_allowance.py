@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sidecar.core.allowance import Allowance, StoredLease
 from sidecar.core.leases import Account, AccountKey, Lease, LeaseKey
-from sidecar.limits import ENDED_LEASES_LEFT_MAX, ENDED_LEASES_MAX
+from sidecar.limits import ENDED_LEASES_MAX, LEFT_ENDED_LEASES
 from tests.sidecar.builders import CENT, DOLLAR, MONTH, NOON, HandClock, grant
 
 KEY = LeaseKey("bgt_a", "", MONTH)
@@ -366,7 +366,7 @@ def test_leases_that_were_set_aside_are_forgotten_when_they_are_many_the_oldest_
     many_ended(allowance, clock, ENDED_LEASES_MAX + 1)
     forgotten = allowance.set_ended_aside(clock.now())
     assert [key.partition for key in forgotten] == [
-        f"w{number}" for number in range(ENDED_LEASES_MAX + 1 - ENDED_LEASES_LEFT_MAX)
+        f"w{number}" for number in range(ENDED_LEASES_MAX + 1 - LEFT_ENDED_LEASES)
     ]
 
 
