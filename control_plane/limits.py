@@ -112,6 +112,8 @@ DEMAND_LIFE_MS = 4_000
 """Demands that were not repeated for so long are forgotten."""
 RECALL_PENDING_MS = 250
 """A recall that was sent is counted as on its way for so long."""
+RESERVATION_PAUSE_MIN_MS = 500
+"""After a reservation its budgets make no new one for so long at least: a nudge and its Sync."""
 SHORT_LIFE_MS = 2_000
 """A period in which calls waited for money hands out none ahead of calls for so long after."""
 NAMED_PENDING_MS = 300

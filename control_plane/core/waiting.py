@@ -4,12 +4,14 @@ Rules. The order (since, call) is the same at every decision, and waiting holds 
 is no cycle to deadlock in. A call gets what it misses from all its budgets at once or from none. A
 call that waits for longer than half its patience and is the first such in all its budgets reserves
 what it misses, so that smaller ones cannot pass it for ever; after a reservation ends, its budgets
-make no new one for as long as it lasted, so that the small ones have their turn.
+make no new one for as long as it lasted, so that the small ones have their turn: and at least for
+so long that one who is nudged can come and be named.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from control_plane import limits
 from control_plane.core.leases import PeriodKey
 from control_plane.core.situation import Demand, Reservation, Situation, Vector
 
@@ -177,4 +179,5 @@ def _still_valid(situation: Situation) -> dict[PeriodKey, Reservation]:
 
 def _paused(reservation: Reservation, now_unix_ms: int) -> Reservation:
     lasted_ms = reservation.last_unix_ms - reservation.since_unix_ms
+    lasted_ms = max(lasted_ms, limits.RESERVATION_PAUSE_MIN_MS)
     return Reservation("", now_unix_ms, now_unix_ms, now_unix_ms + lasted_ms)

@@ -182,7 +182,7 @@ def _of_one_budget_and_many_calls() -> list[Case]:
             20,
             _single(100 * USD),
             calls(
-                count=95_000,
+                count=86_000,
                 rate=600,
                 worst=even(CENT // 10, 3 * CENT // 10),
                 sidecar=zipf(20, 0.3),

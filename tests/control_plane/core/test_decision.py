@@ -234,6 +234,12 @@ def test_after_a_reservation_its_budget_pauses_for_as_long_as_it_lasted() -> Non
     assert decide(later).reservations == {KA: Reservation("other-60", NOW + 800, NOW + 800)}
 
 
+def test_a_pause_lasts_at_least_until_one_who_is_nudged_can_have_come() -> None:
+    before = {KA: Reservation("done", NOW - 20, NOW - 10)}
+    plan = decide(situation(demand("other", 60, age=15_000), periods=FULL, reservations=before))
+    assert plan.reservations == {KA: Reservation("", NOW, NOW, NOW + 500)}
+
+
 # --- Recalls --------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,13 @@ def test_demands_end_a_second_after_they_were_said() -> None:
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS) == []
 
 
+def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quiet() -> None:
+    levels = Levels(NOW)
+    levels.queue("s", (waiting("old", 19_000), waiting("young", 500)), NOW)
+    assert names(levels, "s", NOW + 999) == ["old", "young"]
+    assert names(levels, "s", NOW + 1_000) == ["young"]
+
+
 def test_a_crowd_at_one_client_hides_no_other_client_and_never_the_asker() -> None:
     levels = Levels(NOW)
     crowd = tuple(waiting(f"a{n}", 10_000 - n) for n in range(200))
