@@ -16,6 +16,7 @@ import trio
 
 from sidecar.clock import Clock
 from sidecar.limits import BALLAST_BYTES
+from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal import Group, Journal
 from sidecar.runtime.journal_file import JournalFile, Recovered
 
@@ -72,9 +73,9 @@ class Disk:
         self.journal = JournalCopy()
         self._room = 0
         self._synced_bytes = 0
-        self._lay_ballast()
+        self.lay_ballast()
 
-    def _lay_ballast(self) -> None:
+    def lay_ballast(self) -> None:
         """The same room, without writing it."""
         with (self.folder / "ballast").open("wb") as file:
             file.truncate(BALLAST_BYTES)
@@ -200,6 +201,18 @@ class Disk:
         self.count("rotten journal")
 
 
+class _Ballast(Ballast):
+    """The ballast on a simulated disk: there is room for it when the disk says so."""
+
+    disk: Disk
+
+    def lay(self) -> bool:
+        if self.disk.full:
+            return False
+        self.disk.lay_ballast()
+        return True
+
+
 class SimulatedJournal(Journal):
     """The journal, whose writer is a task: each group takes the disk's time."""
 
@@ -213,6 +226,9 @@ class SimulatedJournal(Journal):
     ) -> None:
         """`happened` is told before and after each write; it may end the process."""
         super().__init__(file, recovered, clock)
+        ballast = _Ballast(disk.folder)
+        ballast.disk = disk
+        file._ballast = ballast
         self._disk = disk
         self._happened = happened
         self._work = trio.Event()

@@ -115,6 +115,8 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
             nursery.cancel_scope.cancel()
     except* ViolationError as group:
         simulation.fail_late(group)
+    except* Exception as group:  # noqa: BLE001 - whatever it is, the run ends with it
+        simulation.crashed(group)
 
 
 async def _keep_house(simulation: Simulation) -> None:

@@ -43,7 +43,7 @@ Plan = tuple[Step, ...]
 def plan(seed: int) -> Plan:
     """All that is done in the run of a seed."""
     chance = random.Random(f"{seed}:plan")
-    length_ms = chance.choice((25_000, 35_000, 50_000))
+    length_ms = chance.choice((12_000, 20_000, 32_000))
     steps = _scene(chance, length_ms)
     sidecars = sum(step.action == "sidecar" for step in steps)
     steps += _calls(chance, sidecars, length_ms)
@@ -91,7 +91,7 @@ def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     steps = []
     for _ in range(chance.randint(6, 8)):
         begins = chance.randint(500, length_ms)
-        spread = chance.choice((300, 2_000, 6_000))
+        spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
         for _ in range(chance.randint(12, 18)):
             at_ms = begins + chance.randint(0, spread)
@@ -110,7 +110,7 @@ def _call(chance: random.Random, at_ms: int, sidecars: int, client: int) -> Step
         who=chance.randrange(sidecars),
         part=client,
         amount=worst,
-        ms=chance.choice((50, 300, 1_000, 4_000, 9_000)),
+        ms=chance.choice((50, 300, 1_000, 1_000, 4_000, 9_000)),
         how=f"{ends} {chance.choice(WORKFLOWS)}".strip(),
         more=chance.randint(0, 1_000),
     )

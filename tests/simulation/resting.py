@@ -156,7 +156,6 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "FENCED": ("cloned journal", "old disk returned"),
     "JOURNAL_LOST": ("journal wiped", "journal unreadable"),
     "OLD_DATABASE": ("database restored",),
-    "OVERSHOOT": ("cloned journal",),
     "BAD_RECORD": ("cloned journal",),
 }
 """What may raise each alarm of the control plane."""

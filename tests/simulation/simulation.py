@@ -144,6 +144,11 @@ class Simulation:
         if self.violation is None:
             self.violation = invariants.first_of(group)
 
+    def crashed(self, group: BaseExceptionGroup[Any]) -> None:
+        """Something of either side failed where it never should."""
+        if self.violation is None:
+            self.violation = ViolationError("crash", invariants.words_of(group))
+
     def shut(self) -> None:
         """End every process, without a trace."""
         for host in self.hosts.values():
