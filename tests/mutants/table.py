@@ -7,6 +7,7 @@ same bug needs to get past our own guards, so that it is seen whether the outsid
 from tests.mutants.planting import Change, Mutant
 
 SYNC = "control_plane/usecases/sync.py"
+LEDGER = "control_plane/store/ledger.py"
 BOOKS = "control_plane/core/ledger.py"
 GRANTING = "control_plane/usecases/granting.py"
 PERIODS = "control_plane/store/periods.py"
@@ -111,7 +112,8 @@ OF_MONEY = (
             """sidecars.move_cursor(tx, holder, cursor)
 """,
         ),
-        seeds=40,
+        seeds=60,
+        unguarded=(Change(LEDGER, "  INSERT INTO charge (", "  INSERT OR REPLACE INTO charge ("),),
     ),
     Mutant(
         "M7",
@@ -151,7 +153,18 @@ OF_MONEY = (
             "        leases = plan.leases\n",
         ),
         seeds=40,
-        unguarded=(),
+        unguarded=(
+            Change(
+                OPEN_CALLS,
+                """        opened = self._calls.pop(hold.call_id)
+        worst_nano_usd = hold.worst_nano_usd
+""",
+                """        if hold.call_id not in self._calls: return ()
+        opened = self._calls.pop(hold.call_id)
+        worst_nano_usd = hold.worst_nano_usd
+""",
+            ),
+        ),
     ),
     Mutant(
         "M10",
@@ -206,7 +219,7 @@ OF_MONEY = (
             """    installation.begin_learning(tx, generation, known.change_no)
 """,
         ),
-        seeds=40,
+        seeds=150,
     ),
 )
 """Of one budget."""
@@ -263,7 +276,7 @@ OF_VECTORS = (
             """                    break
 """,
         ),
-        seeds=40,
+        seeds=80,
         unguarded=(_OPENED_BY_NAME,),
     ),
     Mutant(

@@ -323,8 +323,7 @@ async def _database_full(stage: Stage, step: Step) -> None:
 async def _stale_decision(stage: Stage, step: Step) -> None:
     """A decision that rests on something old may cost a grant, never a cap."""
     simulation = stage.simulation
-    simulation.headquarters.main.store.stale = simulation.twin_chance
-    simulation.count("stale decision")
+    simulation.stale_next = True
 
 
 @action("restore")

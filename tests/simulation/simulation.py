@@ -110,6 +110,8 @@ class Simulation:
         self.twin_next = False
         """The next Sync is answered by two instances."""
         self.twin_chance = random.Random(f"{seed}:stale")
+        self.stale_next = False
+        """The next Sync, or the next of somebody who waits, decides on old rows."""
         self.restores = 0
 
     # --- What is counted ---------------------------------------------------------------------
@@ -247,6 +249,10 @@ class Simulation:
             headquarters.serve(method, request, credential, instance=headquarters.twin)
             self.check_books("served by another instance", life.name)
         was_up = headquarters.up
+        if self.stale_next and method == "Sync" and was_up and self._worth_it(request):
+            self.stale_next = False
+            headquarters.main.store.stale = self.twin_chance
+            self.count("stale decision")
         try:
             answer = headquarters.serve(method, request, credential)
         except LostError:
@@ -282,6 +288,10 @@ class Simulation:
             invariants.check_leases(self)
         except ViolationError as violation:
             self.fail(violation)
+
+    def _worth_it(self, request: wire.SyncRequest) -> bool:
+        """Most decisions on old rows are about calls that wait, where they may do harm."""
+        return bool(request.demands) or self.twin_chance.random() < 0.1
 
     def subscribe(self, life: Life, stream: Stream, known_version: int) -> None:
         """A process watches; what changed since it registered is told at once."""
