@@ -23,6 +23,8 @@ from tests.simulation.stage import Stage
 
 CALLS_END_S = 10.0
 """Longer than any call takes."""
+QUIET_S = 13.0
+"""Longer than two quiet Syncs lie apart."""
 HEARD_S = 13.0
 """After so long a new cap is heard of everywhere, also without a push."""
 PROBE_S = 22.0
@@ -67,7 +69,7 @@ async def come_to_rest(simulation: Simulation) -> None:
             simulation.forked.discard(host.sidecar_id)
             simulation.count("journal wiped")
             fenced = True
-    await simulation.rest(24 if fenced or simulation.restores else 20)
+    await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
 
 
 async def _look_at_overruns(simulation: Simulation) -> None:

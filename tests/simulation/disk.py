@@ -126,7 +126,7 @@ class Disk:
 
     def crash(self, file: JournalFile, unwritten: Group | None, *, power_loss: bool) -> None:
         """The process ends at once, perhaps while it writes; with the power its unsynced tail."""
-        if unwritten is not None and self.chance.random() < 0.5:
+        if unwritten is not None and self.chance.random() < (0.9 if power_loss else 0.5):
             try:
                 file.write(unwritten.batch)
             except sqlite3.Error:

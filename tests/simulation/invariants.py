@@ -236,14 +236,13 @@ def check_truth(simulation: "Simulation") -> None:
         )
 
 
-def check_leases(simulation: "Simulation") -> None:
-    """The three numbers of every live lease, against those of the control plane."""
+def check_leases(simulation: "Simulation", name: str) -> None:
+    """The three numbers of every lease of a host's processes, against the control plane's."""
     books = simulation.books
-    for host in simulation.hosts.values():
-        for life in host.lives:
-            if not life.dead and life.ready.is_set():
-                for lease in life.allowance:
-                    _check_lease(books, life, lease)
+    for life in simulation.hosts[name].lives:
+        if not life.dead and life.ready.is_set():
+            for lease in life.allowance:
+                _check_lease(books, life, lease)
 
 
 def _check_lease(books: Books, life: "Life", lease: Lease) -> None:

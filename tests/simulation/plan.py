@@ -38,6 +38,7 @@ class Step:
 
 
 Plan = tuple[Step, ...]
+QUIET_MS = (20_000, 20_000, 20_000, 40_000, 40_000, 40_000, 70_000, 120_000, 400_000)
 
 
 def plan(seed: int) -> Plan:
@@ -80,7 +81,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
     steps.append(Step(0, "budget", part=1, amount=2 * DOLLAR, ms=offline, how=split))
     if chance.random() < 0.6:
         steps.append(Step(0, "budget", part=chance.choice((-1, 1)), amount=-1, ms=offline))
-    for number in range(chance.choice((2, 2, 3, 3, 3, 4))):
+    for number in range(chance.choice((2, 2, 2, 3, 3, 4))):
         rate = 1_000 if chance.random() < 0.5 else chance.randint(900, 1_100)
         steps.append(Step(0, "sidecar", who=number, amount=rate))
     return steps
@@ -89,11 +90,11 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(chance.randint(6, 8)):
+    for _ in range(7):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
-        for _ in range(chance.randint(12, 18)):
+        for _ in range(chance.randint(15, 19)):
             at_ms = begins + chance.randint(0, spread)
             steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
     return steps
@@ -150,7 +151,7 @@ def _kill(chance: random.Random, at_ms: int, who: int) -> Step:
 
 
 def _power(chance: random.Random, at_ms: int, who: int) -> Step:
-    point = chance.choice(("", "write begins", "write begins", "write ends", "call opened"))
+    point = chance.choice(("", *("write begins",) * 4, "write ends", "call opened"))
     return Step(at_ms, "power loss", who=who, how=point)
 
 
@@ -170,7 +171,7 @@ def _lasting(action: str, *lengths_ms: int) -> Maker:
 
 def _control_plane(chance: random.Random, at_ms: int, who: int) -> Step:
     at = f"at {chance.randint(0, 12)}"
-    how = chance.choice(("", "before commit", at, at, "after commit"))
+    how = chance.choice(("", "before commit", at, at, "after commit", "after commit"))
     return Step(at_ms, "kill control plane", who=who, how=how)
 
 
@@ -182,21 +183,21 @@ def _no_room(chance: random.Random, at_ms: int, who: int) -> Step:
 FAULTS: tuple[tuple[float, int, Maker], ...] = (
     # Probability, at most how many, what.
     (0.85, 3, _kill),
-    (0.45, 2, _power),
+    (0.60, 2, _power),
     (0.25, 1, _plain("sync error")),
     (0.25, 1, _lasting("disk full", 1_000, 5_000, 20_000)),
-    (0.20, 1, _lasting("wipe", 3_000, 10_000, 30_000)),
-    (0.15, 1, _plain("rot")),
-    (0.15, 1, _lasting("clone", 1_000, 8_000)),
+    (0.25, 1, _lasting("wipe", 3_000, 10_000, 30_000)),
+    (0.22, 1, _plain("rot")),
+    (0.20, 1, _lasting("clone", 1_000, 8_000)),
     (0.25, 1, _lasting("suspend", 3_000, 20_000, 40_000)),
     (0.25, 1, _lasting("pause", 500, 3_000, 20_000, 40_000)),
     (0.30, 2, _lasting("clock step", -3_600_000, -60_000, -3_000, 1_000, 3_000, 60_000, 3_600_000)),
-    (0.20, 1, _plain("reboot")),
+    (0.25, 1, _plain("reboot")),
     (0.60, 3, _control_plane),
     (0.40, 4, _no_room),
     (0.30, 2, _plain("two instances")),
     (0.40, 4, _plain("stale decision")),
-    (0.15, 1, _lasting("restore", 2_000, 8_000, 20_000)),
+    (0.20, 1, _lasting("restore", 2_000, 8_000, 20_000)),
     (0.25, 1, _plain("drain")),
     (0.25, 1, _plain("slow disk")),
 )
@@ -219,7 +220,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
             chance.randint(2_000, length_ms),
             "cap",
             part=chance.randint(0, 5),
-            amount=chance.choice((0, 300, 500, 800, 1_300, 2_000)),
+            amount=chance.choice((0, 300, 500, 800, 1_300, 1_600, 2_000)),
             how=chance.choice(("", "", "this period")),
         )
         for _ in range(chance.choice((0, 1, 1, 2)))
@@ -246,7 +247,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
 
 def _afterwards(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """A quiet time, and a few more calls after it."""
-    later_ms = length_ms + chance.choice((20_000, 40_000, 40_000, 120_000, 400_000))
+    later_ms = length_ms + chance.choice(QUIET_MS)
     count = chance.randint(3, 8)
     return [
         _call(chance, later_ms + chance.randint(0, 3_000), sidecars, chance.randrange(CLIENTS))

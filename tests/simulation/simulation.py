@@ -281,11 +281,11 @@ class Simulation:
         except ViolationError as violation:
             self.fail(violation)
 
-    def check_sidecars(self, what: str, *details: object) -> None:
+    def check_sidecars(self, what: str, name: str, *details: object) -> None:
         """Something happened at a sidecar: hold its leases to what must be so."""
-        self.step(what, *details)
+        self.step(what, name, *details)
         try:
-            invariants.check_leases(self)
+            invariants.check_leases(self, name)
         except ViolationError as violation:
             self.fail(violation)
 
