@@ -126,7 +126,7 @@ def test_power_loss_at_any_byte_of_the_unsynced_tail(disk: Disk) -> None:
     """
     size = len(disk.log)
     edges = range(HEADER_BYTES, size + 1, FRAME_BYTES)
-    cuts = {*range(0, size, 31), *(edge + off for edge in edges for off in (-1, 0, 1, 24)), size}
+    cuts = {*range(0, size, 61), *(edge + off for edge in edges for off in (-1, 0, 1, 24)), size}
     seen = set()
     for cut in sorted(cut for cut in cuts if cut <= size):
         before = max(
