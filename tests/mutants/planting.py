@@ -91,6 +91,7 @@ def copy_tree(folder: Path, *, bare: bool) -> None:
     """
     for room in PLAYED:
         shutil.copytree(ROOT / room, folder / room)
+    shutil.copy2(ROOT / "pyproject.toml", folder)
     if bare:
         for place in PRODUCT:
             for path in (folder / place).rglob("*.py"):

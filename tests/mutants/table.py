@@ -207,6 +207,8 @@ OF_MONEY = (
 """,
         ),
         seeds=40,
+        directed="tests/sidecar/runtime/test_control.py"
+        "::test_an_answer_of_an_older_generation_is_ignored",
     ),
     Mutant(
         "M13",
@@ -219,7 +221,9 @@ OF_MONEY = (
             """    installation.begin_learning(tx, generation, known.change_no)
 """,
         ),
-        seeds=150,
+        seeds=100,
+        directed="tests/simulation/stories/test_restored_databases.py"
+        "::test_a_backup_of_an_hour_ago_with_one_sidecar_gone_one_silent_one_new",
     ),
 )
 """Of one budget."""
@@ -363,6 +367,8 @@ OF_VECTORS = (
             " and lease.outstanding_nano_usd > 0]\n",
         ),
         seeds=40,
+        directed="tests/simulation/stories/test_money_that_moves.py"
+        "::test_a_recall_that_crosses_an_open_or_a_crash_moves_money_once",
     ),
 )
 """Of several budgets at once."""
