@@ -229,7 +229,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
         steps.append(
             Step(chance.randint(2_000, length_ms), "revoke key", part=chance.randrange(CLIENTS))
         )
-    if chance.random() < 0.15:
+    if chance.random() < 0.35:
         steps.append(
             Step(chance.randint(5_000, length_ms), "revoke sidecar", who=chance.randrange(sidecars))
         )
