@@ -96,6 +96,8 @@ class Demand:
     """Every capped budget that it matches, by rising id."""
     patience_ms: int
     """How long it waits in all."""
+    gives_up_unix_ms: int = 2**63 - 1
+    """When its patience ends, by what its sidecar said last: a clock that jumps ends none."""
 
     @property
     def order(self) -> tuple[int, str]:

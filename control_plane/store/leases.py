@@ -50,7 +50,20 @@ def active_of_period(tx: Tx, key: PeriodKey) -> dict[str, Lease]:
              AND state = 'ACTIVE'""",
         periods.params(key),
     )
-    return {row["sidecar_id"]: _from_row(row) for row in rows}
+    # All are of one period, and there may be hundreds at every Sync: its key is made once.
+    return {
+        row["sidecar_id"]: Lease(
+            Holder(row["sidecar_id"], row["epoch"]),
+            key,
+            row["granted_nano_usd"],
+            row["returned_nano_usd"],
+            row["spent_nano_usd"],
+            row["serial"],
+            row["frozen_cap_version"],
+            row["state"],
+        )
+        for row in rows
+    }
 
 
 def put(tx: Tx, lease: Lease) -> None:

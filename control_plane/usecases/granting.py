@@ -63,6 +63,7 @@ class Gathering:
             state = periods.ensure_of(self._tx, budget, ref.partition, self._now_unix_ms)
             if not state.open:
                 state = periods.reopen(self._tx, budget, state.key)
+                self.leases.pop(state.key, None)
             self._keep(state, budget)
             self.current[ref] = state.key
         return self.current[ref]
@@ -87,10 +88,13 @@ class Gathering:
             if state is not None:
                 self._keep(state, self.budget(key.budget_id))
 
-    def reload(self, key: PeriodKey) -> None:
-        """Read a period and its leases again, after grants."""
+    def reload(self, holder: Holder, key: PeriodKey) -> None:
+        """Read a period and the asker's lease of it again, after grants: no other one changed."""
         del self.periods[key]
         self.add(key)
+        lease = leases.get(self._tx, holder, key)
+        if lease is not None and lease.state == "ACTIVE":
+            self.leases[key][holder.sidecar_id] = lease
 
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
         """Book one grant if the cap allows it; whether it did."""
@@ -128,7 +132,8 @@ class Gathering:
             cap_version=max(state.cap_version, newest),
             open=state.open and not gone,
         )
-        self.leases[state.key] = leases.active_of_period(self._tx, state.key)
+        if state.key not in self.leases:
+            self.leases[state.key] = leases.active_of_period(self._tx, state.key)
 
 
 def gather(
@@ -197,7 +202,7 @@ def apply(holder: Holder, plan: Plan, found: Gathering) -> Granted:
         if found.grant(holder, key, amount):
             touched.add(key)
     for key in touched:
-        found.reload(key)
+        found.reload(holder, key)
     return Granted(tuple(named))
 
 

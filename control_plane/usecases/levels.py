@@ -79,6 +79,7 @@ class Levels:
                 worst_nano_usd=call.worst_nano_usd,
                 budgets=call.budgets,
                 patience_ms=call.patience_ms,
+                gives_up_unix_ms=now_unix_ms + call.patience_ms - call.age_ms,
             )
             for call in calls
         )
@@ -98,7 +99,7 @@ class Levels:
             for heard in self.heard.values()
             if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
             for demand in heard.demands
-            if now_unix_ms - demand.since_unix_ms < demand.patience_ms
+            if now_unix_ms < demand.gives_up_unix_ms
         ]
         live.sort(key=lambda demand: demand.order)
         chosen: list[Demand] = []

@@ -178,6 +178,12 @@ class Sidecar:
         self.waiting.remove(case)
         planned = self.planned.pop(case.call_id)
         self._try_waiting()
+        if self.away:
+            # Cut off, those it left room for are served by nobody either.
+            plan = decide(case, self._circumstances())
+            if isinstance(plan, Open):
+                self._hold(planned, plan)
+                return
         self._refuse(planned, Reason.UNREACHABLE if self.away else Reason.BUSY)
 
     def _refuse(self, planned: Planned, reason: Reason) -> None:

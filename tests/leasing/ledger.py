@@ -71,7 +71,7 @@ class MemoryRows(granting.Gathering):
         self.periods[key] = self._ledger.periods[key]
         self.leases[key] = self._ledger.leases[key]
 
-    def reload(self, key: PeriodKey) -> None:
+    def reload(self, holder: Holder, key: PeriodKey) -> None:
         self.add(key)
 
     def cover(self, amounts_nano_usd: Mapping[PeriodKey, int]) -> None:

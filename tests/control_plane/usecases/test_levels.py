@@ -59,6 +59,9 @@ def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quie
     levels.queue("s", (waiting("old", 19_000), waiting("young", 500)), NOW)
     assert names(levels, "s", NOW + 999) == ["old", "young"]
     assert names(levels, "s", NOW + 1_000) == ["young"]
+    # The clock was set ahead: what waits for 500 ms still has patience.
+    levels.queue("s", (waiting("young", 500),), NOW + 60_000)
+    assert names(levels, "s", NOW + 60_000) == ["young"]
 
 
 def test_a_crowd_at_one_client_hides_no_other_client_and_never_the_asker() -> None:

@@ -53,8 +53,8 @@ def test_what_it_holds_is_set_aside_and_others_hear_that_it_is_gone(
     assert done.sidecar.orphaned_nano_usd == held
     assert world.levels.held_nano_usd(next(iter(sidecar.leases))) == 0
     other = world.sidecar(B)
-    other.wait(60 * CENT, ref)
     world.pass_ms(60_000)
+    other.wait(60 * CENT, ref)
     told = other.sync().leases[0]
     # Used up, not out of reach: no time brings it back.
     assert told.unspent_nano_usd == told.reachable_nano_usd == USD - held
