@@ -94,7 +94,7 @@ def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
-        for _ in range(chance.randint(15, 19)):
+        for _ in range(chance.randint(17, 21)):
             at_ms = begins + chance.randint(0, spread)
             steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
     return steps

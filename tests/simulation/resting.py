@@ -157,6 +157,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "JOURNAL_LOST": ("journal wiped", "journal unreadable"),
     "OLD_DATABASE": ("database restored",),
     "BAD_RECORD": ("cloned journal",),
+    "OVERSHOOT": ("cloned journal",),
 }
 """What may raise each alarm of the control plane."""
 
