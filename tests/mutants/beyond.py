@@ -25,7 +25,7 @@ LEASES = "sidecar/core/leases.py"
 RECOVERY = "sidecar/runtime/recovery.py"
 WRITER = "sidecar/runtime/journal.py"
 STANDING = "sidecar/core/admission.py"
-SEEDS = 40
+SEEDS = 60
 
 
 def _mutant(name: str, words: str, path: str, old: str, new: str, *, masked: str = "") -> Mutant:

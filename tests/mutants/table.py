@@ -48,7 +48,7 @@ OF_MONEY = (
             " if name in situation.silent and lease.outstanding_nano_usd > 0]\n"
             "    plan = decide(situation)\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M2",
@@ -63,7 +63,7 @@ OF_MONEY = (
             " and lease.outstanding_nano_usd > 0"
             " and (more := situation.have_nano_usd(holder.sidecar_id, key) - keep) > 0]\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M3",
@@ -75,7 +75,7 @@ OF_MONEY = (
             """    bodies, chain = ([], b"") if levels else await journal.records(from_seq)
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M4",
@@ -87,7 +87,7 @@ OF_MONEY = (
             """            await trio.lowlevel.checkpoint()
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M5",
@@ -99,7 +99,7 @@ OF_MONEY = (
             """            connection.execute("PRAGMA synchronous = OFF")
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M6",
@@ -125,7 +125,7 @@ OF_MONEY = (
             "        lease.granted_nano_usd += grant.granted_nano_usd"
             " - (lease.latest.granted_nano_usd if lease.latest else 0)\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M8",
@@ -139,7 +139,7 @@ OF_MONEY = (
             "        carry_out(tx, evidence.released(leases.get(tx, lease.holder, lease.key)),"
             " now_unix_ms)\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M9",
@@ -152,7 +152,7 @@ OF_MONEY = (
             " if now.unix_ms - old.hold.started_unix_ms > 5_000]\n"
             "        leases = plan.leases\n",
         ),
-        seeds=40,
+        seeds=100,
         unguarded=(
             Change(
                 OPEN_CALLS,
@@ -176,7 +176,7 @@ OF_MONEY = (
             "    if found.standing is Standing.CONTINUES and count > found.skip"
             " and report.epoch >= sidecar.epoch:\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M11",
@@ -190,7 +190,7 @@ OF_MONEY = (
         return
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "M12",
@@ -206,7 +206,7 @@ OF_MONEY = (
             self._reach.vain(sent)
 """,
         ),
-        seeds=40,
+        seeds=100,
         directed="tests/sidecar/runtime/test_control.py"
         "::test_an_answer_of_an_older_generation_is_ignored",
     ),
@@ -241,7 +241,7 @@ OF_VECTORS = (
         if lease is None or not lease.usable(at.now.boot_ms):
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V2",
@@ -255,7 +255,7 @@ OF_VECTORS = (
             assert lease.held_nano_usd >= worst_nano_usd
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V3",
@@ -268,7 +268,7 @@ OF_VECTORS = (
             "translate.record_begun(hold, [lease.key for lease in leases[:1]],"
             " case.route.counted, region)))\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V4",
@@ -295,13 +295,13 @@ OF_VECTORS = (
             " for of in call.vector]:\n"
             "        booked.spent_nano_usd[key] += amount\n",
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V6",
         "opened by name without the local check",
         _OPENED_BY_NAME,
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V7",
@@ -314,7 +314,7 @@ OF_VECTORS = (
         opened.leases = tuple(each.account.lease_at(now.unix_ms) or each for each in opened.leases)
 """,
         ),
-        seeds=40,
+        seeds=100,
         unguarded=(
             Change(
                 ALLOWANCE,
@@ -340,7 +340,7 @@ OF_VECTORS = (
         booked.spent_nano_usd[key] += amount
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V9",
@@ -352,7 +352,7 @@ OF_VECTORS = (
             """              AND :amount <= cap_nano_usd
 """,
         ),
-        seeds=40,
+        seeds=100,
     ),
     Mutant(
         "V10",
@@ -366,7 +366,7 @@ OF_VECTORS = (
             " if (lease := found.leases[recall.key].get(recall.sidecar_id)) is not None"
             " and lease.outstanding_nano_usd > 0]\n",
         ),
-        seeds=40,
+        seeds=100,
         directed="tests/simulation/stories/test_money_that_moves.py"
         "::test_a_recall_that_crosses_an_open_or_a_crash_moves_money_once",
     ),
