@@ -269,6 +269,7 @@ async def _old_disk(
     if host.revoked:
         return
     simulation.count("old disk returned")
+    restores = simulation.restores
     life = host.begin(disk)
     simulation.nursery.start_soon(simulation.run_process, life)
     await trio.sleep(12)

@@ -79,7 +79,6 @@ def _numbers(life: "Life") -> Mapping[object, tuple[int, ...]]:
             lease.returned_nano_usd,
             lease.spent_nano_usd,
             lease.held_nano_usd,
-            lease.authority_boot_ms,
         )
         for lease in life.allowance
     }

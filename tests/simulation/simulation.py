@@ -357,6 +357,10 @@ class Simulation:
         headquarters.restore(copy)
         del self.promises[promised:]
         self.restores += 1
+        for host in self.hosts.values():
+            for life in host.lives:
+                if life.disk is not host.disk and life.dead:
+                    life.disk.journal.lost = True  # it is gone, and with it what it told since
         # What it forgot would be news to it, and no repetition.
         self.history.clear()
         self.books.forget()
