@@ -8,8 +8,9 @@ import trio
 
 from control_plane.core.budgets import SetCap
 from control_plane.store.engine import Tx
-from control_plane.usecases import budgets
+from control_plane.usecases import budgets, sidecars
 from control_plane.usecases.acts import Act
+from control_plane.usecases.levels import Levels
 from control_plane.usecases.unknown import UNKNOWN
 from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
@@ -58,6 +59,8 @@ async def come_to_rest(simulation: Simulation) -> None:
             if life is not host.life:
                 life.kill()
     await simulation.rest(4)
+    if simulation.restores:
+        _revoke_again(simulation)
     fenced = False
     for host in simulation.hosts.values():
         now = host.life
@@ -70,6 +73,19 @@ async def come_to_rest(simulation: Simulation) -> None:
             simulation.count("journal wiped")
             fenced = True
     await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
+
+
+def _revoke_again(simulation: Simulation) -> None:
+    """A restored database may have forgotten who was revoked; nobody else would end learning."""
+    levels = simulation.headquarters.main.levels
+    for host in simulation.hosts.values():
+        if host.revoked:
+            simulation.headquarters.act(partial(_revoke, host.sidecar_id, levels))
+    simulation.check_books("revoked again")
+
+
+def _revoke(sidecar_id: str, levels: Levels, tx: Tx, act: Act) -> None:
+    sidecars.revoke_sidecar(tx, sidecar_id, "revoked before the restore", act, levels)
 
 
 async def _look_at_overruns(simulation: Simulation) -> None:
