@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.planting import Mutant, copy_tree, plant
+from tests.mutants.planting import Mutant, StaleMutantError, copy_tree, plant
 
 WORKERS = 2
 HUNT_S = 240
 """One hunt takes at most so long, whatever the mutant does to the simulation."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 NO_END = "no end"
+NO_BUG = ("NameError:", "ImportError:", "AttributeError: module", "unexpected keyword argument")
+"""What a line says that does not fit the code any more; it proves nothing that this is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,14 @@ def _played(tree: Path, seeds: Sequence[int], *options: str) -> list[Catch]:
     if done.returncode != 0:
         # It does not even begin to play: whoever starts it sees that.
         return [Catch("cannot run", done.stderr.strip().rpartition("\n")[2], outside=False)]
-    return [
+    found = [
         Catch(each["invariant"], each["words"], each["seed"], each["steps"], each["outside"])
         for each in json.loads(done.stdout.strip().rpartition("\n")[2])
     ]
+    for catch in found:
+        if any(sign in catch.words for sign in NO_BUG):
+            raise StaleMutantError(f"{tree.name} names what the code no longer has: {catch.words}")
+    return found
 
 
 def _by_direction(tree: Path, place: str) -> Catch | None:

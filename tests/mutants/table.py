@@ -360,8 +360,9 @@ OF_VECTORS = (
         Change(
             SYNC,
             _REMEMBERED,
-            _REMEMBERED + "    [leases.put(tx, booking._returned(tx, lease, lease.returned_nano_usd"
-            " + min(recall.amount_nano_usd, lease.outstanding_nano_usd), booking.Evidence()))"
+            _REMEMBERED + "    [orphans.carry_out(tx, orphans.evidence.returned(lease,"
+            " lease.returned_nano_usd + min(recall.amount_nano_usd, lease.outstanding_nano_usd)),"
+            " now_unix_ms)"
             " for recall in plan.recalls"
             " if (lease := found.leases[recall.key].get(recall.sidecar_id)) is not None"
             " and lease.outstanding_nano_usd > 0]\n",
