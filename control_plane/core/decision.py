@@ -17,7 +17,7 @@ def decide(situation: Situation) -> Plan:
         if period.headroom_nano_usd < 0:
             found.shortage_nano_usd[key] += -period.headroom_nano_usd
     keeps, refills = _refill(situation, found)
-    _wake_unheard(situation, found)
+    _wake_holders(situation, found)
     return Plan(
         vectors=tuple(found.vectors),
         refills=refills,
@@ -64,12 +64,19 @@ def _may_hold(situation: Situation, key: PeriodKey) -> bool:
     return period.running(situation.now_unix_ms)
 
 
-def _wake_unheard(situation: Situation, found: Walk) -> None:
-    """Let holders speak of whom nothing is known yet, where money is short."""
+def _wake_holders(situation: Situation, found: Walk) -> None:
+    """Let holders speak of whom nothing is known yet, where money is short.
+
+    When it begins to be short, all of them: what they settled but did not tell yet may be all that
+    is missing, or show that nothing can come. From then on they tell each settlement at once.
+    """
     for key, shortage in found.shortage_nano_usd.items():
+        if shortage <= 0:
+            continue
+        begins = key not in situation.short
         for sidecar_id, lease in situation.leases.get(key, {}).items():
             unheard = sidecar_id not in situation.levels.get(key, {})
-            if shortage > 0 and unheard and lease.outstanding_nano_usd > 0:
+            if (begins or unheard) and lease.outstanding_nano_usd > 0:
                 found.nudges.add(sidecar_id)
 
 

@@ -57,6 +57,9 @@ def walk(situation: Situation) -> Walk:
                 found.hopeless.append(demand.call_id)
             continue
         if any(demand.worst_nano_usd > reachable[key] for key in keys):
+            if demand.sidecar_id != situation.asker:
+                # Its next answer says so, and then it waits no more.
+                found.nudges.add(demand.sidecar_id)
             continue
         _visit(situation, found, demand, keys)
     return found

@@ -369,6 +369,25 @@ def test_the_asker_is_told_where_money_is_short() -> None:
     assert decide(situation(demand("other", 40), periods=(poor,))).short == frozenset()
 
 
+def test_when_money_begins_to_be_short_all_who_hold_some_are_asked_what_became_of_it() -> None:
+    # "other" told that its call holds everything; it may have settled since.
+    asked = situation(
+        demand("me", 30),
+        periods=(period(allocated=100),),
+        leases={KA: (lease("other", 100), lease("done", 20, returned_nano_usd=20))},
+        levels={KA: {"other": level(held_nano_usd=100), "done": level()}},
+    )
+    assert decide(asked).nudges == {"other"}
+    assert decide(replace(asked, short=frozenset({KA}))).nudges == frozenset()
+
+
+def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_woken_to_hear_it() -> None:
+    spent = period(allocated=90, spent_nano_usd=90)
+    assert decide(situation(demand("other", 30), periods=(spent,))).nudges == {"other"}
+    assert decide(situation(demand("other", 10), periods=(spent,))).nudges == {"other"}
+    assert decide(situation(demand("me", 30), periods=(spent,))).nudges == frozenset()
+
+
 def test_a_call_that_was_named_just_now_keeps_its_money_but_needs_no_nudge() -> None:
     other = demand("other", 60, age=10)
     waits = replace(situation(demand("me", 60), other), named=frozenset([other.call_id]))
