@@ -20,7 +20,7 @@ ALL = (*table.MUTANTS, *beyond.MUTANTS)
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated")
-    parser.add_argument("--table", action="store_true", help="M1 to M13 and V1 to V10 alone")
+    parser.add_argument("--all", action="store_true", help="those beyond the protocol's table too")
     parser.add_argument("--seeds", type=int, help="look at so many seeds of each")
     parser.add_argument("--first", type=int, default=0, help="the first seed to look at")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found there")
@@ -29,7 +29,7 @@ def _arguments() -> argparse.Namespace:
 
 def _chosen(arguments: argparse.Namespace) -> list[Mutant]:
     if not arguments.only:
-        return list(table.MUTANTS if arguments.table else ALL)
+        return list(ALL if arguments.all else table.MUTANTS)
     known = {mutant.name.lower(): mutant for mutant in ALL}
     unknown = [name for name in arguments.only if name.lower() not in known]
     if unknown:

@@ -206,7 +206,7 @@ OF_MONEY = (
             self._reach.vain(sent)
 """,
         ),
-        seeds=100,
+        seeds=20,
         directed="tests/sidecar/runtime/test_control.py"
         "::test_an_answer_of_an_older_generation_is_ignored",
     ),
