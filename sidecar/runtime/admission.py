@@ -15,6 +15,7 @@ from protos.values.quantities import OUTPUT
 from protos.values.selectors import Attributes
 from sidecar.clock import KeptClock
 from sidecar.core.admission import (
+    NO_CLAIMS,
     Case,
     Circumstances,
     Open,
@@ -221,9 +222,15 @@ class Admission:
                 # Not even if it were alone: those behind it need not be refused with it.
                 self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
         self.try_waiting(every=True)
-        for case in old:
-            if case.call_id in self.waiting:
+        # They all end now, so none leaves room for another: who comes first takes what fits.
+        for case in sorted(old, key=lambda case: (case.since_boot_ms, case.call_id)):
+            if case.call_id not in self.waiting:
+                continue
+            if self._attempt(case, False, NO_CLAIMS):
+                self.waiting.remove(case)
+            else:
                 self._refuse_waiter(case, self._give_up(case, Reason.UNREACHABLE))
+        self.try_waiting(every=True)
 
     def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
         """Open the waiting calls whose turn it is, and refuse those that cannot be paid."""

@@ -335,6 +335,7 @@ async def _restore(stage: Stage, step: Step) -> None:
     if simulation.headquarters.up:
         copy = simulation.headquarters.backup()
         later_s = step.ms / 1_000
+        simulation.faults_end_s = max(simulation.faults_end_s, trio.current_time() + later_s)
         simulation.nursery.start_soon(
             _put_back, simulation, copy, len(simulation.promises), later_s
         )

@@ -36,6 +36,7 @@ async def close(stage: Stage) -> None:
     """Bring a run to its end. Raises ViolationError."""
     simulation = stage.simulation
     await trio.sleep(CALLS_END_S)
+    await trio.sleep_until(simulation.faults_end_s)
     await come_to_rest(simulation)
     resting.check_rest(simulation)
     await _look_at_overruns(simulation)

@@ -113,6 +113,8 @@ class Simulation:
         self.stale_next = False
         """The next Sync, or the next of somebody who waits, decides on old rows."""
         self.restores = 0
+        self.faults_end_s = 0.0
+        """No world comes to rest before this: an old database is yet to be put back."""
 
     # --- What is counted ---------------------------------------------------------------------
 

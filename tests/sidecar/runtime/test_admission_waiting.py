@@ -203,6 +203,33 @@ async def test_what_a_call_that_gave_up_claimed_is_free_for_the_smaller_ones_beh
         assert sidecar.admission.open_calls == 1
 
 
+async def test_calls_that_all_end_at_once_leave_no_room_for_each_other(tmp_path: Path) -> None:
+    """The third fits no more once the second went, and the last need not be refused with it."""
+    async with world(tmp_path) as sidecar, trio.open_nursery() as nursery:
+        sidecar.told(granted=7 * CENT)
+        reasons: list[Reason] = []
+
+        async def refused(worst: int) -> None:
+            reasons.append(await refusal_of(sidecar.admission, worst=worst))
+
+        nursery.start_soon(refused, 8 * CENT)
+        await waiting(sidecar)
+        nursery.start_soon(sidecar.admission.open, new_call(4 * CENT))
+        await waiting(sidecar, 2)
+        nursery.start_soon(refused, 4 * CENT)
+        await waiting(sidecar, 3)
+        nursery.start_soon(sidecar.admission.open, new_call())
+        await waiting(sidecar, 4)
+        down_since = sidecar.clock.boot_ms
+        sidecar.clock.forward(2_000)
+        sidecar.admission.unanswered(sidecar.clock.boot_ms, down_since)
+        with trio.fail_after(5):
+            while len(reasons) < 2:
+                await trio.lowlevel.checkpoint()
+        assert reasons == [Reason.UNREACHABLE] * 2
+        assert sidecar.admission.open_calls == 2
+
+
 async def test_a_small_call_that_left_room_for_a_large_one_opens_when_its_patience_ends(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
