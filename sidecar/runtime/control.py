@@ -195,7 +195,7 @@ class ControlLink:
             pause_ms = min(2 * pause_ms, RECONNECT_MAX_MS)
 
     async def _register(self) -> bool:
-        """Present this process and its journal; whether that was answered."""
+        """Present this process and its journal; whether it has an epoch to tell of now."""
         sent = self._clock.now()
         try:
             request = registration(
@@ -221,7 +221,8 @@ class ControlLink:
             self._log.warning("older_generation_ignored", generation=answer.generation)
             return False
         await self._take_registration(answer, sent)
-        return True
+        # Revoked, a new journal is given no epoch: it has nothing to tell, and asks again.
+        return self._journal.epoch > 0
 
     async def _take_registration(self, answer: wire.RegisterResponse, sent: Now) -> None:
         status = translate.status_from_wire(answer.status)

@@ -16,7 +16,7 @@ from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
 from tests.simulation import history, resting
 from tests.simulation.calls import Order, call
-from tests.simulation.host import Life
+from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import must
 from tests.simulation.network import Conditions
 from tests.simulation.simulation import Simulation
@@ -30,6 +30,8 @@ HEARD_S = 13.0
 """After so long a new cap is heard of everywhere, also without a push."""
 PROBE_S = 22.0
 """Longer than a call waits for its turn."""
+TOLD_S = 4.0
+"""A record is told within a second of its writing, by a Sync that takes two at most."""
 
 
 async def close(stage: Stage) -> None:
@@ -38,6 +40,7 @@ async def close(stage: Stage) -> None:
     await trio.sleep(CALLS_END_S)
     await trio.sleep_until(simulation.faults_end_s)
     await come_to_rest(simulation)
+    await _all_told(simulation)
     resting.check_rest(simulation)
     await _look_at_overruns(simulation)
     for client in stage.clients.values():
@@ -45,6 +48,7 @@ async def close(stage: Stage) -> None:
         order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
         await _spend_the_last(simulation, order)
     await _give_all_back(simulation)
+    await _all_told(simulation)
     resting.check_rest(simulation)
     chance = random.Random(f"{simulation.seed}:history")
     history.replay_at_control_plane(simulation, chance)
@@ -74,6 +78,20 @@ async def come_to_rest(simulation: Simulation) -> None:
             simulation.count("journal wiped")
             fenced = True
     await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
+
+
+async def _all_told(simulation: Simulation) -> None:
+    """Wait for the Syncs in flight: idle money goes back with a record, also when nobody calls."""
+    with trio.move_on_after(TOLD_S):
+        while not all(map(_told, simulation.hosts.values())):  # noqa: ASYNC110 - of many journals
+            await trio.sleep(0.1)
+
+
+def _told(host: SimulatedHost) -> bool:
+    life = host.life
+    if life is None or not _serves(life):
+        return True
+    return life.journal.acked_seq == life.journal.last_seq
 
 
 def _revoke_again(simulation: Simulation) -> None:

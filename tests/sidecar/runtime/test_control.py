@@ -295,6 +295,17 @@ async def test_a_revoked_sidecar_opens_nothing_and_tells_after_a_restart_too(
         assert caught.value.refusal.reason is Reason.FENCED
 
 
+async def test_a_revoked_sidecar_with_a_new_journal_has_nothing_to_tell(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    """It is given no epoch, and a Sync without one is refused as malformed."""
+    cp.register_status = wire.SyncStatus.SYNC_STATUS_FENCED
+    async with running(tmp_path, cp) as sidecar:
+        await asked(cp, lambda: len(cp.registrations) == 2)
+        assert sidecar.admission.fenced
+        assert cp.syncs == []
+
+
 def kinds(cp: ControlPlaneDouble) -> list[str]:
     """What the records say that were told, in their order."""
     found = sorted(cp.records.items())
