@@ -154,10 +154,13 @@ def closed_among(tx: Tx, keys: Iterable[PeriodKey]) -> list[PeriodKey]:
     return [key for key in keys if (found := _state(tx, key)) is not None and found == "CLOSED"]
 
 
-def is_over(tx: Tx, key: PeriodKey) -> bool:
-    """Whether a period takes no grants any more."""
-    found = _state(tx, key)
-    return found is not None and found != "OPEN"
+def is_over(tx: Tx, key: PeriodKey, now_unix_ms: int) -> bool:
+    """Whether a period takes no grants any more, or will not once its end is noted."""
+    row = tx.row(f"SELECT state, end_unix_ms FROM period WHERE {_KEY}", params(key))  # noqa: S608 - a constant
+    if row is None:
+        return False
+    end_unix_ms = row["end_unix_ms"]
+    return row["state"] != "OPEN" or (end_unix_ms is not None and end_unix_ms <= now_unix_ms)
 
 
 def _state(tx: Tx, key: PeriodKey) -> str | None:

@@ -86,15 +86,17 @@ class Books:
     def _take_claim(self, lease: Lease, granted_nano_usd: int) -> Lease:
         """The lease with what is said to have been granted, unless that can never have been."""
         more = granted_nano_usd - lease.granted_nano_usd
-        if more > 0 and unknown.judge(self._tx, lease.key, more).impossible:
-            self.impossible = True
-            return lease
+        if more > 0:
+            claim = unknown.judge(self._tx, lease.key, more, self._now_unix_ms)
+            if claim.impossible:
+                self.impossible = True
+                return lease
         return self._carry_out(evidence.grown(lease, granted_nano_usd))
 
     def _carry_out(self, move: evidence.Move) -> Lease:
         key, more = move.lease.key, move.unknown_nano_usd
         if more > 0 and not self._forked:
-            claim = unknown.judge(self._tx, key, more)
+            claim = unknown.judge(self._tx, key, more, self._now_unix_ms)
             self.database_is_old |= claim.database_is_old
             self.impossible |= claim.impossible
             unknown.take(self._tx, key, more, self._now_unix_ms)

@@ -53,7 +53,7 @@ def hold(tx: Tx) -> None:
         )
 
 
-def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
+def judge(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> Claim:
     """Judge a proof of grants beyond those that are known of a lease."""
     period = periods.get(tx, key)
     known = period.granted_total_nano_usd if period else 0
@@ -64,9 +64,9 @@ def judge(tx: Tx, key: PeriodKey, more_nano_usd: int) -> Claim:
         return Claim()
     if not tx.watermark.bounds_claims:
         return Claim(database_is_old=True)
+    if _is_forgotten(tx, key, now_unix_ms):
+        return Claim()  # it is booked, and no cap can feel it any more
     mark = tx.watermark.state.marks.get(key)
-    if mark is None and period is not None and periods.is_over(tx, key):
-        return Claim()  # dropped with its window: it is booked, and no cap can feel it any more
     ceiling = mark.ceiling_nano_usd if mark is not None else 0
     if known + more_nano_usd <= ceiling:
         return Claim(database_is_old=True)
@@ -86,10 +86,17 @@ def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> None:
     less = min(covered, held.outstanding_nano_usd) if held else 0
     if held is not None and less > 0:
         carry_out(tx, evidence.shown(held, less), now_unix_ms)
-    if more_nano_usd > covered and period.cap_nano_usd is not None:
+    forgotten = _is_forgotten(tx, key, now_unix_ms)
+    if more_nano_usd > covered and period.cap_nano_usd is not None and not forgotten:
         # Whether or not the second place can say so: what is spent is spent.
         total = period.granted_total_nano_usd + period.unclaimed_nano_usd
         tx.watermark.cover({key: Mark(total + more_nano_usd - covered, period.cap_nano_usd)})
+
+
+def _is_forgotten(tx: Tx, key: PeriodKey, now_unix_ms: int) -> bool:
+    """Whether the watermark dropped a period with its window, so that it proves nothing there."""
+    known = tx.watermark.state.marks
+    return key not in known and periods.is_over(tx, key, now_unix_ms)
 
 
 def held_nano_usd(tx: Tx, key: PeriodKey) -> int:

@@ -291,3 +291,36 @@ def test_periods_that_are_closed_leave_the_watermark(world: World) -> None:
 def test_what_the_unknown_holder_is_called_is_no_sidecar(world: World) -> None:
     assert world.number("SELECT COUNT(*) FROM sidecar WHERE id = 'unknown'") == 0
     assert unknown.UNKNOWN.epoch == 0
+
+
+@pytest.mark.parametrize("days_old", [0, 2])
+def test_who_tells_late_of_a_window_that_closed_after_the_copy_is_no_liar(
+    world: World, days_old: int
+) -> None:
+    """The watermark forgot the window when it closed; the copy still has it open, or not at all."""
+    ref = world.budget("b", USD, window="day")
+    one = world.sidecar("one")
+    copy = world.backup()
+    world.pass_ms(days_old * DAY_MS)
+    call_id = one.wait(CENT, ref)
+    assert opened(one, call_id)
+    if not days_old:
+        copy = world.backup()
+        call_id = one.wait(50 * CENT, ref)
+        assert opened(one, call_id)
+    one.settle(call_id, CENT)
+    told = one.report()
+    world.pass_ms(DAY_MS)
+    one.wants = False
+    for lease in one.leases.values():
+        lease.keep = 0
+    for _ in range(3):
+        one.sync()
+    world.do(lambda tx: tx.run("UPDATE period SET state = 'CLOSED'"))
+    world.do(lambda tx: keep_house(tx, world.levels, world.now))
+    assert not world.do(lambda tx: dict(tx.watermark.state.marks))
+    world.put_back(copy)
+    # It says so within the first minute, before any housekeeping notes that the window is over.
+    answer = one.send(told)
+    assert answer.status is not Status.FENCED, answer.alarms
+    assert "FENCED" not in alarms(world)
