@@ -24,7 +24,7 @@ from control_plane.core.calls import (
     Unreadable,
     Void,
 )
-from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.leases import BudgetRef, Lease, PeriodKey
 from protos.values.quantities import OUTPUT, input_total
 
 CHAIN_START = bytes(32)
@@ -159,11 +159,18 @@ class Bookings:
             touched.update(adjust.vector)
         return touched
 
-    def moved_nano_usd(self, key: PeriodKey) -> int:
-        """The most that any number of a period can grow by."""
+    def beyond_nano_usd(self, key: PeriodKey, lease: Lease | None) -> int:
+        """What is spent and given back of a period beyond what the holder's lease has left."""
+        spent, returned = self.spent_nano_usd.get(key, 0), self.returned_nano_usd.get(key, 0)
+        if lease is None:
+            return spent + returned
+        left = lease.outstanding_nano_usd - lease.released_nano_usd
+        return max(0, spent + max(0, returned - lease.returned_nano_usd) - left)
+
+    def beside_nano_usd(self, key: PeriodKey) -> int:
+        """What is charged to a period beside its leases."""
         over = sum(each.excess_nano_usd for each in self.overruns if key in each.vector)
-        spent, counted = self.spent_nano_usd.get(key, 0), self.counted_nano_usd.get(key, 0)
-        return spent + counted + self.returned_nano_usd.get(key, 0) + over
+        return self.counted_nano_usd.get(key, 0) + over
 
 
 PeriodAt = Callable[[BudgetRef, int], PeriodKey]

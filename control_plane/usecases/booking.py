@@ -119,14 +119,21 @@ def _booked_beside(tx: Tx, holder: Holder, record: Line) -> bool:
             return False
 
 
-def _passes_bounds(tx: Tx, booked: core.Bookings) -> bool:
-    """Whether a period's sums could leave their bound; one that is unknown holds nothing yet."""
+def _passes_bounds(tx: Tx, holder: Holder, booked: core.Bookings, evidence: Evidence) -> bool:
+    """Whether a period's sums could leave their bound; one that is unknown holds nothing yet.
+
+    What is within the holder's lease is in the sums already. So nobody who tells what he was
+    granted is harmed where somebody else drove a sum to its bound.
+    """
+    passes = False
     for key in booked.periods:
-        period = periods.get(tx, key)
+        period, lease = periods.get(tx, key), leases.get(tx, holder, key)
         largest = max(period.allocated_nano_usd, period.granted_total_nano_usd) if period else 0
-        if largest + booked.moved_nano_usd(key) > limits.PERIOD_NANO_USD_MAX:
-            return True
-    return False
+        beyond = booked.beyond_nano_usd(key, lease)
+        if largest + beyond + booked.beside_nano_usd(key) > limits.PERIOD_NANO_USD_MAX:
+            passes = True
+            evidence.impossible |= beyond > 0
+    return passes
 
 
 def _keep_unreadable(
@@ -147,8 +154,7 @@ def _calls(
     """Sum the records up and book their calls, each once whoever reports it again."""
     period_at = CountingPeriods(tx).at
     booked = core.fold(records, period_at)
-    if _passes_bounds(tx, booked):
-        evidence.impossible = True
+    if _passes_bounds(tx, holder, booked, evidence):
         records = core.without_money(records, "its amounts lead beyond what a period can hold")
         booked = core.fold(records, period_at)
     try:
