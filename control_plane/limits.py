@@ -45,6 +45,8 @@ WATERMARK_STEP_MIN_NANO_USD = 10_000_000
 """The smallest step, one cent: a tiny cap must not cost a write to the disk for each call."""
 WATERMARK_STEP_MAX_NANO_USD = 1_000_000_000_000
 """The largest step, $1,000: so much of a huge cap waits at most after a restore."""
+AHEAD_GENERATIONS_MAX = 10_000
+"""A sidecar has seen at most so many restores that a database without a watermark has not."""
 WATERMARK_LINE_MARKS = 100
 """Marks in one line of a file that is written anew."""
 WATERMARK_SPARE_BYTES = 1 << 20

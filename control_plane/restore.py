@@ -21,6 +21,7 @@ from control_plane.clock import SystemClock
 from control_plane.entropy import Entropy
 from control_plane.store import StoreOpenError, Tx, copies, watermark
 from control_plane.store.sqlite import DATABASE_FILE, locked, open_inline
+from control_plane.store.watermark_file import WATERMARK_FILE
 from control_plane.usecases import learning
 
 
@@ -58,11 +59,16 @@ def restore(
         try:
             prepared = room / DATABASE_FILE
             copies.copy(backup, prepared)
-            store = open_inline(room, clock, second_place=second_place or data, synchronous="FULL")
+            second = second_place or data
+            was_there = (second / WATERMARK_FILE).exists()
+            store = open_inline(room, clock, second_place=second, synchronous="FULL")
             try:
                 told = store.write(
                     lambda tx: _prepare(
-                        tx, copies.generation_of(database), without_watermark=without_watermark
+                        tx,
+                        copies.generation_of(database),
+                        was_there=was_there,
+                        without_watermark=without_watermark,
                     )
                 ).result()
             finally:
@@ -85,9 +91,12 @@ def restore(
 
 
 def _prepare(
-    tx: Tx, replaced_generation: int, *, without_watermark: bool
+    tx: Tx, replaced_generation: int, *, was_there: bool, without_watermark: bool
 ) -> tuple[learning.Learning, int, str]:
-    """Let a copy learn, under a generation above all that is known."""
+    """Let a copy learn, under a generation above all that is known.
+
+    A watermark that was not there knows of no grant after the backup: it proves no claim untrue.
+    """
     lost = tx.watermark.problem
     if lost.endswith(watermark.FOREIGN):
         raise StoreOpenError(
@@ -99,8 +108,10 @@ def _prepare(
             "--watermark. If it is gone for good, add --without-watermark: what sidecars hold that "
             "never come back is forgotten then, and can be spent once more"
         )
-    if lost:
+    if lost or not (was_there or tx.watermark.state.begun_late):
         watermark.begin(tx, Entropy(), late=True)
+    if not was_there:
+        lost = lost or f"{tx.watermark.path} was not there"
     generation = learning.begin_generation(tx, replaced_generation)
     return learning.state(tx), generation, lost
 

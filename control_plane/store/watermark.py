@@ -43,7 +43,8 @@ def open_for(tx: Tx, entropy: Entropy) -> None:
     elif known_id and _has_granted(tx):
         file.problem = f"{file.path} is gone"
     else:
-        begin(tx, entropy)
+        # Where one is gone, this may be a copy from before the first grant: claims are believed.
+        begin(tx, entropy, late=bool(known_id) and not _is_blank(tx))
 
 
 def begin(tx: Tx, entropy: Entropy, *, late: bool = False) -> None:

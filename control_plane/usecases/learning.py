@@ -9,6 +9,7 @@ that need not be waited for. What nobody showed by then stays held, see usecases
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from control_plane import limits
 from control_plane.core import fields
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
@@ -148,8 +149,11 @@ def newest_epoch(tx: Tx, sidecar: Sidecar) -> int:
     return max(noted, sidecar.epoch)
 
 
-def newest_generation(tx: Tx) -> int | None:
-    """The newest generation that a sidecar can have seen; None when that is not known."""
-    if not tx.watermark.bounds_claims:
-        return None
-    return max(tx.watermark.state.generation, installation.get(tx).generation)
+def newest_generation(tx: Tx) -> int:
+    """The newest generation that a sidecar can have seen; beyond it a claim is untrue.
+
+    Without a watermark that knows, it is bounded all the same: generations are begun one by one,
+    and one near the end of all numbers could never be followed by another.
+    """
+    newest = max(tx.watermark.state.generation, installation.get(tx).generation)
+    return newest + (0 if tx.watermark.bounds_claims else limits.AHEAD_GENERATIONS_MAX)

@@ -95,9 +95,7 @@ def _hear(
 ) -> tuple[Sidecar, _Recorded]:
     """Take the evidence of a Sync, and what it proves about this database."""
     generation = installation.get(tx).generation
-    # Without a watermark that bounds it, any generation is believed.
-    newest = learning.newest_generation(tx)
-    untrue = newest is not None and report.generation_seen > newest
+    untrue = report.generation_seen > learning.newest_generation(tx)
     if sidecar.revoked_unix_ms:
         # It is no witness against this database: whoever stole it could stop all grants.
         return sidecar, _record(tx, holder, sidecar, report, now_unix_ms)

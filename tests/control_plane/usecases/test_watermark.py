@@ -324,3 +324,39 @@ def test_who_tells_late_of_a_window_that_closed_after_the_copy_is_no_liar(
     answer = one.send(told)
     assert answer.status is not Status.FENCED, answer.alarms
     assert "FENCED" not in alarms(world)
+
+
+def test_a_copy_from_before_the_first_grant_without_its_watermark_calls_nobody_a_liar(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD)
+    one = world.sidecar("one")
+    copy = world.backup()
+    held = one.wait(50 * CENT, ref)
+    assert opened(one, held)
+    world.store.close()
+    (world.folder / WATERMARK_FILE).unlink()
+    world.put_back(copy)
+    # No grant is known, so a new watermark begins; it says nothing of what was granted before.
+    assert one.sync().status is Status.LEARNING
+    one.settle(held, 50 * CENT)
+    speak(one)
+    assert not is_learning(world)
+    assert alarms(world) == ["OLD_DATABASE"]
+    assert world.period(ref)["spent_nano_usd"] == 50 * CENT
+    world.check()
+
+
+def test_a_generation_from_far_away_is_untrue_without_a_watermark_too(world: World) -> None:
+    """A generation at the end of all numbers could never be followed by another."""
+    ref = world.budget("b", USD)
+    one, liar = world.sidecar("one"), world.sidecar("liar")
+    assert opened(one, one.wait(CENT, ref))
+    copy = world.backup()
+    world.store.close()
+    (world.folder / WATERMARK_FILE).unlink()
+    world.put_back(copy)
+    liar.generation = 2**62 - 1
+    assert liar.sync().status is Status.FENCED
+    assert world.do(installation.get).generation <= limits.AHEAD_GENERATIONS_MAX
+    assert one.sync().status is Status.LEARNING
