@@ -37,7 +37,11 @@ def test_a_bomb_is_stopped_at_its_bound() -> None:
         inflate(gzip.compress(b"\0" * 10_000_000), 1_000_000)
 
 
-@pytest.mark.parametrize("data", [b"", b"not packed", gzip.compress(b"abc")[:-4]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not packed", gzip.compress(b"abc")[:-4]],
+    ids=["nothing", "not packed", "cut off"],
+)
 def test_what_is_damaged_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableBodyError):
         inflate(data, 1000)
