@@ -164,7 +164,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
 HERE: dict[str, tuple[str, ...]] = {
     "overrun": ("call billed more",),
     "fenced": ("cloned journal", "old disk returned", "sidecar revoked"),
-    "journal_failed": ("sync error",),
+    # A bad page that holds nothing of the seal shows when it is written to.
+    "journal_failed": ("sync error", "rotten journal"),
     "policy_not_kept": ("disk full",),
     "disk_full": ("disk full",),
 }
