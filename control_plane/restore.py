@@ -74,8 +74,7 @@ def restore(
             finally:
                 store.close()
             at = datetime.fromtimestamp(clock.unix_ms() / 1_000, UTC).strftime("%Y%m%dT%H%M%SZ")
-            replaced = copies.set_aside(database, f"replaced-{at}")
-            copies.put(prepared, database)
+            replaced = copies.exchange(prepared, database, f"replaced-{at}")
         finally:
             shutil.rmtree(room, ignore_errors=True)
     state, generation, lost = told

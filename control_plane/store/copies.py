@@ -1,6 +1,7 @@
 """Copies of the embedded database: made while it is used, checked before one takes its place."""
 
 import os
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,22 +116,48 @@ def generation_of(path: Path) -> int:
         return 0
 
 
-def set_aside(database: Path, suffix: str) -> Path | None:
-    """Move a database away with all that belongs to it; its new path, None if none was there."""
-    moved = None
-    for beside in ("-shm", "-wal", ""):
-        old = database.with_name(database.name + beside)
-        if old.exists():
-            moved = database.with_name(f"{database.name}.{suffix}{beside}")
-            old.rename(moved)
-    return moved if moved is not None and not moved.name.endswith(("-wal", "-shm")) else None
+def exchange(prepared: Path, database: Path, suffix: str) -> Path | None:
+    """Put a prepared database into a place, durably; where the one before it is kept, None if none.
 
-
-def put(prepared: Path, database: Path) -> None:
-    """Move a prepared database into its place, durably."""
+    A crash leaves either the one or the other, each whole. Only one that cannot be read any more is
+    moved away with all that belongs to it: there, for a moment, is none.
+    """
     sync(prepared)
+    there = database.exists()
+    kept = database.with_name(f"{database.name}.{suffix}")
+    while kept.exists():
+        kept = kept.with_name(f"{kept.name}+")
+    if there and _write_ahead_log_is_in(database):
+        try:
+            os.link(database, kept)
+        except OSError:  # this disk has no such links
+            shutil.copy2(database, kept)
+            sync(kept)
+    else:
+        for beside in ("-shm", "-wal", ""):
+            old = database.with_name(database.name + beside)
+            if old.exists():
+                old.rename(kept.with_name(kept.name + beside))
+    for beside in ("-shm", "-wal"):
+        # Of no database that is here any more: a new one must not take them for its own.
+        database.with_name(database.name + beside).unlink(missing_ok=True)
     prepared.rename(database)
     sync(database.parent)
+    return kept if there else None
+
+
+def _write_ahead_log_is_in(database: Path) -> bool:
+    """Whether a database's file alone is all of it, now that its log was written back into it."""
+    try:
+        connection = sqlite3.connect(database, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return False
+    log = database.with_name(database.name + "-wal")
+    return not log.exists() or log.stat().st_size == 0
 
 
 def _check_steps(connection: sqlite3.Connection, path: Path) -> None:

@@ -182,3 +182,21 @@ def test_the_program_tells_json_or_one_line(lived: tuple[Path, Path]) -> None:
     ended = run(backup)
     assert ended.returncode == 0
     assert Restored(**json.loads(ended.stdout)).generation == 2
+
+
+def test_what_was_only_in_the_log_is_kept_in_the_one_file_that_is_replaced(
+    lived: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """After a kill the last commits are in the log alone: no crash may part it from its file."""
+    data, backup = lived
+    running = open_inline(data, FrozenClock())
+    running.write(lambda tx: tx.run("UPDATE meta SET backup_unix_ms = 77")).result()
+    killed = tmp_path / "killed"
+    shutil.copytree(data, killed)
+    running.close()
+    assert (killed / f"{DATABASE_FILE}-wal").stat().st_size > 0
+    told = restore(killed, backup, None)
+    assert not list(killed.glob("*-wal"))
+    with sqlite3.connect(told.replaced) as connection:
+        assert connection.execute("SELECT backup_unix_ms FROM meta").fetchone()[0] == 77
+    connection.close()
