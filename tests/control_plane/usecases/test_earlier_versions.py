@@ -1,0 +1,35 @@
+"""A database that an earlier version wrote is taken over with all that it holds."""
+
+from control_plane.store.sqlite import open_inline
+from control_plane.usecases.housekeeping import keep_house
+from tests.control_plane.leasing_world import CENT, DAY_MS, USD, World
+
+
+def test_leases_that_a_revocation_or_a_fence_left_active_become_orphans(world: World) -> None:
+    """Else nothing would ever end them, and no window that they are of could close."""
+    ref = world.budget("b", USD)
+    for name in ("revoked", "fenced", "lost"):
+        one = world.sidecar(name)
+        one.wants = False
+        one.wait(3 * CENT, ref)
+        one.sync()
+        if name == "lost":
+            one.register(lost=True)
+    # As it was before: revoked or fenced, and nothing else; orphaned without a word.
+    world.do(lambda tx: tx.run("UPDATE sidecar SET revoked_unix_ms = 7 WHERE id = 'revoked'"))
+    world.do(lambda tx: tx.run("UPDATE sidecar SET state = 'FENCED' WHERE id = 'fenced'"))
+    world.do(lambda tx: tx.run("UPDATE lease SET orphaned_unix_ms = 0, orphan_cause = ''"))
+    world.do(lambda tx: tx.run("DELETE FROM _sqlite_migrations WHERE name LIKE 'm0006%'"))
+    held = world.number("SELECT SUM(granted_nano_usd - returned_nano_usd) FROM lease")
+    world.store.close()
+    world.store = open_inline(world.folder, world.clock)
+    rows = world.store.read(lambda tx: tx.rows("SELECT * FROM lease")).result()
+    assert {row["sidecar_id"]: row["orphan_cause"] for row in rows} == {
+        name: name for name in ("revoked", "fenced", "lost")
+    }
+    assert world.period(ref)["orphan_hold_nano_usd"] == held
+    world.check()
+    world.pass_ms(40 * DAY_MS)
+    world.do(lambda tx: keep_house(tx, world.levels, world.now))
+    assert world.period(ref)["state"] == "CLOSED"
+    world.check()
