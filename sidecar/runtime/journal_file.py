@@ -257,11 +257,12 @@ class JournalFile:
             yield seq, written_unix_ms, chain, body
 
     def _reseal(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> None:
+        # In the order of the transaction: a lease may be forgotten and come anew in one batch.
         seal = self._seal
-        for row in batch.leases.values():
-            seal.put("lease", row[:3], row)
         for key in batch.forgotten:
             seal.drop("lease", tuple(key))
+        for row in batch.leases.values():
+            seal.put("lease", row[:3], row)
         for number, body in batch.opens:
             seal.put("open_call", number, (number, body))
         for (number,) in batch.ends:

@@ -143,7 +143,10 @@ def recover(connection: sqlite3.Connection, file_id: str) -> tuple[Recovered, Se
         )
     seal = _sealed(meta | {"format": _FORMAT}, leases, open_calls, last)
     if unsealed:
+        # Both facts or none: the new format without its seal would be a journal that is lost.
+        run("BEGIN IMMEDIATE")
         _write_seal(connection, seal)
+        run("COMMIT")
     elif written != seal.value:
         raise JournalLostError("what the journal says is not what was written")
     last_seq, chain = last if last is not None else (0, NO_CHAIN)

@@ -20,6 +20,7 @@ from sidecar.runtime.journal_file import (
     JournalFile,
     JournalLostError,
     JournalUnavailableError,
+    lease_row,
 )
 from tests.sidecar.builders import CENT, DOLLAR, HandClock
 from tests.sidecar.runtime.journal_world import CLOCK, a_lease, body, connecting, read, running
@@ -195,6 +196,41 @@ def test_a_journal_from_before_there_was_a_seal_is_sealed_and_goes_on(tmp_path: 
     for _ in range(2):
         recovered = read(tmp_path)
         assert (recovered.epoch, recovered.open_calls) == (3, ((1, b"a call"),))
+
+
+def test_a_process_that_dies_while_it_seals_a_journal_from_before_does_not_lose_it(
+    tmp_path: Path,
+) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    file.write(Batch(opens=[(1, b"a call")], meta={"epoch": 3}))
+    file.close()
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute("DELETE FROM meta WHERE name = 'seal'")
+    connection.execute("UPDATE meta SET value = 1 WHERE name = 'format'")
+    connection.execute(
+        "CREATE TRIGGER dies BEFORE INSERT ON meta WHEN NEW.name = 'seal' "
+        "BEGIN SELECT RAISE(FAIL, 'killed'); END"
+    )
+    connection.commit()
+    connection.close()
+    with pytest.raises(JournalLostError, match="killed"):
+        JournalFile.open(tmp_path)
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute("DROP TRIGGER dies")
+    connection.commit()
+    connection.close()
+    assert read(tmp_path).open_calls == ((1, b"a call"),)
+
+
+def test_a_lease_that_is_forgotten_and_comes_anew_in_one_batch_is_sealed_as_it_is_written(
+    tmp_path: Path,
+) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    lease = a_lease()
+    row = lease_row(lease)
+    file.write(Batch(leases={lease.key: row}, forgotten=[lease.key]))
+    file.close()
+    assert [each.key for each in read(tmp_path).leases] == [lease.key]
 
 
 def test_a_journal_that_another_program_holds_is_not_lost(tmp_path: Path) -> None:
