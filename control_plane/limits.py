@@ -106,11 +106,11 @@ CHARGED_LEASES_MAX = 500
 
 SYNC_INTERVAL_MS = 10_000
 """When a quiet sidecar syncs again."""
-SYNC_SOON_MS = 1_500
+SYNC_SOON_MS = 3_000
 """When a sidecar with waiting calls syncs again."""
 SYNC_BACKOFF_MS = 1_000
 """When a sidecar that was refused for load comes back."""
-DEMAND_LIFE_MS = 4_000
+DEMAND_LIFE_MS = 8_000
 """Demands that were not repeated for so long are forgotten."""
 RECALL_PENDING_MS = 250
 """A recall that was sent is counted as on its way for so long."""
@@ -118,14 +118,17 @@ RESERVATION_PAUSE_MIN_MS = 500
 """After a reservation its budgets make no new one for so long at least: a nudge and its Sync."""
 SHORT_LIFE_MS = 2_000
 """A period in which calls waited for money hands out none ahead of calls for so long after."""
-NAMED_PENDING_MS = 300
-"""For so long a call that was named is not nudged again: its sidecar is about to open it."""
+SHORT_KNOWN_MS = 10_000
+"""After a shortage was last seen, for so long its holders are not asked again when it comes back:
+records are told within a second anyhow."""
 SILENT_AFTER_MS = 30_000
 """A sidecar that did not speak for so long is silent."""
 ACTIVE_HOLDER_MS = 30_000
 """A sidecar's levels count in the sharing of money for so long."""
 NUDGE_INTERVAL_MS = 100
 """A sidecar is nudged at most so often."""
+NUDGE_UNANSWERED_MS = 1_500
+"""Waiting calls of a sidecar that was nudged and did not come for so long hold nobody up."""
 PATIENCE_DEFAULT_MS = 20_000
 """How long a waiting call waits when it did not say."""
 PATIENCE_MAX_MS = 600_000
@@ -271,7 +274,9 @@ BACKUPS_MAX = 1
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
 assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
-assert SYNC_SOON_MS < DEMAND_LIFE_MS
+assert 2 * SYNC_SOON_MS < DEMAND_LIFE_MS
+assert NUDGE_INTERVAL_MS < NUDGE_UNANSWERED_MS < SYNC_SOON_MS
+assert SHORT_LIFE_MS < SHORT_KNOWN_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS
 assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
 assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS

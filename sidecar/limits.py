@@ -94,7 +94,7 @@ SYNC_JITTER_PARTS = 5
 """The time between two Syncs varies by this part to either side (one fifth)."""
 SYNC_MIN_MS = 50
 """Two Syncs are never closer."""
-SYNC_POLL_MS = 1_500
+SYNC_POLL_MS = 3_000
 """Time between two Syncs while someone waits."""
 SYNC_REFILL_MS = 1_000
 """A Sync that only refills comes at most so often."""
@@ -149,7 +149,7 @@ COLLECTED_OBJECTS = 50_000
 """Young objects after which the cycle collector looks at them; a few megabytes."""
 
 assert LEFT_ENDED_LEASES < ENDED_LEASES_MAX
-assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_POLL_MS < SYNC_DEADLINE_MS < SYNC_MS
+assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_DEADLINE_MS < SYNC_POLL_MS < SYNC_MS
 assert (  # Two lost Syncs in a row refuse no call.
     SYNC_DEADLINE_QUIET_MS + RECONNECT_MIN_MS + 2 * SYNC_DEADLINE_WAITING_MS
     < UNREACHABLE_PATIENCE_MS

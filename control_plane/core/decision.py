@@ -26,6 +26,7 @@ def decide(situation: Situation) -> Plan:
         nudges=frozenset(found.nudges),
         reservations=found.reservations,
         hopeless=tuple(found.hopeless),
+        unpayable=tuple(found.unpayable),
         short=frozenset(key for key, amount in found.shortage_nano_usd.items() if amount > 0),
     )
 
@@ -67,13 +68,13 @@ def _may_hold(situation: Situation, key: PeriodKey) -> bool:
 def _wake_holders(situation: Situation, found: Walk) -> None:
     """Let holders speak of whom nothing is known yet, where money is short.
 
-    When it begins to be short, all of them: what they settled but did not tell yet may be all that
-    is missing, or show that nothing can come. From then on they tell each settlement at once.
+    When it gets short after a while, all of them: what they settled but did not tell yet may be all
+    that is missing, or show that nothing can come. From then on they tell each settlement at once.
     """
     for key, shortage in found.shortage_nano_usd.items():
         if shortage <= 0:
             continue
-        begins = key not in situation.short
+        begins = key not in situation.known_short
         for sidecar_id, lease in situation.leases.get(key, {}).items():
             unheard = sidecar_id not in situation.levels.get(key, {})
             if (begins or unheard) and lease.outstanding_nano_usd > 0:

@@ -155,10 +155,13 @@ class Situation:
     """Recalls that are on their way, in nano-dollars expected back."""
     unanswered: frozenset[tuple[str, PeriodKey]] = frozenset()
     """Recalls that nobody answered in time: whoever holds that money may be gone."""
-    named: frozenset[str] = frozenset()
-    """Calls of other sidecars that were named just now: nobody need wake them."""
+    answered: frozenset[str] = frozenset()
+    """Calls that the latest answer to their sidecar named or made it refuse: nobody need wake it
+    for them, as it asks again by itself when that answer is lost."""
     short: frozenset[PeriodKey] = frozenset()
     """Periods in which calls waited for money that was not there, until just now."""
+    known_short: frozenset[PeriodKey] = frozenset()
+    """Those, and periods that were short so lately that their holders need not be asked again."""
     wanted: tuple[PeriodKey, ...] = ()
     """The asker's leases that shall be refilled and answered, next-period starters included."""
     starters: Mapping[PeriodKey, PeriodKey] = field(default_factory=dict)
@@ -226,5 +229,7 @@ class Plan:
     """All reservations and pauses after this decision."""
     hopeless: tuple[str, ...]
     """Waiting calls of the asker that no period can take."""
+    unpayable: tuple[str, ...] = ()
+    """Waiting calls of the asker that are larger than what is left; its answer says how much."""
     short: frozenset[PeriodKey] = frozenset()
     """Periods in which calls wait for money that is not there."""

@@ -39,6 +39,8 @@ class Walk:
     heads: set[PeriodKey] = field(default_factory=set)
     """Periods whose oldest call in need has been found."""
     hopeless: list[str] = field(default_factory=list)
+    unpayable: list[str] = field(default_factory=list)
+    """Calls of the asker that are larger than what is left: its answer lets it refuse them."""
 
     def free_nano_usd(self, key: PeriodKey) -> int:
         """Headroom that is kept for nobody."""
@@ -57,8 +59,10 @@ def walk(situation: Situation) -> Walk:
                 found.hopeless.append(demand.call_id)
             continue
         if any(demand.worst_nano_usd > reachable[key] for key in keys):
-            if demand.sidecar_id != situation.asker:
-                # Its next answer says so, and then it waits no more.
+            # Its next answer says so, and then it waits no more.
+            if demand.sidecar_id == situation.asker:
+                found.unpayable.append(demand.call_id)
+            elif demand.call_id not in situation.answered:
                 found.nudges.add(demand.sidecar_id)
             continue
         _visit(situation, found, demand, keys)
@@ -105,7 +109,7 @@ def _visit(situation: Situation, found: Walk, demand: Demand, keys: tuple[Period
         return
     if demand.sidecar_id != situation.asker:
         _set_aside(found, demand, missing)
-        if demand.call_id not in situation.named:
+        if demand.call_id not in situation.answered:
             found.nudges.add(demand.sidecar_id)
         return
     for key in keys:

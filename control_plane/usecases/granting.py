@@ -174,7 +174,8 @@ def gather(
         reservations=levels.reservations,
         pending=levels.pending(now_unix_ms),
         unanswered=levels.unanswered(now_unix_ms),
-        named=levels.lately_named(now_unix_ms),
+        answered=levels.answered(),
+        known_short=levels.known_short(now_unix_ms),
         short=levels.lately_short(now_unix_ms),
         wanted=tuple(
             sorted(each for each in named | mine | set(starters) if each in found.periods)

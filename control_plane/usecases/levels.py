@@ -7,6 +7,7 @@ Ages are taken either way: when the clock is set back, what was said before is o
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from control_plane import limits
@@ -36,17 +37,20 @@ class Levels:
     recalled: dict[tuple[str, PeriodKey], tuple[int, int]] = field(default_factory=dict)
     """Amount expected back and when the recall was sent, by sidecar and lease."""
     nudged_unix_ms: dict[str, int] = field(default_factory=dict)
+    called_unix_ms: dict[str, int] = field(default_factory=dict)
+    """When a sidecar was first nudged since it last spoke."""
     short_unix_ms: dict[PeriodKey, int] = field(default_factory=dict)
     """When calls last waited for money of a period that was not there."""
-    named: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
-    """Calls that were named in the latest answer, and when; by sidecar."""
+    settled: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Calls that the latest answer named or made refuse, by sidecar, until it speaks again."""
 
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""
         for levels in self.by_period.values():
             levels.pop(sidecar_id, None)
         self.heard.pop(sidecar_id, None)
-        self.named.pop(sidecar_id, None)
+        self.settled.pop(sidecar_id, None)
+        self.called_unix_ms.pop(sidecar_id, None)
         for key in [key for key in self.recalled if key[0] == sidecar_id]:
             del self.recalled[key]
 
@@ -68,7 +72,8 @@ class Levels:
 
     def queue(self, sidecar_id: str, calls: tuple[WaitingCall, ...], now_unix_ms: int) -> None:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
-        self.named.pop(sidecar_id, None)
+        self.settled.pop(sidecar_id, None)
+        self.called_unix_ms.pop(sidecar_id, None)
         earlier = self.heard.get(sidecar_id)
         known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
         demands = tuple(
@@ -88,6 +93,9 @@ class Levels:
     def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
         """The waiting calls of all sidecars that spoke just now, oldest first.
 
+        Those of a sidecar that was nudged and did not come do not count until it speaks again: it
+        may be dead, and what is kept for it could serve others.
+
         One whose patience is over has given up, though its sidecar did not say so yet: it must
         reserve nothing any more.
 
@@ -96,8 +104,9 @@ class Levels:
         """
         live = [
             demand
-            for heard in self.heard.values()
+            for sidecar_id, heard in self.heard.items()
             if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
+            and (sidecar_id == asker or not self._deaf(sidecar_id, now_unix_ms))
             for demand in heard.demands
             if now_unix_ms < demand.gives_up_unix_ms
         ]
@@ -113,6 +122,10 @@ class Levels:
             if room or demand.sidecar_id == asker:
                 chosen.append(demand)
         return tuple(chosen)
+
+    def _deaf(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        since = self.called_unix_ms.get(sidecar_id, now_unix_ms)
+        return abs(now_unix_ms - since) >= limits.NUDGE_UNANSWERED_MS
 
     def silent(self, sidecar_id: str, now_unix_ms: int) -> bool:
         """Whether a sidecar has not spoken for long, as far as this process can know."""
@@ -143,25 +156,30 @@ class Levels:
 
     def lately_short(self, now_unix_ms: int) -> frozenset[PeriodKey]:
         """Periods in which calls waited for money until just now."""
+        return self._short_within(limits.SHORT_LIFE_MS, now_unix_ms)
+
+    def known_short(self, now_unix_ms: int) -> frozenset[PeriodKey]:
+        """Periods whose holders were asked a short while ago what became of their money."""
+        return self._short_within(limits.SHORT_KNOWN_MS, now_unix_ms)
+
+    def _short_within(self, age_ms: int, now_unix_ms: int) -> frozenset[PeriodKey]:
         return frozenset(
-            key
-            for key, noted in self.short_unix_ms.items()
-            if abs(now_unix_ms - noted) < limits.SHORT_LIFE_MS
+            key for key, noted in self.short_unix_ms.items() if abs(now_unix_ms - noted) < age_ms
         )
 
-    def remember_named(self, sidecar_id: str, call_ids: tuple[str, ...], now_unix_ms: int) -> None:
-        """Note calls that are named; forgotten when their sidecar speaks again."""
-        if call_ids:
-            self.named[sidecar_id] = (call_ids, now_unix_ms)
+    def remember_answered(self, sidecar_id: str, call_ids: Iterable[str]) -> None:
+        """Note calls that an answer ends the waiting of; forgotten when their sidecar speaks again.
 
-    def lately_named(self, now_unix_ms: int) -> frozenset[str]:
-        """Calls whose naming is on its way."""
-        return frozenset(
-            call_id
-            for call_ids, sent in self.named.values()
-            if abs(now_unix_ms - sent) < limits.NAMED_PENDING_MS
-            for call_id in call_ids
-        )
+        For no shorter: a call that was named opens and tells nothing until it ends, and its sidecar
+        asks again by itself when the answer is lost.
+        """
+        found = frozenset(call_ids)
+        if found:
+            self.settled[sidecar_id] = found
+
+    def answered(self) -> frozenset[str]:
+        """Calls that wait no more once the latest answer to their sidecar arrives."""
+        return frozenset().union(*self.settled.values())
 
     def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
         """Note recalls that go out; each is forgotten when its sidecar speaks of the lease."""
@@ -177,6 +195,7 @@ class Levels:
         )
         for sidecar_id in due:
             self.nudged_unix_ms[sidecar_id] = now_unix_ms
+            self.called_unix_ms.setdefault(sidecar_id, now_unix_ms)
         return due
 
     def held_nano_usd(self, key: PeriodKey, sidecar_id: str = "") -> int:

@@ -226,7 +226,9 @@ def _with_money(
     levels.reservations = dict(plan.reservations)
     levels.remember_recalls(plan.recalls, now_unix_ms)
     levels.remember_short(plan.short, now_unix_ms)
-    levels.remember_named(holder.sidecar_id, granted.named, now_unix_ms)
+    ended = {*granted.named, *plan.unpayable, *plan.hopeless}
+    levels.remember_answered(holder.sidecar_id, ended)
+    waits = any(call.call_id not in ended for call in report.demands)
     return replace(
         answer,
         leases=granting.answers(holder, levels, situation, plan, found),
@@ -234,6 +236,7 @@ def _with_money(
         # Under an older policy a call may still name a budget that ended: the newer one, which is
         # on its way, says which budgets it needs instead.
         hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
+        next_sync_ms=limits.SYNC_SOON_MS if waits else limits.SYNC_INTERVAL_MS,
         recalls=plan.recalls,
         nudges=levels.take_nudges(plan.nudges - {holder.sidecar_id}, now_unix_ms),
     )

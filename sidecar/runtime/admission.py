@@ -435,11 +435,7 @@ class Admission:
         """Money came free: whoever waits may go, and others may want it."""
         if len(self.waiting):
             self.try_waiting()
-        if (
-            urgent
-            or len(self.waiting)
-            or any(lease.short or lease.ended(now.unix_ms) for lease in leases)
-        ):
+        if urgent or any(lease.short or lease.ended(now.unix_ms) for lease in leases):
             self.hurry()
         else:
             self._told_soon()

@@ -147,7 +147,7 @@ class Sidecar:
         self._record()
         if len(self.waiting):
             self._try_waiting()
-        if len(self.waiting) or any(one.short or one.ended(now.unix_ms) for one in opened.leases):
+        if any(one.short or one.ended(now.unix_ms) for one in opened.leases):
             self.hurry()
         elif len(self._records) in (1, WAITING_RECORDS_MAX):
             self._poke()

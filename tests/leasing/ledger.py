@@ -128,7 +128,9 @@ class Ledger:
         levels.reservations = dict(plan.reservations)
         levels.remember_recalls(plan.recalls, now_unix_ms)
         levels.remember_short(plan.short, now_unix_ms)
-        levels.remember_named(sidecar_id, granted.named, now_unix_ms)
+        ended = {*granted.named, *plan.unpayable, *plan.hopeless}
+        levels.remember_answered(sidecar_id, ended)
+        waits = any(call.call_id not in ended for call in told.demands)
         return Decided(
             sync_no=told.sync_no,
             leases=granting.answers(holder, levels, situation, plan, rows),
@@ -136,7 +138,7 @@ class Ledger:
             hopeless=plan.hopeless,
             recalls=plan.recalls,
             nudges=levels.take_nudges(plan.nudges - {sidecar_id}, now_unix_ms),
-            next_sync_ms=limits.SYNC_SOON_MS if told.demands else limits.SYNC_INTERVAL_MS,
+            next_sync_ms=limits.SYNC_SOON_MS if waits else limits.SYNC_INTERVAL_MS,
         )
 
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:

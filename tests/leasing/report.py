@@ -84,6 +84,7 @@ def targets(found: Sequence[Figures]) -> list[Target]:
     lossy = [each for each in ours if each.job.loss_percent == 1]
     known = cases()
     roomy = [each for each in still if known[each.job.case].roomy]
+    filled = [each for each in still if known[each.job.case].fills]
     made = [
         _all("overshoot is $0.00 in every run", ours, lambda f: f.overshoot == 0, _over),
         _all("without loss no refused call could be paid", still, lambda f: not f.payable, _unpaid),
@@ -115,10 +116,22 @@ def targets(found: Sequence[Figures]) -> list[Target]:
             lambda f: _rate(f.far),
         ),
         _all(
-            "at most 1.5 Syncs about money per passed call, near the cap",
+            "the same with all Syncs, reports included",
             roomy,
+            lambda f: f.far_all is not None and f.far_all <= FAR_SYNCS_MAX,
+            lambda f: _rate(f.far_all),
+        ),
+        _all(
+            "at most 1.5 Syncs about money per passed call, near the cap",
+            filled,
             lambda f: f.near is not None and f.near <= NEAR_SYNCS_MAX,
             lambda f: _rate(f.near),
+        ),
+        _all(
+            "at most 1.5 of them per call that asked: passed, or refused after it had waited",
+            filled,
+            lambda f: f.near_asked is not None and f.near_asked <= NEAR_SYNCS_MAX,
+            lambda f: _rate(f.near_asked),
         ),
     ]
     return [target for target in made if target.measured]
@@ -131,7 +144,7 @@ def _all(
     says: Callable[[Figures], str],
 ) -> Target:
     failing = [each for each in found if not holds(each)]
-    shown = failing or found
+    shown = found
     measured = ", ".join(f"{f.job.case} {f.job.loss_percent} %: {says(f)}" for f in shown)
     return Target(claim, measured, not failing)
 

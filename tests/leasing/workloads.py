@@ -163,7 +163,7 @@ def _of_one_budget() -> list[Case]:
             20,
             _single(100 * USD),
             calls(
-                count=4_500,
+                count=8_000,
                 rate=15,
                 worst=even(CENT, 9 * CENT),
                 sidecar=zipf(20, 1.0),

@@ -378,7 +378,7 @@ def test_when_money_begins_to_be_short_all_who_hold_some_are_asked_what_became_o
         levels={KA: {"other": level(held_nano_usd=100), "done": level()}},
     )
     assert decide(asked).nudges == {"other"}
-    assert decide(replace(asked, short=frozenset({KA}))).nudges == frozenset()
+    assert decide(replace(asked, known_short=frozenset({KA}))).nudges == frozenset()
 
 
 def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_woken_to_hear_it() -> None:
@@ -390,7 +390,7 @@ def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_woken_to_hear_it() ->
 
 def test_a_call_that_was_named_just_now_keeps_its_money_but_needs_no_nudge() -> None:
     other = demand("other", 60, age=10)
-    waits = replace(situation(demand("me", 60), other), named=frozenset([other.call_id]))
+    waits = replace(situation(demand("me", 60), other), answered=frozenset([other.call_id]))
     plan = decide(waits)
     assert (plan.vectors, plan.nudges) == ((), frozenset())
 

@@ -47,7 +47,7 @@ def test_a_call_keeps_the_earliest_start_that_was_ever_computed() -> None:
     assert levels.live_demands("s", NOW + 500)[0].since_unix_ms == NOW - 100
 
 
-def test_demands_end_a_second_after_they_were_said() -> None:
+def test_demands_end_some_seconds_after_they_were_said() -> None:
     levels = Levels(NOW)
     levels.queue("s", (waiting("c"),), NOW)
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS - 1) == ["c"]
@@ -92,14 +92,27 @@ def test_a_sidecar_is_nudged_at_most_every_so_often() -> None:
     assert levels.take_nudges(frozenset("ab"), NOW + 100) == {"a", "b"}
 
 
-def test_a_named_call_is_known_until_its_sidecar_speaks_again_or_too_long_says_nothing() -> None:
+def test_a_call_that_an_answer_ended_is_known_until_its_sidecar_speaks_again() -> None:
     levels = Levels(NOW)
-    levels.remember_named("s", ("call_1", "call_2"), NOW)
-    levels.remember_named("t", ("call_3",), NOW)
-    assert levels.lately_named(NOW + 299) == {"call_1", "call_2", "call_3"}
+    levels.remember_answered("s", ("call_1", "call_2"))
+    levels.remember_answered("t", ("call_3",))
+    assert levels.answered() == {"call_1", "call_2", "call_3"}
     levels.queue("s", (), NOW + 100)
-    assert levels.lately_named(NOW + 200) == {"call_3"}
-    assert not levels.lately_named(NOW + 300)
+    assert levels.answered() == {"call_3"}
+    levels.forget("t")
+    assert not levels.answered()
+
+
+def test_calls_of_a_sidecar_that_does_not_come_when_it_is_nudged_hold_nobody_up() -> None:
+    levels = Levels(NOW)
+    levels.queue("s", (waiting("call_1"),), NOW)
+    levels.take_nudges(frozenset("s"), NOW + 100)
+    levels.take_nudges(frozenset("s"), NOW + 1_000)
+    late = NOW + 100 + limits.NUDGE_UNANSWERED_MS
+    assert names(levels, "", late - 1) == ["call_1"]
+    assert names(levels, "", late) == []
+    levels.queue("s", (waiting("call_1"),), late)
+    assert names(levels, "", late + 5_000) == ["call_1"]
 
 
 def test_a_shortage_is_remembered_for_a_while() -> None:
@@ -107,6 +120,8 @@ def test_a_shortage_is_remembered_for_a_while() -> None:
     levels.remember_short(frozenset([KEY]), NOW)
     assert levels.lately_short(NOW + 1_999) == {KEY}
     assert not levels.lately_short(NOW + 2_000)
+    assert levels.known_short(NOW + limits.SHORT_KNOWN_MS - 1) == {KEY}
+    assert not levels.known_short(NOW + limits.SHORT_KNOWN_MS)
     levels.drop_periods(frozenset())
     assert not levels.short_unix_ms
 

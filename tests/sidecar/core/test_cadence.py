@@ -29,8 +29,8 @@ def test_a_quiet_sidecar_syncs_every_ten_seconds_give_or_take_a_fifth(jitter: in
     assert 108_000 <= due(cadence) <= 112_000
 
 
-def test_who_waits_is_told_of_again_every_second_and_a_half() -> None:
-    assert due(sent(), waiting=True) == 101_500
+def test_who_waits_is_told_of_again_every_three_seconds() -> None:
+    assert due(sent(), waiting=True) == 103_000
 
 
 def test_a_new_demand_does_not_wait_but_keeps_fifty_milliseconds_apart() -> None:
