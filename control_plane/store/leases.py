@@ -125,6 +125,28 @@ def outstanding_of(tx: Tx, holder: Holder) -> set[LeaseKey]:
     return {PeriodKey(row["budget_id"], row["partition"], row["period_id"]) for row in rows}
 
 
+def levels_of(tx: Tx, holder: Holder, most: int) -> dict[LeaseKey, tuple[int, int, int]]:
+    """Of at most so many active leases of a holder: granted, returned, their period's serial."""
+    rows = tx.rows(
+        """SELECT l.budget_id, l.partition, l.period_id, l.granted_nano_usd, l.returned_nano_usd,
+             p.grant_serial
+           FROM lease l JOIN period p ON p.budget_id = l.budget_id
+             AND p.partition = l.partition AND p.period_id = l.period_id
+           WHERE l.sidecar_id = :sidecar AND l.epoch = :epoch AND l.state = 'ACTIVE'
+           ORDER BY l.budget_id, l.partition, l.period_id
+           LIMIT :most""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch, "most": most},
+    )
+    return {
+        PeriodKey(row["budget_id"], row["partition"], row["period_id"]): (
+            row["granted_nano_usd"],
+            row["returned_nano_usd"],
+            row["grant_serial"],
+        )
+        for row in rows
+    }
+
+
 def outstanding_nano_usd(tx: Tx, holder: Holder) -> int:
     """What a holder may still spend, summed over its leases."""
     row = tx.row(

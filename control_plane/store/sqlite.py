@@ -76,28 +76,28 @@ class SqliteTx:
         return dialect.Sqlite()
 
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
-        with _errors():
-            cursor = self._database.execute(sql, cast(dict[str, Value], params))
+        with _ERRORS:
+            cursor = self._connection.execute(sql, cast(dict[str, Value], params))
             found = cursor.fetchmany(limits.READ_ROWS_MAX + 1)
         if len(found) > limits.READ_ROWS_MAX:
             raise QueryError(f"a query returned more than {limits.READ_ROWS_MAX} rows: page it")
         return found
 
     def row(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
-        with _errors():
-            found = self._database.execute(sql, cast(dict[str, Value], params)).fetchmany(2)
+        with _ERRORS:
+            found = self._connection.execute(sql, cast(dict[str, Value], params)).fetchmany(2)
         if len(found) > 1:
             raise QueryError("a query for one row found several")
         return cast(Row, found[0]) if found else None
 
     def run(self, sql: str, params: Params = NO_PARAMS) -> int:
-        with _errors():
-            return self._database.execute(sql, cast(dict[str, Value], params)).rowcount
+        with _ERRORS:
+            return self._connection.execute(sql, cast(dict[str, Value], params)).rowcount
 
     def many(self, sql: str, params: Sequence[Params]) -> int:
         if not params:
             return 0
-        with _errors():
+        with _ERRORS:
             return self._connection.executemany(sql, params).rowcount
 
     @contextlib.contextmanager
@@ -107,19 +107,30 @@ class SqliteTx:
             yield
 
 
-@contextlib.contextmanager
-def _errors() -> Generator[None, None, None]:
-    """Tell refused data and wrong statements apart from a failing database."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise ConflictError(str(error)) from error
-    except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
-        raise QueryError(str(error)) from error
-    except sqlite3.OperationalError as error:
-        if _primary_code(error) == sqlite3.SQLITE_ERROR:
+class _Errors:
+    """Tell refused data and wrong statements apart from a failing database.
+
+    No generator: this surrounds every statement, dozens in each Sync.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing is kept: one serves all threads."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, sqlite3.IntegrityError):
+            raise ConflictError(str(error)) from error
+        if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
             raise QueryError(str(error)) from error
-        raise
+        if (
+            isinstance(error, sqlite3.OperationalError)
+            and _primary_code(error) == sqlite3.SQLITE_ERROR
+        ):
+            raise QueryError(str(error)) from error
+
+
+_ERRORS = _Errors()
 
 
 def _primary_code(error: BaseException) -> int | None:

@@ -180,8 +180,11 @@ def take_levels(
     """Merge the three numbers of lease reports: returns, and grants that are unknown here."""
     found = Evidence()
     books = Books(tx, holder, now_unix_ms)
+    known = leases.levels_of(tx, holder, len(reports)) if reports else {}
     for report in reports:
         key = report.lease
+        if key in known and not _is_news(report, known[key]):
+            continue
         period = periods.get(tx, key)
         says_nothing = not report.granted_seen_nano_usd and not report.returned_nano_usd
         if period is None and says_nothing:
@@ -199,6 +202,16 @@ def take_levels(
     found.impossible |= books.impossible
     periods.open_unsettled(tx, books.moved)
     return found
+
+
+def _is_news(report: LeaseReport, known: tuple[int, int, int]) -> bool:
+    """Whether a report says more than is granted, returned and numbered here; most never do."""
+    granted, returned, serial = known
+    return (
+        report.granted_seen_nano_usd > granted
+        or report.returned_nano_usd > returned
+        or report.serial_seen > serial
+    )
 
 
 def _newer_serial(tx: Tx, report: LeaseReport, found: Evidence, *, grew: bool) -> None:

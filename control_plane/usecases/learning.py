@@ -63,9 +63,8 @@ def notice_old_database(tx: Tx, now_unix_ms: int) -> bool:
     return True
 
 
-def end_if_all_spoke(tx: Tx) -> bool:
+def end_if_all_spoke(tx: Tx, meta: installation.Meta) -> bool:
     """End learning when nobody is missing any more; whether it is over."""
-    meta = installation.get(tx)
     if not meta.learning:
         return True
     if tx.watermark.problem or sidecars.unheard(tx, meta.generation):
@@ -137,8 +136,9 @@ def excuse(tx: Tx, sidecar_ids: Iterable[str]) -> bool:
 
     They may come back: what they hold is held for them until their windows end.
     """
-    sidecars.excuse(tx, list(sidecar_ids), installation.get(tx).generation)
-    return end_if_all_spoke(tx)
+    meta = installation.get(tx)
+    sidecars.excuse(tx, list(sidecar_ids), meta.generation)
+    return end_if_all_spoke(tx, meta)
 
 
 def newest_epoch(tx: Tx, sidecar: Sidecar) -> int:
@@ -149,11 +149,12 @@ def newest_epoch(tx: Tx, sidecar: Sidecar) -> int:
     return max(noted, sidecar.epoch)
 
 
-def newest_generation(tx: Tx) -> int:
-    """The newest generation that a sidecar can have seen; beyond it a claim is untrue.
+def newest_generation(tx: Tx, generation: int) -> int:
+    """The newest generation that a sidecar of a database in this one can have seen.
 
-    Without a watermark that knows, it is bounded all the same: generations are begun one by one,
-    and one near the end of all numbers could never be followed by another.
+    Beyond it a claim is untrue. Without a watermark that knows, it is bounded all the same:
+    generations are begun one by one, and one near the end of all numbers could never be followed by
+    another.
     """
-    newest = max(tx.watermark.state.generation, installation.get(tx).generation)
+    newest = max(tx.watermark.state.generation, generation)
     return newest + (0 if tx.watermark.bounds_claims else limits.AHEAD_GENERATIONS_MAX)

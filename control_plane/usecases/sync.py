@@ -62,7 +62,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     alarms_before = meta.alarm_position
     recorded = _Recorded(0, Status.FENCED, impossible=True)
     if report.epoch <= learning.newest_epoch(tx, sidecar):
-        sidecar, recorded = _hear(tx, holder, sidecar, report, now_unix_ms)
+        sidecar, recorded = _hear(tx, holder, sidecar, report, meta.generation, now_unix_ms)
     if recorded.impossible:
         sidecar = orphans.fence(tx, sidecar, holder.epoch, _UNTRUE, now_unix_ms)
     meta = installation.get(tx)
@@ -85,17 +85,21 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     _note(tx, sidecar, report, now_unix_ms)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.demands, now_unix_ms)
-    if tx.watermark.problem or not learning.end_if_all_spoke(tx):
+    if tx.watermark.problem or not learning.end_if_all_spoke(tx, meta):
         return _without_money(tx, holder, report, levels, answer, now_unix_ms)
     return _with_money(tx, holder, report, levels, answer, now_unix_ms)
 
 
 def _hear(
-    tx: Tx, holder: Holder, sidecar: Sidecar, report: Report, now_unix_ms: int
+    tx: Tx,
+    holder: Holder,
+    sidecar: Sidecar,
+    report: Report,
+    generation: int,
+    now_unix_ms: int,
 ) -> tuple[Sidecar, _Recorded]:
     """Take the evidence of a Sync, and what it proves about this database."""
-    generation = installation.get(tx).generation
-    untrue = report.generation_seen > learning.newest_generation(tx)
+    untrue = report.generation_seen > learning.newest_generation(tx, generation)
     if sidecar.revoked_unix_ms:
         # It is no witness against this database: whoever stole it could stop all grants.
         return sidecar, _record(tx, holder, sidecar, report, now_unix_ms)

@@ -69,7 +69,8 @@ def _sum(data: bytes, order: str, before: Sum) -> Sum:
     """SQLite's checksum of so many pairs of 32-bit numbers, going on from an earlier one."""
     one, two = before
     numbers = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for index in range(0, len(numbers), 2):
-        one = (one + numbers[index] + two) & _MASK
-        two = (two + numbers[index + 1] + one) & _MASK
+    pairs = iter(numbers)
+    for first, second in zip(pairs, pairs, strict=True):
+        one = (one + first + two) & _MASK
+        two = (two + second + one) & _MASK
     return one, two

@@ -247,7 +247,7 @@ OF_THE_LEDGER = (
         "L11",
         "money is granted while the database learns",
         SYNC,
-        "    if tx.watermark.problem or not learning.end_if_all_spoke(tx):\n",
+        "    if tx.watermark.problem or not learning.end_if_all_spoke(tx, meta):\n",
         "    if tx.watermark.problem:\n",
     ),
     _mutant(

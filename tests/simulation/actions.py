@@ -59,6 +59,17 @@ async def _call(stage: Stage, step: Step) -> None:
     stage.simulation.nursery.start_soon(call, stage.simulation, host, order)
 
 
+ENOUGH_STEPS = 320
+"""Of a run before its end, which adds ninety at least."""
+
+
+@action("encore")
+async def _encore(stage: Stage, step: Step) -> None:
+    """A call, where too little has happened so far."""
+    if stage.simulation.tally.steps < ENOUGH_STEPS:
+        await _call(stage, step)
+
+
 # --- The network ----------------------------------------------------------------------------------
 
 

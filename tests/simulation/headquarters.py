@@ -206,6 +206,12 @@ class Headquarters:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read(fn).result()
 
+    @property
+    def rows_written(self) -> int:
+        """How many rows this database's only writer wrote, also those that were undone."""
+        changes: int = self.store._session._database.conn.total_changes
+        return changes
+
     def budget(self, budget_id: str) -> Budget | None:
         return self.read(lambda tx: budgets.get(tx, budget_id))
 

@@ -83,9 +83,19 @@ class Books:
     """By how much a fork may have spent a lease once more."""
     old: bool = False
     """The database was restored, and has not heard from every sidecar yet."""
+    rows_written: int = -1
+    """How many rows the control plane had ever written when they were last read."""
 
     def look(self, simulation: "Simulation") -> None:
-        """Read the books, and hold them to what must be so. Raises ViolationError."""
+        """Read the books, and hold them to what must be so. Raises ViolationError.
+
+        Where not one row was written since, they are as they were; what was billed may not be.
+        """
+        written = simulation.headquarters.rows_written
+        if written == self.rows_written and not self.old:
+            check_truth(simulation)
+            return
+        self.rows_written = written
         periods, leases, meta = simulation.headquarters.read(_read)
         found = {_key(row): row for row in periods}
         sums: dict[LeaseKey, list[int]] = {key: [0, 0, 0] for key in found}
@@ -127,6 +137,7 @@ class Books:
         self.periods, self.leases, self.serials = {}, {}, {}
         self.generation = 0
         self.old = True
+        self.rows_written = -1
 
     def _check_cap(self, key: LeaseKey, row: Row) -> None:
         """Money is only granted below the cap; a lower cap waits for what is out already."""
@@ -145,12 +156,9 @@ class Books:
         self.allowed[key] = max(cap, min(before, max(net, held)))
         if self.old:
             self.allowed[key] = max(cap, before)
-        else:
-            must(
-                net <= max(cap, held),
-                "I1 grant",
-                f"{_name(key)}: {net} allocated above the cap of {cap}, {held} before",
-            )
+        elif net > max(cap, held):
+            words = f"{_name(key)}: {net} allocated above the cap of {cap}, {held} before"
+            must(False, "I1 grant", words)
 
     def _check_growth(
         self, numbers: dict[Holding, Numbers], serials: dict[Holding, int], generation: int
@@ -193,6 +201,13 @@ def _check_period(key: LeaseKey, row: Row, sums: list[int]) -> None:
     beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
     allocated, spent = row["allocated_nano_usd"], row["spent_nano_usd"]
     leased, spent_of_leases, orphaned = sums
+    if (
+        allocated == leased + beside
+        and spent == spent_of_leases + beside
+        and spent <= allocated
+        and row["orphan_hold_nano_usd"] == orphaned
+    ):
+        return  # The words below cost more than all the rest, and nobody would read them.
     must(
         allocated == leased + beside,
         "allocated",
@@ -220,20 +235,14 @@ def check_truth(simulation: "Simulation") -> None:
     for key, truth in simulation.provider.truth.items():
         slack = books.slack.get(key, 0)
         allowed = books.allowed.get(key)
-        must(
-            allowed is None or truth <= allowed + slack,
-            "I1 cap",
-            f"{_name(key)}: {truth} billed or under way, {allowed} allowed",
-        )
+        if allowed is not None and truth > allowed + slack:
+            must(False, "I1 cap", f"{_name(key)}: {truth} billed or under way, {allowed} allowed")
         row = books.periods.get(key)
         if row is None or books.old:
             continue
         granted = row["allocated_nano_usd"] - row["overrun_nano_usd"] - row["counted_nano_usd"]
-        must(
-            truth <= granted + slack,
-            "I1 proof",
-            f"{_name(key)}: {truth} billed or under way, {granted} granted",
-        )
+        if truth > granted + slack:
+            must(False, "I1 proof", f"{_name(key)}: {truth} billed or under way, {granted} granted")
 
 
 def check_leases(simulation: "Simulation", name: str) -> None:
@@ -246,12 +255,9 @@ def check_leases(simulation: "Simulation", name: str) -> None:
 
 
 def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
-    where = f"{life.name} {_name(lease.key)}"
-    must(
-        lease.available_nano_usd >= 0,
-        "lease",
-        f"{where}: {lease.available_nano_usd} available",
-    )
+    if lease.available_nano_usd < 0:
+        words = f"{life.name} {_name(lease.key)}: {lease.available_nano_usd} available"
+        must(False, "lease", words)
     if life.journal.epoch == 0 or books.old or life.disk.journal.forked:
         return
     if life.simulation.restores and life.disk is not life.host.disk:
@@ -259,6 +265,9 @@ def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
     granted, returned, _ = books.leases.get(
         (life.host.sidecar_id, life.journal.epoch, lease.key), (0, 0, 0)
     )
+    if lease.granted_nano_usd <= granted and lease.returned_nano_usd >= returned:
+        return
+    where = f"{life.name} {_name(lease.key)}"
     must(
         lease.granted_nano_usd <= granted,
         "g <= G",

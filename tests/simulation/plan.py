@@ -6,7 +6,7 @@ something that an earlier, missing step would have made does nothing. So a faili
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CENT = 10_000_000
 DOLLAR = 100 * CENT
@@ -38,7 +38,9 @@ class Step:
 
 
 Plan = tuple[Step, ...]
-QUIET_MS = (20_000, 20_000, 20_000, 40_000, 40_000, 40_000, 70_000, 120_000, 400_000)
+QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
+ENCORE = 70
+"""Calls at the end, made only while too little has happened."""
 
 
 def plan(seed: int) -> Plan:
@@ -51,7 +53,8 @@ def plan(seed: int) -> Plan:
     steps += _weather(chance, sidecars, length_ms)
     steps += _faults(chance, sidecars, length_ms)
     steps += _administration(chance, sidecars, length_ms)
-    if chance.random() < 0.4:
+    steps += _encore(chance, sidecars, length_ms)
+    if chance.random() < 0.35:
         steps += _afterwards(chance, sidecars, length_ms)
     return tuple(sorted(steps, key=lambda step: step.at_ms))
 
@@ -94,7 +97,7 @@ def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
-        for _ in range(chance.randint(17, 21)):
+        for _ in range(chance.randint(9, 12)):
             at_ms = begins + chance.randint(0, spread)
             steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
     return steps
@@ -245,6 +248,14 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
     return steps
 
 
+def _encore(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """More calls where a run was poor so far: everybody was away, or nothing was sent."""
+    return [
+        replace(_call(chance, length_ms + 40 * number, sidecars, number % CLIENTS), action="encore")
+        for number in range(1, ENCORE + 1)
+    ]
+
+
 def _afterwards(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """A quiet time, and a few more calls after it."""
     later_ms = length_ms + chance.choice(QUIET_MS)
@@ -264,7 +275,7 @@ def in_words(step: Step) -> str:
         facts.append(f"number {step.part}")
     if step.how:
         facts.append(step.how)
-    if step.action in ("call", "client", "budget") and step.amount >= 0:
+    if step.action in ("call", "encore", "client", "budget") and step.amount >= 0:
         facts.append(f"{step.amount / CENT:g} cents")
     elif step.amount:
         facts.append(f"{step.amount} parts of 1000")
@@ -275,10 +286,20 @@ def in_words(step: Step) -> str:
     return ", ".join(facts)
 
 
-_ABOUT_PARTS = frozenset(("call", "client", "budget", "cap", "revoke key", "offline"))
+_ABOUT_PARTS = frozenset(("call", "encore", "client", "budget", "cap", "revoke key", "offline"))
 _ABOUT_SIDECARS = frozenset(
     (
-        *("call", "sidecar", "cut", "deafen", "kill", "power loss", "sync error", "disk full"),
+        *(
+            "call",
+            "encore",
+            "sidecar",
+            "cut",
+            "deafen",
+            "kill",
+            "power loss",
+            "sync error",
+            "disk full",
+        ),
         *("wipe", "rot", "clone", "suspend", "pause", "clock step", "reboot", "drain"),
         *("slow disk", "revoke sidecar", "two instances"),
     )
