@@ -59,8 +59,8 @@ async def _call(stage: Stage, step: Step) -> None:
     stage.simulation.nursery.start_soon(call, stage.simulation, host, order)
 
 
-ENOUGH_STEPS = 320
-"""Of a run before its end, which adds ninety at least."""
+ENOUGH_STEPS = 380
+"""Of a run before its end, which adds thirty at least."""
 
 
 @action("encore")

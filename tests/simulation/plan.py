@@ -39,7 +39,7 @@ class Step:
 
 Plan = tuple[Step, ...]
 QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
-ENCORE = 70
+ENCORE = 110
 """Calls at the end, made only while too little has happened."""
 
 
@@ -251,7 +251,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
 def _encore(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """More calls where a run was poor so far: everybody was away, or nothing was sent."""
     return [
-        replace(_call(chance, length_ms + 40 * number, sidecars, number % CLIENTS), action="encore")
+        replace(_call(chance, length_ms + 60 * number, sidecars, number % CLIENTS), action="encore")
         for number in range(1, ENCORE + 1)
     ]
 
