@@ -355,12 +355,15 @@ class Admission:
     def _last_chance(self, case: Case) -> OpenCall:
         """Patience ended. Cut off, those it left room for are served by nobody either."""
         now = self._clock.now()
-        if self.away and self._standing(case.call, now) is None:
+        refusal = self._standing(case.call, now)
+        if self.away and refusal is None:
             plan = decide(case, self._circumstances(now))
             if isinstance(plan, Open):
                 return self._hold(case, plan, now)
         self.try_waiting()
-        raise Refused(self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY))
+        if refusal is None:
+            refusal = self._give_up(case, Reason.UNREACHABLE if self.away else Reason.BUSY)
+        raise Refused(refusal)
 
     def _long_silent(self) -> bool:
         """Whether nothing was answered for so long that nobody need wait for it."""

@@ -257,6 +257,25 @@ async def test_a_small_call_that_left_room_for_a_large_one_opens_when_its_patien
         nursery.cancel_scope.cancel()
 
 
+async def test_a_call_whose_patience_ends_in_a_shutdown_is_told_of_the_shutdown(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = World(tmp_path, HandClock())
+    made.admission.take_policy(policy())
+    made.told(granted=0)
+    reasons: list[Reason] = []
+
+    async def call() -> None:
+        reasons.append(await refusal_of(made.admission))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await waiting(made)
+        made.told(granted=CENT)
+        made.admission.draining = made.admission.away = True
+    assert reasons == [Reason.SHUTTING_DOWN]
+
+
 async def test_a_control_plane_that_hangs_is_waited_for_no_longer_than_one_that_is_gone(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
