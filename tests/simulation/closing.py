@@ -30,6 +30,8 @@ HEARD_S = 13.0
 """After so long a new cap is heard of everywhere, also without a push."""
 PROBE_S = 22.0
 """Longer than a call waits for its turn."""
+LATE_CALLS_S = 32.0
+"""So long a call waits and lasts that came to a machine while it slept."""
 TOLD_S = 4.0
 """A record is told within a second of its writing, by a Sync that takes two at most."""
 
@@ -82,9 +84,19 @@ async def come_to_rest(simulation: Simulation) -> None:
 
 async def _all_told(simulation: Simulation) -> None:
     """Wait for the Syncs in flight: idle money goes back with a record, also when nobody calls."""
+    with trio.move_on_after(LATE_CALLS_S):
+        while any(map(_works, simulation.hosts.values())):  # noqa: ASYNC110 - of many calls
+            await trio.sleep(0.1)
     with trio.move_on_after(TOLD_S):
         while not all(map(_told, simulation.hosts.values())):  # noqa: ASYNC110 - of many journals
             await trio.sleep(0.1)
+
+
+def _works(host: SimulatedHost) -> bool:
+    life = host.life
+    if life is None or not _serves(life):
+        return False
+    return life.admission.open_calls > 0 or len(life.admission.waiting) > 0
 
 
 def _told(host: SimulatedHost) -> bool:
