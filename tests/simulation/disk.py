@@ -55,6 +55,8 @@ class JournalCopy:
         """Its files are gone or cannot be read: what it knew may never be told."""
         self.forked = False
         """Two processes wrote to copies of it."""
+        self.rotten = False
+        """Bytes of it went bad: only then may a process find it unreadable."""
 
 
 class Disk:
@@ -198,6 +200,7 @@ class Disk:
             before = file.read(count)
             file.seek(at)
             file.write(bytes(byte ^ 0x5A for byte in before))
+        self.journal.rotten = True
         self.count("rotten journal")
 
 

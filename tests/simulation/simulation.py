@@ -237,6 +237,9 @@ class Simulation:
 
     def journal_lost(self, disk: Disk) -> None:
         """A process could not read its journal, and went on with a new one."""
+        if not disk.journal.rotten:
+            words = f"{disk.folder.name}: no byte of it went bad, and it was taken for lost"
+            self.fail(ViolationError("good journal", words))
         disk.lose()
         self.count("journal unreadable")
 
