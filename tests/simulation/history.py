@@ -101,7 +101,9 @@ def delivered(simulation: "Simulation", life: "Life") -> bool:
     if not life.ready.is_set():
         return False
     last_seq = life.journal.last_seq
-    return life.journal.acked_seq == last_seq or any(
+    # What a database took that was replaced meanwhile, this one does not have.
+    heard = life.link._generation >= simulation.books.generation
+    return (heard and life.journal.acked_seq == last_seq) or any(
         message.life is life
         and message.method == "Sync"
         and message.answer.status != wire.SyncStatus.SYNC_STATUS_GAP
