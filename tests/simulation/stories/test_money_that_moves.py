@@ -106,7 +106,7 @@ def test_five_hundred_sidecars_find_a_control_plane_that_is_back_with_five_dolla
     for sidecar in quiet:
         sidecar.wait(CENT, ref)
     one_round(world, till, ref, quiet)
-    for sidecar in quiet:
+    for sidecar in herd:
         sidecar.sync()
     assert len(till.calls) == HERD
     assert till.budgets[ref] == world.period(ref)["spent_nano_usd"] == 5 * DOLLAR
