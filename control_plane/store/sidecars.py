@@ -151,6 +151,17 @@ def names_unheard(tx: Tx, generation: int) -> list[str]:
     return [row["display_name"] for row in rows]
 
 
+def has_spoken(tx: Tx, holder: Holder) -> bool:
+    """Whether a life of a journal goes on, and has told all that it holds in this generation."""
+    row = tx.row(
+        """SELECT 1 AS spoke FROM sidecar JOIN meta ON meta.id = 1
+           WHERE sidecar.id = :sidecar AND sidecar.epoch = :epoch
+             AND sidecar.generation_seen >= meta.generation""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return row is not None
+
+
 def excuse(tx: Tx, sidecar_ids: Sequence[str], generation: int) -> None:
     """Note that nobody waits for these in a generation."""
     tx.many(

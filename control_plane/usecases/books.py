@@ -2,7 +2,7 @@
 
 from control_plane.core import evidence
 from control_plane.core.leases import Holder, Lease, PeriodKey
-from control_plane.store import leases
+from control_plane.store import leases, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans, unknown
 from control_plane.usecases.moves import carry_out
@@ -23,6 +23,9 @@ class Books:
         """Whether more was claimed than was ever granted."""
         self.moved: set[PeriodKey] = set()
         """The periods of the leases that changed."""
+        self._fallen_nano_usd: int | None = None
+        """By how much known holdings of a lease fell, when what is held beside it has to follow."""
+        self._spoke: bool | None = None
 
     def lease(self, key: PeriodKey) -> Lease:
         """A lease, or the beginning of one that this database does not know.
@@ -50,6 +53,7 @@ class Books:
             lease = self.lease(key)
             less_nano_usd = min(-more_nano_usd, lease.spent_nano_usd)
             self._carry_out(evidence.corrected(lease, less_nano_usd))
+        self._set_right(key)
 
     def take_levels(
         self, key: PeriodKey, *, granted_nano_usd: int = 0, returned_nano_usd: int = 0
@@ -72,7 +76,8 @@ class Books:
         for claimed_nano_usd in (granted_nano_usd, needed_nano_usd):
             lease = self._take_claim(lease, claimed_nano_usd)
         if needed_nano_usd <= lease.granted_nano_usd:
-            self._carry_out(evidence.returned(lease, returned_nano_usd))
+            self._give_back(evidence.returned(lease, returned_nano_usd))
+        self._set_right(key)
         return lease.granted_nano_usd > known_nano_usd
 
     def take_returned(self, key: PeriodKey, returned_nano_usd: int) -> None:
@@ -81,7 +86,8 @@ class Books:
             lease = self.lease(key)
             needed_nano_usd = lease.spent_nano_usd + returned_nano_usd
             lease = self._carry_out(evidence.grown(lease, needed_nano_usd))
-            self._carry_out(evidence.returned(lease, returned_nano_usd))
+            self._give_back(evidence.returned(lease, returned_nano_usd))
+            self._set_right(key)
 
     def _take_claim(self, lease: Lease, granted_nano_usd: int) -> Lease:
         """The lease with what is said to have been granted, unless that can never have been."""
@@ -99,7 +105,25 @@ class Books:
             claim = unknown.judge(self._tx, key, more, self._now_unix_ms)
             self.database_is_old |= claim.database_is_old
             self.impossible |= claim.impossible
-            unknown.take(self._tx, key, more, self._now_unix_ms)
+            covered = unknown.take(self._tx, key, more, self._now_unix_ms)
+            self._fallen_nano_usd = (self._fallen_nano_usd or 0) - covered
         self.moved.add(key)
         carry_out(self._tx, move, self._now_unix_ms)
         return move.lease
+
+    def _give_back(self, move: evidence.Move) -> None:
+        """Take a return; one that has not spoken since a restore may have made it long ago."""
+        self._carry_out(move)
+        if move.allocated_nano_usd and not self._has_spoken():
+            self._fallen_nano_usd = (self._fallen_nano_usd or 0) - move.allocated_nano_usd
+
+    def _has_spoken(self) -> bool:
+        if self._spoke is None:
+            self._spoke = sidecars.has_spoken(self._tx, self._holder)
+        return self._spoke
+
+    def _set_right(self, key: PeriodKey) -> None:
+        """Let what is held for grants that nobody showed follow what one message said, as one."""
+        if self._fallen_nano_usd is not None:
+            unknown.follow(self._tx, key, self._fallen_nano_usd, self._now_unix_ms)
+            self._fallen_nano_usd = None

@@ -1,10 +1,30 @@
 """Money that a restored database may have forgotten: held until it is shown, or its window ends.
 
 The watermark says how much may have been granted in all. What lies between that and the grants that
-are known is held as a lease of a holder that nobody knows, whose journal is as good as lost: it
-counts in `allocated` like any orphan, is shown and released and charged like one. It shrinks as
-sidecars show grants. When all have spoken it shrinks once more: all leases together never held more
-than the highest cap in force, so no more can be missing than what the known ones leave of it.
+are known is `unclaimed`: so much may be missing. It is held as a lease of a holder that nobody
+knows, whose journal is as good as lost: it counts in `allocated` like any orphan, is shown and
+released and charged like one.
+
+Why less than all of that is held, once all have spoken. In one period, let g and r be what a life
+of a journal was granted and gave back before the copy was put in place, G and R what this database
+knows of it. It *spoke* when it told, under the new generation, all that it holds. The others are
+those that a person excused, that were revoked, whose journals are lost.
+
+1. All together never held more than the highest cap, for their sum was below the cap in force at
+   the last grant: sum(g - r) <= cap.
+2. Of each that spoke, G - R <= g - r: no grant is known that was not made, all that it gave back by
+   then it has told, and nothing is granted until learning ends.
+3. So the others hold at most room = cap - sum(G - R of those that spoke). All of it is covered when
+   held = room - sum(G - R of the others): that is what `narrow` leaves.
+4. No more than `unclaimed` can be missing, so no more than that is held.
+
+The room is that of all others together. One of them may have given back long ago what the copy
+takes it to hold, and another may have got it. When the one tells that, late, its G - R falls and
+the room does not: what is held has to grow by as much. When it shows grants, its G - R grows and
+what is held falls. Whatever the others tell, held = min(unclaimed, room - sum(G - R of the others))
+must go on being so, and `follow` sees to it. By that `allocated` never grows. Once another has told
+all, room and sum lose the same G - R, and it is one of those that spoke: what it gives back from
+then on was its own for certain, and is free.
 """
 
 from dataclasses import dataclass, replace
@@ -44,13 +64,7 @@ def hold(tx: Tx) -> None:
         if more <= 0 or not periods.is_unclosed(tx, key):
             continue
         periods.expect_claims(tx, key, more)
-        periods.move(tx, key, allocated_nano_usd=more, orphan_hold_nano_usd=more)
-        held = leases.get(tx, UNKNOWN, key) or Lease(UNKNOWN, key)
-        granted = held.granted_nano_usd + more
-        leases.put(
-            tx,
-            replace(held, granted_nano_usd=granted, state="ORPHANED", orphan_cause="restored"),
-        )
+        _hold_more(tx, leases.get(tx, UNKNOWN, key) or Lease(UNKNOWN, key), more)
 
 
 def judge(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> Claim:
@@ -73,24 +87,49 @@ def judge(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> Claim
     return Claim(impossible=True)
 
 
-def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> None:
-    """Let known grants grow by what a sidecar has shown; what was held for it is let go.
+def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> int:
+    """Let known grants grow by what a sidecar has shown; how much of it was thought possible.
 
-    What was charged as a lump for it is undone; what a person had released is an overshoot.
+    What is held for it has to `follow`, once all that goes with it is known.
     """
     period = periods.get(tx, key)
     assert period is not None
     covered = min(more_nano_usd, period.unclaimed_nano_usd)
     periods.claim(tx, key, more_nano_usd, covered)
-    held = leases.get(tx, UNKNOWN, key)
-    less = min(covered, held.outstanding_nano_usd) if held else 0
-    if held is not None and less > 0:
-        carry_out(tx, evidence.shown(held, less), now_unix_ms)
     forgotten = _is_forgotten(tx, key, now_unix_ms)
     if more_nano_usd > covered and period.cap_nano_usd is not None and not forgotten:
         # Whether or not the second place can say so: what is spent is spent.
         total = period.granted_total_nano_usd + period.unclaimed_nano_usd
         tx.watermark.cover({key: Mark(total + more_nano_usd - covered, period.cap_nano_usd)})
+    return covered
+
+
+def follow(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> None:
+    """Hold so much more, or less, for what nobody has shown, within what may be missing.
+
+    `more_nano_usd` is by how much known holdings of those that had not spoken fell. What was
+    charged as a lump for it is undone; what a person had released is an overshoot.
+    """
+    period = periods.get(tx, key)
+    assert period is not None
+    held = leases.get(tx, UNKNOWN, key)
+    if held is None:
+        return
+    before = held.outstanding_nano_usd
+    after = min(max(0, before + more_nano_usd), period.unclaimed_nano_usd)
+    if after < before:
+        carry_out(tx, evidence.shown(held, before - after), now_unix_ms)
+    elif after > before:
+        _hold_more(tx, held, after - before)
+
+
+def _hold_more(tx: Tx, held: Lease, more_nano_usd: int) -> None:
+    periods.move(tx, held.key, allocated_nano_usd=more_nano_usd, orphan_hold_nano_usd=more_nano_usd)
+    granted = held.granted_nano_usd + more_nano_usd
+    leases.put(
+        tx,
+        replace(held, granted_nano_usd=granted, state="ORPHANED", orphan_cause="restored"),
+    )
 
 
 def _is_forgotten(tx: Tx, key: PeriodKey, now_unix_ms: int) -> bool:
@@ -106,7 +145,7 @@ def held_nano_usd(tx: Tx, key: PeriodKey) -> int:
 
 
 def narrow(tx: Tx) -> None:
-    """When every sidecar has spoken: let go what cannot be missing."""
+    """When every sidecar has spoken: let go what cannot be missing, beside what others hold."""
     for held in leases.of_holder(tx, UNKNOWN):
         period = periods.get(tx, held.key)
         assert period is not None

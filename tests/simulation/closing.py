@@ -11,7 +11,6 @@ from control_plane.store.engine import Tx
 from control_plane.usecases import budgets, sidecars
 from control_plane.usecases.acts import Act
 from control_plane.usecases.levels import Levels
-from control_plane.usecases.unknown import UNKNOWN
 from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
 from tests.simulation import history, resting
@@ -203,10 +202,6 @@ def _left_nano_usd(
             for (sidecar_id, epoch, named), (granted, returned, spent) in books.leases.items()
             if named == key and (sidecar_id, epoch) not in alive
         )
-        # What an old database may have granted, and cannot know, is held as far as there is room.
-        held = books.leases.get((UNKNOWN.sidecar_id, UNKNOWN.epoch, key), (0, 0, 0))
-        unknown = held[0] - held[1] - held[2]
-        stranded += max(0, row["unclaimed_nano_usd"] - unknown)
         left.append(row["cap_nano_usd"] - row["spent_nano_usd"] - stranded)
     return min(left, default=0)
 
