@@ -4,7 +4,7 @@ A call opens when every lease covers its worst case, beyond what the oldest loca
 budget needs, while authority lasts. A call that touches a DIRECT budget opens only when the control
 plane named it; naming is permission, not money, so every lease is checked all the same. A worst
 case above what the control plane says is unspent is refused at once: that number only falls until
-the cap changes or the window turns. Being busy is never remembered.
+the cap changes, the window turns or another database serves. Being busy is never remembered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -177,8 +177,11 @@ def decide(
 
 
 def _known(budget: Budget, lease: Lease | None) -> Lease | None:
-    """The lease, when what was heard of it still holds: not for an earlier version of the cap."""
-    if lease is None or lease.latest is None:
+    """The lease, when what was heard of it still holds: not for an earlier version of the cap.
+
+    Nor for what a database said that was replaced since: versions of caps are counted by each.
+    """
+    if lease is None or lease.latest is None or lease.outdated:
         return None
     return lease if lease.latest.cap_version >= budget.cap_version else None
 

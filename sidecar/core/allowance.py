@@ -131,7 +131,7 @@ class Allowance:
         lease.latest = grant
         lease.heard_boot_ms = sent_boot_ms
         lease.frozen = grant.frozen
-        lease.recalled = False
+        lease.recalled = lease.outdated = False
         if renews:
             lease.authority_boot_ms = max(
                 lease.authority_boot_ms, sent_boot_ms + grant.authority_ms
@@ -211,9 +211,13 @@ class Allowance:
         return given
 
     def say_again(self) -> None:
-        """Tell all leases again: whoever asks for them has forgotten what was told before."""
+        """Tell all leases again: whoever asks for them has forgotten what was told before.
+
+        It may have forgotten changes of caps too, whose versions it counts once more. So what was
+        heard before refuses no call any more.
+        """
         for lease in self._leases.values():
-            lease.changed = True
+            lease.changed = lease.outdated = True
 
     def changed(self) -> list[Lease]:
         """The leases of which there is something new to tell."""

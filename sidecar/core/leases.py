@@ -109,6 +109,8 @@ class Lease:
     """When the Sync of the newest answer was sent."""
     recalled: bool = False
     """Money of it was asked back since the newest answer."""
+    outdated: bool = False
+    """Another database serves since the newest answer: what that said of the cap may not be so."""
     changed: bool = True
     """Something that was not yet told to the control plane."""
 

@@ -201,6 +201,17 @@ def test_what_was_heard_of_an_earlier_cap_is_forgotten() -> None:
     assert isinstance(world.decide(), Wait)
 
 
+def test_what_a_database_said_that_was_replaced_refuses_nothing() -> None:
+    """The one in its place may have forgotten changes of the cap, and counts them once more."""
+    world = World(policy(budget(cap_version=1)))
+    world.told(granted=0, cap=0, unspent=0, cap_version=2)
+    assert world.refusal().reason is Reason.EXHAUSTED
+    world.allowance.say_again()
+    assert isinstance(world.decide(), Wait)
+    world.told(granted=0, cap=DOLLAR, unspent=0, cap_version=1)
+    assert world.refusal().reason is Reason.EXHAUSTED
+
+
 def test_money_that_a_silent_sidecar_holds_is_unreachable_and_it_is_named() -> None:
     world = World()
     world.told(granted=0, unspent=DOLLAR, reachable=0, silent="host-2")
