@@ -98,3 +98,24 @@ def test_a_backup_of_an_hour_ago_with_one_sidecar_gone_one_silent_one_new(tmp_pa
         assert 6 * DOLLAR < scene.billed(acme.budget_id) <= 10 * DOLLAR
 
     tell(tmp_path, story)
+
+
+def test_a_cap_that_the_copy_forgot_refuses_no_call(tmp_path: Path) -> None:
+    """17. The last transaction set a cap to nothing, and the copy that takes over has the old cap.
+
+    What a sidecar heard about the newer cap is void with it: the call is made.
+    """
+
+    async def story(scene: Scene) -> None:
+        acme = scene.client("Acme Dental", 2 * DOLLAR)
+        [one] = await scene.sidecars("one")
+        copy = scene.simulation.headquarters.backup()
+        scene.set_cap(acme.budget_id, 0)
+        await trio.sleep(1)
+        assert (await scene.call(one, acme, CENT)).reason is Reason.EXHAUSTED
+        await put_back(scene, copy)
+        await scene.until(lambda: not is_learning(scene))
+        assert (await scene.call(one, acme, DOLLAR)).passed
+        await scene.at_rest()
+
+    tell(tmp_path, story)
