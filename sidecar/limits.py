@@ -53,6 +53,9 @@ PATIENCE_MAX_MS = 600_000
 """The longest patience that is believed."""
 REACHABLE_FRESH_MS = 1_000
 """How old an answer may be for telling an arriving call that its money is out of reach."""
+UNSPENT_FRESH_MS = 15_000
+"""How old an answer may be for telling an arriving call that its money is spent: a budget in use is
+heard of with every whole report, of another it may have changed when a lost journal turned up."""
 
 # --- Clamping -----------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ A call opens when every lease covers its worst case, beyond what the oldest loca
 budget needs, while authority lasts. A call that touches a DIRECT budget opens only when the control
 plane named it; naming is permission, not money, so every lease is checked all the same. A worst
 case above what the control plane says is unspent is refused at once: that number only falls until
-the cap changes, the window turns or another database serves. Being busy is never remembered.
+the cap changes, the window turns, another database serves, or what a lost journal held comes free.
+Of the last nobody tells, so an old word is asked for again. Being busy is never remembered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Lease
 from sidecar.core.policy import Budget, Policy
 from sidecar.core.refusals import Reason, Refusal, Shortage, plain_refusal, refusal_of
-from sidecar.limits import REACHABLE_FRESH_MS
+from sidecar.limits import REACHABLE_FRESH_MS, UNSPENT_FRESH_MS
 
 NO_CLAIMS: Mapping[Account, int] = {}
 _UNLIMITED_NANO_USD = 2**63 - 1
@@ -160,7 +161,7 @@ def decide(
     if clampable(case.call.bound):
         left_nano_usd = _left_nano_usd(route, leases, at)
     limited = _limit(case, left_nano_usd, at)
-    shortages = _hopeless_shortages(case, leases, limited.worst_nano_usd)
+    shortages = _hopeless_shortages(case, leases, limited.worst_nano_usd, away=at.away)
     if any(each.reason is not Reason.UNREACHABLE for each in shortages):
         return Refuse(refusal_of(shortages))
     room_nano_usd = _room_nano_usd(route, leases, at, named=named, claims=claims)
@@ -244,9 +245,12 @@ def _room_nano_usd(
 
 
 def _hopeless_shortages(
-    case: Case, leases: Sequence[Lease | None], worst_nano_usd: int
+    case: Case, leases: Sequence[Lease | None], worst_nano_usd: int, *, away: bool
 ) -> list[Shortage]:
-    """The budgets that waiting would not help, as far as the control plane's word still holds."""
+    """The budgets that waiting would not help, as far as the control plane's word still holds.
+
+    While it is away its last word holds, however old: nobody could know better.
+    """
     found = []
     for budget, lease in zip(case.route.budgets, leases, strict=True):
         known = _known(budget, lease)
@@ -255,7 +259,9 @@ def _hopeless_shortages(
         unspent_nano_usd = known.latest.unspent_nano_usd
         if known.latest.frozen:
             found.append(shortage(budget, known, Reason.EXHAUSTED, worst_nano_usd, 0))
-        elif worst_nano_usd > unspent_nano_usd:
+        elif worst_nano_usd > unspent_nano_usd and (
+            away or known.heard_boot_ms + UNSPENT_FRESH_MS >= case.since_boot_ms
+        ):
             used_up = unspent_nano_usd < _smallest_nano_usd(known)
             reason = Reason.EXHAUSTED if used_up else Reason.TOO_LARGE
             found.append(shortage(budget, known, reason, worst_nano_usd, unspent_nano_usd))

@@ -188,6 +188,22 @@ def test_a_budget_with_less_left_than_the_smallest_call_is_exhausted() -> None:
     assert world.refusal(new_call(2 * CENT)).reason is Reason.EXHAUSTED
 
 
+def test_an_old_word_of_what_is_unspent_is_asked_for_again() -> None:
+    """What a lost journal held may have come free since, and nobody tells."""
+    world = World()
+    world.told(granted=0, cap=DOLLAR, unspent=CENT)
+    world.clock.forward(15_000)
+    assert world.refusal(new_call(2 * CENT)).reason is Reason.TOO_LARGE
+    world.clock.forward(1)
+    assert isinstance(world.decide(new_call(2 * CENT)), Wait)
+    world.told(granted=0, cap=DOLLAR, unspent=CENT)
+    assert world.refusal(new_call(2 * CENT)).reason is Reason.TOO_LARGE
+    # While nobody answers, the last word holds.
+    world.clock.forward(60_000)
+    world.away = True
+    assert world.refusal(new_call(2 * CENT)).reason is Reason.TOO_LARGE
+
+
 def test_local_money_does_not_outlive_a_cap_that_was_lowered() -> None:
     world = World()
     world.told(granted=DOLLAR, cap=DOLLAR, unspent=0)
