@@ -214,10 +214,18 @@ class Allowance:
         """Tell all leases again: whoever asks for them has forgotten what was told before.
 
         It may have forgotten changes of caps too, whose versions it counts once more. So what was
-        heard before refuses no call any more.
+        heard before refuses no call any more. It may not know what came back of windows that are
+        over either.
         """
+        for lease in list(self._aside.values()):
+            self._lease(lease.key, lease.period_start_unix_ms, lease.period_end_unix_ms)
         for lease in self._leases.values():
             lease.changed = lease.outdated = True
+
+    @property
+    def all_told(self) -> bool:
+        """Whether there is nothing new to tell of any lease."""
+        return not any(lease.changed for lease in self._leases.values())
 
     def changed(self) -> list[Lease]:
         """The leases of which there is something new to tell."""

@@ -78,7 +78,7 @@ class ControlLink:
     """Keeps a sidecar and its control plane in agreement."""
 
     def __init__(self, around: Surroundings, me: Identity, generation: int) -> None:
-        """Take the parts and the last generation that was seen; nothing is sent before `run`."""
+        """Take the parts and the last generation that was told all; nothing is sent yet."""
         self._stub = around.stub
         self._admission = admission = around.admission
         self._journal = around.journal
@@ -88,7 +88,7 @@ class ControlLink:
         self._log = around.log
         self._me = self._kept = me
         self._unkept = False
-        self._generation = generation
+        self._generation = self._generation_told = generation
         incarnation = entropy.random_bytes(16).hex()
         self._process = Process(around.host, incarnation, around.software_version)
         self._sync_no = 0
@@ -318,6 +318,7 @@ class ControlLink:
             incarnation=self._process.incarnation,
             sync_no=self._sync_no,
             generation_seen=self._generation,
+            generation_told=self._generation_told,
             policy_acked=self._policy.known_version,
             policy_refused=self._policy.refused,
             stopped=self._admission.fenced,
@@ -357,6 +358,7 @@ class ControlLink:
             self._turned_away(status, answer)
             return False
         admission.tallies.told(told.refusals, told.uses, sent.unix_ms)
+        self._told_all(told.request.generation_seen)
         self._take_decision(answer, told, sent)
         return True
 
@@ -466,4 +468,9 @@ class ControlLink:
             self._admission.allowance.say_again()
             self._generation = self._policy.generation = generation
             self._stable_seq = 0
+
+    def _told_all(self, generation: int) -> None:
+        if generation > self._generation_told:
+            # Not before: a process that begins in between has to tell all leases again.
+            self._generation_told = generation
             self._journal.note(generation=generation)

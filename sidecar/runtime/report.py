@@ -19,6 +19,8 @@ class SyncHead:
     incarnation: str
     sync_no: int
     generation_seen: int
+    generation_told: int
+    """The newest generation in which all leases were told, and answered."""
     policy_acked: int
     policy_refused: str
     stopped: bool
@@ -53,6 +55,7 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
     levels = [admission.allowance.levels(lease, now) for lease in leases]
     for lease in leases:
         lease.changed = False
+    all_told = admission.allowance.all_told
     demands = admission.waiting.demands(now)
     refusals = admission.tallies.refusals()
     uses = admission.tallies.uses()
@@ -60,7 +63,8 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
         epoch=head.epoch,
         incarnation=head.incarnation,
         sync_no=head.sync_no,
-        generation_seen=head.generation_seen,
+        # Whoever shows that it has seen a generation has told all that it holds.
+        generation_seen=head.generation_seen if all_told else head.generation_told,
         leases=[translate.levels_to_wire(level) for level in levels],
         demands=[translate.demand_to_wire(demand) for demand in demands],
         policy_acked=head.policy_acked,

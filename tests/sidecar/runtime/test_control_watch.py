@@ -6,6 +6,8 @@ import pytest
 import trio
 
 from protos.bursar.sidecar import v1 as wire
+from sidecar.core import allowance
+from sidecar.core.leases import LeaseKey
 from sidecar.core.refusals import Reason, Refused
 from sidecar.runtime import policy_file
 from tests.sidecar.builders import CENT, DOLLAR, MONTH
@@ -72,6 +74,26 @@ async def test_a_restored_database_is_asked_for_its_policy_even_under_the_same_n
         cp.policy = policy_message(1, revoked=True)
         await until(lambda: sidecar.admission.policy.keys[0].revoked)
         await until(lambda: sidecar.lease.authority_boot_ms > authority + 500_000)
+
+
+async def test_a_generation_counts_as_seen_once_all_leases_are_told_in_it(
+    tmp_path: Path, cp: ControlPlaneDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "REPORTED_LEASES_MAX", 1)
+    async with running(tmp_path, cp) as sidecar:
+        await sidecar.paid()
+        cp.granted["bgt_b", "", MONTH] = DOLLAR
+        await synced(sidecar, cp)
+        assert sidecar.admission.allowance.lease(LeaseKey("bgt_b", "", MONTH)) is not None
+        cp.generation = 2
+        await synced(sidecar, cp)
+        count = len(cp.syncs)
+        # A process that begins now has to tell all leases again.
+        assert sidecar.link._generation_told == 1
+        for _ in range(2):
+            await synced(sidecar, cp)
+        told = {sync.leases[0].lease.budget_id: sync.generation_seen for sync in cp.syncs[count:]}
+        assert sorted(told.values()) == [1, 2]
 
 
 async def test_a_policy_that_is_not_understood_leaves_the_last_one_in_force(

@@ -340,7 +340,7 @@ class SyncRequest(_message.Message):
     sync_no: _builtins.int
     """Rises with every Sync of the epoch, over restarts too."""
     generation_seen: _builtins.int
-    """The highest generation that the sidecar has seen."""
+    """The highest generation that the sidecar has seen, and told all its leases in; this Sync counts."""
     from_seq: _builtins.int
     """The number of the first record; 0 when there are none."""
     chain: _builtins.bytes
