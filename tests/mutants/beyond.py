@@ -302,6 +302,13 @@ OF_RESTORED_DATABASES = (
         "            generation_seen=report.generation_seen,\n",
         "            generation_seen=installation.get(tx).generation,\n",
     ),
+    _mutant(
+        "R7",
+        "what one gives back that has not spoken is free for all",
+        LEASE_BOOKS,
+        "        if move.allocated_nano_usd and not self._has_spoken():\n",
+        "        if False:\n",
+    ),
 )
 
 MUTANTS = (*OF_AUTHORITY, *OF_THE_JOURNAL, *OF_THE_LEDGER, *OF_RESTORED_DATABASES)
