@@ -134,7 +134,9 @@ PATIENCE_DEFAULT_MS = 20_000
 PATIENCE_MAX_MS = 600_000
 """No patience is believed beyond this."""
 BUDGET_PARTITIONS_MAX = 10_000
-"""Values of a key or workflow by which one budget's window may be split."""
+"""Values of a key or workflow for which one budget's window may be granted money."""
+ADOPTED_PARTITIONS_MAX = 10_000
+"""Beside them, those that evidence alone may name; what it says of others is booked together."""
 DECISION_DEMANDS_MAX = 1_024
 """Demands that one decision looks at; the oldest count."""
 DECISION_SET_DEMANDS_MAX = 64

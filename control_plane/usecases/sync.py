@@ -28,6 +28,7 @@ from control_plane.store import (
 from control_plane.store.engine import Tx
 from control_plane.usecases import booking, forks, granting, learning, orphans, scope, unknown
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
 
 _UNTRUE = (
@@ -126,6 +127,8 @@ def _record(
     cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
     count = len(report.raw_records)
     assert count == len(report.records)
+    partitions = Partitions(tx)
+    report = replace(report, records=tuple(map(partitions.place, report.records)))
     found = core.compare(
         cursor.last_seq, cursor.chain, report.from_seq, report.raw_records, report.chain
     )
