@@ -1,4 +1,4 @@
-"""Evidence names partitions without end: all of it is booked, in few rows, and it starves nobody."""
+"""Evidence names partitions without end: all of it is booked, in few rows, and nobody starves."""
 
 from dataclasses import replace
 from functools import partial
