@@ -47,6 +47,11 @@ WATERMARK_STEP_MAX_NANO_USD = 1_000_000_000_000
 """The largest step, $1,000: so much of a huge cap waits at most after a restore."""
 AHEAD_GENERATIONS_MAX = 10_000
 """A sidecar has seen at most so many restores that a database without a watermark has not."""
+LEARNING_STOP_MS = 60_000
+"""So long a database that may be old grants nothing, while sidecars tell what they hold. After it
+the watermark alone bounds what is missing."""
+LEARNING_REST_MS = 3_600_000
+"""So long after that no claim of a sidecar stops all grants again."""
 WATERMARK_LINE_MARKS = 100
 """Marks in one line of a file that is written anew."""
 WATERMARK_SPARE_BYTES = 1 << 20
@@ -281,6 +286,7 @@ assert NUDGE_INTERVAL_MS < NUDGE_UNANSWERED_MS < SYNC_SOON_MS
 assert SHORT_LIFE_MS < SHORT_KNOWN_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS
 assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
+assert SILENT_AFTER_MS < LEARNING_STOP_MS < LEARNING_REST_MS
 assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
 assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX

@@ -171,15 +171,21 @@ def of_holder(tx: Tx, holder: Holder) -> list[Lease]:
     return [_from_row(row) for row in rows]
 
 
-def held_or_spent_nano_usd(tx: Tx, key: PeriodKey, *, without_sidecar_id: str) -> int:
-    """What all leases of a period but one sidecar's hold or have spent; not what was released."""
+def known_nano_usd(tx: Tx, key: PeriodKey) -> int:
+    """What of a period is surely held or spent by those that are known.
+
+    Of a journal that has spoken in this generation, all that its lease has; of any other what it
+    spent: what it has beside that it may have given back since, and somebody else may hold it.
+    """
     row = tx.row(
-        """SELECT CAST(COALESCE(SUM(granted_nano_usd - returned_nano_usd - released_nano_usd), 0)
+        """SELECT CAST(COALESCE(SUM(CASE WHEN s.generation_seen >= m.generation
+               AND s.epoch = l.epoch AND s.revoked_unix_ms = 0 AND s.state <> 'FENCED'
+             THEN l.granted_nano_usd - l.returned_nano_usd ELSE l.spent_nano_usd END), 0)
              AS BIGINT) AS total
-           FROM lease
-           WHERE budget_id = :budget AND partition = :partition AND period_id = :period
-             AND sidecar_id <> :without""",
-        periods.params(key, without=without_sidecar_id),
+           FROM lease l JOIN sidecar s ON s.id = l.sidecar_id JOIN meta m ON m.id = 1
+           WHERE l.budget_id = :budget AND l.partition = :partition
+             AND l.period_id = :period""",
+        periods.params(key),
     )
     assert row is not None
     return int(row["total"])

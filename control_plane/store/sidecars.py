@@ -131,7 +131,7 @@ def unheard(tx: Tx, generation: int) -> int:
     """
     row = tx.row(
         """SELECT COUNT(*) AS unheard FROM sidecar
-           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+           WHERE revoked_unix_ms = 0 AND state <> 'FENCED' AND generation_seen < :generation
              AND excused_generation < :generation""",
         {"generation": generation},
     )
@@ -143,7 +143,7 @@ def names_unheard(tx: Tx, generation: int) -> list[str]:
     """What those are called that have not spoken in a generation and are waited for."""
     rows = tx.rows(
         """SELECT display_name FROM sidecar
-           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+           WHERE revoked_unix_ms = 0 AND state <> 'FENCED' AND generation_seen < :generation
              AND excused_generation < :generation
            ORDER BY display_name""",
         {"generation": generation},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from control_plane import limits
 from control_plane.core import ledger as core
 from control_plane.core.decision import decide
-from control_plane.core.leases import Holder, LeaseKey
+from control_plane.core.leases import Holder
 from control_plane.core.ledger import Standing
 from control_plane.core.reports import Answer, Report, Status
 from control_plane.core.sidecars import Sidecar
@@ -26,7 +26,7 @@ from control_plane.store import (
     sidecars,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, forks, granting, learning, orphans, scope, unknown
+from control_plane.usecases import booking, forks, granting, learning, orphans, scope
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
@@ -86,9 +86,14 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     _note(tx, sidecar, report, now_unix_ms)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.demands, now_unix_ms)
-    if tx.watermark.problem or not learning.end_if_all_spoke(tx, meta):
-        return _without_money(tx, holder, report, levels, answer, now_unix_ms)
-    return _with_money(tx, holder, report, levels, answer, now_unix_ms)
+    learns = not learning.end_if_all_spoke(tx, meta)
+    found = granting.Gathering(tx, now_unix_ms, learns=learns)
+    # Those that it spoke of, and those it may not know of: a lost answer's grants.
+    wanted = {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
+    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
+    if tx.watermark.problem or (learns and learning.stops_grants(tx, meta, now_unix_ms)):
+        return _without_money(holder, levels, situation, found, answer)
+    return _with_money(holder, report, levels, situation, found, answer)
 
 
 def _hear(
@@ -218,16 +223,14 @@ def _note(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> None:
 
 
 def _with_money(
-    tx: Tx,
     holder: Holder,
     report: Report,
     levels: Levels,
+    situation: Situation,
+    found: granting.Gathering,
     answer: Answer,
-    now_unix_ms: int,
 ) -> Answer:
-    wanted = _to_answer(tx, holder, report)
-    found = granting.Gathering(tx, now_unix_ms)
-    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
+    now_unix_ms = situation.now_unix_ms
     plan = decide(situation)
     granted = granting.apply(holder, plan, found)
     levels.reservations = dict(plan.reservations)
@@ -250,36 +253,20 @@ def _with_money(
 
 
 def _without_money(
-    tx: Tx,
     holder: Holder,
-    report: Report,
     levels: Levels,
+    situation: Situation,
+    found: granting.Gathering,
     answer: Answer,
-    now_unix_ms: int,
 ) -> Answer:
     """Authority for what is held, and nothing new, until every sidecar has spoken."""
-    wanted = _to_answer(tx, holder, report)
-    found = granting.Gathering(tx, now_unix_ms)
-    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     plan = _no_change(situation)
-    # What may be missing shrinks with each sidecar that speaks: nobody is told that a budget is
-    # used up because of it, so calls wait, within their patience, until all have spoken.
-    for key, period in found.periods.items():
-        less = min(unknown.held_nano_usd(tx, key), period.orphan_hold_nano_usd)
-        found.periods[key] = replace(
-            period, orphan_hold_nano_usd=period.orphan_hold_nano_usd - less
-        )
     return replace(
         answer,
         status=Status.LEARNING,
         leases=granting.answers(holder, levels, situation, plan, found),
         next_sync_ms=limits.SYNC_SOON_MS,
     )
-
-
-def _to_answer(tx: Tx, holder: Holder, report: Report) -> set[LeaseKey]:
-    """The leases that a sidecar spoke of, and those it may not know of: a lost answer's grants."""
-    return {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
 
 
 def _no_change(situation: Situation) -> Plan:

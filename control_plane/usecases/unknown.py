@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from control_plane import limits
 from control_plane.core import evidence
 from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.core.situation import PeriodState
 from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods
 from control_plane.store.engine import Tx
@@ -105,6 +106,24 @@ def held_nano_usd(tx: Tx, key: PeriodKey) -> int:
     return held.outstanding_nano_usd if held is not None else 0
 
 
+def expected(tx: Tx, period: PeriodState) -> PeriodState:
+    """A period as it is to be told and shared out while it is learnt what is missing of it.
+
+    What is held shrinks with each sidecar that speaks. So nobody is told that a budget is used up
+    because of it, and nobody gives back what he has to make room for it: calls wait, within their
+    patience. It is no less held: what is granted is checked where it is booked.
+    """
+    held = held_nano_usd(tx, period.key)
+    less = min(held, period.orphan_hold_nano_usd)
+    allocated = period.allocated_nano_usd
+    over = allocated - period.cap_nano_usd if period.cap_nano_usd is not None else 0
+    return replace(
+        period,
+        orphan_hold_nano_usd=period.orphan_hold_nano_usd - less,
+        allocated_nano_usd=allocated - max(0, min(held, over)),
+    )
+
+
 def narrow(tx: Tx) -> None:
     """When every sidecar has spoken: let go what cannot be missing."""
     for held in leases.of_holder(tx, UNKNOWN):
@@ -112,9 +131,7 @@ def narrow(tx: Tx) -> None:
         assert period is not None
         mark = tx.watermark.state.marks.get(held.key)
         if mark is not None:
-            known = leases.held_or_spent_nano_usd(
-                tx, held.key, without_sidecar_id=UNKNOWN.sidecar_id
-            )
+            known = leases.known_nano_usd(tx, held.key)
             most = max(0, mark.cap_nano_usd - known)
             less = min(held.held_back_nano_usd, held.outstanding_nano_usd - most)
             if less > 0:
