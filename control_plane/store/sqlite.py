@@ -103,8 +103,14 @@ class SqliteTx:
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None, None, None]:
         assert self._connection.in_transaction, "a savepoint lives inside a transaction"
-        with self._database.atomic():
-            yield
+        begun = self._watermark.begun
+        try:
+            with self._database.atomic():
+                yield
+        except BaseException:
+            if self._watermark.begun is not begun:
+                self._watermark.withdraw()
+            raise
 
 
 class _Errors:
@@ -162,9 +168,11 @@ class _Writing:
             return
         change_no = watermark.count_change(self.tx)
         self._database.commit()
+        self._watermark.settle()
         self._watermark.committed(change_no)
 
     def rollback(self) -> None:
+        self._watermark.withdraw()
         self._database.rollback()
 
     def is_fatal(self, error: BaseException) -> bool:

@@ -62,10 +62,22 @@ def begin_generation(
         installation.stop_grants(tx, now_unix_ms + limits.LEARNING_STOP_MS)
     known = tx.watermark.state
     generation = max(meta.generation, generation_seen, known.generation) + 1
-    tx.watermark.note_generation(generation)
+    tx.watermark.note_generation(generation)  # else again before anybody is told: told_generation
     installation.begin_learning(tx, generation, known.change_no)
     unknown.hold(tx)
     return generation
+
+
+def told_generation(tx: Tx, meta: installation.Meta, seen: int) -> int:
+    """The generation that a sidecar is told, which has seen `seen`.
+
+    One that the watermark does not know is told to nobody: another copy of this database would
+    begin it once more, and who had heard of the first would tell the second nothing. So nobody
+    counts as heard either, and learning does not end before the watermark can be written.
+    """
+    if tx.watermark.problem or tx.watermark.note_generation(meta.generation):
+        return meta.generation
+    return max(tx.watermark.state.generation, min(seen, meta.generation))
 
 
 def notice_old_database(tx: Tx, now_unix_ms: int) -> bool:

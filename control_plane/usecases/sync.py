@@ -70,7 +70,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(tx, sidecar, report) or Status.OK,
-        generation=meta.generation,
+        generation=learning.told_generation(tx, meta, report.generation_seen),
         acked_seq=recorded.acked_seq,
         policy_version=meta.policy_version,
         sync_no=report.sync_no,
