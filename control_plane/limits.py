@@ -102,6 +102,11 @@ FORKS_MAX = 16
 """Copies of one life of a journal that are followed record by record."""
 FORK_RECORDS_MAX = 100_000
 """Rows that forks of one life of a journal may add to the ledger."""
+LATE_RECORDS_MAX = 1_000_000
+"""Records that are booked of a journal whose time is over and that take nothing from its leases: a
+sidecar that is cut off makes no more without a lease in the five minutes that it has for them."""
+ALARMS_MAX = 1_000
+"""Alarms of one kind that are kept of one sidecar; the newest stay."""
 DECIDED_LEASES_MAX = 1_000
 """Leases that one decision of a person may concern."""
 CHARGED_LEASES_MAX = 500

@@ -26,7 +26,7 @@ from control_plane.store import (
     sidecars,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, forks, granting, learning, orphans, scope
+from control_plane.usecases import booking, forks, granting, late, learning, orphans, scope
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
@@ -143,13 +143,15 @@ def _record(
     if branch is None and found.standing is Standing.GAP:
         return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
     forked = branch is not None or found.standing is Standing.FORKS
-    if forked or (found.standing is Standing.BEFORE and forks.diverges(tx, holder, report.records)):
+    diverges = found.standing is Standing.BEFORE and not cursor.dropped_count
+    if forked or (diverges and forks.diverges(tx, holder, report.records)):
         acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
         return _Recorded(acked, Status.FENCED)
     evidence = booking.Evidence()
     if found.standing is Standing.CONTINUES and count > found.skip:
         fresh = report.records[found.skip :]
-        evidence = booking.book(tx, holder, fresh, now_unix_ms, forked=cursor.forked)
+        booked = late.within_bounds(tx, holder, sidecar, cursor, fresh, now_unix_ms)
+        evidence = booking.book(tx, holder, booked, now_unix_ms, forked=cursor.forked)
         cursor = replace(cursor, last_seq=cursor.last_seq + len(fresh), chain=found.chain)
         sidecars.move_cursor(tx, holder, cursor)
     # A copy of the journal that is not found yet must not take another's records for its own.
