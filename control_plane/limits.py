@@ -47,6 +47,11 @@ WATERMARK_STEP_MAX_NANO_USD = 1_000_000_000_000
 """The largest step, $1,000: so much of a huge cap waits at most after a restore."""
 AHEAD_GENERATIONS_MAX = 10_000
 """A sidecar has seen at most so many restores that a database without a watermark has not."""
+LEARNING_STOP_MS = 60_000
+"""So long a database that may be old grants nothing, while sidecars tell what they hold. After it
+the watermark alone bounds what is missing."""
+LEARNING_REST_MS = 3_600_000
+"""So long after that no claim of a sidecar stops all grants again."""
 WATERMARK_LINE_MARKS = 100
 """Marks in one line of a file that is written anew."""
 WATERMARK_SPARE_BYTES = 1 << 20
@@ -97,6 +102,11 @@ FORKS_MAX = 16
 """Copies of one life of a journal that are followed record by record."""
 FORK_RECORDS_MAX = 100_000
 """Rows that forks of one life of a journal may add to the ledger."""
+LATE_RECORDS_MAX = 1_000_000
+"""Records that are booked of a journal whose time is over and that take nothing from its leases: a
+sidecar that is cut off makes no more without a lease in the five minutes that it has for them."""
+ALARMS_MAX = 1_000
+"""Alarms of one kind that are kept of one sidecar; the newest stay."""
 DECIDED_LEASES_MAX = 1_000
 """Leases that one decision of a person may concern."""
 CHARGED_LEASES_MAX = 500
@@ -134,7 +144,9 @@ PATIENCE_DEFAULT_MS = 20_000
 PATIENCE_MAX_MS = 600_000
 """No patience is believed beyond this."""
 BUDGET_PARTITIONS_MAX = 10_000
-"""Values of a key or workflow by which one budget's window may be split."""
+"""Values of a key or workflow for which one budget's window may be granted money."""
+ADOPTED_PARTITIONS_MAX = 10_000
+"""Beside them, those that evidence alone may name; what it says of others is booked together."""
 DECISION_DEMANDS_MAX = 1_024
 """Demands that one decision looks at; the oldest count."""
 DECISION_SET_DEMANDS_MAX = 64
@@ -279,6 +291,7 @@ assert NUDGE_INTERVAL_MS < NUDGE_UNANSWERED_MS < SYNC_SOON_MS
 assert SHORT_LIFE_MS < SHORT_KNOWN_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS
 assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
+assert SILENT_AFTER_MS < LEARNING_STOP_MS < LEARNING_REST_MS
 assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
 assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX

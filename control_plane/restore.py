@@ -66,6 +66,7 @@ def restore(
                 told = store.write(
                     lambda tx: _prepare(
                         tx,
+                        clock.unix_ms(),
                         copies.generation_of(database),
                         was_there=was_there,
                         without_watermark=without_watermark,
@@ -90,7 +91,12 @@ def restore(
 
 
 def _prepare(
-    tx: Tx, replaced_generation: int, *, was_there: bool, without_watermark: bool
+    tx: Tx,
+    now_unix_ms: int,
+    replaced_generation: int,
+    *,
+    was_there: bool,
+    without_watermark: bool,
 ) -> tuple[learning.Learning, int, str]:
     """Let a copy learn, under a generation above all that is known.
 
@@ -111,7 +117,7 @@ def _prepare(
         watermark.begin(tx, Entropy(), late=True)
     if not was_there:
         lost = lost or f"{tx.watermark.path} was not there"
-    generation = learning.begin_generation(tx, replaced_generation)
+    generation = learning.begin_generation(tx, now_unix_ms, replaced_generation)
     return learning.state(tx), generation, lost
 
 

@@ -20,13 +20,16 @@ class Learning:
     """Whether the database may be an old copy, and what follows from that."""
 
     in_progress: bool
-    """Nothing is granted until it ends."""
+    """Nothing is granted until `grants_time`; then what may be missing is held beside."""
     missing_sidecars: tuple[str, ...]
     """The names of sidecars that have not told yet what they hold."""
     unknown_nano_usd: int
     """What may have been granted beyond this database and nobody has shown, over all periods."""
     watermark_trouble: str
     """Why the watermark cannot be trusted or written; "" when all is well."""
+    grants_time: datetime | None
+    """From when money is granted again though sidecars are missing, beside what is held for them;
+    None when it does not learn, or when nothing is granted before every one has synced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,4 +184,5 @@ def learning_from_wire(wire: v1.Learning) -> Learning:
         missing_sidecars=tuple(wire.missing_sidecars),
         unknown_nano_usd=wire.unknown_nano_usd,
         watermark_trouble=wire.watermark_trouble,
+        grants_time=instant_or_none_from_wire(wire.grants_time),
     )

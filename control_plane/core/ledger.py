@@ -250,10 +250,12 @@ def _settle(booked: Bookings, record: Settle, period_at: PeriodAt) -> None:
         booked.charges.append(
             Charge(record.seq, key, "SETTLE", call.call_id, amount, call.estimated)
         )
+    charged = set(call.vector)
     for budget in call.counted:
         key = period_at(budget, call.started_unix_ms)
-        if key in call.vector:
+        if key in charged:
             continue
+        charged.add(key)
         booked.counted_nano_usd[key] += call.cost_nano_usd
         booked.charges.append(
             Charge(record.seq, key, "SETTLE", call.call_id, call.cost_nano_usd, call.estimated)

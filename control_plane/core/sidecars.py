@@ -59,3 +59,7 @@ class Cursor:
     """A copy of the journal went on by itself: two may have spent the same leases."""
     beside_count: int = 0
     """Rows of the ledger that are beside the booked journal: lumps, and records of forks."""
+    late_count: int = 0
+    """Records booked after the journal's time was over that took nothing from its leases."""
+    dropped_count: int = 0
+    """Those beyond their bound: they came and were not booked."""

@@ -28,3 +28,28 @@ def keep(tx: Tx, holder: Holder, records: Iterable[Unreadable], now_unix_ms: int
             for record in records
         ],
     )
+
+
+def seqs_among(tx: Tx, holder: Holder, first_seq: int, last_seq: int) -> frozenset[int] | None:
+    """Which records from one number to another were not booked; None when nobody knows.
+
+    A sidecar that has filled its room may have told more of them than are kept.
+    """
+    row = tx.row(
+        "SELECT COUNT(*) AS n FROM bad_record WHERE sidecar_id = :sidecar",
+        {"sidecar": holder.sidecar_id},
+    )
+    assert row is not None
+    if row["n"] >= limits.BAD_RECORDS_MAX:
+        return None
+    rows = tx.rows(
+        """SELECT seq FROM bad_record
+           WHERE sidecar_id = :sidecar AND epoch = :epoch AND seq BETWEEN :first AND :last""",
+        {
+            "sidecar": holder.sidecar_id,
+            "epoch": holder.epoch,
+            "first": first_seq,
+            "last": last_seq,
+        },
+    )
+    return frozenset(row["seq"] for row in rows)

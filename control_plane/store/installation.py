@@ -22,6 +22,8 @@ class Meta:
     """When the last backup was made; 0 for never."""
     change_no: int
     """How many commits were made; the watermark knows it too."""
+    grants_stop_until_unix_ms: int
+    """Until when learning stops all grants, or last did; 0 when it never did."""
 
 
 def get(tx: Tx) -> Meta:
@@ -36,6 +38,7 @@ def get(tx: Tx) -> Meta:
         alarm_position=row["alarm_position"],
         backup_unix_ms=row["backup_unix_ms"],
         change_no=row["change_no"],
+        grants_stop_until_unix_ms=row["grants_stop_until_unix_ms"],
     )
 
 
@@ -49,8 +52,16 @@ def set_backup(tx: Tx, now_unix_ms: int) -> None:
     tx.run("UPDATE meta SET backup_unix_ms = :now WHERE id = 1", {"now": now_unix_ms})
 
 
+def stop_grants(tx: Tx, until_unix_ms: int) -> None:
+    """Note until when learning stops all grants."""
+    tx.run(
+        "UPDATE meta SET grants_stop_until_unix_ms = :until WHERE id = 1",
+        {"until": until_unix_ms},
+    )
+
+
 def begin_learning(tx: Tx, generation: int, change_no: int) -> None:
-    """Stop granting until every sidecar has spoken, under a new generation.
+    """Learn until every sidecar has spoken, under a new generation.
 
     `change_no` is how far any database of this installation ever got: this one counts on from
     there, or it would be taken for an old copy again.

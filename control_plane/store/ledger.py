@@ -180,10 +180,12 @@ def known_beside(tx: Tx, holder: Holder, call_ids: Iterable[str]) -> set[str]:
 
 
 def overrun_is_known(tx: Tx, sidecar_id: str, call_id: str) -> bool:
-    """Whether a sidecar's overrun of a call was booked: each is an alarm."""
+    """Whether a sidecar's overrun of a call was booked; where no cap felt it, as an alarm alone."""
     row = tx.row(
-        """SELECT 1 AS found FROM alarm
-           WHERE kind = 'OVERRUN' AND sidecar_id = :sidecar AND call_id = :call LIMIT 1""",
+        """SELECT 1 AS found FROM charge
+           WHERE kind = 'OVERRUN' AND call_id = :call AND sidecar_id = :sidecar
+           UNION SELECT 1 AS found FROM alarm
+           WHERE kind = 'OVERRUN' AND sidecar_id = :sidecar AND call_id = :call""",
         {"sidecar": sidecar_id, "call": call_id},
     )
     return row is not None
@@ -230,7 +232,7 @@ def settled_periods(tx: Tx, booked: Booked) -> dict[PeriodKey, int]:
 
 
 def raise_alarm(tx: Tx, alarm: Alarm, now_unix_ms: int) -> None:
-    """Add an alarm."""
+    """Add an alarm. Of its sidecar and kind the newest are kept, the others are counted."""
     params: dict[str, Value] = {
         "position": installation.take_alarm_position(tx),
         "now": now_unix_ms,
@@ -251,6 +253,25 @@ def raise_alarm(tx: Tx, alarm: Alarm, now_unix_ms: int) -> None:
              :amount, :detail)""",
         params,
     )
+    room: dict[str, Value] = {
+        "sidecar": alarm.holder.sidecar_id,
+        "kind": alarm.kind,
+        "most": limits.ALARMS_MAX,
+    }
+    dropped = tx.run(
+        """DELETE FROM alarm WHERE sidecar_id = :sidecar AND kind = :kind AND position <= (
+             SELECT position FROM alarm WHERE sidecar_id = :sidecar AND kind = :kind
+             ORDER BY position DESC LIMIT 1 OFFSET :most)""",
+        room,
+    )
+    if dropped:
+        tx.run(
+            """INSERT INTO dropped_alarms (sidecar_id, kind, dropped_count)
+               VALUES (:sidecar, :kind, :dropped)
+               ON CONFLICT (sidecar_id, kind) DO UPDATE SET
+                 dropped_count = dropped_alarms.dropped_count + excluded.dropped_count""",
+            {**room, "dropped": dropped},
+        )
 
 
 def alarms_after(tx: Tx, position: int) -> tuple[Alarm, ...]:

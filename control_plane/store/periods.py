@@ -28,13 +28,18 @@ def ensure(tx: Tx, budget_id: str, partition: str, now_unix_ms: int) -> PeriodSt
     return None if budget is None else ensure_of(tx, budget, partition, now_unix_ms)
 
 
-def ensure_of(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> PeriodState:
-    """The period of a budget that an instant is in, made if there is none."""
+def ensure_of(
+    tx: Tx, budget: Budget, partition: str, now_unix_ms: int, *, adopted: bool = False
+) -> PeriodState:
+    """The period of a budget that an instant is in, made if there is none.
+
+    `adopted` when evidence asks for it, and not somebody who wants money.
+    """
     span = budget.span_at(now_unix_ms)
     key = PeriodKey(budget.budget_id, partition, span.period_id)
     found = get(tx, key)
     if found is None:
-        _insert(tx, key, span, budgets.cap_in_force(tx, budget.budget_id, span.period_id), budget)
+        _insert(tx, key, span, budget, adopted=adopted)
         found = get(tx, key)
         assert found is not None
     return found
@@ -43,19 +48,37 @@ def ensure_of(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> Perio
 def has_room(tx: Tx, budget: Budget, partition: str, now_unix_ms: int) -> bool:
     """Whether a partition has a period now, or may still get one.
 
-    Workflow labels come from callers: without a bound they could make rows without end.
+    Workflow labels come from callers: without a bound they could make rows without end. What
+    evidence named counts for itself: no liar may take the room of those that want money.
     """
     if not budget.split_by:
         return not partition
     span = budget.span_at(now_unix_ms)
-    if get(tx, PeriodKey(budget.budget_id, partition, span.period_id)) is not None:
+    if exists(tx, PeriodKey(budget.budget_id, partition, span.period_id)):
         return True
     row = tx.row(
-        "SELECT COUNT(*) AS n FROM period WHERE budget_id = :budget AND period_id = :period",
+        """SELECT COUNT(*) AS n FROM period
+           WHERE budget_id = :budget AND period_id = :period AND adopted = 0""",
         {"budget": budget.budget_id, "period": span.period_id},
     )
     assert row is not None
     return int(row["n"]) < limits.BUDGET_PARTITIONS_MAX
+
+
+def exists(tx: Tx, key: PeriodKey) -> bool:
+    """Whether there is a row of a period."""
+    return _state(tx, key) is not None
+
+
+def count_adopted(tx: Tx, budget_id: str, period_id: str) -> int:
+    """How many partitions of a budget's window evidence alone has named."""
+    row = tx.row(
+        """SELECT COUNT(*) AS n FROM period
+           WHERE budget_id = :budget AND period_id = :period AND adopted = 1""",
+        {"budget": budget_id, "period": period_id},
+    )
+    assert row is not None
+    return int(row["n"])
 
 
 def adopt(tx: Tx, key: PeriodKey) -> PeriodState:
@@ -70,12 +93,12 @@ def adopt(tx: Tx, key: PeriodKey) -> PeriodState:
     budget = budgets.get(tx, key.budget_id)
     span = _span_named(budget, key.period_id) if budget is not None else None
     if budget is not None and span is not None:
-        _insert(tx, key, span, budgets.cap_in_force(tx, budget.budget_id, span.period_id), budget)
+        _insert(tx, key, span, budget, adopted=True)
     else:
         tx.run(
             """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, cap_version,
-                 state)
-               VALUES (:budget, :partition, :period, 0, 0, 'CLOSING')""",
+                 state, adopted)
+               VALUES (:budget, :partition, :period, 0, 0, 'CLOSING', 1)""",
             params(key),
         )
     made = get(tx, key)
@@ -285,19 +308,18 @@ def budget_of(key: PeriodKey) -> BudgetRef:
     return BudgetRef(key.budget_id, key.partition)
 
 
-def _insert(
-    tx: Tx, key: PeriodKey, span: WindowSpan, cap_nano_usd: int | None, budget: Budget
-) -> None:
+def _insert(tx: Tx, key: PeriodKey, span: WindowSpan, budget: Budget, *, adopted: bool) -> None:
     tx.run(
         """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, end_unix_ms,
-             cap_nano_usd, cap_version)
-           VALUES (:budget, :partition, :period, :start, :end, :cap, :cap_version)""",
+             cap_nano_usd, cap_version, adopted)
+           VALUES (:budget, :partition, :period, :start, :end, :cap, :cap_version, :adopted)""",
         params(
             key,
             start=span.start_unix_ms,
             end=span.end_unix_ms,
-            cap=cap_nano_usd,
+            cap=budgets.cap_in_force(tx, budget.budget_id, span.period_id),
             cap_version=budget.cap_version,
+            adopted=int(adopted),
         ),
     )
 

@@ -131,7 +131,7 @@ def unheard(tx: Tx, generation: int) -> int:
     """
     row = tx.row(
         """SELECT COUNT(*) AS unheard FROM sidecar
-           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+           WHERE revoked_unix_ms = 0 AND state <> 'FENCED' AND generation_seen < :generation
              AND excused_generation < :generation""",
         {"generation": generation},
     )
@@ -143,7 +143,7 @@ def names_unheard(tx: Tx, generation: int) -> list[str]:
     """What those are called that have not spoken in a generation and are waited for."""
     rows = tx.rows(
         """SELECT display_name FROM sidecar
-           WHERE revoked_unix_ms = 0 AND generation_seen < :generation
+           WHERE revoked_unix_ms = 0 AND state <> 'FENCED' AND generation_seen < :generation
              AND excused_generation < :generation
            ORDER BY display_name""",
         {"generation": generation},
@@ -177,7 +177,14 @@ def cursor(tx: Tx, holder: Holder) -> Cursor | None:
     if row is None:
         return None
     forked = row["forked_unix_ms"] > 0
-    return Cursor(row["last_seq"], row["chain"], forked=forked, beside_count=row["beside_count"])
+    return Cursor(
+        row["last_seq"],
+        row["chain"],
+        forked=forked,
+        beside_count=row["beside_count"],
+        late_count=row["late_count"],
+        dropped_count=row["dropped_count"],
+    )
 
 
 def begin_cursor(tx: Tx, holder: Holder) -> Cursor:
@@ -199,6 +206,21 @@ def move_cursor(tx: Tx, holder: Holder, cursor: Cursor) -> None:
         _cursor_params(holder, cursor),
     )
     assert changed == 1
+
+
+def count_late(tx: Tx, holder: Holder, late_count: int, dropped_count: int) -> None:
+    """Note what came of a journal whose time is over, and what of it was not booked."""
+    tx.run(
+        """UPDATE cursor SET late_count = late_count + :late,
+             dropped_count = dropped_count + :dropped
+           WHERE sidecar_id = :sidecar AND epoch = :epoch""",
+        {
+            "sidecar": holder.sidecar_id,
+            "epoch": holder.epoch,
+            "late": late_count,
+            "dropped": dropped_count,
+        },
+    )
 
 
 def take_places_beside(tx: Tx, holder: Holder, count: int) -> int:

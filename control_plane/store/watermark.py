@@ -38,6 +38,7 @@ def open_for(tx: Tx, entropy: Entropy) -> None:
     assert row is not None
     file.begins_at(row["change_no"])
     known_id = row["watermark_id"]
+    file.finish(known_id)
     if not _make_folder(file) or file.read():
         _match(tx, file, known_id)
     elif known_id and _has_granted(tx):
@@ -45,6 +46,7 @@ def open_for(tx: Tx, entropy: Entropy) -> None:
     else:
         # Where one is gone, this may be a copy from before the first grant: claims are believed.
         begin(tx, entropy, late=bool(known_id) and not _is_blank(tx))
+        file.settle()
 
 
 def begin(tx: Tx, entropy: Entropy, *, late: bool = False) -> None:

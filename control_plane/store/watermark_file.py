@@ -3,6 +3,10 @@
 Rules. Only the writer's thread adds. After a failed write or sync nobody knows what the disk holds:
 nothing more is added to that file, ceilings stay as they are, and `mend` writes a new one. Without
 a file that can be trusted there are no ceilings at all, so nothing is granted: `problem` says why.
+
+A new file is begun beside the old one, and takes its place when the transaction that began it is
+durable: `settle`. Else it goes: `withdraw`. A crash between the two is told by the database, which
+knows its watermark by name: `finish`.
 """
 
 import contextlib
@@ -35,6 +39,7 @@ class WatermarkFile:
         self._whole_bytes = 0
         self._change_no = 0
         self._broken = False
+        self._before: tuple[str, Watermark] | None = None
 
     # --- What it says ---------------------------------------------------------------------------
 
@@ -138,13 +143,76 @@ class WatermarkFile:
         self._write_whole()
         return True
 
+    @property
+    def begun(self) -> Watermark | None:
+        """The watermark that is begun and does not count yet; None when there is none."""
+        return self._state if self._before is not None else None
+
     def begin(self, state: Watermark) -> None:
-        """Make a new file; until that succeeds there are no ceilings. An old one is set aside."""
-        with contextlib.suppress(OSError):
-            self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
+        """Make a new file beside the old one; until that succeeds there are no ceilings.
+
+        Within the transaction that begins it, it counts already.
+        """
+        if self._before is None:
+            self._before = self.problem, self._state
         self._state = state
         self.problem = ""
         self._write_whole()
+
+    def settle(self) -> None:
+        """The transaction that began a file is durable: it takes the old one's place."""
+        if self._before is None:
+            return
+        self._before = None
+        self._replace_old()
+
+    def withdraw(self) -> None:
+        """The transaction that began a file never was: all is as before it."""
+        if self._before is None:
+            return
+        self.problem, self._state = self._before
+        self._before = None
+        self.close()
+        self._beside.unlink(missing_ok=True)
+        if not self.problem:
+            self._write_whole()
+
+    def finish(self, known_id: str) -> None:
+        """At the start: end what a crash cut short, by what the database knows its watermark as."""
+        try:
+            begun = core.read(self._beside.read_bytes())
+        except OSError:
+            return
+        if not begun.damage and known_id and begun.watermark.watermark_id == known_id:
+            self._replace_old()
+        else:
+            self._beside.unlink(missing_ok=True)
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_name(self.path.name + ".begun")
+
+    def _replace_old(self) -> None:
+        """Put the file that was begun into the place of the old one, which is set aside.
+
+        Where it could not be written, the old one stays until there is another: `mend`.
+        """
+        if not self._beside.exists():
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
+        try:
+            self._beside.rename(self.path)
+            self._sync_folder()
+        except OSError:
+            self._broken = True
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            self._sync(folder)
+        finally:
+            os.close(folder)
 
     def begins_at(self, change_no: int) -> None:
         """Tell how far the database has got when it is opened."""
@@ -186,12 +254,8 @@ class WatermarkFile:
             if os.write(descriptor, data) != len(data):
                 raise OSError
             self._sync(descriptor)
-            unfinished.rename(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                self._sync(folder)
-            finally:
-                os.close(folder)
+            unfinished.rename(self.path if self._before is None else self._beside)
+            self._sync_folder()
         except OSError:
             self._broken = True
             if descriptor >= 0:

@@ -22,6 +22,7 @@ from control_plane.core.windows import WindowSpan
 from control_plane.store import bad_records, budgets, leases, ledger, periods
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases.books import Books
+from control_plane.usecases.partitions import Partitions
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class CountingPeriods:
         self._tx = tx
         self._budgets: dict[str, Budget | None] = {}
         self._spans: dict[str, WindowSpan] = {}
+        self._partitions = Partitions(tx)
         self._known: set[PeriodKey] = set()
 
     def at(self, ref: BudgetRef, instant_unix_ms: int) -> PeriodKey:
@@ -49,13 +51,14 @@ class CountingPeriods:
         if span is None or not span.covers(instant_unix_ms):
             budget = self._budget(ref.budget_id)
             if budget is None:
-                return periods.adopt(self._tx, ref.period("unknown")).key
+                key = self._partitions.of(ref.period("unknown"))
+                return periods.adopt(self._tx, key).key
             span = self._spans[ref.budget_id] = budget.span_at(instant_unix_ms)
-        key = ref.period(span.period_id)
+        key = self._partitions.of(ref.period(span.period_id))
         if key not in self._known:
             budget = self._budget(ref.budget_id)
             assert budget is not None
-            periods.ensure_of(self._tx, budget, ref.partition, instant_unix_ms)
+            periods.ensure_of(self._tx, budget, key.partition, instant_unix_ms, adopted=True)
             self._known.add(key)
         return key
 
@@ -181,6 +184,7 @@ def take_levels(
     found = Evidence()
     books = Books(tx, holder, now_unix_ms)
     known = leases.levels_of(tx, holder, len(reports)) if reports else {}
+    partitions = Partitions(tx)
     for report in reports:
         key = report.lease
         if key in known and not _is_news(report, known[key]):
@@ -190,6 +194,7 @@ def take_levels(
         if period is None and says_nothing:
             continue
         if period is None:
+            key = partitions.of(key)
             periods.adopt(tx, key)
         grew = not says_nothing and books.take_levels(
             key,

@@ -19,7 +19,7 @@ from control_plane.core.leases import Holder
 from control_plane.core.ledger import chain_after
 from control_plane.core.reports import Report
 from control_plane.core.sidecars import Cursor, Sidecar
-from control_plane.store import forks, leases, ledger, sidecars
+from control_plane.store import bad_records, forks, leases, ledger, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import booking, orphans
 
@@ -34,8 +34,16 @@ _TOO_MUCH = (
 
 
 def diverges(tx: Tx, holder: Holder, records: Sequence[Line]) -> bool:
-    """Whether records whose numbers are booked say something that is not."""
+    """Whether records whose numbers are booked say something that is not.
+
+    What was refused when it came first is in no ledger either, and proves nothing.
+    """
+    refused = bad_records.seqs_among(tx, holder, records[0].seq, records[-1].seq)
+    if refused is None:
+        return False
     for record in records:
+        if record.seq in refused:
+            continue
         match record:
             case Return():
                 lease = leases.get(tx, holder, record.lease)

@@ -20,6 +20,7 @@ from control_plane.core.situation import Demand, PeriodState, Plan, Situation, V
 from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods, sidecars
 from control_plane.store.engine import Tx
+from control_plane.usecases import unknown
 from control_plane.usecases.levels import Levels
 
 
@@ -38,8 +39,10 @@ class Granted:
 class Gathering:
     """Reads each budget, period and set of leases once for one decision."""
 
-    def __init__(self, tx: Tx, now_unix_ms: int) -> None:
+    def __init__(self, tx: Tx, now_unix_ms: int, *, learns: bool = False) -> None:
+        """Work within a transaction; `learns` while the database may be old."""
         self._tx = tx
+        self._learns = learns
         self._now_unix_ms = now_unix_ms
         self.budgets: dict[str, Budget | None] = {}
         self.periods: dict[PeriodKey, PeriodState] = {}
@@ -127,6 +130,8 @@ class Gathering:
     def _keep(self, state: PeriodState, budget: Budget | None) -> None:
         newest = budget.cap_version if budget is not None else 0
         gone = budget is None or budget.archived_unix_ms is not None
+        if self._learns:
+            state = unknown.expected(self._tx, state)
         self.periods[state.key] = replace(
             state,
             cap_version=max(state.cap_version, newest),

@@ -134,7 +134,7 @@ def _answer(tx: Tx, sidecar: Sidecar, status: Status, epoch: int) -> Registered:
     return Registered(
         status=Status.LEARNING if status is Status.OK and meta.learning else status,
         epoch=epoch,
-        generation=meta.generation,
+        generation=learning.told_generation(tx, meta, sidecar.generation_seen),
         last_seq=cursor.last_seq if cursor else 0,
         last_sync_no=sidecar.last_sync_no,
         sidecar_id=sidecar.sidecar_id,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from control_plane import limits
 from control_plane.core import ledger as core
 from control_plane.core.decision import decide
-from control_plane.core.leases import Holder, LeaseKey
+from control_plane.core.leases import Holder
 from control_plane.core.ledger import Standing
 from control_plane.core.reports import Answer, Report, Status
 from control_plane.core.sidecars import Sidecar
@@ -26,8 +26,9 @@ from control_plane.store import (
     sidecars,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, forks, granting, learning, orphans, scope, unknown
+from control_plane.usecases import booking, forks, granting, late, learning, orphans, scope
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
 
 _UNTRUE = (
@@ -69,7 +70,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(tx, sidecar, report) or Status.OK,
-        generation=meta.generation,
+        generation=learning.told_generation(tx, meta, report.generation_seen),
         acked_seq=recorded.acked_seq,
         policy_version=meta.policy_version,
         sync_no=report.sync_no,
@@ -85,9 +86,14 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     _note(tx, sidecar, report, now_unix_ms)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.demands, now_unix_ms)
-    if tx.watermark.problem or not learning.end_if_all_spoke(tx, meta):
-        return _without_money(tx, holder, report, levels, answer, now_unix_ms)
-    return _with_money(tx, holder, report, levels, answer, now_unix_ms)
+    learns = not learning.end_if_all_spoke(tx, meta)
+    found = granting.Gathering(tx, now_unix_ms, learns=learns)
+    # Those that it spoke of, and those it may not know of: a lost answer's grants.
+    wanted = {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
+    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
+    if tx.watermark.problem or (learns and learning.stops_grants(tx, meta, now_unix_ms)):
+        return _without_money(holder, levels, situation, found, answer)
+    return _with_money(holder, report, levels, situation, found, answer)
 
 
 def _hear(
@@ -126,6 +132,8 @@ def _record(
     cursor = sidecars.cursor(tx, holder) or sidecars.begin_cursor(tx, holder)
     count = len(report.raw_records)
     assert count == len(report.records)
+    partitions = Partitions(tx)
+    report = replace(report, records=tuple(map(partitions.place, report.records)))
     found = core.compare(
         cursor.last_seq, cursor.chain, report.from_seq, report.raw_records, report.chain
     )
@@ -135,13 +143,15 @@ def _record(
     if branch is None and found.standing is Standing.GAP:
         return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
     forked = branch is not None or found.standing is Standing.FORKS
-    if forked or (found.standing is Standing.BEFORE and forks.diverges(tx, holder, report.records)):
+    diverges = found.standing is Standing.BEFORE and not cursor.dropped_count
+    if forked or (diverges and forks.diverges(tx, holder, report.records)):
         acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
         return _Recorded(acked, Status.FENCED)
     evidence = booking.Evidence()
     if found.standing is Standing.CONTINUES and count > found.skip:
         fresh = report.records[found.skip :]
-        evidence = booking.book(tx, holder, fresh, now_unix_ms, forked=cursor.forked)
+        booked = late.within_bounds(tx, holder, sidecar, cursor, fresh, now_unix_ms)
+        evidence = booking.book(tx, holder, booked, now_unix_ms, forked=cursor.forked)
         cursor = replace(cursor, last_seq=cursor.last_seq + len(fresh), chain=found.chain)
         sidecars.move_cursor(tx, holder, cursor)
     # A copy of the journal that is not found yet must not take another's records for its own.
@@ -215,16 +225,14 @@ def _note(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> None:
 
 
 def _with_money(
-    tx: Tx,
     holder: Holder,
     report: Report,
     levels: Levels,
+    situation: Situation,
+    found: granting.Gathering,
     answer: Answer,
-    now_unix_ms: int,
 ) -> Answer:
-    wanted = _to_answer(tx, holder, report)
-    found = granting.Gathering(tx, now_unix_ms)
-    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
+    now_unix_ms = situation.now_unix_ms
     plan = decide(situation)
     granted = granting.apply(holder, plan, found)
     levels.reservations = dict(plan.reservations)
@@ -247,36 +255,20 @@ def _with_money(
 
 
 def _without_money(
-    tx: Tx,
     holder: Holder,
-    report: Report,
     levels: Levels,
+    situation: Situation,
+    found: granting.Gathering,
     answer: Answer,
-    now_unix_ms: int,
 ) -> Answer:
     """Authority for what is held, and nothing new, until every sidecar has spoken."""
-    wanted = _to_answer(tx, holder, report)
-    found = granting.Gathering(tx, now_unix_ms)
-    situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     plan = _no_change(situation)
-    # What may be missing shrinks with each sidecar that speaks: nobody is told that a budget is
-    # used up because of it, so calls wait, within their patience, until all have spoken.
-    for key, period in found.periods.items():
-        less = min(unknown.held_nano_usd(tx, key), period.orphan_hold_nano_usd)
-        found.periods[key] = replace(
-            period, orphan_hold_nano_usd=period.orphan_hold_nano_usd - less
-        )
     return replace(
         answer,
         status=Status.LEARNING,
         leases=granting.answers(holder, levels, situation, plan, found),
         next_sync_ms=limits.SYNC_SOON_MS,
     )
-
-
-def _to_answer(tx: Tx, holder: Holder, report: Report) -> set[LeaseKey]:
-    """The leases that a sidecar spoke of, and those it may not know of: a lost answer's grants."""
-    return {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
 
 
 def _no_change(situation: Situation) -> Plan:

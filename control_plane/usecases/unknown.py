@@ -6,14 +6,15 @@ knows, whose journal is as good as lost: it counts in `allocated` like any orpha
 released and charged like one.
 
 Why less than all of that is held, once all have spoken. In one period, let g and r be what a life
-of a journal was granted and gave back before the copy was put in place, G and R what this database
+of a journal was granted and gave back in truth, G and R what this database
 knows of it. It *spoke* when it told, under the new generation, all that it holds. The others are
 those that a person excused, that were revoked, whose journals are lost.
 
 1. All together never held more than the highest cap, for their sum was below the cap in force at
-   the last grant: sum(g - r) <= cap.
-2. Of each that spoke, G - R <= g - r: no grant is known that was not made, all that it gave back by
-   then it has told, and nothing is granted until learning ends.
+   the last grant: sum(g - r) <= cap. That goes on being so while it is learnt: what is granted
+   then is granted beside all that is unclaimed, so beside all that may be missing.
+2. Of each that spoke, G - R <= g - r: no grant is known that was not made, and all that it gave
+   back it has told.
 3. So the others hold at most room = cap - sum(G - R of those that spoke). All of it is covered when
    held = room - sum(G - R of the others): that is what `narrow` leaves.
 4. No more than `unclaimed` can be missing, so no more than that is held.
@@ -32,6 +33,7 @@ from dataclasses import dataclass, replace
 from control_plane import limits
 from control_plane.core import evidence
 from control_plane.core.leases import Holder, Lease, PeriodKey
+from control_plane.core.situation import PeriodState
 from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods
 from control_plane.store.engine import Tx
@@ -142,6 +144,24 @@ def held_nano_usd(tx: Tx, key: PeriodKey) -> int:
     """What is held of a period for grants that nobody has shown."""
     held = leases.get(tx, UNKNOWN, key)
     return held.outstanding_nano_usd if held is not None else 0
+
+
+def expected(tx: Tx, period: PeriodState) -> PeriodState:
+    """A period as it is to be told and shared out while it is learnt what is missing of it.
+
+    What is held shrinks with each sidecar that speaks. So nobody is told that a budget is used up
+    because of it, and nobody gives back what he has to make room for it: calls wait, within their
+    patience. It is no less held: what is granted is checked where it is booked.
+    """
+    held = held_nano_usd(tx, period.key)
+    less = min(held, period.orphan_hold_nano_usd)
+    allocated = period.allocated_nano_usd
+    over = allocated - period.cap_nano_usd if period.cap_nano_usd is not None else 0
+    return replace(
+        period,
+        orphan_hold_nano_usd=period.orphan_hold_nano_usd - less,
+        allocated_nano_usd=allocated - max(0, min(held, over)),
+    )
 
 
 def narrow(tx: Tx) -> None:

@@ -245,9 +245,9 @@ OF_THE_LEDGER = (
     ),
     _mutant(
         "L11",
-        "money is granted while the database learns",
-        SYNC,
-        "    if tx.watermark.problem or not learning.end_if_all_spoke(tx, meta):\n",
+        "learning ends before every sidecar has spoken",
+        LEARNING,
+        "    if tx.watermark.problem or sidecars.unheard(tx, meta.generation):\n",
         "    if tx.watermark.problem:\n",
     ),
     _mutant(

@@ -127,6 +127,7 @@ def learning_to_wire(told: Learning) -> v1.Learning:
         missing_sidecars=told.missing,
         unknown_nano_usd=told.unknown_nano_usd,
         watermark_trouble=told.watermark_trouble,
+        grants_time=instant_or_none_to_wire(told.grants_unix_ms),
     )
 
 

@@ -34,6 +34,7 @@ class Disk:
 def begun(folder: Path, disk: Disk) -> WatermarkFile:
     file = WatermarkFile(folder / WATERMARK_FILE, disk.sync)
     file.begin(Watermark(watermark_id="w"))
+    file.settle()
     return file
 
 
@@ -88,6 +89,7 @@ def test_a_failing_disk_refuses_ceilings_and_is_mended_by_a_new_file(tmp_path: P
 def test_the_file_does_not_grow_for_ever(tmp_path: Path) -> None:
     file = WatermarkFile(tmp_path / WATERMARK_FILE, lambda _: None)
     file.begin(Watermark(watermark_id="w"))
+    file.settle()
     largest = 0
     for number in range(20_000):
         assert file.cover({KEY: Mark((number + 1) * USD, USD)})

@@ -1,6 +1,11 @@
 """Records that do not fit are booked as far as they go, with an alarm; no journal gets stuck."""
 
-from control_plane.core.calls import Adjust, Settle
+from dataclasses import replace
+
+import pytest
+
+from control_plane import limits
+from control_plane.core.calls import Adjust, Overrun, Return, Settle
 from control_plane.core.reports import Status
 from tests.control_plane.leasing_world import CENT, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar, call
@@ -82,3 +87,32 @@ def test_an_overrun_that_no_cap_feels_is_an_alarm_all_the_same(world: World) -> 
     assert sidecar.sync().status is Status.OK
     assert alarms(world) == ["OVERRUN"]
     assert world.period(counting)["spent_nano_usd"] == 12 * CENT
+
+
+@pytest.mark.parametrize("room", [limits.BAD_RECORDS_MAX, 2])
+def test_what_was_refused_is_no_fork_when_it_is_told_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Also when more was refused than is kept to know it by."""
+    monkeypatch.setattr(limits, "BAD_RECORDS_MAX", room)
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    held = sidecar.wait(CENT, ref)
+    sidecar.sync()
+    (key,) = sidecar.leases
+    huge = limits.PERIOD_NANO_USD_MAX
+    made = call("refused", world.now, huge, huge, (key,))
+    sidecar.append(lambda seq: Settle(seq, made, huge))
+    sidecar.append(lambda seq: Overrun(seq, "refused", huge, (key,)))
+    sidecar.append(lambda seq: Return(seq, key, huge))
+    told = sidecar.report()
+    assert sidecar.send(told).status is Status.FENCED
+    sidecar.acked = len(sidecar.journal)
+    sidecar.settle(held, CENT)
+    sidecar.send(sidecar.report())
+    before = alarms(world)
+    again = sidecar.send(replace(told, sync_no=sidecar.sync_no + 1))
+    assert again.acked_seq == 3
+    assert world.number("SELECT MAX(forked_unix_ms) FROM cursor") == 0
+    assert alarms(world) == before
+    world.check()

@@ -1,16 +1,18 @@
 """An old copy of the database is put back: nothing that was granted since is granted again."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from control_plane import limits
+from control_plane.core.leases import Holder
 from control_plane.core.reports import Status
 from control_plane.store import installation
 from control_plane.store.sqlite import DATABASE_FILE
 from control_plane.store.watermark_file import WATERMARK_FILE
-from control_plane.usecases import learning, unknown
+from control_plane.usecases import learning, orphans, unknown
 from control_plane.usecases.housekeeping import keep_house
 from tests.control_plane.leasing_world import CENT, DAY_MS, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
@@ -360,3 +362,112 @@ def test_a_generation_from_far_away_is_untrue_without_a_watermark_too(world: Wor
     assert liar.sync().status is Status.FENCED
     assert world.do(installation.get).generation <= limits.AHEAD_GENERATIONS_MAX
     assert one.sync().status is Status.LEARNING
+
+
+def claims(thief: VirtualSidecar, more_nano_usd: int) -> Status:
+    """A stolen credential claims so much more than it was granted."""
+    told = thief.report()
+    (lease,) = told.leases
+    claimed = lease.granted_seen_nano_usd + more_nano_usd
+    thief.leases[lease.lease].granted = claimed
+    return thief.send(replace(told, leases=(replace(lease, granted_seen_nano_usd=claimed),))).status
+
+
+def test_a_claimant_that_falls_silent_stops_the_others_for_a_minute_and_once_an_hour(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD)
+    thief, other = world.sidecar("thief"), world.sidecar("other")
+    assert opened(thief, thief.wait(CENT, ref))
+    speak(thief, other)
+    assert claims(thief, 1) is Status.LEARNING
+    waiting = other.wait(50 * CENT, ref, patience_ms=600_000)
+    speak(other)
+    assert waiting not in other.opened
+    world.pass_ms(limits.LEARNING_STOP_MS)
+    # It is waited for still, and what may be missing is held: one step of the watermark.
+    assert opened(other, waiting)
+    assert is_learning(world)
+    assert 0 < unknown_nano_usd(world) <= USD // limits.WATERMARK_STEPS
+    world.check()
+    # It speaks at last, so learning ends; and it claims again, more than is held for claims.
+    thief.generation = world.do(installation.get).generation
+    thief.sync()
+    assert not is_learning(world)
+    more = world.period(ref)["unclaimed_nano_usd"] + 1
+    assert claims(thief, more) is not Status.FENCED
+    assert is_learning(world)
+    assert opened(other, other.wait(10 * CENT, ref))
+    world.check()
+
+
+@pytest.mark.parametrize("ended", ["fenced", "revoked"])
+def test_who_is_stopped_is_never_waited_for(world: World, ended: str) -> None:
+    ref = world.budget("b", USD)
+    stopped, here = world.sidecar("stopped"), world.sidecar("here")
+    held = stopped.wait(20 * CENT, ref)
+    assert opened(stopped, held)
+    if ended == "fenced":
+        assert stopped.send(replace(stopped.report(), generation_seen=9)).status is Status.FENCED
+    else:
+        world.do(lambda tx: tx.run("UPDATE sidecar SET revoked_unix_ms = 1 WHERE id = 'stopped'"))
+        world.do(
+            lambda tx: orphans.orphan_leases(tx, Holder("stopped", 1), orphans.REVOKED, world.now)
+        )
+    speak(here)
+    copy = world.backup()
+    assert opened(here, here.wait(CENT, ref))
+    world.put_back(copy)
+    speak(here)
+    assert not is_learning(world)
+    # What it had may be somebody else's since the copy: it counts twice until there is evidence.
+    assert world.period(ref)["allocated_nano_usd"] >= 21 * CENT
+    world.check()
+
+
+def test_after_a_restore_grants_go_on_beside_all_that_the_missing_one_may_hold(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD)
+    here, gone = world.sidecar("here"), world.sidecar("gone")
+    speak(here, gone)
+    copy = world.backup()
+    assert opened(gone, gone.wait(60 * CENT, ref))
+    assert opened(here, here.wait(10 * CENT, ref))
+    world.put_back(copy)
+    speak(here)
+    small = here.wait(5 * CENT, ref, patience_ms=600_000)
+    large = here.wait(60 * CENT, ref, patience_ms=600_000)
+    assert not opened(here, small)
+    world.pass_ms(limits.LEARNING_STOP_MS)
+    here.sync()
+    assert is_learning(world)
+    assert large not in here.opened
+    # Nothing of what the missing one may hold is granted again, and nobody is told that it is gone.
+    held = sum(lease.granted - lease.returned for lease in here.leases.values())
+    assert held + 60 * CENT <= USD
+    assert large not in here.sync().hopeless
+    assert world.period(ref)["allocated_nano_usd"] >= held + 60 * CENT
+    world.check()
+    speak(gone)
+    assert not is_learning(world)
+    assert world.period(ref)["allocated_nano_usd"] <= USD
+
+
+def test_without_a_watermark_that_knows_the_missing_are_waited_for_however_long_it_takes(
+    world: World,
+) -> None:
+    ref = world.budget("b", USD)
+    here, gone = world.sidecar("here"), world.sidecar("gone")
+    speak(here, gone)
+    copy = world.backup()
+    assert opened(gone, gone.wait(60 * CENT, ref))
+    world.store.close()
+    (world.folder / WATERMARK_FILE).unlink()
+    world.put_back(copy)
+    gone.sync()
+    waiting = here.wait(60 * CENT, ref, patience_ms=600_000)
+    for _ in range(3):
+        world.pass_ms(limits.LEARNING_STOP_MS)
+        assert not opened(here, waiting)
+    assert is_learning(world)

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/admin/v1/installation.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n\x0cInstallation\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0c\n\x04mode\x18\x03 \x01(\t\x12\x16\n\x0epolicy_version\x18\x04 \x01(\x03\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12,\n\x08now_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x61tabase\x18\x07 \x01(\t\x12\x16\n\x0eschema_version\x18\x08 \x01(\t\x12\x18\n\x10secrets_unlocked\x18\t \x01(\x08\x12\x19\n\x11\x65ncryption_key_id\x18\n \x01(\t\x12/\n\x0b\x62\x61\x63kup_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npublic_url\x18\x0c \x01(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\r \x01(\x03\x12+\n\x08learning\x18\x0e \x01(\x0b\x32\x19.bursar.admin.v1.Learning\"n\n\x08Learning\x12\x13\n\x0bin_progress\x18\x01 \x01(\x08\x12\x18\n\x10missing_sidecars\x18\x02 \x03(\t\x12\x18\n\x10unknown_nano_usd\x18\x03 \x01(\x03\x12\x19\n\x11watermark_trouble\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/admin/v1/installation.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n\x0cInstallation\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0c\n\x04mode\x18\x03 \x01(\t\x12\x16\n\x0epolicy_version\x18\x04 \x01(\x03\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12,\n\x08now_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x61tabase\x18\x07 \x01(\t\x12\x16\n\x0eschema_version\x18\x08 \x01(\t\x12\x18\n\x10secrets_unlocked\x18\t \x01(\x08\x12\x19\n\x11\x65ncryption_key_id\x18\n \x01(\t\x12/\n\x0b\x62\x61\x63kup_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npublic_url\x18\x0c \x01(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\r \x01(\x03\x12+\n\x08learning\x18\x0e \x01(\x0b\x32\x19.bursar.admin.v1.Learning\"\x9f\x01\n\x08Learning\x12\x13\n\x0bin_progress\x18\x01 \x01(\x08\x12\x18\n\x10missing_sidecars\x18\x02 \x03(\t\x12\x18\n\x10unknown_nano_usd\x18\x03 \x01(\x03\x12\x19\n\x11watermark_trouble\x18\x04 \x01(\t\x12/\n\x0bgrants_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INSTALLATION']._serialized_start=96
   _globals['_INSTALLATION']._serialized_end=493
-  _globals['_LEARNING']._serialized_start=495
-  _globals['_LEARNING']._serialized_end=605
+  _globals['_LEARNING']._serialized_start=496
+  _globals['_LEARNING']._serialized_end=655
 # @@protoc_insertion_point(module_scope)

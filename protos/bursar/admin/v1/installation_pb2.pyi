@@ -114,8 +114,9 @@ class Learning(_message.Message):
     MISSING_SIDECARS_FIELD_NUMBER: _builtins.int
     UNKNOWN_NANO_USD_FIELD_NUMBER: _builtins.int
     WATERMARK_TROUBLE_FIELD_NUMBER: _builtins.int
+    GRANTS_TIME_FIELD_NUMBER: _builtins.int
     in_progress: _builtins.bool
-    """Nothing is granted until it ends."""
+    """Nothing is granted until `grants_time`; then what may be missing is held beside."""
     unknown_nano_usd: _builtins.int
     """What may have been granted beyond this database and nobody has shown, summed over all periods.
     It counts as allocated until a sidecar shows it, a person releases it, or its window is over.
@@ -126,6 +127,13 @@ class Learning(_message.Message):
     def missing_sidecars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The names of sidecars that have not told yet what they hold."""
 
+    @_builtins.property
+    def grants_time(self) -> _timestamp_pb2.Timestamp:
+        """From when money is granted again though sidecars are missing, beside what is held for them.
+        Unset when it does not learn, and when nothing at all is granted before every one has synced,
+        because no watermark knows what may be missing.
+        """
+
     def __init__(
         self,
         *,
@@ -133,10 +141,11 @@ class Learning(_message.Message):
         missing_sidecars: _abc.Iterable[_builtins.str] | None = ...,
         unknown_nano_usd: _builtins.int = ...,
         watermark_trouble: _builtins.str = ...,
+        grants_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grants_time", b"grants_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_progress", b"in_progress", "missing_sidecars", b"missing_sidecars", "unknown_nano_usd", b"unknown_nano_usd", "watermark_trouble", b"watermark_trouble"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants_time", b"grants_time", "in_progress", b"in_progress", "missing_sidecars", b"missing_sidecars", "unknown_nano_usd", b"unknown_nano_usd", "watermark_trouble", b"watermark_trouble"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
