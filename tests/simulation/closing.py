@@ -16,6 +16,7 @@ from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
 from tests.simulation import history, resting
 from tests.simulation.calls import Order, call
+from tests.simulation.clocks import sleep, sleep_until
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import must
 from tests.simulation.network import Conditions
@@ -39,8 +40,8 @@ TOLD_S = 4.0
 async def close(stage: Stage) -> None:
     """Bring a run to its end. Raises ViolationError."""
     simulation = stage.simulation
-    await trio.sleep(CALLS_END_S)
-    await trio.sleep_until(simulation.faults_end_s)
+    await sleep(CALLS_END_S)
+    await sleep_until(simulation.faults_end_s)
     await come_to_rest(simulation)
     await _all_told(simulation)
     resting.check_rest(simulation)
@@ -85,11 +86,11 @@ async def come_to_rest(simulation: Simulation) -> None:
 async def _all_told(simulation: Simulation) -> None:
     """Wait for the Syncs in flight: idle money goes back with a record, also when nobody calls."""
     with trio.move_on_after(LATE_CALLS_S):
-        while any(map(_works, simulation.hosts.values())):  # noqa: ASYNC110 - of many calls
-            await trio.sleep(0.1)
+        while any(map(_works, simulation.hosts.values())):
+            await sleep(0.1)
     with trio.move_on_after(TOLD_S):
-        while not all(map(_told, simulation.hosts.values())):  # noqa: ASYNC110 - of many journals
-            await trio.sleep(0.1)
+        while not all(map(_told, simulation.hosts.values())):
+            await sleep(0.1)
 
 
 def _works(host: SimulatedHost) -> bool:
@@ -133,7 +134,7 @@ async def _look_at_overruns(simulation: Simulation) -> None:
     if stopped:
         simulation.check_books("overruns looked at")
         simulation.policy_changed()
-        await trio.sleep(HEARD_S)
+        await sleep(HEARD_S)
 
 
 def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:
@@ -142,7 +143,7 @@ def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:
 
 async def _spend_the_last(simulation: Simulation, order: Order) -> None:
     """I4: what no sidecar holds for good can be spent, to the last cent, at any of them."""
-    await trio.sleep(2.5)
+    await sleep(2.5)
     lives = [host.life for host in simulation.hosts.values() if _serves(host.life)]
     if not lives:
         return
@@ -165,7 +166,7 @@ async def _spend_the_last(simulation: Simulation, order: Order) -> None:
         "I4 stranding",
         f"{life.name} cannot spend the {left} that are left: {words}",
     )
-    await trio.sleep(1.5)
+    await sleep(1.5)
 
 
 def _serves(life: Life | None) -> bool:

@@ -19,6 +19,7 @@ from sidecar.limits import BALLAST_BYTES
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal import Group, Journal
 from sidecar.runtime.journal_file import JournalFile, Recovered
+from tests.simulation.clocks import sleep
 
 NAME = "journal.db"
 _WAL = "journal.db-wal"
@@ -109,7 +110,7 @@ class Disk:
 
     async def write(self) -> None:
         """The time that a write takes."""
-        await trio.sleep(self.chance.uniform(0.0002, self.slow_ms / 1_000))
+        await sleep(self.chance.uniform(0.0002, self.slow_ms / 1_000))
 
     @property
     def wal_bytes(self) -> int:
