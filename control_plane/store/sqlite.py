@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from sqlite_utils import Database, Migrations
 
@@ -24,20 +24,15 @@ from control_plane.clock import Clock
 from control_plane.entropy import Entropy
 from control_plane.store import copies, dialect, schema, watermark
 from control_plane.store.engine import (
-    NO_PARAMS,
-    ConflictError,
-    Params,
-    QueryError,
     ReadTooLongError,
-    Row,
     StoreBusyError,
     StoreClosedError,
     StoreFullError,
     StoreOpenError,
     Tx,
-    Value,
 )
 from control_plane.store.group_commit import GroupCommit, Work, WriterThread
+from control_plane.store.sqlite_tx import SqliteTx, primary_code
 from control_plane.store.watermark_file import WATERMARK_FILE, WatermarkFile
 
 DATABASE_FILE = "control_plane.db"
@@ -57,85 +52,6 @@ _FATAL = frozenset(
 )
 _PROGRESS_STEPS = 5_000
 """SQLite asks whether a read is over time after so many of its own instructions."""
-
-
-class SqliteTx:
-    """One transaction on a connection; the connection's transaction is handled outside."""
-
-    def __init__(self, database: Database, second_place: WatermarkFile | None = None) -> None:
-        self._database = database
-        self._connection = database.conn
-        self._watermark = second_place or watermark.none_here()
-
-    @property
-    def watermark(self) -> WatermarkFile:
-        return self._watermark
-
-    @property
-    def dialect(self) -> dialect.Dialect:
-        return dialect.Sqlite()
-
-    def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
-        with _ERRORS:
-            cursor = self._connection.execute(sql, cast(dict[str, Value], params))
-            found = cursor.fetchmany(limits.READ_ROWS_MAX + 1)
-        if len(found) > limits.READ_ROWS_MAX:
-            raise QueryError(f"a query returned more than {limits.READ_ROWS_MAX} rows: page it")
-        return found
-
-    def row(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
-        with _ERRORS:
-            found = self._connection.execute(sql, cast(dict[str, Value], params)).fetchmany(2)
-        if len(found) > 1:
-            raise QueryError("a query for one row found several")
-        return cast(Row, found[0]) if found else None
-
-    def run(self, sql: str, params: Params = NO_PARAMS) -> int:
-        with _ERRORS:
-            return self._connection.execute(sql, cast(dict[str, Value], params)).rowcount
-
-    def many(self, sql: str, params: Sequence[Params]) -> int:
-        if not params:
-            return 0
-        with _ERRORS:
-            return self._connection.executemany(sql, params).rowcount
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Generator[None, None, None]:
-        assert self._connection.in_transaction, "a savepoint lives inside a transaction"
-        with self._database.atomic():
-            yield
-
-
-class _Errors:
-    """Tell refused data and wrong statements apart from a failing database.
-
-    No generator: this surrounds every statement, dozens in each Sync.
-    """
-
-    def __enter__(self) -> None:
-        """Nothing is kept: one serves all threads."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        if isinstance(error, sqlite3.IntegrityError):
-            raise ConflictError(str(error)) from error
-        if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
-            raise QueryError(str(error)) from error
-        if (
-            isinstance(error, sqlite3.OperationalError)
-            and _primary_code(error) == sqlite3.SQLITE_ERROR
-        ):
-            raise QueryError(str(error)) from error
-
-
-_ERRORS = _Errors()
-
-
-def _primary_code(error: BaseException) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code & 0xFF if isinstance(code, int) else None
 
 
 class _Writing:
@@ -168,10 +84,10 @@ class _Writing:
         self._database.rollback()
 
     def is_fatal(self, error: BaseException) -> bool:
-        return _primary_code(error) in _FATAL
+        return primary_code(error) in _FATAL
 
     def for_caller(self, error: BaseException) -> BaseException:
-        if _primary_code(error) != sqlite3.SQLITE_FULL:
+        if primary_code(error) != sqlite3.SQLITE_FULL:
             return error
         full = StoreFullError("the disk of the data folder is full: make room, then try again")
         full.__cause__ = error
@@ -213,7 +129,7 @@ class _Reading:
 
 
 def _too_long(error: BaseException) -> BaseException:
-    if _primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+    if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
         return error
     return ReadTooLongError(
         f"the read took longer than {limits.READ_TIME_LIMIT_MS} ms: ask for a shorter time or page"
