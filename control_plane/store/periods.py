@@ -108,20 +108,24 @@ def grant(tx: Tx, key: PeriodKey, amount_nano_usd: int) -> PeriodState | None:
     watermark is raised: what cannot be made durable there is not granted.
     """
     assert amount_nano_usd > 0
-    row = tx.row(
+    changed = tx.run(
         f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd + :amount,
               granted_total_nano_usd = granted_total_nano_usd + :amount,
               grant_serial = grant_serial + 1
             WHERE {_KEY} AND state = 'OPEN' AND cap_nano_usd IS NOT NULL
               AND allocated_nano_usd + :amount <= cap_nano_usd
-            RETURNING *""",  # noqa: S608 - a constant
+            """,  # noqa: S608 - a constant
         params(key, amount=amount_nano_usd),
     )
-    if row is None:
+    if not changed:
         return None
-    total = row["granted_total_nano_usd"] + row["unclaimed_nano_usd"]
-    if tx.watermark.cover({key: Mark(total, row["cap_nano_usd"])}):
-        return _from_row(row)
+    # Read by a statement of its own: RETURNING costs SQLite more than both.
+    state = get(tx, key)
+    assert state is not None
+    assert state.cap_nano_usd is not None
+    total = state.granted_total_nano_usd + state.unclaimed_nano_usd
+    if tx.watermark.cover({key: Mark(total, state.cap_nano_usd)}):
+        return state
     tx.run(
         f"""UPDATE period SET allocated_nano_usd = allocated_nano_usd - :amount,
               granted_total_nano_usd = granted_total_nano_usd - :amount,

@@ -21,6 +21,8 @@ from control_plane.store.engine import (
 )
 from control_plane.store.watermark_file import WatermarkFile
 
+_DIALECT = dialect.Sqlite()
+
 
 class SqliteTx:
     """One transaction on a connection; the connection's transaction is handled outside."""
@@ -36,7 +38,7 @@ class SqliteTx:
 
     @property
     def dialect(self) -> dialect.Dialect:
-        return dialect.Sqlite()
+        return _DIALECT
 
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         try:

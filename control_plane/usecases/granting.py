@@ -140,11 +140,10 @@ class Gathering:
     def _keep(self, state: PeriodState, budget: Budget | None) -> None:
         newest = budget.cap_version if budget is not None else 0
         gone = budget is None or budget.archived_unix_ms is not None
-        self.periods[state.key] = replace(
-            state,
-            cap_version=max(state.cap_version, newest),
-            open=state.open and not gone,
-        )
+        if newest > state.cap_version or (gone and state.open):
+            cap_version = max(state.cap_version, newest)
+            state = replace(state, cap_version=cap_version, open=state.open and not gone)
+        self.periods[state.key] = state
         if state.key not in self.leases:
             self.leases[state.key] = leases.active_of_period(self._tx, state.key)
 

@@ -66,6 +66,7 @@ class Disk:
     def __init__(self, folder: Path, chance: random.Random, count: Callable[[str], None]) -> None:
         """Take a folder that exists; `count` is told of each fault that truly happened."""
         self.folder = folder
+        self._wal = folder / _WAL
         self.chance = chance
         self.count = count
         self.slow_ms = 3
@@ -114,8 +115,10 @@ class Disk:
 
     @property
     def wal_bytes(self) -> int:
-        path = self.folder / _WAL
-        return path.stat().st_size if path.exists() else 0
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def opened(self) -> None:
         """A process opened the journal, which empties and syncs the log."""
