@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -20,8 +21,9 @@ from tests.simulation.clocks import sleep, sleep_until
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import must
 from tests.simulation.network import Conditions
+from tests.simulation.plan import STEPS_MIN, a_call
 from tests.simulation.simulation import Simulation
-from tests.simulation.stage import Stage
+from tests.simulation.stage import ACTIONS, Stage
 
 CALLS_END_S = 10.0
 """Longer than any call takes."""
@@ -33,6 +35,11 @@ PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 LATE_CALLS_S = 32.0
 """So long a call waits and lasts that came to a machine while it slept."""
+CALM_STEPS = 345
+"""Of a run when it came to rest; its end adds at least fifty."""
+CALM_CALL_MS = 300
+ROUNDS_MAX = 100
+"""Of calls in good weather; the simplest call is two steps."""
 TOLD_S = 4.0
 """A record is told within a second of its writing, by a Sync that takes two at most."""
 
@@ -43,6 +50,7 @@ async def close(stage: Stage) -> None:
     await sleep(CALLS_END_S)
     await sleep_until(simulation.faults_end_s)
     await come_to_rest(simulation)
+    await _call_until(stage, CALM_STEPS)
     await _all_told(simulation)
     resting.check_rest(simulation)
     await _look_at_overruns(simulation)
@@ -50,6 +58,7 @@ async def close(stage: Stage) -> None:
         key_id, secret_id = client.keys[1]
         order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
         await _spend_the_last(simulation, order)
+    await _call_until(stage, STEPS_MIN)
     await _give_all_back(simulation)
     await _all_told(simulation)
     resting.check_rest(simulation)
@@ -81,6 +90,20 @@ async def come_to_rest(simulation: Simulation) -> None:
             simulation.count("journal wiped")
             fenced = True
     await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
+
+
+async def _call_until(stage: Stage, steps: int) -> None:
+    """Let calls come in good weather too, where less than so much has happened before."""
+    simulation, sidecars = stage.simulation, len(stage.hosts)
+    chance = random.Random(f"{simulation.seed}:calm")
+    for _ in range(ROUNDS_MAX if stage.clients and sidecars else 0):
+        if simulation.tally.steps >= steps:
+            return
+        for client in stage.clients:
+            step = replace(a_call(chance, 0, sidecars, client), ms=CALM_CALL_MS)
+            await ACTIONS["call"](stage, step)
+        await sleep(1.0)
+        await _all_told(simulation)
 
 
 async def _all_told(simulation: Simulation) -> None:

@@ -26,6 +26,9 @@ MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of each run's own is made in it
 
+WEAK = "weak"
+"""Stands for a violation where a run had too few steps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
