@@ -190,6 +190,8 @@ REQUEST_ID_CHARACTERS_MAX = 64
 """Longest request id."""
 CACHED_ZONES_MAX = 1_024
 """Zones kept in memory; there are about 600."""
+CACHED_WINDOWS_MAX = 1_024
+"""Windows of budgets whose begin and end are kept in memory."""
 ZONE_CHARACTERS_MAX = 64
 """Longer names are refused unread."""
 PROJECTS_MAX = 10_000

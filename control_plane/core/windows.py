@@ -16,9 +16,11 @@ All instants are whole Unix milliseconds; zone rules are of whole seconds.
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from control_plane import limits
 from control_plane.core.zones import load_zone
 
 Window = Literal["day", "week", "month", "once"]
@@ -64,20 +66,27 @@ def window_at(window: Window, zone: str, anchor_day: int, instant_unix_ms: int) 
     assert 1 <= anchor_day <= ANCHOR_DAY_MAX[window]
     if window == "once":
         return WindowSpan(ONCE_PERIOD_ID, 0, None)
-    rules = load_zone(zone)
-    local_date = local_date_at(rules, instant_unix_ms)
-    first = _start_date(window, anchor_day, local_date)
-    following = _next_start_date(window, anchor_day, first)
-    start_unix_ms, end_unix_ms = (
-        day_start_unix_ms(rules, first),
-        day_start_unix_ms(rules, following),
-    )
-    while end_unix_ms <= instant_unix_ms:
+    first = _start_date(window, anchor_day, local_date_at(load_zone(zone), instant_unix_ms))
+    span = _span_from(window, zone, anchor_day, first)
+    while span is None or span.end_unix_ms is None or span.end_unix_ms <= instant_unix_ms:
         # The evening before is being lived again, or the zone skipped a date.
-        first, start_unix_ms = following, end_unix_ms
-        following = _next_start_date(window, anchor_day, first)
-        end_unix_ms = day_start_unix_ms(rules, following)
-    assert start_unix_ms <= instant_unix_ms < end_unix_ms
+        first = _next_start_date(window, anchor_day, first)
+        span = _span_from(window, zone, anchor_day, first)
+    assert span.covers(instant_unix_ms)
+    return span
+
+
+@lru_cache(maxsize=limits.CACHED_WINDOWS_MAX)
+def _span_from(window: Window, zone: str, anchor_day: int, first: date) -> WindowSpan | None:
+    """The window that begins on a start date; None when its zone skipped all of it.
+
+    Every Sync asks for the same few, several times.
+    """
+    rules = load_zone(zone)
+    start_unix_ms = day_start_unix_ms(rules, first)
+    end_unix_ms = day_start_unix_ms(rules, _next_start_date(window, anchor_day, first))
+    if start_unix_ms == end_unix_ms:
+        return None
     return WindowSpan(local_date_at(rules, start_unix_ms).isoformat(), start_unix_ms, end_unix_ms)
 
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from sqlite_utils import Database, Migrations
 
@@ -24,20 +24,15 @@ from control_plane.clock import Clock
 from control_plane.entropy import Entropy
 from control_plane.store import copies, dialect, schema, watermark
 from control_plane.store.engine import (
-    NO_PARAMS,
-    Params,
-    QueryError,
     ReadTooLongError,
-    Row,
     StoreBusyError,
     StoreClosedError,
     StoreFullError,
     StoreOpenError,
     Tx,
-    Value,
 )
 from control_plane.store.group_commit import GroupCommit, Work, WriterThread
-from control_plane.store.sqlite_errors import ERRORS, FATAL, primary_code
+from control_plane.store.sqlite_tx import SqliteTx, primary_code
 from control_plane.store.watermark_file import WATERMARK_FILE, WatermarkFile
 
 DATABASE_FILE = "control_plane.db"
@@ -48,60 +43,16 @@ T = TypeVar("T")
 
 _PROGRESS_STEPS = 5_000
 """SQLite asks whether a read is over time after so many of its own instructions."""
-
-
-class SqliteTx:
-    """One transaction on a connection; the connection's transaction is handled outside."""
-
-    def __init__(self, database: Database, second_place: WatermarkFile | None = None) -> None:
-        self._database = database
-        self._connection = database.conn
-        self._watermark = second_place or watermark.none_here()
-
-    @property
-    def watermark(self) -> WatermarkFile:
-        return self._watermark
-
-    @property
-    def dialect(self) -> dialect.Dialect:
-        return dialect.Sqlite()
-
-    def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
-        with ERRORS:
-            cursor = self._connection.execute(sql, cast(dict[str, Value], params))
-            found = cursor.fetchmany(limits.READ_ROWS_MAX + 1)
-        if len(found) > limits.READ_ROWS_MAX:
-            raise QueryError(f"a query returned more than {limits.READ_ROWS_MAX} rows: page it")
-        return found
-
-    def row(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
-        with ERRORS:
-            found = self._connection.execute(sql, cast(dict[str, Value], params)).fetchmany(2)
-        if len(found) > 1:
-            raise QueryError("a query for one row found several")
-        return cast(Row, found[0]) if found else None
-
-    def run(self, sql: str, params: Params = NO_PARAMS) -> int:
-        with ERRORS:
-            return self._connection.execute(sql, cast(dict[str, Value], params)).rowcount
-
-    def many(self, sql: str, params: Sequence[Params]) -> int:
-        if not params:
-            return 0
-        with ERRORS:
-            return self._connection.executemany(sql, params).rowcount
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Generator[None, None, None]:
-        assert self._connection.in_transaction, "a savepoint lives inside a transaction"
-        begun = self._watermark.begun
-        try:
-            with self._database.atomic():
-                yield
-        except BaseException:
-            if self._watermark.begun is not begun:
-                self._watermark.withdraw()
-            raise
+_FATAL = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Errors after which nobody knows what the disk holds."""
 
 
 class _Writing:
@@ -136,7 +87,7 @@ class _Writing:
         self._database.rollback()
 
     def is_fatal(self, error: BaseException) -> bool:
-        return primary_code(error) in FATAL
+        return primary_code(error) in _FATAL
 
     def for_caller(self, error: BaseException) -> BaseException:
         if primary_code(error) != sqlite3.SQLITE_FULL:

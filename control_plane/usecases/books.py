@@ -85,18 +85,20 @@ class Books:
         if returned_nano_usd > 0:
             lease = self.lease(key)
             needed_nano_usd = lease.spent_nano_usd + returned_nano_usd
-            lease = self._carry_out(evidence.grown(lease, needed_nano_usd))
+            if needed_nano_usd > lease.granted_nano_usd:
+                lease = self._carry_out(evidence.grown(lease, needed_nano_usd))
             self._give_back(evidence.returned(lease, returned_nano_usd))
             self._set_right(key)
 
     def _take_claim(self, lease: Lease, granted_nano_usd: int) -> Lease:
         """The lease with what is said to have been granted, unless that can never have been."""
         more = granted_nano_usd - lease.granted_nano_usd
-        if more > 0:
-            claim = unknown.judge(self._tx, lease.key, more, self._now_unix_ms)
-            if claim.impossible:
-                self.impossible = True
-                return lease
+        if more <= 0:
+            return lease
+        claim = unknown.judge(self._tx, lease.key, more, self._now_unix_ms)
+        if claim.impossible:
+            self.impossible = True
+            return lease
         return self._carry_out(evidence.grown(lease, granted_nano_usd))
 
     def _carry_out(self, move: evidence.Move) -> Lease:

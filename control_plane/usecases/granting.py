@@ -61,6 +61,10 @@ class Gathering:
             budget = self.budget(ref.budget_id)
             if budget is None or budget.archived_unix_ms is not None:
                 return None
+            known = self._known(budget, ref)
+            if known is not None:
+                self.current[ref] = known
+                return known
             if not periods.has_room(self._tx, budget, ref.partition, self._now_unix_ms):
                 return None
             state = periods.ensure_of(self._tx, budget, ref.partition, self._now_unix_ms)
@@ -70,6 +74,13 @@ class Gathering:
             self._keep(state, budget)
             self.current[ref] = state.key
         return self.current[ref]
+
+    def _known(self, budget: Budget, ref: BudgetRef) -> PeriodKey | None:
+        """The running period, if it was read already, because a lease names it, and is open."""
+        key = ref.period(budget.span_at(self._now_unix_ms).period_id)
+        state = self.periods.get(key)
+        fits = bool(budget.split_by) or not ref.partition
+        return key if state is not None and state.open and fits else None
 
     def next_after(self, key: PeriodKey) -> PeriodKey | None:
         """The period after a running one, when its first leases are due."""
@@ -91,22 +102,24 @@ class Gathering:
             if state is not None:
                 self._keep(state, self.budget(key.budget_id))
 
-    def reload(self, holder: Holder, key: PeriodKey) -> None:
-        """Read a period and the asker's lease of it again, after grants: no other one changed."""
-        del self.periods[key]
-        self.add(key)
-        lease = leases.get(self._tx, holder, key)
-        if lease is not None and lease.state == "ACTIVE":
-            self.leases[key][holder.sidecar_id] = lease
-
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
-        """Book one grant if the cap allows it; whether it did."""
-        serial = periods.grant(self._tx, key, amount_nano_usd)
-        if serial is None:
+        """Book one grant if the cap allows it; whether it did. No other row changes."""
+        state = periods.grant(self._tx, key, amount_nano_usd)
+        if state is None:
             return False
-        lease = leases.get(self._tx, holder, key) or Lease(holder, key)
-        leases.put(self._tx, lease.grant(amount_nano_usd, serial))
+        before = leases.get(self._tx, holder, key) or Lease(holder, key)
+        lease = before.grant(amount_nano_usd, state.serial)
+        leases.put(self._tx, lease)
+        self._keep(state, self.budget(key.budget_id))
+        if lease.state == "ACTIVE":
+            self.leases[key][holder.sidecar_id] = lease
         return True
+
+    def undone(self, keys: Iterable[PeriodKey]) -> None:
+        """Read periods and their leases again: grants in them were taken back."""
+        for key in keys:
+            del self.periods[key], self.leases[key]
+            self.add(key)
 
     def cover(self, amounts_nano_usd: Mapping[PeriodKey, int]) -> None:
         """Let the watermark allow all grants of a plan with one write, not with one for each."""
@@ -132,11 +145,10 @@ class Gathering:
         gone = budget is None or budget.archived_unix_ms is not None
         if self._learns:
             state = unknown.expected(self._tx, state)
-        self.periods[state.key] = replace(
-            state,
-            cap_version=max(state.cap_version, newest),
-            open=state.open and not gone,
-        )
+        if newest > state.cap_version or (gone and state.open):
+            cap_version = max(state.cap_version, newest)
+            state = replace(state, cap_version=cap_version, open=state.open and not gone)
+        self.periods[state.key] = state
         if state.key not in self.leases:
             self.leases[state.key] = leases.active_of_period(self._tx, state.key)
 
@@ -190,9 +202,7 @@ def gather(
 
 
 def apply(holder: Holder, plan: Plan, found: Gathering) -> Granted:
-    """Book the grants of a plan; read what they changed again."""
-    named = []
-    touched: set[PeriodKey] = set()
+    """Book the grants of a plan."""
     planned: Counter[PeriodKey] = Counter()
     for key, amount in [pair for vector in plan.vectors for pair in vector.amounts_nano_usd]:
         planned[key] += amount
@@ -200,16 +210,10 @@ def apply(holder: Holder, plan: Plan, found: Gathering) -> Granted:
         planned[key] += amount
     if planned:
         found.cover(planned)
-    for vector in plan.vectors:
-        if _grant_vector(holder, vector, found):
-            named.append(vector.call_id)
-            touched.update(key for key, _ in vector.amounts_nano_usd)
+    named = tuple(vector.call_id for vector in plan.vectors if _grant_vector(holder, vector, found))
     for key, amount in plan.refills:
-        if found.grant(holder, key, amount):
-            touched.add(key)
-    for key in touched:
-        found.reload(holder, key)
-    return Granted(tuple(named))
+        found.grant(holder, key, amount)
+    return Granted(named)
 
 
 def answers(
@@ -260,6 +264,7 @@ def _grant_vector(holder: Holder, vector: Vector, found: Gathering) -> bool:
                 if not found.grant(holder, key, amount):
                     raise _NotGrantedError
     except _NotGrantedError:
+        found.undone(key for key, _ in vector.amounts_nano_usd)
         return False
     return True
 

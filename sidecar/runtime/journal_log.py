@@ -69,7 +69,19 @@ def _sum(data: bytes, order: str, before: Sum) -> Sum:
     """SQLite's checksum of so many pairs of 32-bit numbers, going on from an earlier one."""
     one, two = before
     numbers = struct.unpack(f"{order}{len(data) // 4}I", data)
-    pairs = iter(numbers)
+    whole = len(numbers) & ~7
+    each = iter(numbers[:whole])
+    # Four pairs at a time, which costs a fifth less: all of the log is read at each start.
+    for a, b, c, d, e, f, g, h in zip(*[each] * 8, strict=True):
+        one += a + two
+        two += b + one
+        one += c + two
+        two += d + one
+        one += e + two
+        two += f + one
+        one = (one + g + two) & _MASK
+        two = (two + h + one) & _MASK
+    pairs = iter(numbers[whole:])
     for first, second in zip(pairs, pairs, strict=True):
         one = (one + first + two) & _MASK
         two = (two + second + one) & _MASK

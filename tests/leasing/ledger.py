@@ -71,14 +71,17 @@ class MemoryRows(granting.Gathering):
         self.periods[key] = self._ledger.periods[key]
         self.leases[key] = self._ledger.leases[key]
 
-    def reload(self, holder: Holder, key: PeriodKey) -> None:
-        self.add(key)
+    def undone(self, keys: Iterable[PeriodKey]) -> None:
+        for key in keys:
+            self.add(key)
 
     def cover(self, amounts_nano_usd: Mapping[PeriodKey, int]) -> None:
         """Nothing here is ever restored from a copy."""
 
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
-        return self._ledger.grant(holder, key, amount_nano_usd)
+        granted = self._ledger.grant(holder, key, amount_nano_usd)
+        self.add(key)
+        return granted
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:

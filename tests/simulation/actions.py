@@ -8,6 +8,7 @@ import trio
 
 from tests.simulation import people
 from tests.simulation.calls import Order, call
+from tests.simulation.clocks import sleep
 from tests.simulation.disk import Disk
 from tests.simulation.history import delivered
 from tests.simulation.host import Life, SimulatedHost
@@ -27,7 +28,7 @@ async def _midnight(stage: Stage, step: Step) -> None:
 
 
 async def _turn(stage: Stage, after_s: float) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     stage.simulation.count("period turned")
 
 
@@ -108,7 +109,7 @@ async def _partition(stage: Stage, step: Step, kind: str) -> None:
 
 
 async def _mend(stage: Stage, host: SimulatedHost, kind: str, after_s: float) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     network = stage.simulation.network
     names: set[str] = getattr(network.conditions, kind)
     names.discard(host.name)
@@ -181,7 +182,7 @@ async def _sleep(stage: Stage, step: Step, *, unseen: bool) -> None:
 
 
 async def _wake(host: SimulatedHost, after_s: float) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     host.clock.resume()
     if host.frozen:
         host.thaw()
@@ -198,7 +199,7 @@ async def _clock_step(stage: Stage, step: Step) -> None:
 
 
 async def _correct(host: SimulatedHost) -> None:
-    await trio.sleep(10)
+    await sleep(10)
     host.clock.correct()
 
 
@@ -213,7 +214,7 @@ async def _drain(stage: Stage, step: Step) -> None:
 async def _drain_one(simulation: Simulation, host: SimulatedHost, life: Life) -> None:
     """End a process in order, whatever is still open, and start the next."""
     life.admission.draining = True
-    await trio.sleep(1)
+    await sleep(1)
     await life.link.drain()
     if life is host.life:
         simulation.kill(host, kind="end after drain")
@@ -240,9 +241,9 @@ async def _disk_full(stage: Stage, step: Step) -> None:
 
 
 async def _room_later(simulation: Simulation, host: SimulatedHost, after_s: float) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     host.disk.make_room()
-    await trio.sleep(3)
+    await sleep(3)
     life = host.life
     if life is not None and life.ready.is_set() and life.journal.failure is not None:
         # Without its ballast it opens nothing until it is started anew.
@@ -286,14 +287,14 @@ async def _wipe(stage: Stage, step: Step) -> None:
 async def _old_disk(
     simulation: Simulation, host: SimulatedHost, disk: Disk, after_s: float
 ) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     if host.revoked:
         return
     simulation.count("old disk returned")
     restores = simulation.restores
     life = host.begin(disk)
     simulation.nursery.start_soon(simulation.run_process, life)
-    await trio.sleep(12)
+    await sleep(12)
     # What it told to a database that was replaced meanwhile is lost again.
     disk.journal.lost = not delivered(simulation, life) or simulation.restores > restores
     life.kill()
@@ -363,7 +364,7 @@ async def _restore(stage: Stage, step: Step) -> None:
 
 
 async def _put_back(simulation: Simulation, copy: Path, promised: int, after_s: float) -> None:
-    await trio.sleep(after_s)
+    await sleep(after_s)
     alive = [host for host in simulation.hosts.values() if host.alive and not host.revoked]
     if alive and simulation.twin_chance.random() < 0.5:
         # What its journal held is then nowhere but in the watermark.

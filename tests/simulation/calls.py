@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-import trio
-
 from protos.values.selectors import Attributes
 from sidecar.core.calls import Bound, Hold, NewCall, Outcome, Settlement
 from sidecar.core.refusals import Refused
 from tests.simulation import invariants
-from tests.simulation.clocks import true_ms
+from tests.simulation.clocks import sleep, true_ms
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import ViolationError
 from tests.simulation.provider import Billing
@@ -118,7 +116,7 @@ async def _sent(
     simulation.nursery.start_soon(_billed, simulation, billing, order)
     simulation.check_sidecars("call sent", life.name, hold.worst_nano_usd)
     simulation.call_done.set()
-    await trio.sleep(order.lasts_ms / 1_000)
+    await sleep(order.lasts_ms / 1_000)
     await life.host.awake()
     if life.dead:
         return
@@ -129,7 +127,7 @@ async def _sent(
 
 async def _billed(simulation: Simulation, billing: Billing, order: Order) -> None:
     """The provider ends the call, whoever still listens."""
-    await trio.sleep(order.lasts_ms / 1_000)
+    await sleep(order.lasts_ms / 1_000)
     simulation.provider.bill(billing, order.bill_nano_usd)
     if billing.excess_nano_usd:
         simulation.count("call billed more")

@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tests.simulation.engine import Outcome, run
-from tests.simulation.plan import Plan, in_words, plan
+from tests.simulation.engine import WEAK, Outcome, run
+from tests.simulation.plan import STEPS_MIN, Plan, in_words, plan
 from tests.simulation.shrink import as_source, shrink
 
 SHRINK_S = 120.0
@@ -21,8 +22,16 @@ def workers() -> int:
 
 
 def run_seed(seed: int) -> Outcome:
-    """Run one seed."""
-    return run(plan(seed), seed)
+    """Run one seed; a run in which too little happened proves nothing, and counts as a failure."""
+    return judged(run(plan(seed), seed))
+
+
+def judged(outcome: Outcome) -> Outcome:
+    """The outcome of a whole plan: weak when it broke nothing, and did too little to do so."""
+    if outcome.violation or outcome.steps >= STEPS_MIN:
+        return outcome
+    words = f"{outcome.steps} steps, and a run has {STEPS_MIN} at least"
+    return replace(outcome, violation=WEAK, words=words)
 
 
 def run_seeds(seeds: Iterable[int], count: int) -> Iterator[Outcome]:
@@ -36,7 +45,12 @@ def run_seeds(seeds: Iterable[int], count: int) -> Iterator[Outcome]:
 
 
 def cut(outcome: Outcome, *, seconds: float = SHRINK_S) -> Plan:
-    """The smallest part of a failing run's plan that still breaks the same invariant."""
+    """The smallest part of a failing run's plan that still breaks the same invariant.
+
+    A weak run is left whole: each part of it is weaker.
+    """
+    if outcome.violation == WEAK:
+        return plan(outcome.seed)
 
     def fails(part: Plan) -> bool:
         return run(part, outcome.seed).violation == outcome.violation

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -15,11 +16,13 @@ from protos.values.selectors import Attributes
 from sidecar.core.leases import LeaseKey
 from tests.simulation import history, resting
 from tests.simulation.calls import Order, call
+from tests.simulation.clocks import sleep, sleep_until
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import must
 from tests.simulation.network import Conditions
+from tests.simulation.plan import STEPS_MIN, a_call
 from tests.simulation.simulation import Simulation
-from tests.simulation.stage import Stage
+from tests.simulation.stage import ACTIONS, Stage
 
 CALLS_END_S = 10.0
 """Longer than any call takes."""
@@ -31,6 +34,11 @@ PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 LATE_CALLS_S = 32.0
 """So long a call waits and lasts that came to a machine while it slept."""
+CALM_STEPS = 345
+"""Of a run when it came to rest; its end adds at least fifty."""
+CALM_CALL_MS = 300
+ROUNDS_MAX = 100
+"""Of calls in good weather; the simplest call is two steps."""
 TOLD_S = 4.0
 """A record is told within a second of its writing, by a Sync that takes two at most."""
 
@@ -38,9 +46,10 @@ TOLD_S = 4.0
 async def close(stage: Stage) -> None:
     """Bring a run to its end. Raises ViolationError."""
     simulation = stage.simulation
-    await trio.sleep(CALLS_END_S)
-    await trio.sleep_until(simulation.faults_end_s)
+    await sleep(CALLS_END_S)
+    await sleep_until(simulation.faults_end_s)
     await come_to_rest(simulation)
+    await _call_until(stage, CALM_STEPS)
     await _all_told(simulation)
     resting.check_rest(simulation)
     await _look_at_overruns(simulation)
@@ -48,6 +57,7 @@ async def close(stage: Stage) -> None:
         key_id, secret_id = client.keys[1]
         order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
         await _spend_the_last(simulation, order)
+    await _call_until(stage, STEPS_MIN)
     await _give_all_back(simulation)
     await _all_told(simulation)
     resting.check_rest(simulation)
@@ -81,14 +91,28 @@ async def come_to_rest(simulation: Simulation) -> None:
     await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
 
 
+async def _call_until(stage: Stage, steps: int) -> None:
+    """Let calls come in good weather too, where less than so much has happened before."""
+    simulation, sidecars = stage.simulation, len(stage.hosts)
+    chance = random.Random(f"{simulation.seed}:calm")
+    for _ in range(ROUNDS_MAX if stage.clients and sidecars else 0):
+        if simulation.tally.steps >= steps:
+            return
+        for client in stage.clients:
+            step = replace(a_call(chance, 0, sidecars, client), ms=CALM_CALL_MS)
+            await ACTIONS["call"](stage, step)
+        await sleep(1.0)
+        await _all_told(simulation)
+
+
 async def _all_told(simulation: Simulation) -> None:
     """Wait for the Syncs in flight: idle money goes back with a record, also when nobody calls."""
     with trio.move_on_after(LATE_CALLS_S):
-        while any(map(_works, simulation.hosts.values())):  # noqa: ASYNC110 - of many calls
-            await trio.sleep(0.1)
+        while any(map(_works, simulation.hosts.values())):
+            await sleep(0.1)
     with trio.move_on_after(TOLD_S):
-        while not all(map(_told, simulation.hosts.values())):  # noqa: ASYNC110 - of many journals
-            await trio.sleep(0.1)
+        while not all(map(_told, simulation.hosts.values())):
+            await sleep(0.1)
 
 
 def _works(host: SimulatedHost) -> bool:
@@ -132,7 +156,7 @@ async def _look_at_overruns(simulation: Simulation) -> None:
     if stopped:
         simulation.check_books("overruns looked at")
         simulation.policy_changed()
-        await trio.sleep(HEARD_S)
+        await sleep(HEARD_S)
 
 
 def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:
@@ -141,7 +165,7 @@ def _set_cap(wish: SetCap, tx: Tx, act: Act) -> None:
 
 async def _spend_the_last(simulation: Simulation, order: Order) -> None:
     """I4: what no sidecar holds for good can be spent, to the last cent, at any of them."""
-    await trio.sleep(2.5)
+    await sleep(2.5)
     lives = [host.life for host in simulation.hosts.values() if _serves(host.life)]
     if not lives:
         return
@@ -164,7 +188,7 @@ async def _spend_the_last(simulation: Simulation, order: Order) -> None:
         "I4 stranding",
         f"{life.name} cannot spend the {left} that are left: {words}",
     )
-    await trio.sleep(1.5)
+    await sleep(1.5)
 
 
 def _serves(life: Life | None) -> bool:

@@ -19,6 +19,7 @@ from sidecar.limits import BALLAST_BYTES
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal import Group, Journal
 from sidecar.runtime.journal_file import JournalFile, Recovered
+from tests.simulation.clocks import sleep
 
 NAME = "journal.db"
 _WAL = "journal.db-wal"
@@ -65,6 +66,7 @@ class Disk:
     def __init__(self, folder: Path, chance: random.Random, count: Callable[[str], None]) -> None:
         """Take a folder that exists; `count` is told of each fault that truly happened."""
         self.folder = folder
+        self._wal = folder / _WAL
         self.chance = chance
         self.count = count
         self.slow_ms = 3
@@ -109,12 +111,14 @@ class Disk:
 
     async def write(self) -> None:
         """The time that a write takes."""
-        await trio.sleep(self.chance.uniform(0.0002, self.slow_ms / 1_000))
+        await sleep(self.chance.uniform(0.0002, self.slow_ms / 1_000))
 
     @property
     def wal_bytes(self) -> int:
-        path = self.folder / _WAL
-        return path.stat().st_size if path.exists() else 0
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def opened(self) -> None:
         """A process opened the journal, which empties and syncs the log."""

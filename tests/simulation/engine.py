@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import trio
-import trio.testing
 
 from tests.simulation import closing
 from tests.simulation.actions import ACTIONS
-from tests.simulation.clocks import true_ms
+from tests.simulation.clocks import VirtualClock, sleep, sleep_until, true_ms
 from tests.simulation.invariants import ViolationError
 from tests.simulation.plan import Plan
 from tests.simulation.simulation import Simulation
@@ -26,6 +25,9 @@ from tests.simulation.stage import Stage
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of each run's own is made in it
+
+WEAK = "weak"
+"""Stands for a violation where a run had too few steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
             simulation.nursery = simulation.network.nursery = nursery
             nursery.start_soon(_keep_house, simulation)
             for step in plan:
-                await trio.sleep_until(step.at_ms / 1_000)
+                await sleep_until(step.at_ms / 1_000)
                 await ACTIONS[step.action](stage, step)
             await closing.close(stage)
             simulation.shut()
@@ -121,7 +123,7 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
 
 async def _keep_house(simulation: Simulation) -> None:
     while True:
-        await trio.sleep(60)
+        await sleep(60)
         simulation.headquarters.keep_house()
         simulation.check_books("housekeeping")
 
@@ -132,6 +134,6 @@ def play(story: Callable[[], Awaitable[None]], seed: int) -> None:
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
     scheduler._r.seed(seed)
     try:
-        trio.run(story, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(story, clock=VirtualClock())
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = False

@@ -9,6 +9,7 @@ import grpc
 import trio
 
 from protos.bursar.sidecar import v1 as wire
+from tests.simulation.clocks import sleep
 
 Serve = Callable[[Any], Any]
 
@@ -168,7 +169,7 @@ class Method:
         else:
             found.resolve(answer)
         if self._repeats and network.repeat("request"):
-            await trio.sleep(network.chance.choice((0.05, 0.5, 3.0)))
+            await sleep(network.chance.choice((0.05, 0.5, 3.0)))
             network.count("reordered request")
             try:
                 self._serve(request)
@@ -178,7 +179,7 @@ class Method:
     async def _there_and_back(self, request: Any, found: Future) -> Any:
         network = self._network
         await self._arrived()
-        await trio.sleep(network.delay_s())
+        await sleep(network.delay_s())
         if self._host in network.conditions.cut:
             network.count("message cut off")
             await trio.sleep_forever()
@@ -190,7 +191,7 @@ class Method:
         delay_s = network.delay_s()
         if trio.current_time() + delay_s > trio.current_effective_deadline():
             network.count("late answer")
-        await trio.sleep(delay_s)
+        await sleep(delay_s)
         if not network.reaches(self._host):
             network.count("answer cut off")
             await trio.sleep_forever()

@@ -39,6 +39,8 @@ class Step:
 
 Plan = tuple[Step, ...]
 QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
+STEPS_MIN = 400
+"""So many steps a run has at least, to count as one."""
 ENCORE = 110
 """Calls at the end, made only while too little has happened."""
 
@@ -93,17 +95,18 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(7):
+    for _ in range(6):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
         for _ in range(chance.randint(9, 12)):
             at_ms = begins + chance.randint(0, spread)
-            steps.append(_call(chance, at_ms, sidecars, chance.choice(clients)))
+            steps.append(a_call(chance, at_ms, sidecars, chance.choice(clients)))
     return steps
 
 
-def _call(chance: random.Random, at_ms: int, sidecars: int, client: int) -> Step:
+def a_call(chance: random.Random, at_ms: int, sidecars: int, client: int) -> Step:
+    """A call by chance."""
     worst = chance.choice(WORSTS) if chance.random() < 0.7 else chance.choice(WORSTS[:3])
     ends = chance.choices(
         ("less", "exact", "more", "timeout", "fails", "unsent"), (60, 14, 2, 8, 8, 8)
@@ -251,7 +254,9 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
 def _encore(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """More calls where a run was poor so far: everybody was away, or nothing was sent."""
     return [
-        replace(_call(chance, length_ms + 60 * number, sidecars, number % CLIENTS), action="encore")
+        replace(
+            a_call(chance, length_ms + 60 * number, sidecars, number % CLIENTS), action="encore"
+        )
         for number in range(1, ENCORE + 1)
     ]
 
@@ -261,7 +266,7 @@ def _afterwards(chance: random.Random, sidecars: int, length_ms: int) -> list[St
     later_ms = length_ms + chance.choice(QUIET_MS)
     count = chance.randint(3, 8)
     return [
-        _call(chance, later_ms + chance.randint(0, 3_000), sidecars, chance.randrange(CLIENTS))
+        a_call(chance, later_ms + chance.randint(0, 3_000), sidecars, chance.randrange(CLIENTS))
         for _ in range(count)
     ]
 

@@ -24,7 +24,7 @@ from sidecar.core.refusals import Refusal
 from sidecar.runtime import identity
 from sidecar.runtime.journal_file import JournalUnavailableError
 from tests.simulation import invariants
-from tests.simulation.clocks import HostClock, TrueClock, true_ms
+from tests.simulation.clocks import HostClock, TrueClock, sleep, true_ms
 from tests.simulation.disk import Disk
 from tests.simulation.headquarters import Headquarters
 from tests.simulation.host import Life, SeededEntropy, SimulatedHost
@@ -215,7 +215,7 @@ class Simulation:
         self.nursery.start_soon(self._again, host)
 
     async def _again(self, host: SimulatedHost) -> None:
-        await trio.sleep(RESTART_S)
+        await sleep(RESTART_S)
         self.revive(host)
 
     def revive(self, host: SimulatedHost) -> None:
@@ -230,7 +230,7 @@ class Simulation:
             self.nursery.start_soon(self._start_anew, life)
 
     async def _start_anew(self, life: Life) -> None:
-        await trio.sleep(POISONED_S)
+        await sleep(POISONED_S)
         life.host.disk.make_room()
         if life is life.host.life:
             self.kill(life.host, kind="restart of a poisoned journal")
@@ -328,7 +328,7 @@ class Simulation:
         self.pushed.append((host.life, directive))
 
     async def _bring(self, stream: Stream, directive: wire.WatchResponse) -> None:
-        await trio.sleep(self.network.delay_s())
+        await sleep(self.network.delay_s())
         try:
             stream.send.send_nowait(directive)
         except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
@@ -385,7 +385,7 @@ class Simulation:
         self.nursery.start_soon(self._begin_control_plane, self.chance.choice((0.2, 1.0, 4.0)))
 
     async def _begin_control_plane(self, after_s: float) -> None:
-        await trio.sleep(after_s)
+        await sleep(after_s)
         self.control_plane_begins()
 
     def control_plane_begins(self) -> None:
@@ -415,4 +415,4 @@ class Simulation:
             host.clock.resume()
             self.revive(host)
         self.control_plane_begins()
-        await trio.sleep(seconds)
+        await sleep(seconds)

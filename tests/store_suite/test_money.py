@@ -31,10 +31,12 @@ def allocated(tx: Tx) -> int:
 def test_many_grants_at_once_never_pass_the_cap(store: Store) -> None:
     store.write(lambda tx: make_period(tx, 100)).result()
     futures = [store.write(lambda tx: periods.grant(tx, KEY, 3)) for _ in range(200)]
-    serials = [future.result() for future in futures]
-    assert [serial for serial in serials if serial is not None] == list(range(1, 34))
+    granted = [state for future in futures if (state := future.result()) is not None]
+    assert [state.serial for state in granted] == list(range(1, 34))
     assert store.read(allocated).result() == 99
-    assert store.write(lambda tx: periods.grant(tx, KEY, 1)).result() == 34
+    last = store.write(lambda tx: periods.grant(tx, KEY, 1)).result()
+    assert last is not None
+    assert (last.serial, last.allocated_nano_usd) == (34, 100)
     assert store.read(allocated).result() == 100
 
 

@@ -20,7 +20,8 @@ from control_plane.store.engine import (
     Tx,
 )
 from control_plane.store.group_commit import GroupCommit, Work, WriterThread
-from control_plane.store.sqlite import DATABASE_FILE, SqliteTx, _connect, open_inline, open_store
+from control_plane.store.sqlite import DATABASE_FILE, _connect, open_inline, open_store
+from control_plane.store.sqlite_tx import SqliteTx
 
 
 def test_a_second_process_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
