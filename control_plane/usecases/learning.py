@@ -39,6 +39,10 @@ def begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: in
     meta = installation.get(tx)
     if meta.learning and generation_seen <= meta.generation:
         return
+    _begin_learning(tx, holder, generation_seen, now_unix_ms)
+
+
+def _begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: int) -> None:
     begin_generation(tx, now_unix_ms, generation_seen, claimed=holder != NOBODY)
     detail = "the watermark has seen more of this database than it holds: it is an old copy"
     if holder != NOBODY:
@@ -81,14 +85,17 @@ def told_generation(tx: Tx, meta: installation.Meta, seen: int) -> int:
 
 
 def notice_old_database(tx: Tx, now_unix_ms: int) -> bool:
-    """At the start: begin learning if the watermark proves that this database is an old copy."""
+    """At the start: begin learning if the watermark proves that this database is an old copy.
+
+    One that was copied while it learnt begins anew: what was told since the copy it does not know.
+    """
     meta = installation.get(tx)
     if meta.learning:
         # Sidecars have the same time again: they could tell nothing while nobody listened.
         installation.stop_grants(tx, now_unix_ms + limits.LEARNING_STOP_MS)
     if not tx.watermark.proves_old(meta.change_no, meta.generation):
         return False
-    begin_learning(tx, NOBODY, tx.watermark.state.generation, now_unix_ms)
+    _begin_learning(tx, NOBODY, tx.watermark.state.generation, now_unix_ms)
     return True
 
 

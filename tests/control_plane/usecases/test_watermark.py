@@ -205,6 +205,36 @@ def test_the_same_copy_is_put_back_twice(world: World) -> None:
     assert world.period(ref)["spent_nano_usd"] == 30 * CENT
 
 
+def test_a_copy_that_was_made_while_it_learnt_begins_to_learn_anew(world: World) -> None:
+    ref = world.budget("b", USD)
+    one, two = world.sidecar("one"), world.sidecar("two")
+    speak(one, two)
+    before = world.backup()
+    held = one.wait(30 * CENT, ref)
+    assert opened(one, held)
+    world.put_back(before)
+    one.sync()
+    learning_copy = world.backup()
+    one.settle(held, 30 * CENT)
+    speak(one, two)
+    later = two.wait(60 * CENT, ref)
+    assert opened(two, later)
+    world.put_back(learning_copy)
+    assert is_learning(world)
+    # All have seen the second generation, but what they told in it the copy does not know.
+    assert world.do(installation.get).generation == 3
+    one.wait(60 * CENT, ref)
+    one.sync()
+    assert is_learning(world)
+    speak(one, two)
+    assert not is_learning(world)
+    period = world.period(ref)
+    assert period["spent_nano_usd"] == 30 * CENT
+    assert 90 * CENT <= period["allocated_nano_usd"] <= USD
+    assert one.opened == [held]
+    world.check()
+
+
 def test_a_restart_with_the_newest_database_learns_nothing(world: World) -> None:
     ref = world.budget("b", USD)
     one = world.sidecar("one")
