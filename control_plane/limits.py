@@ -108,7 +108,7 @@ sidecar that is cut off makes no more without a lease in the five minutes that i
 ALARMS_MAX = 1_000
 """Alarms of one kind that are kept of one sidecar; the newest stay."""
 DECIDED_LEASES_MAX = 1_000
-"""Leases that one decision of a person may concern."""
+"""Leases that one request of a person decides about; the next ones are for the next request."""
 CHARGED_LEASES_MAX = 500
 """Leases that one round of housekeeping charges as lumps."""
 

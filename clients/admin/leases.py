@@ -79,6 +79,10 @@ class DecidedOrphans:
     """What was charged or released in all. Counts once per budget."""
     overshoot_max_nano_usd: int
     """What budgets may be passed by because of it, summed; 0 after a charge."""
+    remaining_count: int
+    """Leases that are not decided yet: one request takes 1,000."""
+    remaining_nano_usd: int
+    """What is to be expected of them by the next request."""
 
 
 class Leases:
@@ -184,6 +188,8 @@ def decided_from_wire(wire: v1.DecideOrphansResponse) -> DecidedOrphans:
         orphans=tuple(orphan_from_wire(orphan) for orphan in wire.orphans),
         decided_nano_usd=wire.decided_nano_usd,
         overshoot_max_nano_usd=wire.overshoot_max_nano_usd,
+        remaining_count=wire.remaining_count,
+        remaining_nano_usd=wire.remaining_nano_usd,
     )
 
 

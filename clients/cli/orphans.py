@@ -1,6 +1,6 @@
 """`bursar lease`: money whose journal is lost, and what a person decides about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,7 +11,7 @@ from rich.text import Text
 from clients.admin import DecidedOrphans, Orphan
 from clients.cli import clock, names
 from clients.cli.limits import LIST_MAX_ITEMS
-from clients.cli.output import instant_text, table, usd
+from clients.cli.output import count_text, instant_text, table, usd
 from clients.cli.session import Group, Session, pass_session
 
 _WHY = {
@@ -78,14 +78,8 @@ def charge(
     amount_nano_usd = sum(one.held_back_nano_usd for one in found)
     _show_first(session, found)
     session.confirm(f"Charge {usd(amount_nano_usd)} of {sidecar_name} as if it were spent?")
-    decided = session.bursar.leases.charge_orphans(
-        chosen.sidecar_id,
-        budget_id=chosen.budget_id,
-        period_id=chosen.period_id,
-        expected_nano_usd=amount_nano_usd,
-        reason=reason,
-    )
-    _show(session, decided, "is charged as an estimate")
+    decide = session.bursar.leases.charge_orphans
+    _decide(session, chosen, decide, amount_nano_usd, reason, "is charged as an estimate")
     session.say("If the old disk turns up, what it tells takes the place of the estimate.")
 
 
@@ -106,14 +100,8 @@ def release(
     _show_first(session, found)
     _warn_of_overshoot(session, found)
     session.confirm(f"Release {usd(amount_nano_usd)} of {sidecar_name} as unspent?")
-    decided = session.bursar.leases.release_orphans(
-        chosen.sidecar_id,
-        budget_id=chosen.budget_id,
-        period_id=chosen.period_id,
-        expected_nano_usd=amount_nano_usd,
-        reason=reason,
-    )
-    _show(session, decided, "is released")
+    decide = session.bursar.leases.release_orphans
+    _decide(session, chosen, decide, amount_nano_usd, reason, "is released")
     session.say("If it was spent after all, it is booked when that is told, with an alarm.")
 
 
@@ -167,14 +155,44 @@ def _show_first(session: Session, found: Sequence[Orphan]) -> None:
         session.show(None, _table(found))
 
 
-def _show(session: Session, decided: DecidedOrphans, what: str) -> None:
+def _decide(
+    session: Session,
+    chosen: _Choice,
+    ask: Callable[..., DecidedOrphans],
+    amount_nano_usd: int,
+    reason: str,
+    what: str,
+) -> None:
+    """Decide, a thousand leases at a time, and say how far it has got.
+
+    Each step is done when it is said: who is cut short begins again with what is left.
+    """
+    orphans: list[Orphan] = []
+    decided_nano_usd = overshoot_max_nano_usd = 0
+    while True:
+        told = ask(
+            chosen.sidecar_id,
+            budget_id=chosen.budget_id,
+            period_id=chosen.period_id,
+            expected_nano_usd=amount_nano_usd - decided_nano_usd,
+            reason=reason,
+        )
+        orphans += told.orphans
+        decided_nano_usd += told.decided_nano_usd
+        overshoot_max_nano_usd += told.overshoot_max_nano_usd
+        if not told.remaining_count:
+            break
+        session.say(
+            f"{count_text(len(orphans))} leases, {usd(decided_nano_usd)}: {what};"
+            f" {count_text(told.remaining_count)} leases, {usd(told.remaining_nano_usd)} to go."
+        )
     session.show(
         {
-            "orphans": decided.orphans,
-            "decided_nano_usd": decided.decided_nano_usd,
-            "overshoot_max_nano_usd": decided.overshoot_max_nano_usd,
+            "orphans": orphans,
+            "decided_nano_usd": decided_nano_usd,
+            "overshoot_max_nano_usd": overshoot_max_nano_usd,
         },
-        Text(f"{usd(decided.decided_nano_usd)} {what}."),
+        Text(f"{usd(decided_nano_usd)} {what}."),
     )
 
 

@@ -90,6 +90,9 @@ class Decided:
     """As they are now."""
     decided_nano_usd: int
     overshoot_max_nano_usd: int
+    remaining_count: int
+    """Leases that the next request decides about, for there were too many for one."""
+    remaining_nano_usd: int
 
 
 @dataclass(frozen=True, slots=True)

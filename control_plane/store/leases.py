@@ -206,6 +206,35 @@ def page(
     return [_from_row(row) for row in rows]
 
 
+def undecided(tx: Tx, wanted: OrphanFilter, limit: int) -> tuple[list[Lease], int, int]:
+    """The first orphans about which somebody may decide; how many there are, and how much it is.
+
+    With `show_decided`, those too that were charged as lumps: they may be released after all.
+    """
+    open_nano_usd = f"({_HELD_BACK} + :charged * lump_nano_usd)"
+    chosen = f"""FROM lease WHERE state = 'ORPHANED' AND sidecar_id = :sidecar
+        AND {open_nano_usd} > 0 AND (:budget = '' OR budget_id = :budget)
+        AND (:period = '' OR period_id = :period)"""
+    params: dict[str, Value] = {
+        "sidecar": wanted.sidecar_id,
+        "budget": wanted.budget_id,
+        "period": wanted.period_id,
+        "charged": int(wanted.show_decided),
+        "limit": limit,
+    }
+    total = tx.row(
+        f"""SELECT COUNT(*) AS n, CAST(COALESCE(SUM({open_nano_usd}), 0) AS BIGINT) AS amount
+            {chosen}""",
+        params,
+    )
+    assert total is not None
+    rows = tx.rows(
+        f"SELECT * {chosen} ORDER BY epoch, budget_id, partition, period_id LIMIT :limit",
+        params,
+    )
+    return [_from_row(row) for row in rows], int(total["n"]), int(total["amount"])
+
+
 def orphans_page(
     tx: Tx, wanted: OrphanFilter, after: tuple[str, int, LeaseKey] | None, limit: int
 ) -> list[Lease]:

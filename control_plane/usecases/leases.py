@@ -1,6 +1,7 @@
 """Leases as people see them: where money is, and what becomes of it where its journal is lost."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from control_plane import limits
 from control_plane.core import evidence, fields, pages
@@ -21,7 +22,6 @@ from control_plane.usecases.unknown import UNKNOWN
 from protos.values import ids
 from protos.values.errors import (
     FailedPreconditionError,
-    LimitExceededError,
     NotFoundError,
 )
 from protos.values.money import nano_to_usd
@@ -66,10 +66,10 @@ def charge_orphans(
     tx: Tx, wanted: OrphanFilter, expected_nano_usd: int, reason: str, act: Act
 ) -> Decided:
     """Charge what orphans hold back as lumps. Evidence that comes later takes their place."""
-    found = _chosen(tx, wanted, reason)
+    chosen = replace(wanted, show_decided=False)
+    found = _chosen(tx, chosen, expected_nano_usd, reason)
     amount_nano_usd = sum(lease.held_back_nano_usd for lease in found)
-    _check_expected(amount_nano_usd, expected_nano_usd)
-    return _decide(tx, wanted, found, evidence.charged, amount_nano_usd, 0, reason, act)
+    return _decide(tx, chosen, found, evidence.charged, amount_nano_usd, 0, reason, act)
 
 
 def release_orphans(
@@ -79,18 +79,16 @@ def release_orphans(
 
     What was spent of it all the same is booked when it is told, with an alarm.
     """
-    found = _chosen(tx, wanted, reason, charged_too=True)
+    chosen = replace(wanted, show_decided=True)
+    found = _chosen(tx, chosen, expected_nano_usd, reason)
     amount_nano_usd = sum(lease.held_back_nano_usd + lease.lump_nano_usd for lease in found)
-    _check_expected(amount_nano_usd, expected_nano_usd)
     around = _Around(tx)
     overshoot = sum(around.orphan(lease).overshoot_max_nano_usd for lease in found)
-    return _decide(tx, wanted, found, evidence.released, amount_nano_usd, overshoot, reason, act)
+    return _decide(tx, chosen, found, evidence.released, amount_nano_usd, overshoot, reason, act)
 
 
-def _chosen(
-    tx: Tx, wanted: OrphanFilter, reason: str, *, charged_too: bool = False
-) -> Sequence[Lease]:
-    """The orphans that a decision concerns."""
+def _chosen(tx: Tx, wanted: OrphanFilter, expected_nano_usd: int, reason: str) -> Sequence[Lease]:
+    """The orphans that a decision concerns: of all that the person saw, as many as one may take."""
     if not fields.check_reason(reason):
         raise fields.invalid("reason", "a decision about lost money needs a reason")
     if wanted.sidecar_id != UNKNOWN.sidecar_id:
@@ -99,36 +97,19 @@ def _chosen(
             raise NotFoundError(
                 f"there is no sidecar {wanted.sidecar_id}", sidecar_id=wanted.sidecar_id
             )
-    chosen = OrphanFilter(
-        wanted.sidecar_id, wanted.budget_id, wanted.period_id, show_decided=charged_too
-    )
-    found = store.orphans_page(tx, chosen, None, limits.DECIDED_LEASES_MAX + 1)
-    if len(found) > limits.DECIDED_LEASES_MAX:
-        raise LimitExceededError(
-            f"more than {limits.DECIDED_LEASES_MAX} leases: decide budget by budget",
-            limit=str(limits.DECIDED_LEASES_MAX),
-        )
-    undecided = [
-        lease
-        for lease in found
-        if lease.held_back_nano_usd or (charged_too and lease.lump_nano_usd)
-    ]
-    if not undecided:
+    found, _, amount_nano_usd = store.undecided(tx, wanted, limits.DECIDED_LEASES_MAX)
+    if not found:
         raise NotFoundError(
             "nothing is set aside there: `bursar lease orphans` shows what is",
             sidecar_id=wanted.sidecar_id,
         )
-    return undecided
-
-
-def _check_expected(amount_nano_usd: int, expected_nano_usd: int) -> None:
-    """Refuse to decide about another amount than the person saw."""
     if amount_nano_usd != expected_nano_usd:
         raise FailedPreconditionError(
             f"it is {nano_to_usd(amount_nano_usd)} now and not {nano_to_usd(expected_nano_usd)}: "
             "evidence came in meanwhile; look again and decide anew",
             amount_nano_usd=str(amount_nano_usd),
         )
+    return found
 
 
 def _decide(
@@ -158,8 +139,15 @@ def _decide(
         overshoot_max_nano_usd=overshoot_max_nano_usd,
         reason=reason,
     )
+    _, remaining_count, remaining_nano_usd = store.undecided(tx, wanted, 0)
     around = _Around(tx)
-    return Decided(tuple(map(around.orphan, after)), amount_nano_usd, overshoot_max_nano_usd)
+    return Decided(
+        tuple(map(around.orphan, after)),
+        amount_nano_usd,
+        overshoot_max_nano_usd,
+        remaining_count,
+        remaining_nano_usd,
+    )
 
 
 class _Around:

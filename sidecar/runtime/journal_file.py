@@ -14,6 +14,7 @@ looked through first (`journal_log`): a journal is what was written, or it is lo
 import hashlib
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +23,13 @@ from sidecar.core.leases import Lease, LeaseKey
 from sidecar.limits import PRUNED_RECORDS_MAX
 from sidecar.runtime import journal_log
 from sidecar.runtime.ballast import Ballast
-from sidecar.runtime.journal_seal import Seal
+from sidecar.runtime.journal_seal import LeaseRow, Seal
 from sidecar.runtime.journal_start import (
     NO_CHAIN,
     SEAL,
     UPSERT_META,
     JournalLostError,
     JournalUnavailableError,
-    LeaseRow,
     Recovered,
     create,
     recover,
@@ -179,7 +179,7 @@ class JournalFile:
             if code & 0xFF in _OUTSIDE_CAUSES:
                 raise JournalUnavailableError(f"{path}: {error}") from error
             raise JournalLostError(f"the journal {path} cannot be read: {error}") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, struct.error) as error:
             connection.close()
             raise JournalLostError(f"the journal {path} holds what was never written") from error
         except (JournalLostError, JournalUnavailableError):
@@ -213,7 +213,7 @@ class JournalFile:
             if not self._fits(batch, chained):
                 for number, _ in batch.opens:
                     # All but these come again, and once in the seal they stay in it.
-                    self._seal.drop("open_call", number)
+                    self._seal.drop_open(number)
                 raise DiskFullError
         if chained:
             self._last_seq, _, self._chain, _ = chained[-1]
@@ -260,17 +260,14 @@ class JournalFile:
         # In the order of the transaction: a lease may be forgotten and come anew in one batch.
         seal = self._seal
         for key in batch.forgotten:
-            seal.drop("lease", tuple(key))
-        for row in batch.leases.values():
-            seal.put("lease", row[:3], row)
-        for number, body in batch.opens:
-            seal.put("open_call", number, (number, body))
+            seal.drop_lease(key)
+        seal.put_leases(batch.leases.values())
+        seal.put_opens(batch.opens)
         for (number,) in batch.ends:
-            seal.drop("open_call", number)
+            seal.drop_open(number)
         if chained:
-            seal.put("tip", None, (chained[-1][0], chained[-1][2]))
-        for name, value in batch.meta.items():
-            seal.put("meta", name, (name, value))
+            seal.put_tip(chained[-1][0], chained[-1][2])
+        seal.put_facts(batch.meta)
 
     def _transaction(self, batch: Batch, chained: list[tuple[int, int, bytes, bytes]]) -> None:
         run = self._connection.execute
@@ -288,7 +285,7 @@ class JournalFile:
             run_many("INSERT INTO record VALUES (?, ?, ?, ?)", chained)
         if batch.meta:
             run_many(UPSERT_META, batch.meta.items())
-        run(UPSERT_META, (SEAL, self._seal.value))
+        run(_UPDATE_SEAL, (self._seal.value,))
         run("COMMIT")
 
     def records(self, from_seq: int, count_max: int, bytes_max: int) -> tuple[list[bytes], bytes]:
@@ -340,4 +337,5 @@ class JournalFile:
 
 
 _UPSERT_LEASE = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPDATE_SEAL = f"UPDATE meta SET value = ? WHERE name = '{SEAL}'"  # noqa: S608 - a constant
 _DELETE_LEASE = "DELETE FROM lease WHERE budget_id = ? AND partition = ? AND period_id = ?"

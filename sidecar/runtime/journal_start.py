@@ -11,11 +11,12 @@ from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import LeaseKey
 from sidecar.core.timekeeper import Kept
 from sidecar.runtime.ballast import Ballast
-from sidecar.runtime.journal_seal import Seal
+from sidecar.runtime.journal_seal import LeaseRow, Seal, value_of_format_2
 
 NO_CHAIN = bytes(32)
 """The chain before the first record of an epoch."""
-_FORMAT = 2
+_FORMAT = 3
+_OLD_SEAL_FORMAT = 2
 _UNSEALED_FORMAT = 1
 SEAL = "seal"
 """The fact that says what all others must come to."""
@@ -46,8 +47,6 @@ CREATE TABLE record (
   body BLOB NOT NULL
 ) STRICT;
 """
-
-LeaseRow = tuple[str, str, str, int, int | None, int, int, int, int, int, int]
 
 
 class JournalLostError(Exception):
@@ -114,14 +113,11 @@ def _sealed(
 ) -> Seal:
     """The seal that belongs to all that a start reads."""
     seal = Seal()
-    for name, value in meta.items():
-        seal.put("meta", name, (name, value))
-    for row in leases:
-        seal.put("lease", row[:3], row)
-    for number, body in open_calls:
-        seal.put("open_call", number, (number, body))
+    seal.put_facts(meta)
+    seal.put_leases(leases)
+    seal.put_opens(open_calls)
     if last is not None:
-        seal.put("tip", None, last)
+        seal.put_tip(*last)
     return seal
 
 
@@ -136,19 +132,21 @@ def recover(connection: sqlite3.Connection, file_id: str) -> tuple[Recovered, Se
     last = run("SELECT seq, chain FROM record ORDER BY seq DESC LIMIT 1").fetchone()
     leases = run("SELECT * FROM lease").fetchall()
     open_calls = run("SELECT number, body FROM open_call ORDER BY number").fetchall()
-    unsealed = written is None and meta.get("format") == _UNSEALED_FORMAT
-    if not unsealed and meta.get("format") != _FORMAT:
-        raise JournalLostError(
-            f"the journal is of format {meta.get('format')}, this program reads {_FORMAT}"
-        )
+    found = meta.get("format")
+    unsealed = written is None and found == _UNSEALED_FORMAT
+    if not unsealed and found not in (_OLD_SEAL_FORMAT, _FORMAT):
+        raise JournalLostError(f"the journal is of format {found}, this program reads {_FORMAT}")
     seal = _sealed(meta | {"format": _FORMAT}, leases, open_calls, last)
-    if unsealed:
+    expected = seal.value
+    if found == _OLD_SEAL_FORMAT:
+        expected = value_of_format_2(meta, leases, open_calls, last)
+    if not unsealed and written != expected:
+        raise JournalLostError("what the journal says is not what was written")
+    if found != _FORMAT:
         # Both facts or none: the new format without its seal would be a journal that is lost.
         run("BEGIN IMMEDIATE")
         _write_seal(connection, seal)
         run("COMMIT")
-    elif written != seal.value:
-        raise JournalLostError("what the journal says is not what was written")
     last_seq, chain = last if last is not None else (0, NO_CHAIN)
     acked_seq = int(meta.get("acked_seq", 0))
     _check_chain(connection, acked_seq)

@@ -333,6 +333,7 @@ class Books:
             standings={budget_id: await self._standing(budget_id) for budget_id in budgets},
             leases=[lease for budget_id in budgets for lease in await self._leases(budget_id)],
             deaths={name: list(spans) for name, spans in self.installation.deaths.items()},
+            stops={name: list(spans) for name, spans in self.installation.stops.items()},
             silenced=dict(self.silenced),
             silenced_budgets=frozenset(touched),
             bad_lines=list(self.bad_lines),

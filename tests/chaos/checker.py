@@ -7,7 +7,8 @@ I4  at rest nothing is held, what a budget has leased is the sum of its leases, 
     spent is the sum of its calls
 I5  nothing starts against a revocation or a lower cap after the promised instant
 and callers were never told otherwise: no 2xx without a bill, no bill behind a refusal, and each
-refusal in the envelope, with the status and the code, that its reason calls for.
+refusal in the envelope, with the status and the code, that its reason calls for. A caller that
+still waited got an answer, and a refusal whole, if its sidecar took the call and lived.
 """
 
 from collections import Counter, defaultdict
@@ -268,6 +269,28 @@ def _callers(facts: Facts) -> Iterator[str]:
                     yield f"{tag}: its answer says {told}, it was billed {row.cost_nano_usd}"
         elif answer.status >= 400 and answer.whole:
             yield from _refusal(tag, made, row)
+        elif answer.status != 200 and _was_owed(facts, made):
+            cut = f"a part of a {answer.status}" if answer.status else "no answer"
+            yield f"{tag}: got {cut}, though its caller waited and its sidecar lived"
+
+
+def _was_owed(facts: Facts, made: Made) -> bool:
+    """Whether a caller waited to the end, at a sidecar that took its call and lived.
+
+    It did not live if it was killed meanwhile, or told to end before the call came.
+    """
+    if made.answer.hung_up or not made.answer.connected:
+        return False
+    started_ns, ended_ns = made.answer.started_ns, made.answer.ended_ns
+    killed = any(
+        death.meets(started_ns - CLOCK_SLACK_NS, ended_ns + CLOCK_SLACK_NS)
+        for death in facts.deaths.get(made.sidecar, ())
+        if death.from_ns == death.to_ns
+    )
+    return not killed and not any(
+        stop.meets(started_ns - CLOCK_SLACK_NS, started_ns + CLOCK_SLACK_NS)
+        for stop in facts.stops.get(made.sidecar, ())
+    )
 
 
 def _refusal(tag: str, made: Made, row: Billed | None) -> Iterator[str]:

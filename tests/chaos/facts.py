@@ -136,6 +136,8 @@ class Facts:
     leases: list[Leased] = field(default_factory=list)
     deaths: dict[str, list[Span]] = field(default_factory=dict)
     """By sidecar: when it was killed (an instant), or took no records until it began anew."""
+    stops: dict[str, list[Span]] = field(default_factory=dict)
+    """By sidecar: from when it was told to end in order until it had."""
     bad_lines: list[Span] = field(default_factory=list)
     """When connections to the provider were cut."""
     silenced: dict[str, list[Span]] = field(default_factory=dict)

@@ -84,6 +84,7 @@ class Installation(Stand):
         """What cannot be made here, and why: "shim", "small disk"."""
         self.database_disk: FailingDisk | None = None
         self.deaths: dict[str, list[Span]] = defaultdict(list)
+        self.stops: dict[str, list[Span]] = defaultdict(list)
         """By sidecar: when it was killed, or took no records until it began anew."""
         self.control_plane_paused = False
         self._changing = trio.Lock()
@@ -306,7 +307,10 @@ class Installation(Stand):
             if seat.paused:
                 seat.process.resume()
                 seat.paused = False
-            return await trio.to_thread.run_sync(seat.process.stop)
+            told_ns = time.monotonic_ns()
+            status = await trio.to_thread.run_sync(seat.process.stop)
+            self.stops[seat.folder_name].append(Span(told_ns, time.monotonic_ns()))
+            return status
 
     async def replace(self, seat: Seat) -> None:
         """Let another sidecar, with a folder of its own, sit where one was revoked."""

@@ -93,6 +93,12 @@ def kill(facts: Facts, from_s: float, to_s: float | None = None) -> None:
     facts.deaths["one"] = [Span(int(from_s * S), int(end_s * S))]
 
 
+def unanswered(facts: Facts, **ends: Any) -> None:
+    """A call that somebody took and nobody answered, beside what became of its sidecar."""
+    answer(facts, REFUSED, status=0, whole=False, connected=True)
+    put(facts, **ends)
+
+
 def promise(facts: Facts, at_s: float, **changes: Any) -> None:
     facts.promises.append(Promise("it", int(at_s * S), **changes))
 
@@ -196,6 +202,22 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         lambda f: answer(f, REFUSED, status=500, headers={"x-bursar-upstream": "provider"}),
         "shown as the provider's",
     ),
+    "no answer from a living sidecar": (
+        unanswered,
+        "got no answer",
+    ),
+    "no answer, and its sidecar died later": (
+        lambda f: unanswered(f, deaths={"two": [Span(14 * S, 14 * S)]}),
+        "got no answer",
+    ),
+    "no answer to a call from before the end of its sidecar": (
+        lambda f: unanswered(f, stops={"two": [Span(13_500_000_000, 14 * S)]}),
+        "got no answer",
+    ),
+    "a part of a refusal": (
+        lambda f: answer(f, REFUSED, whole=False, connected=True),
+        "a part of a 402",
+    ),
     "an alarm": (lambda f: f.alarms.append(("one", "fenced")), "one raised fenced"),
 }
 
@@ -228,6 +250,16 @@ FORGIVEN: dict[str, list[Doctor]] = {
         lambda f: f.ceilings.update(client=COST - 1),
         lambda f: f.budget_overruns.update(client=1),
     ],
+    "no answer from a sidecar that was killed": [
+        lambda f: unanswered(f, deaths={"two": [Span(13 * S, 13 * S)]})
+    ],
+    "no answer from a sidecar that was about to end": [
+        lambda f: unanswered(f, stops={"two": [Span(12 * S, 14 * S)]})
+    ],
+    "no answer for a caller that hung up": [
+        lambda f: answer(f, REFUSED, status=0, whole=False, connected=True, hung_up=True)
+    ],
+    "nobody there": [lambda f: answer(f, REFUSED, status=0, whole=False)],
     "started before the promise": [lambda f: promise(f, 10.9, key_id="k")],
     "a lowered cap that still covers it": [
         lambda f: promise(f, 10, budget_id="client", cap_nano_usd=COST)

@@ -89,6 +89,8 @@ def decided_to_wire(decided: Decided) -> v1.DecideOrphansResponse:
         orphans=map(orphan_to_wire, decided.orphans),
         decided_nano_usd=decided.decided_nano_usd,
         overshoot_max_nano_usd=decided.overshoot_max_nano_usd,
+        remaining_count=decided.remaining_count,
+        remaining_nano_usd=decided.remaining_nano_usd,
     )
 
 

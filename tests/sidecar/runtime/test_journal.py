@@ -198,6 +198,33 @@ def test_a_journal_from_before_there_was_a_seal_is_sealed_and_goes_on(tmp_path: 
         assert (recovered.epoch, recovered.open_calls) == (3, ((1, b"a call"),))
 
 
+@pytest.mark.parametrize("rotten", [False, True])
+def test_a_journal_with_the_seal_of_before_is_held_to_it_and_sealed_anew(
+    tmp_path: Path, *, rotten: bool
+) -> None:
+    file, _ = JournalFile.open(tmp_path)
+    lease = a_lease()
+    levels = {lease.key: lease_row(lease)}
+    records = [(1, 5, b"a record")]
+    file.write(Batch(opens=[(1, b"a call")], meta={"epoch": 3}, leases=levels, records=records))
+    file.close()
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute("UPDATE meta SET value = 2 WHERE name = 'format'")
+    # What format 2 wrote for just this content.
+    seal = bytes.fromhex("5b0ff72a8fe4ace57aba809286312772")
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'seal'", (seal,))
+    if rotten:
+        connection.execute("UPDATE lease SET granted_nano_usd = granted_nano_usd + 1")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        if rotten:
+            with pytest.raises(JournalLostError, match="not what was written"):
+                JournalFile.open(tmp_path)
+        else:
+            assert read(tmp_path).open_calls == ((1, b"a call"),)
+
+
 def test_a_process_that_dies_while_it_seals_a_journal_from_before_does_not_lose_it(
     tmp_path: Path,
 ) -> None:

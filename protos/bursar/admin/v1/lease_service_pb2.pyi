@@ -243,10 +243,16 @@ class DecideOrphansResponse(_message.Message):
     ORPHANS_FIELD_NUMBER: _builtins.int
     DECIDED_NANO_USD_FIELD_NUMBER: _builtins.int
     OVERSHOOT_MAX_NANO_USD_FIELD_NUMBER: _builtins.int
+    REMAINING_COUNT_FIELD_NUMBER: _builtins.int
+    REMAINING_NANO_USD_FIELD_NUMBER: _builtins.int
     decided_nano_usd: _builtins.int
     """What was charged or released in all. Counts once per budget."""
     overshoot_max_nano_usd: _builtins.int
     """By how much budgets may be passed because of it, summed; 0 after a charge."""
+    remaining_count: _builtins.int
+    """So many leases are not decided yet: one request takes 1,000. Ask again, expecting what remains."""
+    remaining_nano_usd: _builtins.int
+    """What is held back of them (or was charged, for a release) in all."""
     @_builtins.property
     def orphans(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Orphan]:
         """The orphans that it concerns, as they are now."""
@@ -257,10 +263,12 @@ class DecideOrphansResponse(_message.Message):
         orphans: _abc.Iterable[_lease_pb2.Orphan] | None = ...,
         decided_nano_usd: _builtins.int = ...,
         overshoot_max_nano_usd: _builtins.int = ...,
+        remaining_count: _builtins.int = ...,
+        remaining_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_nano_usd", b"decided_nano_usd", "orphans", b"orphans", "overshoot_max_nano_usd", b"overshoot_max_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_nano_usd", b"decided_nano_usd", "orphans", b"orphans", "overshoot_max_nano_usd", b"overshoot_max_nano_usd", "remaining_count", b"remaining_count", "remaining_nano_usd", b"remaining_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
