@@ -7,6 +7,7 @@ from it: whatever a task still does on its way out reaches nobody.
 
 import io
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -15,6 +16,7 @@ from protos.bursar.sidecar import v1 as wire
 from sidecar.clock import KeptClock
 from sidecar.core.allowance import Allowance
 from sidecar.core.instants import Now
+from sidecar.core.leases import LeaseKey
 from sidecar.runtime import identity, policy_file
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.control import ControlLink, Surroundings
@@ -27,8 +29,10 @@ from sidecar.runtime.report import Told
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.watcher import Watcher
 from sidecar.telemetry import Log
+from tests.simulation import invariants
 from tests.simulation.clocks import HostClock
 from tests.simulation.disk import Disk, SimulatedJournal
+from tests.simulation.invariants import ViolationError
 from tests.simulation.network import Stream
 
 if TYPE_CHECKING:
@@ -82,7 +86,9 @@ class _Link(ControlLink):
     life: "Life"
 
     def _take(self, answer: wire.SyncResponse, told: Told, sent: Now) -> bool:
+        before = {lease.key: lease.authority_boot_ms for lease in self.life.allowance}
         taken = super()._take(answer, told, sent)
+        self.life.check_authority(answer, told.request.sync_no, before)
         self.life.took(answer, told, sent, counts=taken)
         return taken
 
@@ -107,6 +113,8 @@ class Life:
         self.link: ControlLink
         self.calls: trio.Nursery
         self.answers: list[tuple[wire.SyncResponse, Told, Now]] = []
+        self.sent_boot_ms: dict[int, int] = {}
+        """When each Sync left, by the clock that the process keeps."""
 
     @property
     def name(self) -> str:
@@ -131,6 +139,19 @@ class Life:
             self.answers.append((answer, told, sent))
         self.simulation.check_sidecars("answer taken", self.name, answer.acked_seq)
         self.happened("answer taken")
+
+    def sends(self, request: Any) -> None:
+        """A Sync leaves."""
+        self.sent_boot_ms[request.sync_no] = self.clock.now().boot_ms
+
+    def check_authority(
+        self, answer: wire.SyncResponse, sync_no: int, before: dict[LeaseKey, int]
+    ) -> None:
+        """What an answer gave ends so long after its Sync left, however late it came."""
+        try:
+            invariants.check_authority(self, answer, self.sent_boot_ms[sync_no], before)
+        except ViolationError as violation:
+            self.simulation.fail(violation)
 
     def kill(self, *, power_loss: bool = False) -> None:
         """End at this instant."""
@@ -229,6 +250,10 @@ class Life:
         return [words[2] for words in lines if words[1] == "ALARM"]
 
 
+def _untold(_: Any) -> None:
+    """Nobody needs to know when it left."""
+
+
 class _Stub:
     """The methods of the control plane, as one process reaches them."""
 
@@ -236,16 +261,17 @@ class _Stub:
         simulation, host = life.simulation, life.host
         self._life = life
 
-        def method(name: str, *, repeats: bool) -> Any:
+        def method(name: str, *, repeats: bool, sends: Callable[[Any], None] = _untold) -> Any:
             return simulation.network.method(
                 host.name,
                 lambda request: simulation.serve(life, name, request),
                 host.awake,
+                sends,
                 repeats=repeats,
             )
 
         self.Register = method("Register", repeats=False)
-        self.Sync = method("Sync", repeats=True)
+        self.Sync = method("Sync", repeats=True, sends=life.sends)
         self.Drain = method("Drain", repeats=True)
 
 

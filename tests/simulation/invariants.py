@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from control_plane.store.engine import Row, Tx
+from protos.bursar.sidecar import v1 as wire
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.core.refusals import Reason, Refusal
 
@@ -310,6 +311,26 @@ def check_dispatch(simulation: "Simulation", billing: "Billing", key_id: str) ->
             lease is not None and lease.usable(boot_ms),
             "authority",
             f"{life.name} sent a call on {_name(key)} without authority",
+        )
+
+
+def check_authority(
+    life: "Life", answer: wire.SyncResponse, sent_boot_ms: int, before: dict[LeaseKey, int]
+) -> None:
+    """Authority is counted from when a Sync left: whoever gave it counts from before it came."""
+    given = {
+        LeaseKey(grant.lease.budget_id, grant.lease.partition, grant.lease.period_id): (
+            grant.authority_ms
+        )
+        for grant in answer.leases
+    }
+    for lease in life.allowance:
+        until_ms = max(before.get(lease.key, 0), sent_boot_ms + given.get(lease.key, 0))
+        must(
+            lease.authority_boot_ms <= until_ms,
+            "authority",
+            f"{life.name} takes {_name(lease.key)} for its own until {lease.authority_boot_ms},"
+            f" and may until {until_ms}",
         )
 
 

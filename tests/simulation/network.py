@@ -111,8 +111,10 @@ class Network:
         while not self.reaches(host):
             await self.changed.wait()
 
-    def method(self, host: str, serve: Serve, arrived: "Arrival", *, repeats: bool) -> "Method":
-        return Method(self, host, serve, arrived, repeats=repeats)
+    def method(
+        self, host: str, serve: Serve, arrived: "Arrival", sends: "Sending", *, repeats: bool
+    ) -> "Method":
+        return Method(self, host, serve, arrived, sends, repeats=repeats)
 
     def lose(self, kind: str) -> bool:
         if self.conditions.loss and self.chance.random() < self.conditions.loss:
@@ -133,22 +135,33 @@ class Network:
 
 Arrival = Callable[[], Any]
 """Awaited before an answer is handed over: a host that sleeps takes none."""
+Sending = Callable[[Any], None]
+"""Told of each request when it leaves."""
 
 
 class Method:
     """One RPC over the simulated network."""
 
     def __init__(
-        self, network: Network, host: str, serve: Serve, arrived: Arrival, *, repeats: bool
+        self,
+        network: Network,
+        host: str,
+        serve: Serve,
+        arrived: Arrival,
+        sends: Sending,
+        *,
+        repeats: bool,
     ) -> None:
         self._network = network
         self._host = host
         self._serve = serve
         self._arrived = arrived
+        self._sends = sends
         self._repeats = repeats
 
     def future(self, request: Any, timeout: float | None = None, **_: Any) -> Future:
         found = Future()
+        self._sends(request)
         self._network.nursery.start_soon(self._carry, request, found, timeout or 10.0)
         return found
 
