@@ -117,24 +117,27 @@ CHARGED_LEASES_MAX = 500
 SYNC_INTERVAL_MS = 10_000
 """When a quiet sidecar syncs again."""
 SYNC_SOON_MS = 3_000
-"""When a sidecar with waiting calls syncs again."""
+"""When a sidecar with waiting calls syncs again, while no stream brings it what they may have."""
 SYNC_BACKOFF_MS = 1_000
 """When a sidecar that was refused for load comes back."""
-DEMAND_LIFE_MS = 8_000
-"""Demands that were not repeated for so long are forgotten."""
+DEMAND_LIFE_MS = 25_000
+"""Demands that were not repeated for so long are forgotten: two quiet Syncs."""
 RECALL_PENDING_MS = 250
 """A recall that was sent is counted as on its way for so long."""
 RESERVATION_PAUSE_MIN_MS = 500
 """After a reservation its budgets make no new one for so long at least: a nudge and its Sync."""
+RESERVATION_LAST_PARTS = 10
+"""In the last part of its patience (one tenth) a call reserves nothing."""
 SHORT_LIFE_MS = 2_000
 """A period in which calls waited for money hands out none ahead of calls for so long after."""
-SHORT_KNOWN_MS = 10_000
-"""After a shortage was last seen, for so long its holders are not asked again when it comes back:
-records are told within a second anyhow."""
 SILENT_AFTER_MS = 30_000
 """A sidecar that did not speak for so long is silent."""
 ACTIVE_HOLDER_MS = 30_000
 """A sidecar's levels count in the sharing of money for so long."""
+SYNC_OFFERS_MAX = 8
+"""Other sidecars whose waiting calls are decided with one Sync; the rest are nudged."""
+UNHEARD_OFFERS_MAX = 4
+"""Offers that a sidecar is sent until it speaks again; after that it is nudged."""
 NUDGE_INTERVAL_MS = 100
 """A sidecar is nudged at most so often."""
 NUDGE_UNANSWERED_MS = 1_500
@@ -290,7 +293,6 @@ assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert 2 * SYNC_SOON_MS < DEMAND_LIFE_MS
 assert NUDGE_INTERVAL_MS < NUDGE_UNANSWERED_MS < SYNC_SOON_MS
-assert SHORT_LIFE_MS < SHORT_KNOWN_MS
 assert RECALL_PENDING_MS < SYNC_SOON_MS
 assert SYNC_INTERVAL_MS * 2 < SILENT_AFTER_MS
 assert SILENT_AFTER_MS < LEARNING_STOP_MS < LEARNING_REST_MS

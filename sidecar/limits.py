@@ -51,6 +51,16 @@ PATIENCE_MS = 20_000
 """How long a call waits for money when its project says nothing."""
 PATIENCE_MAX_MS = 600_000
 """The longest patience that is believed."""
+ASK_LATE_MS = 5_000
+"""A call that could not be named, by what was heard last, is told of after so long,"""
+ASK_BEHIND_MS = 10_000
+"""and behind one that was told of after so long; in proportion where its patience is shorter."""
+ASK_AGAIN_MS = 2_500
+"""No Sync goes out for such calls when the latest one is not so old."""
+SHORT_FRESH_MS = 10_000
+"""How old an answer may be for telling that money is short."""
+FREED_WAIT_MS = 50
+"""What comes free where calls wait for it is told within this time."""
 REACHABLE_FRESH_MS = 1_000
 """How old an answer may be for telling an arriving call that its money is out of reach."""
 UNSPENT_FRESH_MS = 15_000
@@ -97,8 +107,6 @@ SYNC_JITTER_PARTS = 5
 """The time between two Syncs varies by this part to either side (one fifth)."""
 SYNC_MIN_MS = 50
 """Two Syncs are never closer."""
-SYNC_POLL_MS = 3_000
-"""Time between two Syncs while someone waits."""
 SYNC_REFILL_MS = 1_000
 """A Sync that only refills comes at most so often."""
 SYNC_WHOLE_MS = 2_000
@@ -152,7 +160,7 @@ COLLECTED_OBJECTS = 50_000
 """Young objects after which the cycle collector looks at them; a few megabytes."""
 
 assert LEFT_ENDED_LEASES < ENDED_LEASES_MAX
-assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_DEADLINE_MS < SYNC_POLL_MS < SYNC_MS
+assert SYNC_MIN_MS < SYNC_DEADLINE_WAITING_MS < SYNC_DEADLINE_MS < SYNC_MS
 assert (  # Two lost Syncs in a row refuse no call.
     SYNC_DEADLINE_QUIET_MS + RECONNECT_MIN_MS + 2 * SYNC_DEADLINE_WAITING_MS
     < UNREACHABLE_PATIENCE_MS

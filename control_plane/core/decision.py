@@ -17,17 +17,18 @@ def decide(situation: Situation) -> Plan:
         if period.headroom_nano_usd < 0:
             found.shortage_nano_usd[key] += -period.headroom_nano_usd
     keeps, refills = _refill(situation, found)
-    _wake_holders(situation, found)
     return Plan(
         vectors=tuple(found.vectors),
         refills=refills,
         keeps=keeps,
         recalls=_recalls(situation, found),
-        nudges=frozenset(found.nudges),
+        nudges=_holders_to_wake(situation, found),
         reservations=found.reservations,
         hopeless=tuple(found.hopeless),
         unpayable=tuple(found.unpayable),
         short=frozenset(key for key, amount in found.shortage_nano_usd.items() if amount > 0),
+        ready=frozenset(found.ready),
+        free_nano_usd=_left_free(situation, found, refills),
     )
 
 
@@ -52,6 +53,15 @@ def _refill(
     return keeps, tuple(refills)
 
 
+def _left_free(
+    situation: Situation, found: Walk, refills: tuple[tuple[PeriodKey, int], ...]
+) -> dict[PeriodKey, int]:
+    refilled = dict(refills)
+    return {
+        key: max(0, found.free_nano_usd(key) - refilled.get(key, 0)) for key in situation.periods
+    }
+
+
 def _may_hold(situation: Situation, key: PeriodKey) -> bool:
     """Whether the asker may hold money of this period ahead of its calls."""
     period = situation.periods.get(key)
@@ -65,20 +75,20 @@ def _may_hold(situation: Situation, key: PeriodKey) -> bool:
     return period.running(situation.now_unix_ms)
 
 
-def _wake_holders(situation: Situation, found: Walk) -> None:
+def _holders_to_wake(situation: Situation, found: Walk) -> frozenset[str]:
     """Let holders speak of whom nothing is known yet, where money is short.
 
-    When it gets short after a while, all of them: what they settled but did not tell yet may be all
-    that is missing, or show that nothing can come. From then on they tell each settlement at once.
+    Others need not be asked: what they settled they tell within a second anyhow.
     """
+    woken = set()
     for key, shortage in found.shortage_nano_usd.items():
         if shortage <= 0:
             continue
-        begins = key not in situation.known_short
         for sidecar_id, lease in situation.leases.get(key, {}).items():
             unheard = sidecar_id not in situation.levels.get(key, {})
-            if (begins or unheard) and lease.outstanding_nano_usd > 0:
-                found.nudges.add(sidecar_id)
+            if unheard and lease.outstanding_nano_usd > 0:
+                woken.add(sidecar_id)
+    return frozenset(woken)
 
 
 def _recalls(situation: Situation, found: Walk) -> tuple[Recall, ...]:

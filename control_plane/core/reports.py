@@ -163,6 +163,21 @@ class GrantAnswer:
     frozen: bool
     short: bool = False
     """Calls wait for money of this period that is not there."""
+    free_nano_usd: int = 0
+    """What a call that nobody told of yet could be granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a sidecar is told by its stream that its waiting calls may have."""
+
+    sidecar_id: str
+    epoch: int
+    generation: int
+    sync_no: int
+    """The last Sync of it that was heard: what answers a later one counts more."""
+    leases: tuple[GrantAnswer, ...]
+    named: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +200,7 @@ class Answer:
     """What was raised because of it."""
     nudges: frozenset[str] = frozenset()
     """Sidecars that should sync now."""
+    offers: tuple[Offer, ...] = ()
+    """For the streams of other sidecars."""
     revoked: bool = False
     """Its credential is good for evidence alone: it shall give everything back."""

@@ -6,7 +6,7 @@ booked.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from control_plane.core.leases import BudgetRef, Lease, PeriodKey
 
@@ -160,8 +160,6 @@ class Situation:
     for them, as it asks again by itself when that answer is lost."""
     short: frozenset[PeriodKey] = frozenset()
     """Periods in which calls waited for money that was not there, until just now."""
-    known_short: frozenset[PeriodKey] = frozenset()
-    """Those, and periods that were short so lately that their holders need not be asked again."""
     wanted: tuple[PeriodKey, ...] = ()
     """The asker's leases that shall be refilled and answered, next-period starters included."""
     starters: Mapping[PeriodKey, PeriodKey] = field(default_factory=dict)
@@ -224,7 +222,7 @@ class Plan:
     recalls: tuple[Recall, ...]
     """What other sidecars are asked to give back."""
     nudges: frozenset[str]
-    """Sidecars that have a call which could be named now."""
+    """Sidecars that should speak: what they settled may be all that is missing."""
     reservations: Mapping[PeriodKey, Reservation]
     """All reservations and pauses after this decision."""
     hopeless: tuple[str, ...]
@@ -233,3 +231,11 @@ class Plan:
     """Waiting calls of the asker that are larger than what is left; its answer says how much."""
     short: frozenset[PeriodKey] = frozenset()
     """Periods in which calls wait for money that is not there."""
+    free_nano_usd: Mapping[PeriodKey, int] = field(default_factory=dict)
+    """What is left in each period that nobody has a claim on."""
+    ready: frozenset[str] = frozenset()
+    """Sidecars that have a call which could be named now, or cannot be paid any more."""
+
+    def without_refills(self) -> "Plan":
+        """The same with money for waiting calls alone."""
+        return replace(self, refills=())

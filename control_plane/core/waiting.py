@@ -34,7 +34,8 @@ class Walk:
     shortage_nano_usd: dict[PeriodKey, int] = field(default_factory=lambda: defaultdict(int))
     """What is missing for calls that cannot be met."""
     vectors: list[Vector] = field(default_factory=list)
-    nudges: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
+    """Other sidecars that have a call which could be named, or cannot be paid."""
     reservations: dict[PeriodKey, Reservation] = field(default_factory=dict)
     heads: set[PeriodKey] = field(default_factory=set)
     """Periods whose oldest call in need has been found."""
@@ -63,7 +64,7 @@ def walk(situation: Situation) -> Walk:
             if demand.sidecar_id == situation.asker:
                 found.unpayable.append(demand.call_id)
             elif demand.call_id not in situation.answered:
-                found.nudges.add(demand.sidecar_id)
+                found.ready.add(demand.sidecar_id)
             continue
         _visit(situation, found, demand, keys)
     return found
@@ -110,7 +111,7 @@ def _visit(situation: Situation, found: Walk, demand: Demand, keys: tuple[Period
     if demand.sidecar_id != situation.asker:
         _set_aside(found, demand, missing)
         if demand.call_id not in situation.answered:
-            found.nudges.add(demand.sidecar_id)
+            found.ready.add(demand.sidecar_id)
         return
     for key in keys:
         found.headroom_nano_usd[key] -= missing[key]
@@ -157,6 +158,10 @@ def _may_reserve(
 ) -> bool:
     waited_ms = situation.now_unix_ms - demand.since_unix_ms
     if waited_ms * 2 < demand.patience_ms or any(key in found.heads for key in missing):
+        return False
+    left_ms = demand.gives_up_unix_ms - situation.now_unix_ms
+    if left_ms * limits.RESERVATION_LAST_PARTS < demand.patience_ms:
+        # Nobody says when it gave up: what it reserved would lie idle until the next Sync.
         return False
     allowed = True
     for key in tight:

@@ -9,11 +9,12 @@ makes things faster.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from control_plane import limits
 from control_plane.core.leases import LeaseKey
+from control_plane.core.reports import Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Directives:
     """Leases with what may stay available, in nano-dollars."""
     nudge: bool
     """The sidecar shall sync now."""
+    offer: Offer | None
+    """What its waiting calls may have."""
     policy: bool
     """The policy may have changed."""
 
@@ -37,6 +40,7 @@ class Subscription:
         self.ended = False
         self._recalls: dict[LeaseKey, int] = {}
         self._nudge = False
+        self._offer: Offer | None = None
         self._policy = True
         self._wake = asyncio.Event()
         # What changed between Register and Watch was told to nobody: look at once.
@@ -53,8 +57,9 @@ class Subscription:
         if self.ended:
             return None
         self._wake.clear()
-        directives = Directives(tuple(self._recalls.items()), self._nudge, self._policy)
-        self._recalls, self._nudge, self._policy = {}, False, False
+        recalls = tuple(self._recalls.items())
+        directives = Directives(recalls, self._nudge, self._offer, self._policy)
+        self._recalls, self._nudge, self._offer, self._policy = {}, False, None, False
         return directives
 
     def recall(self, lease: LeaseKey, keep_nano_usd: int) -> None:
@@ -65,6 +70,11 @@ class Subscription:
 
     def nudge(self) -> None:
         self._nudge = True
+        self._wake.set()
+
+    def offer(self, offer: Offer) -> None:
+        # It was decided later, from the same demands: all that still holds is in it.
+        self._offer = offer
         self._wake.set()
 
     def policy_changed(self) -> None:
@@ -111,6 +121,17 @@ class Hub:
         stream = self._streams.get(sidecar_id)
         if stream is not None:
             stream.recall(lease, keep_nano_usd)
+
+    def offer(self, offer: Offer) -> None:
+        """Tell a sidecar what its waiting calls may have; call it after the commit."""
+        stream = self._streams.get(offer.sidecar_id)
+        if stream is not None:
+            stream.offer(offer)
+
+    @property
+    def watchers(self) -> Container[str]:
+        """The sidecars that have a stream; may be asked from any thread."""
+        return self._streams.keys()
 
     def nudge(self, sidecar_ids: Iterable[str]) -> None:
         """Ask sidecars to sync now."""

@@ -75,7 +75,9 @@ class SidecarServicer(v1.SidecarServiceServicer):
         now = self._deps.clock.unix_ms()
         try:
             answer = await self._write(
-                lambda tx: sync(tx, sidecar_id, report, self._deps.levels, now)
+                lambda tx: sync(
+                    tx, sidecar_id, report, self._deps.levels, now, self._deps.hub.watchers
+                )
             )
         except StoreBusyError:
             return v1.SyncResponse(
@@ -150,6 +152,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
         spoken = [_recall(lease, keep) for lease, keep in directives.recalls]
         if directives.nudge:
             spoken.append(v1.WatchResponse(nudge=v1.Nudge()))
+        if directives.offer is not None:
+            spoken.append(v1.WatchResponse(offer=sidecar_wire.offer_to_wire(directives.offer)))
         now = self._deps.clock.unix_ms()
         spoken.append(v1.WatchResponse(heartbeat=v1.Heartbeat(now_unix_ms=now)))
         return spoken
@@ -171,6 +175,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
         for recall in answer.recalls:
             self._deps.hub.recall(recall.sidecar_id, recall.key, recall.keep_nano_usd)
         self._deps.hub.nudge(answer.nudges)
+        for offer in answer.offers:
+            self._deps.hub.offer(offer)
         if answer.status in (Status.FENCED, Status.GAP, Status.LEARNING):
             event(
                 "sync not ok",

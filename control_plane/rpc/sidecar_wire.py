@@ -18,6 +18,7 @@ from control_plane.core.reports import (
     GrantAnswer,
     Journal,
     LeaseReport,
+    Offer,
     RefusalCount,
     Registered,
     Registration,
@@ -165,6 +166,17 @@ def lease_key_from_wire(message: v1.LeaseKey) -> LeaseKey:
     return PeriodKey(budget_id, partition, period_id)
 
 
+def offer_to_wire(offer: Offer) -> v1.Offer:
+    """An offer as its sidecar hears it."""
+    return v1.Offer(
+        epoch=offer.epoch,
+        generation=offer.generation,
+        sync_no=offer.sync_no,
+        leases=[_grant_to_wire(grant) for grant in offer.leases],
+        named_call_ids=offer.named,
+    )
+
+
 def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
     return v1.LeaseGrant(
         lease=lease_key_to_wire(grant.lease),
@@ -184,6 +196,7 @@ def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
         smallest_worst_nano_usd=grant.smallest_worst_nano_usd,
         frozen=grant.frozen,
         short=grant.short,
+        free_nano_usd=grant.free_nano_usd,
     )
 
 

@@ -192,7 +192,6 @@ def gather(
         pending=levels.pending(now_unix_ms),
         unanswered=levels.unanswered(now_unix_ms),
         answered=levels.answered(),
-        known_short=levels.known_short(now_unix_ms),
         short=levels.lately_short(now_unix_ms),
         wanted=tuple(
             sorted(each for each in named | mine | set(starters) if each in found.periods)
@@ -252,6 +251,7 @@ def answers(
                 smallest_worst_nano_usd=levels.smallest_worst_nano_usd(key),
                 frozen=lease is not None and lease.frozen(state.cap_version),
                 short=key in plan.short,
+                free_nano_usd=plan.free_nano_usd.get(key, 0),
             )
         )
     return tuple(told)

@@ -44,6 +44,9 @@ class Levels:
     settled: dict[str, frozenset[str]] = field(default_factory=dict)
     """Calls that the latest answer named or made refuse, by sidecar, until it speaks again."""
 
+    offered: Counter[str] = field(default_factory=Counter)
+    """Offers that were sent to a sidecar since it last spoke."""
+
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""
         for levels in self.by_period.values():
@@ -51,6 +54,7 @@ class Levels:
         self.heard.pop(sidecar_id, None)
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
+        self.offered.pop(sidecar_id, None)
         for key in [key for key in self.recalled if key[0] == sidecar_id]:
             del self.recalled[key]
 
@@ -74,6 +78,7 @@ class Levels:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
+        self.offered.pop(sidecar_id, None)
         earlier = self.heard.get(sidecar_id)
         known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
         demands = tuple(
@@ -156,15 +161,10 @@ class Levels:
 
     def lately_short(self, now_unix_ms: int) -> frozenset[PeriodKey]:
         """Periods in which calls waited for money until just now."""
-        return self._short_within(limits.SHORT_LIFE_MS, now_unix_ms)
-
-    def known_short(self, now_unix_ms: int) -> frozenset[PeriodKey]:
-        """Periods whose holders were asked a short while ago what became of their money."""
-        return self._short_within(limits.SHORT_KNOWN_MS, now_unix_ms)
-
-    def _short_within(self, age_ms: int, now_unix_ms: int) -> frozenset[PeriodKey]:
         return frozenset(
-            key for key, noted in self.short_unix_ms.items() if abs(now_unix_ms - noted) < age_ms
+            key
+            for key, noted in self.short_unix_ms.items()
+            if abs(now_unix_ms - noted) < limits.SHORT_LIFE_MS
         )
 
     def remember_answered(self, sidecar_id: str, call_ids: Iterable[str]) -> None:
@@ -176,6 +176,14 @@ class Levels:
         found = frozenset(call_ids)
         if found:
             self.settled[sidecar_id] = found
+
+    def may_be_offered(self, sidecar_id: str) -> bool:
+        """Whether a sidecar spoke since it was last sent money, or nearly."""
+        return self.offered[sidecar_id] < limits.UNHEARD_OFFERS_MAX
+
+    def remember_offer(self, sidecar_id: str) -> None:
+        """Note an offer that goes out."""
+        self.offered[sidecar_id] += 1
 
     def answered(self) -> frozenset[str]:
         """Calls that wait no more once the latest answer to their sidecar arrives."""

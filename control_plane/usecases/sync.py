@@ -6,6 +6,7 @@ epoch, incarnation, sync number. Only then levels, demands and grants. An answer
 case, so that what was booked is committed; nothing is raised after the first row was written.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from control_plane import limits
@@ -26,7 +27,16 @@ from control_plane.store import (
     sidecars,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, forks, granting, late, learning, orphans, scope
+from control_plane.usecases import (
+    booking,
+    forks,
+    granting,
+    late,
+    learning,
+    offering,
+    orphans,
+    scope,
+)
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
@@ -53,8 +63,15 @@ class _Recorded:
     """A sidecar claims what the watermark rules out."""
 
 
-def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: int) -> Answer:
-    """Take a sidecar's report and answer it."""
+def sync(
+    tx: Tx,
+    sidecar_id: str,
+    report: Report,
+    levels: Levels,
+    now_unix_ms: int,
+    watching: Container[str] = (),
+) -> Answer:
+    """Take a sidecar's report and answer it; `watching` are the sidecars with an open stream."""
     sidecar = sidecars.get(tx, sidecar_id)
     if sidecar is None:
         raise UnauthenticatedError("this sidecar is unknown here: let it join again")
@@ -93,7 +110,7 @@ def sync(tx: Tx, sidecar_id: str, report: Report, levels: Levels, now_unix_ms: i
     situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
     if tx.watermark.problem or (learns and learning.stops_grants(tx, meta, now_unix_ms)):
         return _without_money(holder, levels, situation, found, answer)
-    return _with_money(holder, report, levels, situation, found, answer)
+    return _with_money(tx, holder, report, levels, situation, found, answer, watching)
 
 
 def _hear(
@@ -225,12 +242,14 @@ def _note(tx: Tx, sidecar: Sidecar, report: Report, now_unix_ms: int) -> None:
 
 
 def _with_money(
+    tx: Tx,
     holder: Holder,
     report: Report,
     levels: Levels,
     situation: Situation,
     found: granting.Gathering,
     answer: Answer,
+    watching: Container[str],
 ) -> Answer:
     now_unix_ms = situation.now_unix_ms
     plan = decide(situation)
@@ -241,16 +260,20 @@ def _with_money(
     ended = {*granted.named, *plan.unpayable, *plan.hopeless}
     levels.remember_answered(holder.sidecar_id, ended)
     waits = any(call.call_id not in ended for call in report.demands)
+    told = granting.answers(holder, levels, situation, plan, found)
+    chosen = offering.choose(plan.ready, levels, watching)
+    nudges = (plan.nudges | plan.ready.difference(chosen)) - {holder.sidecar_id}
     return replace(
         answer,
-        leases=granting.answers(holder, levels, situation, plan, found),
+        leases=told,
         named=granted.named,
         # Under an older policy a call may still name a budget that ended: the newer one, which is
         # on its way, says which budgets it needs instead.
         hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
-        next_sync_ms=limits.SYNC_SOON_MS if waits else limits.SYNC_INTERVAL_MS,
+        next_sync_ms=offering.next_sync_ms(holder.sidecar_id, watching, waits=waits),
         recalls=plan.recalls,
-        nudges=levels.take_nudges(plan.nudges - {holder.sidecar_id}, now_unix_ms),
+        nudges=levels.take_nudges(nudges, now_unix_ms),
+        offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),
     )
 
 

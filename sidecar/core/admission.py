@@ -29,7 +29,7 @@ from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Lease
 from sidecar.core.policy import Budget, Policy
 from sidecar.core.refusals import Reason, Refusal, Shortage, plain_refusal, refusal_of
-from sidecar.limits import REACHABLE_FRESH_MS, UNSPENT_FRESH_MS
+from sidecar.limits import REACHABLE_FRESH_MS, SHORT_FRESH_MS, UNSPENT_FRESH_MS
 
 NO_CLAIMS: Mapping[Account, int] = {}
 _UNLIMITED_NANO_USD = 2**63 - 1
@@ -63,6 +63,8 @@ class Case:
     """The worst case that it was last told to wait for; it never rises while it waits."""
     told: bool = False
     """A Sync has carried it as a demand."""
+    hopeful: bool = True
+    """By what was heard last it could be named if it were told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Wait(NamedTuple):
     """The call must wait its turn."""
 
     limited: Limited
+    hopeful: bool = True
+    """By what was heard last the control plane could name it."""
 
 
 class Refuse(NamedTuple):
@@ -174,7 +178,23 @@ def decide(
         return Open(limited, tuple(lease for lease in leases if lease is not None))
     if shortages:
         return Refuse(refusal_of(shortages))
-    return Wait(limited)
+    return Wait(limited, _is_hopeful(route, leases, limited.worst_nano_usd, at))
+
+
+def _is_hopeful(
+    route: Route, leases: Sequence[Lease | None], worst_nano_usd: int, at: Circumstances
+) -> bool:
+    """Whether asking could help now: not while others wait and less is free than the call needs."""
+    if at.away:
+        return True
+    for budget, lease in zip(route.budgets, leases, strict=True):
+        known = _known(budget, lease)
+        if known is None or known.latest is None or not known.latest.short:
+            continue
+        fresh = known.heard_boot_ms + SHORT_FRESH_MS > at.now.boot_ms
+        if fresh and worst_nano_usd > known.latest.free_nano_usd:
+            return False
+    return True
 
 
 def _known(budget: Budget, lease: Lease | None) -> Lease | None:

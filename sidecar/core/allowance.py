@@ -138,6 +138,14 @@ class Allowance:
             )
         return lease
 
+    def merge_offer(self, grant: Grant) -> Lease:
+        """Take what came unasked: money and what is left, but no authority."""
+        lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
+        lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
+        lease.latest = grant
+        lease.frozen = grant.frozen
+        return lease
+
     def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:
         """Set a call's worst case aside, from all its leases at once."""
         assert worst_nano_usd >= 0

@@ -10,7 +10,6 @@ from sidecar.limits import (
     SYNC_JITTER_PARTS,
     SYNC_MIN_MS,
     SYNC_MS,
-    SYNC_POLL_MS,
     SYNC_REFILL_MS,
     SYNC_WHOLE_MS,
     WAITING_RECORDS_MAX,
@@ -26,7 +25,9 @@ class Cadence:
     regular_boot_ms: int = 0
     """When the next is due though nothing happens."""
     urgent: bool = False
-    """Something should be told or asked at once: a new demand, money that others wait for."""
+    """Something should be told or asked at once: money that is asked back, a new policy."""
+    tell_by_boot_ms: int | None = None
+    """When something should be told at the latest: a new demand, money that others wait for."""
     refill: bool = False
     """A lease runs low."""
     whole_boot_ms: int = -SYNC_MS
@@ -45,8 +46,8 @@ class Cadence:
         due = self.regular_boot_ms
         if self.refill:
             due = min(due, self.sent_boot_ms + SYNC_REFILL_MS)
-        if waiting:
-            due = min(due, self.sent_boot_ms + SYNC_POLL_MS)
+        if self.tell_by_boot_ms is not None:
+            due = min(due, self.tell_by_boot_ms)
         if records and records_since_boot_ms is not None:
             due = min(due, records_since_boot_ms + RECORDS_WAIT_MS)
         if self.urgent or records >= WAITING_RECORDS_MAX:
@@ -61,7 +62,17 @@ class Cadence:
         self.sent_boot_ms = boot_ms
         self.regular_boot_ms = boot_ms + SYNC_MS - spread_ms + jitter % (2 * spread_ms + 1)
         self.urgent = False
+        self.tell_by_boot_ms = None
         self.refill = False
+
+    def tell_by(self, boot_ms: int | None) -> bool:
+        """Something should be told by then, if at all; whether that is sooner than known."""
+        if boot_ms is None or self.urgent:
+            return False
+        if self.tell_by_boot_ms is not None and self.tell_by_boot_ms <= boot_ms:
+            return False
+        self.tell_by_boot_ms = boot_ms
+        return True
 
     def tells_all(self, boot_ms: int) -> bool:
         """Whether a Sync that goes out now tells of all leases; then the next need not."""

@@ -81,6 +81,8 @@ class Grant:
     frozen: bool = False
     short: bool = False
     """Calls wait for money of this period that is not there."""
+    free_nano_usd: int = 0
+    """What a call that the control plane does not know of yet could be granted."""
 
 
 @dataclass(slots=True, eq=False)

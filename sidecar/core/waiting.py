@@ -12,7 +12,16 @@ from typing import NamedTuple
 from sidecar.core.admission import NO_CLAIMS, Case
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey
-from sidecar.limits import DEMANDS_MAX, QUEUE_CALLS_MAX, QUEUE_DEMANDS_MAX, QUEUES_MAX
+from sidecar.limits import (
+    ASK_AGAIN_MS,
+    ASK_BEHIND_MS,
+    ASK_LATE_MS,
+    DEMANDS_MAX,
+    PATIENCE_MS,
+    QUEUE_CALLS_MAX,
+    QUEUE_DEMANDS_MAX,
+    QUEUES_MAX,
+)
 
 QueueKey = tuple[Account, ...]
 
@@ -157,9 +166,26 @@ class Waiting:
                 break
         return chosen[:DEMANDS_MAX]
 
-    def untold(self) -> bool:
-        """Whether a call that the control plane should know of has not been in a Sync yet."""
-        return any(not case.told for case in self._window())
+    def tell_by_boot_ms(self, sent_boot_ms: int) -> int | None:
+        """When a Sync should tell of the calls that none has told of yet; the latest went out then.
+
+        At once of one that could be named, by what was heard last. Of others later, as it would
+        bring them nothing: their place is by age, so they lose none. Behind one that was told of it
+        is early enough before their age lets them reserve money.
+        """
+        due_boot_ms: int | None = None
+        told: set[QueueKey] = set()
+        for case in self._window():
+            if case.told:
+                told.add(case.route.accounts)
+                continue
+            if case.hopeful:
+                return case.since_boot_ms
+            most_ms = ASK_BEHIND_MS if case.route.accounts in told else ASK_LATE_MS
+            late_ms = min(most_ms, case.patience_ms * most_ms // PATIENCE_MS)
+            by_boot_ms = max(case.since_boot_ms + late_ms, sent_boot_ms + ASK_AGAIN_MS)
+            due_boot_ms = by_boot_ms if due_boot_ms is None else min(due_boot_ms, by_boot_ms)
+        return due_boot_ms
 
     def demands(self, now: Now) -> list[DemandLevel]:
         """The waiting calls that a Sync tells of, the oldest first; they count as told."""

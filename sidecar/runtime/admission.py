@@ -39,6 +39,7 @@ from sidecar.core.tallies import Tallies
 from sidecar.core.waiting import Waiting
 from sidecar.entropy import Entropy
 from sidecar.limits import (
+    FREED_WAIT_MS,
     OPEN_CALLS_MAX,
     PATIENCE_MS,
     UNREACHABLE_PATIENCE_MS,
@@ -259,6 +260,11 @@ class Admission:
 
     # --- Inside --------------------------------------------------------------------------------
 
+    def _tell_by(self, boot_ms: int | None) -> None:
+        """Let the next Sync go out by then."""
+        if self.cadence.tell_by(boot_ms):
+            self.poked.set()
+
     def _standing(self, call: NewCall, now: Now) -> Refusal | None:
         """What stops any call like this one, whatever its budgets say."""
         return self.closed() or standing_refusal(self._policy, call, now.unix_ms)
@@ -324,14 +330,14 @@ class Admission:
             return self._hold(case, plan, now)
         if isinstance(plan, Refuse):
             raise Refused(plan.refusal)
-        case.asked = plan.limited
+        case.asked, case.hopeful = plan
         return await self._wait(case, now)
 
     async def _wait(self, case: Case, now: Now) -> OpenCall:
         if not self.waiting.add(case):
             raise Refused(self._give_up(case, Reason.BUSY))
         waiter = self._waiters[case.call_id] = _Waiter()
-        self.hurry()
+        self._tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
         left_ms = max(0, case.patience_ms - (now.boot_ms - case.since_boot_ms))
         try:
             with trio.move_on_after(min(left_ms, UNREACHABLE_PATIENCE_MS) / 1_000):
@@ -381,7 +387,7 @@ class Admission:
                 waiter.done.set()
                 return True
             if not isinstance(plan, Refuse):
-                case.asked = plan.limited
+                case.asked, case.hopeful = plan
                 return False
             refusal = plan.refusal
         waiter.refusal = refusal
@@ -438,8 +444,10 @@ class Admission:
         """Money came free: whoever waits may go, and others may want it."""
         if len(self.waiting):
             self.try_waiting()
-        if urgent or any(lease.short or lease.ended(now.unix_ms) for lease in leases):
+        if urgent:
             self.hurry()
+        elif any(lease.short or lease.ended(now.unix_ms) for lease in leases):
+            self._tell_by(now.boot_ms + FREED_WAIT_MS)
         else:
             self._told_soon()
 

@@ -30,13 +30,12 @@ from sidecar.limits import (
     PRUNED_RECORDS_MAX,
     RECONNECT_MAX_MS,
     RECONNECT_MIN_MS,
-    RECORDS_WAIT_MS,
     REGISTER_DEADLINE_MS,
     SYNC_DEADLINE_MS,
     SYNC_MIN_MS,
     UNCAPPED_AUTHORITY_MS,
 )
-from sidecar.runtime import grpc_bridge, identity, translate
+from sidecar.runtime import grpc_bridge, identity, offers, translate
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.folder import FolderError
 from sidecar.runtime.grpc_bridge import words_of
@@ -404,13 +403,8 @@ class ControlLink:
             cadence.no_later_than(sent.boot_ms + answer.next_sync_ms)
         if self._policy_late_since is not None:
             cadence.no_later_than(sent.boot_ms + POLICY_LATE_MS)
-        admission.try_waiting(answer.named_call_ids, every=True)
+        offers.spend(admission, leases, answer.named_call_ids, sent.boot_ms)
         admission.refuse_hopeless(answer.hopeless_call_ids)
-        idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
-        if any(lease.short for lease in idle) or admission.waiting.untold():
-            admission.hurry()
-        elif idle:
-            cadence.no_later_than(sent.boot_ms + RECORDS_WAIT_MS)
         self._stable_seq = max(self._stable_seq, answer.stable_seq)
 
     async def _keep_house(self) -> None:
@@ -453,6 +447,15 @@ class ControlLink:
             self._admission.hurry()
         elif kind == "nudge":
             self._admission.hurry()
+        elif kind == "offer":
+            offers.take_offer(
+                directive.offer,
+                self._admission,
+                self._journal,
+                generation=self._generation,
+                answered_sync_no=self.answered_sync_no,
+                boot_ms=self._clock.now().boot_ms,
+            )
 
     # --- Time and generations -----------------------------------------------------------------
 

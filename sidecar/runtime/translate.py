@@ -202,6 +202,7 @@ def grant_from_wire(grant: wire.LeaseGrant) -> Grant:
         smallest_worst_nano_usd=grant.smallest_worst_nano_usd,
         frozen=grant.frozen,
         short=grant.short,
+        free_nano_usd=grant.free_nano_usd,
     )
 
 

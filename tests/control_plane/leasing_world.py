@@ -4,7 +4,7 @@ Everything runs inline. After every step `check` holds the books to what must al
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +53,8 @@ class World:
         self.folder = folder
         self.store: InlineStore = open_inline(folder, self.clock)
         self.levels = Levels(started_unix_ms=NOON)
+        self.watching: Container[str] = ()
+        """Sidecars with an open stream."""
         self.pushed: list[tuple[str, str]] = []
         """Sidecars and directives that went out by Watch: "recall" or "nudge"."""
         self.sidecars: dict[str, VirtualSidecar] = {}

@@ -220,7 +220,9 @@ class VirtualSidecar:
     def send(self, report: Report) -> Answer:
         """Let a Sync arrive."""
         world = self.world
-        answer = world.do(lambda tx: sync(tx, self.name, report, world.levels, world.now))
+        answer = world.do(
+            lambda tx: sync(tx, self.name, report, world.levels, world.now, world.watching)
+        )
         for recall in answer.recalls:
             world.pushed.append((recall.sidecar_id, "recall"))
         world.pushed += [(one, "nudge") for one in sorted(answer.nudges)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from control_plane.core.leases import BudgetRef, PeriodKey
-from control_plane.core.reports import GrantAnswer, LeaseReport, WaitingCall
+from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
 from protos.values.selectors import Attributes
 from sidecar.core.admission import Case, Circumstances, Open, Refuse, Route, decide, route_of
 from sidecar.core.allowance import Allowance, LeaseLevels
@@ -20,6 +20,7 @@ from sidecar.core.policy import Policy
 from sidecar.core.refusals import Reason
 from sidecar.core.waiting import DemandLevel, Waiting
 from sidecar.limits import (
+    FREED_WAIT_MS,
     PATIENCE_MS,
     RECONNECT_MAX_MS,
     RECONNECT_MIN_MS,
@@ -79,7 +80,7 @@ class Sidecar:
         self.sent_syncs = 0
         self.money_syncs = 0
         """Those that went out because of money: for a waiting call, a refill, a return."""
-        self._sync_no = 0
+        self._sync_no = self._answered_sync_no = 0
         self._in_flight: _Sent | None = None
         self._timer = 0
         self._records: deque[int] = deque()
@@ -110,14 +111,14 @@ class Sidecar:
         if isinstance(plan, Refuse):
             self._refuse(planned, plan.refusal.reason)
             return
-        case.asked = plan.limited
+        case.asked, case.hopeful = plan
         if not self.waiting.add(case):
             self._refuse(planned, Reason.BUSY)
             return
         self.planned[case.call_id] = planned
         self._loop.after(UNREACHABLE_PATIENCE_MS * _MS, self._impatient, case, False)
         self._loop.after(PATIENCE_MS * _MS, self._impatient, case, True)
-        self.hurry()
+        self._tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
 
     def _route(self, planned: Planned) -> Route:
         attributes = Attributes(planned.project, "key", planned.workflow, "model")
@@ -148,7 +149,7 @@ class Sidecar:
         if len(self.waiting):
             self._try_waiting()
         if any(one.short or one.ended(now.unix_ms) for one in opened.leases):
-            self.hurry()
+            self._tell_by(now.boot_ms + FREED_WAIT_MS)
         elif len(self._records) in (1, WAITING_RECORDS_MAX):
             self._poke()
 
@@ -164,7 +165,7 @@ class Sidecar:
         if isinstance(plan, Refuse):
             self._refuse(self.planned.pop(case.call_id), plan.refusal.reason)
             return True
-        case.asked = plan.limited
+        case.asked, case.hopeful = plan
         return False
 
     def _impatient(self, case: Case, last: bool) -> None:
@@ -195,6 +196,10 @@ class Sidecar:
         """Let the next Sync go out as soon as it may."""
         self.cadence.urgent = True
         self._poke()
+
+    def _tell_by(self, boot_ms: int | None) -> None:
+        if self.cadence.tell_by(boot_ms):
+            self._poke()
 
     def begin(self) -> None:
         """Register: the first Sync goes out."""
@@ -230,7 +235,9 @@ class Sidecar:
     def _sync(self) -> None:
         now = self._loop.now()
         waiting = len(self.waiting) > 0
-        about_money = self.cadence.urgent or self.cadence.refill or waiting
+        cadence = self.cadence
+        in_need = cadence.tell_by_boot_ms is not None or waiting
+        about_money = cadence.urgent or cadence.refill or in_need
         self.cadence.sent(now.boot_ms, self._loop.chance.getrandbits(32))
         if not self.away:
             self._give_back(self.allowance.take_returns(now))
@@ -287,6 +294,7 @@ class Sidecar:
         if sent is None or sent.sync_no != answer.sync_no:
             return
         self._in_flight = None
+        self._answered_sync_no = answer.sync_no
         for _ in range(sent.records):
             self._records.popleft()
         now, sent_boot_ms = self._loop.now(), sent.boot_ms
@@ -301,12 +309,17 @@ class Sidecar:
         self.cadence.no_later_than(sent_boot_ms + answer.next_sync_ms)
         self._try_waiting(frozenset(answer.named), every=True)
         assert not answer.hopeless, "no window turns here"
-        idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
-        if any(lease.short for lease in idle) or self.waiting.untold():
-            self.cadence.urgent = True
-        elif idle:
-            self.cadence.no_later_than(sent_boot_ms + RECORDS_WAIT_MS)
+        self._tell_of_the_rest(leases, sent_boot_ms)
         self._poke()
+
+    def _tell_of_the_rest(self, leases: list[Lease], boot_ms: int) -> None:
+        """Money that came for nobody, and calls that nobody was told of."""
+        self.cadence.tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
+        idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
+        if any(lease.short for lease in idle):
+            self.cadence.tell_by(boot_ms + FREED_WAIT_MS)
+        elif idle:
+            self.cadence.no_later_than(boot_ms + RECORDS_WAIT_MS)
 
     # --- Watch -------------------------------------------------------------------------------
 
@@ -318,6 +331,15 @@ class Sidecar:
         if lease is not None:
             self._give_back([lease])
         self.hurry()
+
+    def offered(self, offer: Offer) -> None:
+        """Waiting calls of ours may have money, or can have none."""
+        if offer.sync_no < self._answered_sync_no:
+            return
+        leases = [self.allowance.merge_offer(grant_of(told)) for told in offer.leases]
+        self._try_waiting(frozenset(offer.named), every=True)
+        self._tell_of_the_rest(leases, self._loop.now().boot_ms)
+        self._poke()
 
     def nudged(self) -> None:
         """A call of ours could be named."""
@@ -381,4 +403,5 @@ def grant_of(told: GrantAnswer) -> Grant:
         smallest_worst_nano_usd=told.smallest_worst_nano_usd,
         frozen=told.frozen,
         short=told.short,
+        free_nano_usd=told.free_nano_usd,
     )

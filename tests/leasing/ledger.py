@@ -4,17 +4,16 @@ What is ours here is only what the database does: a period, its leases, and the 
 grant passes a cap. `test_ledger.py` holds it to the real use case on SQLite, answer by answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.decision import decide
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
-from control_plane.core.reports import GrantAnswer, LeaseReport, WaitingCall
+from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
 from control_plane.core.situation import PeriodState, Recall
-from control_plane.usecases import granting
+from control_plane.usecases import granting, offering
 from control_plane.usecases.levels import Levels
 
 EPOCH = 1
@@ -42,6 +41,7 @@ class Decided:
     recalls: tuple[Recall, ...]
     nudges: frozenset[str]
     next_sync_ms: int
+    offers: tuple[Offer, ...]
 
 
 class MemoryRows(granting.Gathering):
@@ -107,6 +107,8 @@ class Ledger:
         self.running = {BudgetRef(key.budget_id, key.partition): key for key in self.periods}
         self.leases: dict[PeriodKey, dict[str, Lease]] = {key: {} for key in self.periods}
         self.levels = Levels(started_unix_ms=now_unix_ms)
+        self.watching: Container[str] = ()
+        """Sidecars with an open stream."""
         self.granted: list[tuple[PeriodState, Lease]] = []
         """Grants of this Sync: the period and the lease as they were before."""
         self._last_sync_no: dict[str, int] = {}
@@ -134,15 +136,27 @@ class Ledger:
         ended = {*granted.named, *plan.unpayable, *plan.hopeless}
         levels.remember_answered(sidecar_id, ended)
         waits = any(call.call_id not in ended for call in told.demands)
+        answered = granting.answers(holder, levels, situation, plan, rows)
+        chosen = offering.choose(plan.ready, levels, self.watching)
+        nudges = (plan.nudges | plan.ready.difference(chosen)) - {sidecar_id}
         return Decided(
             sync_no=told.sync_no,
-            leases=granting.answers(holder, levels, situation, plan, rows),
+            leases=answered,
             named=granted.named,
             hopeless=plan.hopeless,
             recalls=plan.recalls,
-            nudges=levels.take_nudges(plan.nudges - {sidecar_id}, now_unix_ms),
-            next_sync_ms=limits.SYNC_SOON_MS if waits else limits.SYNC_INTERVAL_MS,
+            nudges=levels.take_nudges(nudges, now_unix_ms),
+            next_sync_ms=offering.next_sync_ms(sidecar_id, self.watching, waits=waits),
+            offers=tuple(self._offers(chosen, rows, now_unix_ms)),
         )
+
+    def _offers(self, chosen: Iterable[str], rows: MemoryRows, now_unix_ms: int) -> Iterator[Offer]:
+        for name in chosen:
+            holder = Holder(name, EPOCH)
+            decided = offering.decide_for(holder, self.levels, rows, now_unix_ms)
+            if decided is not None:
+                last = self._last_sync_no[name]
+                yield Offer(name, EPOCH, 1, last, decided.leases, decided.named)
 
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
         """Allocate money if the cap allows it."""

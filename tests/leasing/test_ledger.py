@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.core import calls as records
-from control_plane.core.reports import Answer, Report
+from control_plane.core.reports import Answer, Offer, Report
 from tests.control_plane.leasing_world import World as Installation
 from tests.control_plane.virtual_sidecar import VirtualSidecar, call, raw
 from tests.leasing.ledger import Decided, Told
@@ -23,7 +23,8 @@ class Paired(World):
         for name, cap in case.caps.items():
             installation.budget(name, cap)
         self.real = {one.name: installation.sidecar(one.name) for one in self.sidecars}
-        self.compared = 0
+        self.compared = self.offered = 0
+        installation.watching = self.real
 
     def decide(self, name: str, told: Told) -> Decided | None:
         self.installation.clock.now_unix_ms = self.loop.unix_ms()
@@ -31,7 +32,12 @@ class Paired(World):
         self.real[name].acked = real.acked_seq
         decided = super().decide(name, told)
         assert decided is not None
-        assert as_decided(real) == replace(decided, leases=tuple(sorted(decided.leases, key=repr)))
+        assert as_decided(real) == replace(
+            decided,
+            leases=tuple(sorted(decided.leases, key=repr)),
+            offers=tuple(in_order(offer) for offer in decided.offers),
+        )
+        self.offered += len(decided.offers)
         self.compared += 1
         return decided
 
@@ -66,6 +72,10 @@ def report_of(sidecar: VirtualSidecar, told: Told) -> Report:
     )
 
 
+def in_order(offer: Offer) -> Offer:
+    return replace(offer, leases=tuple(sorted(offer.leases, key=repr)))
+
+
 def as_decided(answer: Answer) -> Decided:
     return Decided(
         sync_no=answer.sync_no,
@@ -75,6 +85,7 @@ def as_decided(answer: Answer) -> Decided:
         recalls=answer.recalls,
         nudges=answer.nudges,
         next_sync_ms=answer.next_sync_ms,
+        offers=tuple(in_order(offer) for offer in answer.offers),
     )
 
 
@@ -86,4 +97,5 @@ def test_both_answer_every_sync_alike(tmp_path: Path, name: str, loss: int, seco
     world = Paired(cases()[name], Installation(tmp_path), seed=loss, loss=loss)
     world.play(seconds)
     assert world.compared > 100
+    assert world.offered > 0
     world.installation.check()

@@ -74,6 +74,7 @@ class Run:
     """At the first refusal, which part of the caps lay idle in leases."""
     recalls: int = 0
     nudges: int = 0
+    offers: int = 0
     last_opened: Progress = field(default_factory=Progress)
     """When the last call was opened."""
     end: Progress = field(default_factory=Progress)
@@ -96,6 +97,7 @@ class World:
             for number in range(case.sidecars)
         ]
         self._by_name = {one.name: one for one in self.sidecars}
+        self.ledger.watching = self._by_name
         self.run = Run(case, self.truth, self.sidecars, self.loop)
         self._arrivals = case.arrivals(random.Random(seed))
         self._last_us = 0
@@ -131,6 +133,7 @@ class World:
             return
         self.run.recalls += len(answer.recalls)
         self.run.nudges += len(answer.nudges)
+        self.run.offers += len(answer.offers)
         self.loop.after(DECISION_US, self._answer, name, answer)
 
     def decide(self, name: str, told: Told) -> Decided | None:
@@ -144,6 +147,8 @@ class World:
             self.network.send(to.recalled, recall.key, recall.keep_nano_usd)
         for one in sorted(answer.nudges):
             self.network.send(self._by_name[one].nudged)
+        for offer in answer.offers:
+            self.network.send(self._by_name[offer.sidecar_id].offered, offer)
 
     def _sample(self) -> None:
         truth, run = self.truth, self.run

@@ -194,6 +194,8 @@ def grant(
     silent: str = "",
     smallest: int = 0,
     frozen: bool = False,
+    short: bool = False,
+    free: int = 0,
 ) -> Grant:
     """What the control plane answers for a lease; plenty, unless told otherwise."""
     left = cap - spent if unspent is None else unspent
@@ -214,4 +216,6 @@ def grant(
         silent_sidecar=silent,
         smallest_worst_nano_usd=smallest,
         frozen=frozen,
+        short=short,
+        free_nano_usd=free,
     )

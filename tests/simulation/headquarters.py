@@ -7,7 +7,7 @@ can end at any moment: soft state is gone then, and what was not committed never
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Container, Coroutine, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from control_plane.config import Config
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import LeaseKey
 from control_plane.core.principals import Principal, Role
+from control_plane.core.reports import Offer
 from control_plane.entropy import Entropy
 from control_plane.rpc import sidecar_wire
 from control_plane.rpc.deps import Deps
@@ -83,8 +84,11 @@ class _FragileStore:
 class _Directives:
     """What decisions say to sidecars, handed to the simulated network."""
 
-    def __init__(self, push: Callable[[str, wire.WatchResponse], None]) -> None:
+    def __init__(
+        self, push: Callable[[str, wire.WatchResponse], None], watchers: Container[str]
+    ) -> None:
         self._push = push
+        self.watchers = watchers
         self.policy_moved = False
 
     def recall(self, sidecar_id: str, lease: LeaseKey, keep_nano_usd: int) -> None:
@@ -95,6 +99,10 @@ class _Directives:
     def nudge(self, sidecar_ids: Iterable[str]) -> None:
         for sidecar_id in sorted(sidecar_ids):
             self._push(sidecar_id, wire.WatchResponse(nudge=wire.Nudge()))
+
+    def offer(self, offer: Offer) -> None:
+        message = wire.WatchResponse(offer=sidecar_wire.offer_to_wire(offer))
+        self._push(offer.sidecar_id, message)
 
     def ledger_moved(self) -> None:
         """Nobody follows the ledger here."""
@@ -175,12 +183,13 @@ class Headquarters:
         clock: TrueClock,
         chance: random.Random,
         push: Callable[[str, wire.WatchResponse], None],
+        watchers: Container[str],
     ) -> None:
         """Open the database of a folder, and found the installation."""
         self.folder = folder
         self.clock = clock
         self.entropy = Entropy(chance.randbytes)
-        self.directives = _Directives(push)
+        self.directives = _Directives(push, watchers)
         self.vault = Vault(folder / "encryption.key", None, chance.randbytes)
         _lay_template(folder)
         self.store: InlineStore = open_inline(folder, clock)

@@ -87,13 +87,17 @@ class Simulation:
         self.network = Network(random.Random(f"{seed}:network"), self.count)
         self.provider = Provider()
         folder.mkdir(parents=True, exist_ok=True)
+        self.streams: dict[str, Stream] = {}
         self.headquarters = Headquarters(
-            folder / "control-plane", self.clock, random.Random(f"{seed}:headquarters"), self.push
+            folder / "control-plane",
+            self.clock,
+            random.Random(f"{seed}:headquarters"),
+            self.push,
+            self.streams.keys(),
         )
         self.books = Books()
         self.hosts: dict[str, SimulatedHost] = {}
         self.by_sidecar: dict[str, SimulatedHost] = {}
-        self.streams: dict[str, Stream] = {}
         self.history: list[Message] = []
         self.pushed: list[tuple[Life, wire.WatchResponse]] = []
         self.promises: list[Promise] = []

@@ -244,7 +244,8 @@ class SimulatedSidecar:
     def _sync(self, request: wire.SyncRequest) -> wire.SyncResponse:
         world = self.simulation.world
         report = sidecar_wire.report_from_wire(request)
-        answer = world.do(lambda tx: sync(tx, self.name, report, world.levels, world.now))
+        watching = self.simulation.sidecars.keys()
+        answer = world.do(lambda tx: sync(tx, self.name, report, world.levels, world.now, watching))
         world.check()
         for recall in answer.recalls:
             lease = sidecar_wire.lease_key_to_wire(recall.key)
@@ -252,6 +253,9 @@ class SimulatedSidecar:
             self.simulation.push(recall.sidecar_id, wire.WatchResponse(recall=message))
         for name in sorted(answer.nudges):
             self.simulation.push(name, wire.WatchResponse(nudge=wire.Nudge()))
+        for offer in answer.offers:
+            told = sidecar_wire.offer_to_wire(offer)
+            self.simulation.push(offer.sidecar_id, wire.WatchResponse(offer=told))
         return sidecar_wire.answer_to_wire(answer)
 
     def _drain(self, request: wire.DrainRequest) -> wire.DrainResponse:

@@ -109,11 +109,12 @@ def test_all_budgets_or_none() -> None:
     }
 
 
-def test_the_older_call_of_another_sidecar_comes_first_and_is_nudged() -> None:
+def test_the_older_call_of_another_sidecar_comes_first_and_is_ready() -> None:
     mine, other = demand("me", 60), demand("other", 60, age=10)
     plan = decide(situation(mine, other))
     assert plan.vectors == ()
-    assert plan.nudges == {"other"}
+    assert plan.ready == {"other"}
+    assert plan.nudges == frozenset()
     assert vectors(decide(situation(demand("me", 60, age=20), other))) == {"me-60": {"a": 60}}
 
 
@@ -369,30 +370,42 @@ def test_the_asker_is_told_where_money_is_short() -> None:
     assert decide(situation(demand("other", 40), periods=(poor,))).short == frozenset()
 
 
-def test_when_money_begins_to_be_short_all_who_hold_some_are_asked_what_became_of_it() -> None:
-    # "other" told that its call holds everything; it may have settled since.
+def test_when_money_is_short_holders_of_whom_nothing_is_known_are_asked_to_speak() -> None:
     asked = situation(
         demand("me", 30),
         periods=(period(allocated=100),),
-        leases={KA: (lease("other", 100), lease("done", 20, returned_nano_usd=20))},
-        levels={KA: {"other": level(held_nano_usd=100), "done": level()}},
+        leases={KA: (lease("quiet", 60), lease("other", 40))},
+        levels={KA: {"other": level(held_nano_usd=40)}},
     )
-    assert decide(asked).nudges == {"other"}
-    assert decide(replace(asked, known_short=frozenset({KA}))).nudges == frozenset()
+    assert decide(asked).nudges == {"quiet"}
 
 
-def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_woken_to_hear_it() -> None:
+def test_what_is_free_is_what_no_lease_and_no_waiting_call_has_a_claim_on() -> None:
+    plan = decide(situation(demand("me", 30), demand("other", 50)))
+    assert plan.free_nano_usd == {KA: 20}
+    quiet = {KA: {"me": level(0, want_nano_usd=40, median_worst_nano_usd=5)}}
+    assert decide(situation(levels=quiet, wanted=(KA,))).free_nano_usd == {KA: 60}
+
+
+def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_to_hear_of_it() -> None:
     spent = period(allocated=90, spent_nano_usd=90)
-    assert decide(situation(demand("other", 30), periods=(spent,))).nudges == {"other"}
-    assert decide(situation(demand("other", 10), periods=(spent,))).nudges == {"other"}
-    assert decide(situation(demand("me", 30), periods=(spent,))).nudges == frozenset()
+    assert decide(situation(demand("other", 30), periods=(spent,))).ready == {"other"}
+    assert decide(situation(demand("me", 30), periods=(spent,))).ready == frozenset()
 
 
-def test_a_call_that_was_named_just_now_keeps_its_money_but_needs_no_nudge() -> None:
+def test_a_call_that_was_named_just_now_keeps_its_money_but_is_not_told_again() -> None:
     other = demand("other", 60, age=10)
     waits = replace(situation(demand("me", 60), other), answered=frozenset([other.call_id]))
     plan = decide(waits)
-    assert (plan.vectors, plan.nudges) == ((), frozenset())
+    assert (plan.vectors, plan.ready) == ((), frozenset())
+
+
+def test_a_call_whose_patience_ends_soon_reserves_nothing() -> None:
+    old = replace(demand("other", 60, age=15_000), gives_up_unix_ms=NOW + 2_000)
+    poor = (period(allocated=50),)
+    assert decide(situation(old, periods=poor)).reservations
+    late = replace(old, gives_up_unix_ms=NOW + 1_999)
+    assert not decide(situation(late, periods=poor)).reservations
 
 
 def test_a_quiet_lease_keeps_a_floor_that_shrinks_with_the_headroom() -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
+from control_plane.core.reports import Offer
 from control_plane.rpc.hub import Directives, Hub, Subscription
 
 KEY, OTHER = PeriodKey("a", "", "p"), PeriodKey("b", "", "p")
@@ -18,8 +19,8 @@ def heard(stream: Subscription, timeout_ms: int = 5_000) -> Directives | None:
 
 def test_a_stream_begins_by_looking_at_the_policy() -> None:
     stream = Hub().subscribe("s", "1")
-    assert heard(stream, 0) == Directives((), nudge=False, policy=True)
-    assert heard(stream, 0) == Directives((), nudge=False, policy=False)
+    assert heard(stream, 0) == Directives((), nudge=False, offer=None, policy=True)
+    assert heard(stream, 0) == Directives((), nudge=False, offer=None, policy=False)
 
 
 def test_a_newer_recall_replaces_the_older_one_of_its_lease() -> None:
@@ -33,6 +34,23 @@ def test_a_newer_recall_replaces_the_older_one_of_its_lease() -> None:
     assert said is not None
     assert dict(said.recalls) == {KEY: 3, OTHER: 5}
     assert said.nudge
+
+
+def test_a_newer_offer_replaces_the_older_one_and_is_said_once() -> None:
+    hub = Hub()
+    stream = hub.subscribe("s", "1")
+    older, newer = (Offer("s", 1, 1, number, (), ("call_1",)) for number in (1, 2))
+    hub.offer(older)
+    hub.offer(newer)
+    hub.offer(Offer("nobody", 1, 1, 1, (), ()))
+    said = heard(stream)
+    assert said is not None
+    assert said.offer == newer
+    again = heard(stream, 0)
+    assert again is not None
+    assert again.offer is None
+    assert "s" in hub.watchers
+    assert "nobody" not in hub.watchers
 
 
 def test_recalls_that_nobody_hears_are_bounded() -> None:

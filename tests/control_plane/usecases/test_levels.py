@@ -49,7 +49,8 @@ def test_a_call_keeps_the_earliest_start_that_was_ever_computed() -> None:
 
 def test_demands_end_some_seconds_after_they_were_said() -> None:
     levels = Levels(NOW)
-    levels.queue("s", (waiting("c"),), NOW)
+    patient = replace(waiting("c"), patience_ms=60_000)
+    levels.queue("s", (patient,), NOW)
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS - 1) == ["c"]
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS) == []
 
@@ -120,8 +121,6 @@ def test_a_shortage_is_remembered_for_a_while() -> None:
     levels.remember_short(frozenset([KEY]), NOW)
     assert levels.lately_short(NOW + 1_999) == {KEY}
     assert not levels.lately_short(NOW + 2_000)
-    assert levels.known_short(NOW + limits.SHORT_KNOWN_MS - 1) == {KEY}
-    assert not levels.known_short(NOW + limits.SHORT_KNOWN_MS)
     levels.drop_periods(frozenset())
     assert not levels.short_unix_ms
 
@@ -178,3 +177,13 @@ def test_a_recall_stays_unanswered_until_its_holder_speaks_or_begins_anew() -> N
     levels.hear("s", (report(),), NOW + 60_000)
     levels.forget("t")
     assert levels.unanswered(NOW + 60_000) == frozenset()
+
+
+def test_a_sidecar_is_sent_a_few_offers_until_it_speaks_again() -> None:
+    levels = Levels(NOW)
+    for _ in range(limits.UNHEARD_OFFERS_MAX):
+        assert levels.may_be_offered("s")
+        levels.remember_offer("s")
+    assert not levels.may_be_offered("s")
+    levels.queue("s", (), NOW)
+    assert levels.may_be_offered("s")

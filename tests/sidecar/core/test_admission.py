@@ -414,3 +414,27 @@ def test_a_split_budget_gives_each_workflow_an_account_of_its_own() -> None:
     accounts = [route.accounts[0] for route in routes]
     assert [account.key.partition for account in accounts] == ["x", "y", "x"]
     assert accounts[0] is accounts[2]
+
+
+def hopeful(world: World, worst: int = CENT) -> bool:
+    plan = world.decide(new_call(worst))
+    assert isinstance(plan, Wait)
+    return plan.hopeful
+
+
+def test_asking_is_hopeless_where_others_wait_and_less_is_free_than_the_call_needs() -> None:
+    world = World()
+    world.told(granted=0, keep=0)
+    assert hopeful(world)
+    world.told(granted=0, keep=0, short=True, free=CENT)
+    assert hopeful(world)
+    assert not hopeful(world, CENT + 1)
+    world.clock.forward(10_000)
+    assert hopeful(world, CENT + 1)
+
+
+def test_who_is_cut_off_asks_whatever_was_said_before() -> None:
+    world = World()
+    world.told(granted=0, keep=0, short=True)
+    world.away = True
+    assert hopeful(world)

@@ -480,3 +480,18 @@ def test_a_lease_that_others_wait_for_is_known_until_the_next_answer() -> None:
     allowance.recall(lease.key, lease.available_nano_usd)
     assert lease.short, "asked for more than is here: what comes free later is wanted too"
     assert not allowance.merge(grant(), 3, renews=True).short
+
+
+def test_an_offer_brings_money_and_what_is_left_but_no_authority() -> None:
+    allowance = Allowance()
+    lease = allowance.merge(grant(granted=5 * CENT, authority_ms=10_000), 1_000, renews=True)
+    later = grant(granted=9 * CENT, authority_ms=99_000, unspent=20 * CENT)
+    assert allowance.merge_offer(later) is lease
+    assert lease.granted_nano_usd == 9 * CENT
+    assert lease.latest is not None
+    assert lease.latest.unspent_nano_usd == 20 * CENT
+    assert (lease.authority_boot_ms, lease.heard_boot_ms) == (11_000, 1_000)
+    allowance.merge_offer(grant(granted=7 * CENT))
+    assert lease.granted_nano_usd == 9 * CENT
+    allowance.merge(grant(granted=9 * CENT, keep=0), 1_000, renews=True)
+    assert lease.direct

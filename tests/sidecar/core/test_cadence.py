@@ -29,11 +29,20 @@ def test_a_quiet_sidecar_syncs_every_ten_seconds_give_or_take_a_fifth(jitter: in
     assert 108_000 <= due(cadence) <= 112_000
 
 
-def test_who_waits_is_told_of_again_every_three_seconds() -> None:
-    assert due(sent(), waiting=True) == 103_000
+def test_what_should_be_told_by_a_time_goes_out_then_or_with_what_goes_out_before() -> None:
+    cadence = sent()
+    assert cadence.tell_by(104_000)
+    assert not cadence.tell_by(105_000)
+    assert not cadence.tell_by(None)
+    assert cadence.tell_by(103_000)
+    assert due(cadence) == 103_000
+    cadence.urgent = True
+    assert not cadence.tell_by(100_000)
+    cadence.sent(102_000, 2_000)
+    assert due(cadence) == 112_000
 
 
-def test_a_new_demand_does_not_wait_but_keeps_fifty_milliseconds_apart() -> None:
+def test_what_is_urgent_does_not_wait_but_keeps_fifty_milliseconds_apart() -> None:
     cadence = sent()
     cadence.urgent = True
     assert due(cadence) == 100_050

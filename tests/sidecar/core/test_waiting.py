@@ -137,20 +137,20 @@ def test_a_sync_tells_of_the_oldest_sixteen_of_each_queue_by_age() -> None:
     waiting = queued(
         *(case(f"a{number:02}", 100 + number) for number in range(20)), case("b", 50, on=(B,))
     )
-    assert waiting.untold()
+    assert waiting.tell_by_boot_ms(0) == 50
     clock = HandClock(boot_ms=1_000)
     demands = waiting.demands(clock.now())
     assert [demand.call_id for demand in demands] == ["b", *(f"a{n:02}" for n in range(16))]
     assert demands[0].age_ms == 950
     assert demands[0].budgets == (AccountKey("bgt_b", ""),)
-    assert not waiting.untold()
+    assert waiting.tell_by_boot_ms(0) is None
 
 
 def test_the_next_in_line_is_told_once_the_oldest_went() -> None:
     waiting = queued(*(case(f"a{number:02}", number) for number in range(17)))
     waiting.demands(CLOCK.now())
     scan(waiting, Door("a00"))
-    assert waiting.untold()
+    assert waiting.tell_by_boot_ms(0) == 16
     assert waiting.demands(CLOCK.now())[-1].call_id == "a16"
 
 
@@ -177,6 +177,33 @@ def test_what_does_not_fit_into_a_sync_does_not_call_for_the_next_at_once() -> N
     for number in range(600):
         account = ALLOWANCE.account(AccountKey("bgt_crowd", f"workflow-{number}"))
         assert waiting.add(case(f"crowd-{number}", number, on=(account,)))
-    assert waiting.untold()
+    assert waiting.tell_by_boot_ms(0) == 0
     waiting.demands(CLOCK.now())
-    assert not waiting.untold()
+    assert waiting.tell_by_boot_ms(0) is None
+
+
+def without_hope(call_id: str, since: int = 0, on: tuple[Account, ...] = (A,)) -> Case:
+    made = case(call_id, since, on=on)
+    made.hopeful = False
+    return made
+
+
+def test_a_call_that_could_not_be_named_is_told_of_later_and_behind_a_told_one_later_still() -> (
+    None
+):
+    waiting = queued(without_hope("a1", 100))
+    assert waiting.tell_by_boot_ms(0) == 5_100
+    assert waiting.tell_by_boot_ms(4_000) == 6_500
+    waiting.demands(CLOCK.now())
+    assert waiting.add(without_hope("a2", 200))
+    assert waiting.tell_by_boot_ms(0) == 10_200
+    assert waiting.add(without_hope("b", 300, on=(B,)))
+    assert waiting.tell_by_boot_ms(0) == 5_300
+    assert waiting.add(case("a3", 400))
+    assert waiting.tell_by_boot_ms(0) == 400
+
+
+def test_a_call_of_little_patience_is_told_of_sooner() -> None:
+    hasty = without_hope("a1", 0)
+    hasty.patience_ms = 2_000
+    assert queued(hasty).tell_by_boot_ms(-10_000) == 500

@@ -35,6 +35,7 @@ from protos.bursar.sidecar.v1.sidecar_service_pb2 import JoinRequest as JoinRequ
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import JoinResponse as JoinResponse
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import LostJournal as LostJournal
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Nudge as Nudge
+from protos.bursar.sidecar.v1.sidecar_service_pb2 import Offer as Offer
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Recall as Recall
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import RegisterRequest as RegisterRequest
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import RegisterResponse as RegisterResponse

@@ -150,6 +150,7 @@ class LeaseGrant(_message.Message):
     SMALLEST_WORST_NANO_USD_FIELD_NUMBER: _builtins.int
     FROZEN_FIELD_NUMBER: _builtins.int
     SHORT_FIELD_NUMBER: _builtins.int
+    FREE_NANO_USD_FIELD_NUMBER: _builtins.int
     period_start_unix_ms: _builtins.int
     """When the period begins, in Unix milliseconds (UTC)."""
     period_end_unix_ms: _builtins.int
@@ -184,6 +185,10 @@ class LeaseGrant(_message.Message):
     """A limit was passed by a bill above its worst case: no new call on this lease."""
     short: _builtins.bool
     """Calls wait for money of this period that is not there: what comes free is told at once."""
+    free_nano_usd: _builtins.int
+    """What could be granted to a call that nobody has told of yet: what no lease and no waiting call
+    has a claim on.
+    """
     @_builtins.property
     def lease(self) -> Global___LeaseKey:
         """Which lease."""
@@ -208,10 +213,11 @@ class LeaseGrant(_message.Message):
         smallest_worst_nano_usd: _builtins.int = ...,
         frozen: _builtins.bool = ...,
         short: _builtins.bool = ...,
+        free_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_ms", b"authority_ms", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "frozen", b"frozen", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "keep_nano_usd", b"keep_nano_usd", "lease", b"lease", "period_end_unix_ms", b"period_end_unix_ms", "period_start_unix_ms", b"period_start_unix_ms", "reachable_nano_usd", b"reachable_nano_usd", "serial", b"serial", "short", b"short", "silent_sidecar", b"silent_sidecar", "smallest_worst_nano_usd", b"smallest_worst_nano_usd", "spent_nano_usd", b"spent_nano_usd", "unspent_nano_usd", b"unspent_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_ms", b"authority_ms", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "free_nano_usd", b"free_nano_usd", "frozen", b"frozen", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "keep_nano_usd", b"keep_nano_usd", "lease", b"lease", "period_end_unix_ms", b"period_end_unix_ms", "period_start_unix_ms", b"period_start_unix_ms", "reachable_nano_usd", b"reachable_nano_usd", "serial", b"serial", "short", b"short", "silent_sidecar", b"silent_sidecar", "smallest_worst_nano_usd", b"smallest_worst_nano_usd", "spent_nano_usd", b"spent_nano_usd", "unspent_nano_usd", b"unspent_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -579,6 +579,50 @@ class Nudge(_message.Message):
 Global___Nudge: _TypeAlias = Nudge  # noqa: Y015
 
 @_typing.final
+class Offer(_message.Message):
+    """What waiting calls of the sidecar may have, though it did not ask again: taken like an answer, so
+    that losing or repeating it does nothing. It renews no authority.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SYNC_NO_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    NAMED_CALL_IDS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """The epoch whose leases these are; another one's are ignored."""
+    generation: _builtins.int
+    """The generation of the database; another one's is ignored."""
+    sync_no: _builtins.int
+    """The last Sync that was heard: ignored when a later one has been answered."""
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseGrant]:
+        """The leases that the waiting calls need."""
+
+    @_builtins.property
+    def named_call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Waiting calls that may open now. Permission, not money: every lease is still checked."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        generation: _builtins.int = ...,
+        sync_no: _builtins.int = ...,
+        leases: _abc.Iterable[_lease_pb2.LeaseGrant] | None = ...,
+        named_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "generation", b"generation", "leases", b"leases", "named_call_ids", b"named_call_ids", "sync_no", b"sync_no"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Offer: _TypeAlias = Offer  # noqa: Y015
+
+@_typing.final
 class Heartbeat(_message.Message):
     """Shows that the stream and the server are alive; every 10 s."""
 
@@ -610,6 +654,7 @@ class WatchResponse(_message.Message):
     RECALL_FIELD_NUMBER: _builtins.int
     NUDGE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def policy(self) -> _policy_pb2.Policy:
         """Take this policy."""
@@ -626,6 +671,10 @@ class WatchResponse(_message.Message):
     def heartbeat(self) -> Global___Heartbeat:
         """Nothing."""
 
+    @_builtins.property
+    def offer(self) -> Global___Offer:
+        """Take this money."""
+
     def __init__(
         self,
         *,
@@ -633,12 +682,13 @@ class WatchResponse(_message.Message):
         recall: Global___Recall | None = ...,
         nudge: Global___Nudge | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        offer: Global___Offer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_directive: _TypeAlias = _typing.Literal["policy", "recall", "nudge", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_directive: _TypeAlias = _typing.Literal["policy", "recall", "nudge", "heartbeat", "offer"]  # noqa: Y015
     _WhichOneofArgType_directive: _TypeAlias = _typing.Literal["directive", b"directive"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_directive) -> _WhichOneofReturnType_directive | None: ...
 

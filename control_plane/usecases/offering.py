@@ -1,0 +1,93 @@
+"""Decides for sidecars that did not ask just now: money for their waiting calls, by their streams.
+
+Rules.
+
+1. An offer is what a Sync would be answered that says again what the sidecar said last: what its
+   waiting calls miss, all of a call's or none, and what is left, so that it can refuse by itself.
+   Nothing is granted ahead of calls.
+2. It carries the same numbers as an answer and is merged like one, so that losing, repeating or
+   delaying it does nothing. It is sent after its COMMIT. It renews no authority, as nothing shows
+   that the sidecar still hears.
+3. It goes only to a living epoch that watches, and only a few go before the sidecar speaks again:
+   money for one that is gone lies idle.
+"""
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+
+from control_plane import limits
+from control_plane.core.decision import decide
+from control_plane.core.leases import Holder
+from control_plane.core.reports import GrantAnswer, Offer
+from control_plane.store import sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases import granting
+from control_plane.usecases.granting import Gathering
+from control_plane.usecases.levels import Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a sidecar would be answered now."""
+
+    leases: tuple[GrantAnswer, ...]
+    named: tuple[str, ...]
+
+
+def choose(ready: Iterable[str], levels: Levels, watching: Container[str]) -> list[str]:
+    """Those of the sidecars whose calls could be named or refused that an offer may go to."""
+    fit = [one for one in sorted(ready) if one in watching and levels.may_be_offered(one)]
+    return fit[: limits.SYNC_OFFERS_MAX]
+
+
+def next_sync_ms(sidecar_id: str, watching: Container[str], *, waits: bool) -> int:
+    """When a sidecar shall speak again: soon while calls wait and its stream cannot bring money."""
+    if waits and sidecar_id not in watching:
+        return limits.SYNC_SOON_MS
+    return limits.SYNC_INTERVAL_MS
+
+
+def decide_for(
+    holder: Holder, levels: Levels, found: Gathering, now_unix_ms: int
+) -> Decided | None:
+    """Grant what its waiting calls miss; None when there is nothing new to say."""
+    situation = granting.gather(found, holder, levels, (), now_unix_ms)
+    plan = decide(situation)
+    ends = {*plan.unpayable, *(vector.call_id for vector in plan.vectors)}
+    if ends <= situation.answered:
+        return None
+    granted = granting.apply(holder, plan.without_refills(), found)
+    levels.reservations = dict(plan.reservations)
+    levels.remember_answered(holder.sidecar_id, {*granted.named, *plan.unpayable})
+    levels.remember_offer(holder.sidecar_id)
+    return Decided(granting.answers(holder, levels, situation, plan, found), granted.named)
+
+
+def offers(
+    tx: Tx,
+    chosen: Iterable[str],
+    levels: Levels,
+    found: Gathering,
+    generation: int,
+    now_unix_ms: int,
+) -> tuple[Offer, ...]:
+    """Offers to these sidecars, as far as they may hold money and there is something to say."""
+    made = []
+    for sidecar_id in chosen:
+        sidecar = sidecars.get(tx, sidecar_id)
+        if sidecar is None or sidecar.revoked_unix_ms or sidecar.state != "ACTIVE":
+            continue
+        holder = Holder(sidecar_id, sidecar.epoch)
+        decided = decide_for(holder, levels, found, now_unix_ms)
+        if decided is not None:
+            made.append(
+                Offer(
+                    sidecar_id=sidecar_id,
+                    epoch=sidecar.epoch,
+                    generation=generation,
+                    sync_no=sidecar.last_sync_no,
+                    leases=decided.leases,
+                    named=decided.named,
+                )
+            )
+    return tuple(made)

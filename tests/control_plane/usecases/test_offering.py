@@ -1,0 +1,91 @@
+"""Waiting calls are decided when money comes free elsewhere, and their sidecars are told of it."""
+
+import pytest
+
+from control_plane import limits
+from control_plane.core.leases import BudgetRef
+from control_plane.core.reports import Answer
+from tests.control_plane.leasing_world import CENT, USD, World
+from tests.control_plane.virtual_sidecar import VirtualSidecar
+
+
+@pytest.fixture
+def crowded(world: World) -> tuple[BudgetRef, VirtualSidecar, VirtualSidecar, str]:
+    """One holds the whole cap for a call; two waits for 40 cents of it."""
+    ref = world.budget("b", USD)
+    one, two = world.sidecar("one"), world.sidecar("two")
+    first = one.wait(USD, ref)
+    one.sync()
+    two.wait(40 * CENT, ref)
+    two.sync()
+    world.watching = {"one", "two"}
+    return ref, one, two, first
+
+
+def settled(one: VirtualSidecar, call_id: str, cost: int) -> Answer:
+    one.settle(call_id, cost)
+    one.world.pass_ms(50)
+    return one.sync()
+
+
+Crowd = tuple[BudgetRef, VirtualSidecar, VirtualSidecar, str]
+
+
+def test_money_that_comes_free_is_offered_to_the_call_that_waits_for_it(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, two, first = crowded
+    waiting = two.waiting[0].call_id
+    (offer,) = settled(one, first, 20 * CENT).offers
+    assert (offer.sidecar_id, offer.epoch, offer.named) == ("two", two.epoch, (waiting,))
+    assert [grant.granted_nano_usd for grant in offer.leases] == [40 * CENT]
+    assert ("two", "nudge") not in world.pushed
+    # It was lost: the next Sync of the sidecar names the call, and grants nothing twice.
+    answer = two.sync()
+    assert answer.named == (waiting,)
+    assert world.period(ref)["granted_total_nano_usd"] == 140 * CENT
+    world.check()
+
+
+def test_a_call_that_nothing_can_pay_any_more_is_told_what_is_left(
+    world: World, crowded: Crowd
+) -> None:
+    _, one, _, first = crowded
+    (offer,) = settled(one, first, 70 * CENT).offers
+    assert offer.named == ()
+    assert [grant.unspent_nano_usd for grant in offer.leases] == [30 * CENT]
+    assert one.sync().offers == ()
+
+
+@pytest.mark.parametrize("who", ["nobody", "another life", "fenced", "revoked"])
+def test_no_money_goes_to_who_does_not_watch_or_may_hold_none(
+    world: World, crowded: Crowd, who: str
+) -> None:
+    ref, one, two, first = crowded
+    if who == "nobody":
+        world.watching = {"one"}
+    elif who == "another life":
+        two.register(lost=True)
+    else:
+        fenced = "UPDATE sidecar SET state = 'FENCED' WHERE id = 'two'"
+        revoked = "UPDATE sidecar SET revoked_unix_ms = 1 WHERE id = 'two'"
+        world.do(lambda tx: tx.run(fenced if who == "fenced" else revoked))
+    answer = settled(one, first, 20 * CENT)
+    assert answer.offers == ()
+    assert (("two", "nudge") in world.pushed) == (who == "nobody")
+    assert world.period(ref)["granted_total_nano_usd"] == USD
+
+
+def test_who_does_not_speak_is_offered_only_a_little(world: World, crowded: Crowd) -> None:
+    _, one, _, first = crowded
+    for _ in range(limits.UNHEARD_OFFERS_MAX):
+        world.levels.remember_offer("two")
+    assert settled(one, first, 20 * CENT).offers == ()
+    assert ("two", "nudge") in world.pushed
+
+
+def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:
+    _, _, two, _ = crowded
+    assert two.sync().next_sync_ms == limits.SYNC_INTERVAL_MS
+    world.watching = ()
+    assert two.sync().next_sync_ms == limits.SYNC_SOON_MS
