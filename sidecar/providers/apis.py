@@ -1,12 +1,13 @@
-"""The metered APIs, each as the functions that the proxy asks; one table, by surface."""
+"""The APIs that are forwarded, each as the functions that the proxy asks; one table, by surface."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sidecar.core.metering import Usage
-from sidecar.http.routes import ANTHROPIC, OPENAI, Surface
-from sidecar.providers import anthropic_messages, openai_chat, openai_embeddings
+from sidecar.http.routes import Route
+from sidecar.http.surfaces import Surface
+from sidecar.providers import anthropic_messages, openai_chat, openai_embeddings, reading
 from sidecar.providers.reading import CallRequest
 from sidecar.providers.streams import StreamMeter
 
@@ -22,12 +23,16 @@ class Read(Protocol):
 Rewrite = Callable[[dict[str, Any], bytes, CallRequest, str, int | None], bytes]
 
 
+def _named_model(value: Mapping[str, Any], route: Route) -> str:
+    """The model in the body, where most APIs have it."""
+    del route
+    return reading.read_model(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One metered API."""
+    """One API that is forwarded."""
 
-    family: str
-    """Whose envelope its callers read."""
     writes_text: bool
     """Whether its models write an answer, and not only take input."""
     read: Read
@@ -42,11 +47,12 @@ class Api:
     """Reads what an error's body says went wrong."""
     meter: Callable[[CallRequest], StreamMeter] | None
     """Makes the meter of a stream; None where nothing is streamed."""
+    model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
+    """Finds the model that a request names; raises BadRequestError."""
 
 
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
-        family=OPENAI,
         writes_text=True,
         read=openai_chat.read,
         rewrite=openai_chat.rewrite,
@@ -56,7 +62,6 @@ APIS: Mapping[Surface, Api] = {
         meter=openai_chat.ChatStream,
     ),
     Surface.EMBEDDINGS: Api(
-        family=OPENAI,
         writes_text=False,
         read=openai_embeddings.read,
         rewrite=openai_embeddings.rewrite,
@@ -66,7 +71,6 @@ APIS: Mapping[Surface, Api] = {
         meter=None,
     ),
     Surface.MESSAGES: Api(
-        family=ANTHROPIC,
         writes_text=True,
         read=anthropic_messages.read,
         rewrite=anthropic_messages.rewrite,
@@ -76,3 +80,4 @@ APIS: Mapping[Surface, Api] = {
         meter=anthropic_messages.MessageStream,
     ),
 }
+"""Every surface that is metered or free; a test holds it to the table of surfaces."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sidecar.core.refusals import Reason, Refusal, Shortage, rfc3339
 from sidecar.http.plain_heads import Header
-from sidecar.http.routes import ANTHROPIC
+from sidecar.http.surfaces import ANTHROPIC
 
 
 class Face(NamedTuple):

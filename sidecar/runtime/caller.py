@@ -15,7 +15,7 @@ import trio
 
 from sidecar.http import codec, limits
 from sidecar.http.codec import BadMessageError, RequestHead, RequestReader
-from sidecar.http.routes import OPENAI
+from sidecar.http.surfaces import OPENAI
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
 from sidecar.runtime.sockets import PlainStream

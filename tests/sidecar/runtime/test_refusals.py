@@ -91,9 +91,9 @@ REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
     ),
     ("brotli", CHAT, chat(), {"lines": {"Content-Encoding": "br"}}, 415, "unsupported_encoding"),
     ("bad gzip", CHAT, chat(), {"lines": {"Content-Encoding": "gzip"}}, 400, "invalid_request"),
-    ("another path", "/v1/responses", {}, {}, 403, "endpoint_not_allowed"),
+    ("another path", "/v1/nothing", {}, {}, 403, "endpoint_not_allowed"),
     ("path tricks", "/v1/x/../messages", {}, {}, 403, "endpoint_not_allowed"),
-    ("another method", CHAT, None, {"method": "GET"}, 405, "method_not_allowed"),
+    ("another method", "/v1/embeddings", None, {"method": "PUT"}, 405, "method_not_allowed"),
     (
         "an unknown provider",
         "/p/groq/v1/chat/completions",
