@@ -17,7 +17,10 @@ class Surface(StrEnum):
 
     CHAT = "/v1/chat/completions"
     EMBEDDINGS = "/v1/embeddings"
+    MODERATIONS = "/v1/moderations"
+    RESPONSES_COUNT = "/v1/responses/input_tokens"
     MESSAGES = "/v1/messages"
+    MESSAGES_COUNT = "/v1/messages/count_tokens"
     MODELS = "/v1/models"
     MODEL = "/v1/models/{model}"
     HEALTH = "/healthz"
@@ -65,6 +68,15 @@ SURFACES: Mapping[Surface, Row] = {
         "models, tiers without rates",
     ),
     Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),
+    Surface.MODERATIONS: Row(
+        Kind.METERED,
+        OPENAI,
+        "the price book's rates of 0",
+        "nothing: the provider bills none",
+    ),
+    Surface.RESPONSES_COUNT: Row(
+        Kind.FREE, OPENAI, "nothing: it counts tokens", "nothing: the provider bills none"
+    ),
     Surface.MESSAGES: Row(
         Kind.METERED,
         ANTHROPIC,
@@ -72,6 +84,9 @@ SURFACES: Mapping[Surface, Row] = {
         "`usage`; of a stream `message_start` and the last `message_delta`",
         "tools that run at the provider, MCP servers, containers, fallbacks, compaction, speeds, "
         "geographies and tiers without rates",
+    ),
+    Surface.MESSAGES_COUNT: Row(
+        Kind.FREE, ANTHROPIC, "nothing: it counts tokens", "nothing: the provider bills none"
     ),
     Surface.MODELS: Row(Kind.LOCAL, "", "answered here", "costs nothing"),
     Surface.MODEL: Row(Kind.LOCAL, "", "answered here", "costs nothing"),

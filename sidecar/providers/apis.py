@@ -7,7 +7,14 @@ from typing import Any, Protocol
 from sidecar.core.metering import Usage
 from sidecar.http.routes import Route
 from sidecar.http.surfaces import Surface
-from sidecar.providers import anthropic_messages, openai_chat, openai_embeddings, reading
+from sidecar.providers import (
+    anthropic_messages,
+    openai_chat,
+    openai_embeddings,
+    openai_moderations,
+    reading,
+    token_counts,
+)
 from sidecar.providers.reading import CallRequest
 from sidecar.providers.streams import StreamMeter
 
@@ -64,10 +71,38 @@ APIS: Mapping[Surface, Api] = {
     Surface.EMBEDDINGS: Api(
         writes_text=False,
         read=openai_embeddings.read,
-        rewrite=openai_embeddings.rewrite,
+        rewrite=reading.as_it_came,
         usage_of=openai_chat.usage_of,
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
+        meter=None,
+    ),
+    Surface.MODERATIONS: Api(
+        writes_text=False,
+        read=openai_moderations.read,
+        rewrite=reading.as_it_came,
+        usage_of=openai_moderations.usage_of,
+        seen_bytes=openai_moderations.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+        model_of=openai_moderations.model_of,
+    ),
+    Surface.RESPONSES_COUNT: Api(
+        writes_text=True,
+        read=token_counts.read,
+        rewrite=reading.as_it_came,
+        usage_of=token_counts.usage_of,
+        seen_bytes=token_counts.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+    ),
+    Surface.MESSAGES_COUNT: Api(
+        writes_text=True,
+        read=token_counts.read,
+        rewrite=reading.as_it_came,
+        usage_of=token_counts.usage_of,
+        seen_bytes=token_counts.seen_bytes,
+        error_kind=anthropic_messages.error_kind,
         meter=None,
     ),
     Surface.MESSAGES: Api(

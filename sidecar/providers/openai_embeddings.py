@@ -41,15 +41,3 @@ def _inputs(given: Any) -> int:
     if any(type(item) is not type(given[0]) or type(item) not in (str, list) for item in given):
         raise BadRequestError("input must hold only texts, or only lists of tokens", "input")
     return len(given)
-
-
-def rewrite(
-    value: dict[str, Any],
-    body: bytes,
-    request: CallRequest,
-    provider: str,
-    output_limit: int | None,
-) -> bytes:
-    """The body as it goes to the provider: as it came."""
-    del value, request, provider, output_limit
-    return body

@@ -15,7 +15,7 @@ from protos.values.selectors import Attributes
 from sidecar.clock import Clock
 from sidecar.core.attribution import Attribution, attribution_of
 from sidecar.core.bounds import bound_of
-from sidecar.core.calls import NewCall
+from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.instants import Now
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
@@ -174,7 +174,8 @@ class Proxy:
                 )
             expands = any(version.expands_text for version in prices)
             request = api.read(value, body, expands_text=expands)
-            bound = bound_of(request.asked, prices)
+            free = row.kind is Kind.FREE
+            bound = NO_COST if free else bound_of(request.asked, prices)
         except BadRequestError as error:
             self._refuse(Refusal(error.reason, error.message), attributes, error.param)
         except UnpriceableError as error:
