@@ -22,8 +22,10 @@ from sidecar.providers.streams import StreamMeter
 class Read(Protocol):
     """Reads a request; raises BadRequestError."""
 
-    def __call__(self, value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
-        """Say what the request asks for."""
+    def __call__(
+        self, value: dict[str, Any], body: bytes, *, model: str, expands_text: bool
+    ) -> CallRequest:
+        """Say what the request asks for; `model` is what `model_of` found."""
         ...
 
 

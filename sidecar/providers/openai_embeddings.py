@@ -10,9 +10,8 @@ INPUTS_MAX = 2_048
 """Texts that may be embedded at once."""
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request says and asks for. Raises BadRequestError."""
-    model = reading.read_model(value)
     return CallRequest(
         model=model,
         streamed=False,

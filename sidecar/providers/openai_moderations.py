@@ -19,10 +19,9 @@ def model_of(value: Mapping[str, Any], route: Route) -> str:
     return _UNNAMED if value.get("model") is None else reading.read_model(value)
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
-    """What a request says. Raises BadRequestError."""
-    del expands_text
-    model = _UNNAMED if value.get("model") is None else reading.read_model(value)
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
+    """What a request says."""
+    del value, expands_text
     asked = Asked(text_bytes=len(body), opaque=True, output_limit=0)
     return CallRequest(model, streamed=False, usage_wanted=False, asked=asked)
 

@@ -5,15 +5,14 @@ from typing import Any
 
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
-from sidecar.providers import reading
 from sidecar.providers.reading import CallRequest
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
-    """What a request says. Raises BadRequestError."""
-    del body, expands_text
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
+    """What a request says."""
+    del value, body, expands_text
     asked = Asked(text_bytes=0, output_limit=0)
-    return CallRequest(reading.read_model(value), streamed=False, usage_wanted=False, asked=asked)
+    return CallRequest(model, streamed=False, usage_wanted=False, asked=asked)
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:

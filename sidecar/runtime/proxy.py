@@ -173,7 +173,7 @@ class Proxy:
                     f"{written} is not a model for {route.surface.value}", "model"
                 )
             expands = any(version.expands_text for version in prices)
-            request = api.read(value, body, expands_text=expands)
+            request = api.read(value, body, model=written, expands_text=expands)
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
         except BadRequestError as error:

@@ -8,7 +8,7 @@ import pytest
 from protos.values import quantities as kinds
 from sidecar.core.refusals import Reason
 from sidecar.providers import openai_chat
-from sidecar.providers.reading import BadRequestError, CallRequest
+from sidecar.providers.reading import BadRequestError, CallRequest, read_model
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -20,12 +20,12 @@ def body_of(**fields: Any) -> tuple[dict[str, Any], bytes]:
 
 def read(**fields: Any) -> CallRequest:
     value, body = body_of(**fields)
-    return openai_chat.read(value, body, expands_text=False)
+    return openai_chat.read(value, body, model=read_model(value), expands_text=False)
 
 
 def test_a_plain_request_is_bounded_by_its_bytes() -> None:
     value, body = body_of()
-    asked = openai_chat.read(value, body, expands_text=False).asked
+    asked = openai_chat.read(value, body, model=read_model(value), expands_text=False).asked
     assert asked.text_bytes == len(body)
     assert (asked.choices, asked.output_limit, asked.opaque, asked.media_tokens) == (
         1,
@@ -62,7 +62,7 @@ def test_an_image_counts_as_the_largest_and_not_by_its_bytes(model: str, tokens:
     url = "data:image/png;base64," + "A" * 10_000
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
     value, body = body_of(model=model, messages=[{"role": "user", "content": parts}])
-    asked = openai_chat.read(value, body, expands_text=False).asked
+    asked = openai_chat.read(value, body, model=read_model(value), expands_text=False).asked
     assert asked.text_bytes == len(body) - 10_000
     assert asked.media_tokens == tokens
 
@@ -74,8 +74,18 @@ def test_a_file_is_bounded_by_the_window_alone() -> None:
 
 def test_growth_is_counted_only_where_the_tokenizer_normalises() -> None:
     value, body = body_of(messages=[{"role": "user", "content": "\ufdfa"}])
-    assert openai_chat.read(value, body, expands_text=False).asked.expanded_bytes == 0
-    assert openai_chat.read(value, body, expands_text=True).asked.expanded_bytes == 30
+    assert (
+        openai_chat.read(
+            value, body, model=read_model(value), expands_text=False
+        ).asked.expanded_bytes
+        == 0
+    )
+    assert (
+        openai_chat.read(
+            value, body, model=read_model(value), expands_text=True
+        ).asked.expanded_bytes
+        == 30
+    )
 
 
 @pytest.mark.parametrize("retention", ["24h", "12h"])
@@ -162,7 +172,7 @@ def test_what_can_be_bounded_passes(fields: dict[str, Any]) -> None:
 
 def rewrite(provider: str = "openai", limit: int | None = None, **fields: Any) -> tuple[Any, bytes]:
     value, body = body_of(**fields)
-    request = openai_chat.read(value, body, expands_text=False)
+    request = openai_chat.read(value, body, model=read_model(value), expands_text=False)
     out = openai_chat.rewrite(value, body, request, provider, limit)
     return json.loads(out), body
 
@@ -175,7 +185,7 @@ def test_the_default_tier_is_asked_for_where_the_account_could_choose_a_dearer_o
 
 def test_a_request_that_needs_nothing_is_passed_on_byte_for_byte() -> None:
     value, body = body_of(service_tier="default", temperature=1.0, max_tokens=5)
-    request = openai_chat.read(value, body, expands_text=False)
+    request = openai_chat.read(value, body, model=read_model(value), expands_text=False)
     assert openai_chat.rewrite(value, body, request, "openai", None) is body
 
 
