@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 OPENAI = "openai"
 ANTHROPIC = "anthropic"
+RESPONSES_EVENTS = "responses"
+"""The shape of events in streams of responses, which is not that of OpenAI's chats."""
 
 
 class Surface(StrEnum):
     """What is served; the value is the path without prefixes, `{model}` stands for a model."""
 
     CHAT = "/v1/chat/completions"
+    RESPONSES = "/v1/responses"
+    COMPLETIONS = "/v1/completions"
     EMBEDDINGS = "/v1/embeddings"
     MODERATIONS = "/v1/moderations"
     RESPONSES_COUNT = "/v1/responses/input_tokens"
@@ -49,6 +53,13 @@ class Row(NamedTuple):
     """What its cost is read from after."""
     refused: str = ""
     """Which of its requests are refused, because nothing bounds or prices them."""
+    own_events: str = ""
+    """The shape of errors in its streams, where it is not the family's."""
+
+    @property
+    def events(self) -> str:
+        """The shape of errors in its streams."""
+        return self.own_events or self.family
 
     @property
     def method(self) -> str:
@@ -66,6 +77,26 @@ SURFACES: Mapping[Surface, Row] = {
         "not",
         "searches, plugins, tools that run at the provider, spoken input and output, fallback "
         "models, tiers without rates",
+    ),
+    Surface.RESPONSES: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens, and the model's window for what is only named (earlier "
+        "responses, conversations, files); `max_output_tokens` or the model's limit; for searches "
+        "the window once more and a fee, times `max_tool_calls`",
+        "`usage` and `tool_usage`; of a stream its `response.completed`, `response.incomplete` or "
+        "`response.failed`",
+        "background responses, MCP servers, containers, images and computers as tools, searches "
+        "without `max_tool_calls` or a rate, compaction, several agents, pro reasoning, stored "
+        "prompts that may bring tools",
+        RESPONSES_EVENTS,
+    ),
+    Surface.COMPLETIONS: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens, `max_tokens` (16 when it is absent), times the prompts, "
+        "times `n` or `best_of`",
+        "`usage`; of a stream its last chunk, as of chats",
     ),
     Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),
     Surface.MODERATIONS: Row(

@@ -17,6 +17,8 @@ _STORED = "what is stored at the provider is read and changed there, past every 
 _LATER = "what it costs is known only after the call has ended, so no hold could cover it"
 UNSERVED: tuple[Unserved, ...] = (
     Unserved("/v1/chat/completions", f"stored completions are left alone: {_STORED}"),
+    Unserved("/v1/responses/compact", "what it writes has no limit, so no hold could cover it"),
+    Unserved("/v1/responses", f"stored responses are left alone: {_STORED}"),
     Unserved("/v1/messages/batches", f"a batch is billed hours later: {_LATER}"),
     Unserved("/v1/batches", f"a batch is billed hours later: {_LATER}"),
     Unserved("/v1/files", f"files are left alone: {_STORED}"),

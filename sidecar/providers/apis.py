@@ -10,8 +10,10 @@ from sidecar.http.surfaces import Surface
 from sidecar.providers import (
     anthropic_messages,
     openai_chat,
+    openai_completions,
     openai_embeddings,
     openai_moderations,
+    openai_responses,
     reading,
     token_counts,
 )
@@ -69,6 +71,24 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
+    ),
+    Surface.RESPONSES: Api(
+        writes_text=True,
+        read=openai_responses.read,
+        rewrite=openai_responses.rewrite,
+        usage_of=openai_responses.usage_of,
+        seen_bytes=openai_responses.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_responses.ResponseStream,
+    ),
+    Surface.COMPLETIONS: Api(
+        writes_text=True,
+        read=openai_completions.read,
+        rewrite=openai_completions.rewrite,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_completions.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_completions.CompletionStream,
     ),
     Surface.EMBEDDINGS: Api(
         writes_text=False,

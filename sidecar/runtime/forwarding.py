@@ -410,7 +410,7 @@ class Forwarding:
             raise FaultError(fault)
         caller.keep = False
         if caller.chunked:
-            event = envelopes.stream_error(fault, caller.family)
+            event = envelopes.stream_error(fault, caller.events)
             await caller.send(codec.chunk(event) + codec.LAST_CHUNK)
 
     def _marked(self, fault: Fault) -> Fault:

@@ -134,7 +134,8 @@ class Proxy:
     # --- A call ----------------------------------------------------------------------------------
 
     async def _call(self, caller: Caller, head: RequestHead, route: Route) -> None:
-        caller.family = SURFACES[route.surface].family
+        row = SURFACES[route.surface]
+        caller.family, caller.events = row.family, row.events
         policy = self._admission.policy
         key = self._key(head, policy, self._clock.now())
         _check_encoding(head)

@@ -137,8 +137,7 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
         {"web_search_options": {"search_context_size": "low"}},
         {"modalities": ["text", "audio"]},
         {"audio": {"voice": "a"}},
-        {"service_tier": "priority"},
-        {"service_tier": "flex"},
+        {"prompt_cache_options": {"ttl": "12h"}},
         {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": "mcp", "server_url": "https://x"}]},
         {"models": ["a", "b"]},
@@ -290,7 +289,6 @@ def test_usage_is_taken_apart_without_overlap(
             usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 2}),
             "prompt_tokens_details",
         ),
-        ({**usage(prompt_tokens=1), "service_tier": "priority"}, "service_tier=priority"),
     ],
 )
 def test_what_the_price_book_does_not_cover_is_named(answer: dict[str, Any], unpriced: str) -> None:
@@ -323,3 +321,34 @@ def test_an_answer_without_usage_tells_none(answer: dict[str, Any]) -> None:
 )
 def test_an_error_is_named_in_a_word(answer: Any, word: str) -> None:
     assert openai_chat.error_kind(answer) == word
+
+
+@pytest.mark.parametrize(
+    ("asked", "variants"),
+    [
+        (None, ("",)),
+        ("auto", ("",)),
+        ("default", ("",)),
+        ("flex", ("", "flex")),
+        ("fast", ("", "priority")),
+        ("priority", ("", "priority")),
+    ],
+)
+def test_a_tier_may_be_served_as_itself_or_as_usual(
+    asked: str | None, variants: tuple[str, ...]
+) -> None:
+    assert read(service_tier=asked).asked.variants == variants
+
+
+@pytest.mark.parametrize(
+    ("told", "variant"), [("default", ""), ("priority", "priority"), ("flex", "flex")]
+)
+def test_the_tier_that_an_answer_tells_is_the_variant_of_its_price(told: str, variant: str) -> None:
+    found = openai_chat.usage_of({**usage(prompt_tokens=1), "service_tier": told})
+    assert found is not None
+    assert (found.tier, found.variant) == (told, variant)
+
+
+def test_a_tier_that_is_no_text_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="name of a tier"):
+        read(service_tier=["flex"])

@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
     ("a key twice", CHAT, b'{"model":"a","model":"b"}', {}, 400, "invalid_request"),
     ("a field in capitals", CHAT, chat(MAX_TOKENS=10**6), {}, 400, "invalid_request"),
     ("a search", CHAT, chat(web_search_options={"a": 1}), {}, 403, "unbounded_feature"),
-    ("a dear tier", CHAT, chat(service_tier="priority"), {}, 403, "unbounded_feature"),
+    ("a dear tier", CHAT, chat(service_tier="priority"), {}, 403, "model_not_priced"),
     (
         "a form",
         CHAT,
@@ -291,7 +291,7 @@ async def test_refusals_made_before_admission_are_counted(tmp_path: Path, policy
     async with serving(tmp_path, policy) as sidecar:
         for key in (wire.UNKNOWN, wire.REVOKED):
             await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port, key=key))
-        await exchange(sidecar.port, request("/v1/responses", {}, port=sidecar.port))
+        await exchange(sidecar.port, request("/v1/files", {}, port=sidecar.port))
     reasons = [refusal.reason for refusal in sidecar.booked.refused]
     assert reasons == [Reason.INVALID_KEY, Reason.KEY_REVOKED, Reason.ENDPOINT_NOT_ALLOWED]
 
