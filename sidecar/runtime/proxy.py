@@ -64,6 +64,8 @@ class Proxy:
         caller.bodiless = head.method == b"HEAD"
         caller.family = routes.family_of(head.target, head.values)
         self._check_caller(head)
+        if head.values.get(b"upgrade", b"").lower() == b"websocket":
+            raise FaultError(self._no_route(_NO_WEBSOCKET))
         try:
             route = routes.route(head.method, head.target)
         except NoRouteError as error:
@@ -317,6 +319,13 @@ class Proxy:
         caller.head_sent = True
         shown = b"" if caller.bodiless else body
         await caller.send(codec.response_head(status, lines) + shown)
+
+
+_NO_WEBSOCKET = NoRouteError(
+    403,
+    "endpoint_not_allowed",
+    "WebSockets are not served: a session over one has no bound. Call by HTTP, streamed or not.",
+)
 
 
 def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:

@@ -296,6 +296,16 @@ async def test_refusals_made_before_admission_are_counted(tmp_path: Path, policy
     assert reasons == [Reason.INVALID_KEY, Reason.KEY_REVOKED, Reason.ENDPOINT_NOT_ALLOWED]
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/realtime", "/v1/models"])
+async def test_a_websocket_is_refused_by_name(tmp_path: Path, policy: Policy, path: str) -> None:
+    lines = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(path, port=sidecar.port, method="GET", lines=lines)
+        answer = await exchange(sidecar.port, data)
+    assert (answer.status, answer.headers["x-bursar-error"]) == (403, "endpoint_not_allowed")
+    assert b"WebSockets are not served" in answer.body
+
+
 @pytest.mark.parametrize("secret", ["sk-1\r\nx-evil: 1", "sk-1\n", "sk-\u00e9"])
 async def test_a_secret_that_no_header_takes_is_refused_and_not_shown(
     tmp_path: Path, policy: Policy, secret: str
