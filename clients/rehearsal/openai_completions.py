@@ -206,7 +206,7 @@ def plan_completion(
         echoes=echoes,
         shown=shown,
         usage=None if knobs.omit_usage else chat_usage(used.overbilled(knobs.overbill_ppm)),
-        usage_on_chunks=streamed and flag(_options(body, streamed=streamed), "include_usage"),
+        usage_on_chunks=flag(_options(body, streamed=streamed), "include_usage"),
         knobs=knobs,
     )
     most = limit * billed_count * len(prompts)
