@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,23 +26,6 @@ from tests.sidecar.runtime.wire import (
 )
 
 pytestmark = pytest.mark.trio
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with wire.rehearsing(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture
-def rehearsal(running: Rehearsal) -> Rehearsal:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def policy(rehearsal: Rehearsal) -> Policy:
-    return wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
 
 
 SEARCHES: dict[str, Any] = {"tools": [{"type": "web_search"}], "max_tool_calls": 3}
