@@ -5,14 +5,15 @@ told of one surface in test_cap.py; here each is told small.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
+import anthropic
 import openai
 import pytest
 
 from tests.e2e.stand import Client, Stand
 from tests.e2e.traffic import Answer, Caller, burst
-from tests.e2e.ways import WAYS, Way
+from tests.e2e.ways import WAYS, Sdks, Way
 
 CENT = 10_000_000
 CAP_CENTS = 10
@@ -140,3 +141,74 @@ def test_what_is_free_needs_no_money_and_stands_in_the_ledger_at_nothing(stand: 
         "/v1/moderations",
         "/v1/responses/input_tokens",
     ]
+
+
+REFUSED: list[tuple[str, Callable[[Sdks, dict[str, str]], Awaitable[object]], str]] = [
+    (
+        "a background response",
+        lambda sdks, tag: sdks.openai.responses.create(
+            model="gpt-5-mini", input="Hello.", background=True, extra_headers=tag
+        ),
+        "background is not let through",
+    ),
+    (
+        "a search without a bound",
+        lambda sdks, tag: sdks.openai.responses.create(
+            model="gpt-5-mini",
+            input="Hello.",
+            tools=[{"type": "web_search"}],
+            extra_headers=tag,
+        ),
+        "max_tool_calls",
+    ),
+    (
+        "a stored response",
+        lambda sdks, tag: sdks.openai.responses.retrieve("resp_1", extra_headers=tag),
+        "stored ones are left alone",
+    ),
+    (
+        "a cancelled response",
+        lambda sdks, tag: sdks.openai.responses.cancel("resp_1", extra_headers=tag),
+        "stored ones are left alone",
+    ),
+    (
+        "a batch",
+        lambda sdks, tag: sdks.openai.batches.create(
+            completion_window="24h",
+            endpoint="/v1/responses",
+            input_file_id="file_1",
+            extra_headers=tag,
+        ),
+        "billed hours later",
+    ),
+    (
+        "a batch of messages",
+        lambda sdks, tag: sdks.anthropic.messages.batches.create(requests=[], extra_headers=tag),
+        "billed hours later",
+    ),
+    (
+        "a list of files",
+        lambda sdks, tag: sdks.openai.files.list(extra_headers=tag),
+        "files are left alone",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"), [pytest.param(call, words, id=name) for name, call, words in REFUSED]
+)
+def test_what_is_not_served_raises_the_librarys_own_error_at_once(
+    stand: Stand, call: Callable[[Sdks, dict[str, str]], Awaitable[object]], words: str
+) -> None:
+    client = stand.add_client(f"Refused {stand.request_id()}", 100 * CENT)
+
+    async def ask() -> None:
+        async with Caller(stand.url("one"), client.key, timeout=60) as caller:
+            with pytest.raises(
+                (openai.PermissionDeniedError, anthropic.PermissionDeniedError), match=words
+            ):
+                await call(caller.sdks, {"x-request-tag": "refused"})
+            assert caller.tries("refused") == 1
+
+    asyncio.run(ask())
+    assert stand.provider("/rehearsal/bill")["calls"] == []

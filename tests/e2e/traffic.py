@@ -72,6 +72,10 @@ class Caller:
         tag = request.headers["x-request-tag"]
         self._tries[tag] = self._tries.get(tag, 0) + 1
 
+    def tries(self, tag: str) -> int:
+        """Requests that an SDK made for one call."""
+        return self._tries[tag]
+
     async def call(
         self, tag: str, *, way: Way = CHAT, stream: bool = False, **request: Any
     ) -> Answer:
