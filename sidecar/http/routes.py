@@ -27,6 +27,12 @@ _BY_PATTERN = tuple(
     for surface in Surface
     if _MODEL_MARK in surface.value
 )
+_TAKEN = {
+    surface: frozenset((b"POST", b"OPTIONS"))
+    if row.method == "POST"
+    else frozenset((b"GET", b"HEAD", b"OPTIONS"))
+    for surface, row in SURFACES.items()
+}
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _QUERY = re.compile(r"[A-Za-z0-9._~=&,+:-]*\Z")
 _CREDENTIAL = re.compile(r"(?:\A|&)(?:key|api[_-]?key|access_token|token|auth)=", re.IGNORECASE)
@@ -106,11 +112,11 @@ def route(method: bytes, target: bytes) -> Route:
         raise _malformed("the query holds characters that are not taken")
     if _CREDENTIAL.search(query) is not None:
         raise _malformed("a key is sent as Authorization: Bearer or as x-api-key, not in the query")
-    methods = methods_of(surface)
-    shown = method.decode("ascii", "replace")
-    if shown not in methods.split(", "):
+    if method not in _TAKEN[surface]:
         if reason_for(path):
             raise _refuse_path(path)
+        methods = methods_of(surface)
+        shown = method.decode("ascii", "replace")
         raise NoRouteError(
             405, "method_not_allowed", f"{path} takes {methods}, not {shown}", methods
         )
@@ -119,7 +125,7 @@ def route(method: bytes, target: bytes) -> Route:
 
 def methods_of(surface: Surface) -> str:
     """What the header Allow says of a surface."""
-    return "POST, OPTIONS" if SURFACES[surface].method == "POST" else "GET, HEAD, OPTIONS"
+    return "POST, OPTIONS" if b"POST" in _TAKEN[surface] else "GET, HEAD, OPTIONS"
 
 
 def _prefixes(path: str) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.providers import openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
-from sidecar.providers.openai_tools import Tools, hosted_calls, read_tools
+from sidecar.providers.openai_tools import hosted_calls, read_tools
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
@@ -46,7 +46,6 @@ _INPUT_COUNTS = ("cached_tokens", "cache_write_tokens")
 _SEARCH_ITEMS = {"web_search_call": kinds.WEB_SEARCH, "file_search_call": kinds.FILE_SEARCH}
 _BILLED_ITEMS = frozenset(("code_interpreter_call", "image_generation_call"))
 """Items of the output that are billed by something that this program has no kind for."""
-_TERMINAL = (b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
 
 
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
@@ -65,7 +64,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             text_bytes=len(body) - contents.payload_bytes,
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
             media_tokens=contents.images * openai_image_max_tokens(model) if contents.images else 0,
-            preamble_tokens=tools.preamble_tokens,
+            preamble_tokens=tools.preamble_tokens + contents.preamble_tokens,
             opaque=named or contents.opaque or calls > 0,
             inputs=1 + calls,
             output_limit=reading.read_count(
@@ -96,11 +95,12 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
 class _Contents:
     """What of an input is not text."""
 
-    __slots__ = ("images", "opaque", "payload_bytes")
+    __slots__ = ("images", "opaque", "payload_bytes", "preamble_tokens")
 
     def __init__(self) -> None:
         self.images = 0
         self.payload_bytes = 0
+        self.preamble_tokens = 0
         self.opaque = False
 
     def look_at(self, given: Any) -> None:
@@ -116,8 +116,11 @@ class _Contents:
 
     def _look_at_item(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type")
-        if "tools" in item and read_tools(item) != Tools():
-            raise unbounded("tools in input", "they run at the provider, without a bound")
+        if "tools" in item:
+            tools = read_tools(item)
+            self.preamble_tokens += tools.preamble_tokens
+            if tools.searches:
+                raise unbounded("tools in input", "name those that search in tools")
         if kind in (None, "message"):
             self._look_at_parts(item.get("content"))
         elif kind in _OUTPUT_ITEMS:
@@ -262,7 +265,11 @@ class ResponseStream(StreamMeter):
         super().__init__(frames_matter=False)
 
     def read_frame(self, data: bytes) -> bool:
-        if any(mark in data for mark in _TERMINAL):
+        if (
+            b'"response.completed"' in data
+            or b'"response.incomplete"' in data
+            or b'"response.failed"' in data
+        ):
             self._take(told_object(data))
         elif b'"error"' in data:
             event = told_object(data)

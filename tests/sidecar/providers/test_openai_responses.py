@@ -145,6 +145,13 @@ def test_what_cannot_be_read_is_refused(fields: dict[str, Any]) -> None:
     assert caught.value.reason is Reason.INVALID_REQUEST
 
 
+def test_a_tool_whose_schema_the_provider_knows_brings_a_preamble_wherever_it_stands() -> None:
+    tools = [{"type": "local_shell"}, {"type": "apply_patch"}]
+    assert read(tools=tools).asked.preamble_tokens == 2_048
+    item = {"type": "additional_tools", "tools": tools}
+    assert read(input=[item]).asked.preamble_tokens == 2_048
+
+
 def test_searches_read_the_window_once_more_each_and_have_a_fee() -> None:
     tools = [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["v"]}]
     asked = read(tools=tools, max_tool_calls=4).asked
