@@ -237,8 +237,12 @@ PRICE_TIERS_MAX = 8
 """Tiers of one price."""
 MODEL_TOKENS_MAX = 100_000_000
 """Most tokens that a model may take or write."""
-RATE_PICO_USD_MAX = 10_000_000_000
-"""The dearest rate: $10,000 per million units."""
+PRICE_VARIANTS_MAX = 32
+"""Variants of one price."""
+VARIANT_CHARACTERS_MAX = 64
+"""Longest name of a variant, a combination included."""
+RATE_PICO_USD_MAX = 100_000_000_000_000
+"""The dearest rate: $100 per unit. Images, searches and containers are billed by the piece."""
 PRICES_MAX = 20_000
 """Prices of one installation, replaced ones included."""
 PAGE_ROWS_DEFAULT = 50

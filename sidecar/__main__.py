@@ -1,4 +1,7 @@
-"""Starts a sidecar: python -m sidecar --data FOLDER --control-plane HOST:PORT."""
+"""Starts a sidecar: python -m sidecar --data FOLDER --control-plane HOST:PORT.
+
+`python -m sidecar surfaces` starts none and tells what one serves.
+"""
 
 import os
 import socket
@@ -6,6 +9,7 @@ import sys
 
 import trio
 
+from sidecar import inventory
 from sidecar.app import StartError, run
 from sidecar.config import ConfigError, parse
 
@@ -20,6 +24,8 @@ def main() -> int:
             "sidecar: python -O strips the checks that guard money: start it without\n"
         )
         return _FAILED
+    if sys.argv[1:2] == ["surfaces"]:
+        return inventory.main(sys.argv[2:])
     try:
         config = parse(sys.argv[1:], os.environ, socket.gethostname())
     except ConfigError as error:

@@ -1,6 +1,6 @@
 """Prices: what models cost, from an instant on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from clients.admin.instants import instant_or_none_from_wire, instant_to_wire
 from clients.admin.limits import PAGE_ITEMS
 from clients.admin.wire import Wire
 from protos.bursar.admin import v1
-from protos.values.rates import Tier
+from protos.values.rates import Tier, Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Price:
     """The tokenizer may make more tokens than bytes."""
     hides_reasoning: bool = False
     """Output tokens may be billed that are never shown."""
+    variants: tuple[Variant, ...] = ()
+    """What it costs when it is served otherwise than usual."""
     version: str = ""
     """The version of the price book that brought it; made by the control plane."""
     source: str = ""
@@ -85,6 +87,10 @@ def price_to_wire(price: Price) -> v1.Price:
         cache_write_implicit=price.cache_write_implicit,
         expands_text=price.expands_text,
         hides_reasoning=price.hides_reasoning,
+        variants=[
+            v1.PriceVariant(name=variant.name, tiers=_tiers_to_wire(variant.tiers))
+            for variant in price.variants
+        ],
     )
 
 
@@ -96,24 +102,30 @@ def _tiers_to_wire(tiers: Sequence[Tier]) -> Iterator[v1.PriceTier]:
 
 def price_from_wire(wire: v1.Price) -> Price:
     """Read a price."""
-    tiers = tuple(
-        Tier(
-            above_input=tier.above_input_count,
-            rates_pico_usd={rate.kind: rate.pico_usd for rate in tier.rates},
-        )
-        for tier in wire.tiers
-    )
     return Price(
         provider=wire.provider,
         model=wire.model,
         aliases=tuple(wire.aliases),
         input_max_count=wire.input_max_count,
         output_max_count=wire.output_max_count,
-        tiers=tiers,
+        tiers=_tiers_from_wire(wire.tiers),
         valid_from_time=instant_or_none_from_wire(wire.valid_from_time),
         cache_write_implicit=wire.cache_write_implicit,
         expands_text=wire.expands_text,
         hides_reasoning=wire.hides_reasoning,
+        variants=tuple(
+            Variant(variant.name, _tiers_from_wire(variant.tiers)) for variant in wire.variants
+        ),
         version=wire.version,
         source=wire.source,
+    )
+
+
+def _tiers_from_wire(tiers: Iterable[v1.PriceTier]) -> tuple[Tier, ...]:
+    return tuple(
+        Tier(
+            above_input=tier.above_input_count,
+            rates_pico_usd={rate.kind: rate.pico_usd for rate in tier.rates},
+        )
+        for tier in tiers
     )

@@ -25,6 +25,7 @@ from clients.cli import (
     providers,
     session,
     sidecars,
+    surfaces,
     up,
 )
 from clients.cli.output import json_text
@@ -113,6 +114,7 @@ for noun in (
     *providers.COMMANDS,
     *prices.COMMANDS,
     *sidecars.COMMANDS,
+    *surfaces.COMMANDS,
     *leases.COMMANDS,
     *orphans.COMMANDS,
     *doctor.COMMANDS,

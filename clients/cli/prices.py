@@ -17,7 +17,7 @@ from clients.cli.parameters import LATER, RATE
 from clients.cli.session import Group, Session, pass_session
 from protos.values import quantities
 from protos.values.money import pico_to_usd_per_million, usd_per_million_to_pico
-from protos.values.rates import Tier
+from protos.values.rates import Tier, Variant, variant_of
 
 _SHOWN = (
     quantities.INPUT,
@@ -54,6 +54,7 @@ def list_prices(session: Session, *, provider: str, model: str, show_history: bo
             [
                 "Provider",
                 "Model",
+                "Variant",
                 ">Above",
                 ">Input",
                 ">Cached",
@@ -98,6 +99,11 @@ def list_prices(session: Session, *, provider: str, model: str, show_history: bo
     help="Rates for prompts of more than ABOVE tokens; may be repeated.",
 )
 @click.option(
+    "--variant",
+    default="",
+    help="Set what it costs when served so: flex, priority, fast, batch, us, batch+us…",
+)
+@click.option(
     "--input-max",
     type=click.IntRange(1, quantities.QUANTITY_MAX),
     help="Tokens of prompt that it takes at most.",
@@ -123,6 +129,7 @@ def set_price(  # noqa: PLR0913 - one parameter per option
     cache_write_long_rate: int | None,
     rates: Sequence[str],
     tiers: Sequence[str],
+    variant: str,
     input_max: int | None,
     output_max: int | None,
     aliases: Sequence[str],
@@ -143,12 +150,10 @@ def set_price(  # noqa: PLR0913 - one parameter per option
     }
     changed_rates = {kind: rate for kind, rate in given.items() if rate is not None}
     before = current(session.bursar, provider, model)
-    if before is None and (
-        input_rate is None or output_rate is None or not input_max or output_max is None
-    ):
+    if before is None and (variant or not changed_rates or not input_max or output_max is None):
         raise click.UsageError(
-            f"{provider} {model} has no price yet: give --input, --output, --input-max and"
-            " --output-max."
+            f"{provider} {model} has no price yet: give its rates (--input and --output, or"
+            " --rate), --input-max and --output-max."
         )
     start = before or Price(
         provider=provider,
@@ -162,9 +167,12 @@ def set_price(  # noqa: PLR0913 - one parameter per option
         aliases=tuple(aliases) or start.aliases,
         input_max_count=input_max or start.input_max_count,
         output_max_count=start.output_max_count if output_max is None else output_max,
-        tiers=_tiers(start.tiers, changed_rates, tiers),
         valid_from_time=valid_from,
     )
+    if variant:
+        wanted = replace(wanted, variants=_variants(wanted, variant, changed_rates, tiers))
+    else:
+        wanted = replace(wanted, tiers=_tiers(start.tiers, changed_rates, tiers))
     _made(session, session.bursar.prices.set(wanted, reason=reason))
 
 
@@ -201,6 +209,16 @@ def _tiers(
     return (lowest, *ordered)
 
 
+def _variants(
+    before: Price, name: str, rates: Mapping[str, int], given: Sequence[str]
+) -> tuple[Variant, ...]:
+    """The variants with one changed; a new one begins with the standard rates."""
+    name = variant_of(*name.split("+"))
+    known = {variant.name: variant.tiers for variant in before.variants}
+    known[name] = _tiers(known.get(name, before.tiers), rates, given)
+    return tuple(Variant(each, known[each]) for each in sorted(known))
+
+
 def _tier(text: str) -> Tier:
     match = _TIER.match(text)
     if match is None:
@@ -224,10 +242,13 @@ def _pair(text: str) -> tuple[str, int]:
 
 
 def _rows(one: Price) -> list[list[str]]:
+    tiers = [("", tier) for tier in one.tiers]
+    tiers += [(variant.name, tier) for variant in one.variants for tier in variant.tiers]
     return [
         [
             one.provider if number == 0 else "",
             one.model if number == 0 else "",
+            variant,
             count_text(tier.above_input),
             *(_rate_text(tier.rates_pico_usd.get(kind)) for kind in _SHOWN),
             count_text(one.input_max_count) if number == 0 else "",
@@ -235,7 +256,7 @@ def _rows(one: Price) -> list[list[str]]:
             instant_text(one.valid_from_time, none="always") if number == 0 else "",
             one.source if number == 0 else "",
         ]
-        for number, tier in enumerate(one.tiers)
+        for number, (variant, tier) in enumerate(tiers)
     ]
 
 

@@ -1,7 +1,8 @@
 """What the rehearsal provider billed, call by call: the outside truth.
 
 Rules:
-- A call costs ceil(sum(quantity x price) x tier), rounded up to a nano-USD once, with `Fraction`.
+- A call costs ceil(sum(quantity x price) x tier + fees), rounded up to a nano-USD once, with
+  `Fraction`.
 - A call is open from the moment its request was read whole until it is settled, once. A whole
   answer is settled before its last bytes leave, so whoever has read an answer finds it here.
 - Rows and events are kept up to a limit, oldest dropped first; totals are never dropped.
@@ -10,12 +11,17 @@ Rules:
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from clients.rehearsal.prices import Model, nano_usd_per_token
+from clients.rehearsal.prices import (
+    FILE_SEARCH_NANO_USD,
+    WEB_SEARCH_NANO_USD,
+    Model,
+    nano_usd_per_token,
+)
 
 PPM = 1_000_000
 OUTCOMES = ("done", "error", "hung_up", "client_gone")
@@ -37,6 +43,10 @@ class Quantities:
     """Generated tokens, reasoning included."""
     reasoning_tokens: int = 0
     """Of the generated tokens, those that were never shown."""
+    web_searches: int = 0
+    """Searches of the web, each with a fee."""
+    file_searches: int = 0
+    """Searches of stored files, each with a fee."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -52,44 +62,29 @@ class Quantities:
         """Return every quantity that many millionths higher, rounded up."""
         if ppm == 0:
             return self
-        return Quantities(
-            *(
-                -(-quantity * (PPM + ppm) // PPM)
-                for quantity in (
-                    self.input_tokens,
-                    self.cached_tokens,
-                    self.cache_write_tokens,
-                    self.cache_write_1h_tokens,
-                    self.output_tokens,
-                    self.reasoning_tokens,
-                )
-            )
-        )
+        told = self.to_json().items()
+        return Quantities(**{name: -(-count * (PPM + ppm) // PPM) for name, count in told})
 
     def to_json(self) -> dict[str, int]:
         """Return the quantities by kind."""
-        return {
-            "input_tokens": self.input_tokens,
-            "cached_tokens": self.cached_tokens,
-            "cache_write_tokens": self.cache_write_tokens,
-            "cache_write_1h_tokens": self.cache_write_1h_tokens,
-            "output_tokens": self.output_tokens,
-            "reasoning_tokens": self.reasoning_tokens,
-        }
+        return {name: getattr(self, name) for name in _NAMES}
 
 
+_NAMES = tuple(each.name for each in fields(Quantities))
 NOTHING = Quantities()
 
 
 def cost_nano_usd(model: Model, used: Quantities, multiplier: Fraction = Fraction(1)) -> int:
     """Return what the quantities cost, rounded up once."""
-    exact = multiplier * (
+    tokens = multiplier * (
         used.input_tokens * nano_usd_per_token(model.input)
         + used.cached_tokens * nano_usd_per_token(model.cached_input)
         + used.cache_write_tokens * nano_usd_per_token(model.cache_write)
         + used.cache_write_1h_tokens * nano_usd_per_token(model.cache_write_1h)
         + used.output_tokens * nano_usd_per_token(model.output)
     )
+    fees = used.web_searches * WEB_SEARCH_NANO_USD + used.file_searches * FILE_SEARCH_NANO_USD
+    exact = tokens + fees
     return -(-exact.numerator // exact.denominator)
 
 

@@ -73,6 +73,10 @@ class Knobs:
         None, 0, limits.TOKENS_MAX, "of the prompt, this many were written to the cache"
     )
     tool_call: bool = _switch(default=False, does="call a tool of the request, if it brings any")
+    hosted_calls: int = _whole(
+        0, 0, limits.HOSTED_CALLS_MAX, "run a hosted tool of the request so often, if it brings any"
+    )
+    response_status: str | None = _text("end a response as failed or incomplete, billed in full")
     answer_model: str | None = _text("name this model in the answer; the price stays")
     service_tier: str | None = _text("serve and bill in this tier, whatever was asked for")
     error_status: int | None = _whole(

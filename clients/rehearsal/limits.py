@@ -48,6 +48,15 @@ TAG_CHARS = 128
 PROMPT_CACHE_ENTRIES_MAX = 10_000
 """Prompt prefixes remembered for cache reads; the longest unused goes first."""
 
+STORED_RESPONSES_MAX = 10_000
+"""Responses remembered for previous_response_id; the oldest goes first."""
+
+HOSTED_CALLS_MAX = 100
+"""Calls of hosted tools that one response makes at most."""
+
+PROMPTS_MAX = 1_024
+"""Prompts in one legacy completion."""
+
 CACHE_BREAKPOINTS_MAX = 4
 """Blocks with cache_control in one request, as at Anthropic."""
 

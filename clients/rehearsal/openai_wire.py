@@ -38,9 +38,9 @@ from clients.rehearsal.prices import Model, find
 PROVIDER = "openai"
 CHAT_PATH = "/v1/chat/completions"
 
-_MESSAGE_TOKENS = 3
-_PRIMER_TOKENS = 3
-_IMAGE_TOKENS = 85
+MESSAGE_TOKENS = 3
+PRIMER_TOKENS = 3
+IMAGE_TOKENS = 85
 _FINGERPRINT = "fp_rehearsal01"
 _ERRORS: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "The request was rehearsed to be wrong."),
@@ -104,7 +104,8 @@ def answer_headers(request_id: str, latency_ms: int, prompt_tokens: int) -> list
     ]
 
 
-def _model_of(body: JsonObject, *, embeds: bool) -> tuple[str, Model]:
+def model_of(body: JsonObject) -> tuple[str, Model]:
+    """Return a model that writes text, as the request names it."""
     name = required_text(body, "model")
     model = find(name, PROVIDER)
     if model is None:
@@ -113,7 +114,7 @@ def _model_of(body: JsonObject, *, embeds: bool) -> tuple[str, Model]:
             f"The model `{name[:100]}` does not exist or you do not have access to it.",
             code="model_not_found",
         )
-    if model.embeds != embeds:
+    if model.embeds or model.moderates:
         raise Refusal(404, f"`{name}` is not a model for this endpoint.", param="model")
     return name, model
 
@@ -124,13 +125,13 @@ def _read_messages(body: JsonObject) -> Prompt:
         raise Refusal(400, "messages: expected a list with one message at least", param="messages")
     texts: list[str] = []
     head = ""
-    tokens = _PRIMER_TOKENS
+    tokens = PRIMER_TOKENS
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise Refusal(400, f"messages[{index}]: expected an object with a role")
         said, weighed = _read_content(message.get("content"), f"messages[{index}].content")
         calls = message.get("tool_calls")
-        tokens += _MESSAGE_TOKENS + weighed + sum(map(replies.count_tokens, said))
+        tokens += MESSAGE_TOKENS + weighed + sum(map(replies.count_tokens, said))
         tokens += replies.count_tokens(canonical(calls)) if calls else 0
         texts += said
         if not head and message["role"] == "user":
@@ -158,7 +159,7 @@ def _read_content(content: object, where: str) -> tuple[list[str], int]:
         if isinstance(text, str):
             texts.append(text)
         else:
-            weighed += min(_IMAGE_TOKENS, replies.count_tokens(canonical(part)))
+            weighed += min(IMAGE_TOKENS, replies.count_tokens(canonical(part)))
     return texts, weighed
 
 
@@ -348,7 +349,8 @@ def _answers(
     )
 
 
-def _tier_asked(body: JsonObject) -> str | None:
+def tier_asked(body: JsonObject) -> str | None:
+    """Return the tier a request names; None if it names none."""
     asked = body.get("service_tier")
     if asked is not None and not isinstance(asked, str):
         raise Refusal(400, "service_tier: expected a text", param="service_tier")
@@ -361,10 +363,10 @@ def plan_chat(
     body: JsonObject, headers: Mapping[str, str], knobs: Knobs, ids: Ids, unix_s: int
 ) -> Plan:
     """Decide a chat completion."""
-    asked, model = _model_of(body, embeds=False)
+    asked, model = model_of(body)
     prompt = _read_messages(body)
     knobs = for_call(knobs, headers.get(HEADER), prompt.texts)
-    tier, multiplier = tier_of(PROVIDER, _tier_asked(body), knobs)
+    tier, multiplier = tier_of(PROVIDER, tier_asked(body), knobs)
     limit = _output_limit(body, model)
     tool = _called_tool(body, knobs)
     reasoning = min(knobs.reasoning_tokens, limit)

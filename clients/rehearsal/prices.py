@@ -41,6 +41,8 @@ class Model:
     """Length of an answer when no knob says; None: whole sentences chosen by the prompt."""
     dimensions: int = 0
     """Length of an embedding vector; 0 for models that write text."""
+    moderates: bool = False
+    """Whether this model judges texts, for nothing."""
 
     @property
     def embeds(self) -> bool:
@@ -66,6 +68,10 @@ def _claude(
 
 def _embedding(name: str, price: str, dimensions: int) -> Model:
     return Model(name, "openai", price, None, None, None, "0", 300_000, 0, dimensions=dimensions)
+
+
+def _moderation(name: str, *aliases: str) -> Model:
+    return Model(name, "openai", "0", None, None, None, "0", 1_000_000, 0, aliases, moderates=True)
 
 
 def _cent(name: str, provider: str) -> Model:
@@ -102,6 +108,7 @@ MODELS: tuple[Model, ...] = (
     ),
     _embedding("text-embedding-3-small", "0.02", 1_536),
     _embedding("text-embedding-3-large", "0.13", 3_072),
+    _moderation("omni-moderation-latest", "omni-moderation-2024-09-26"),
     # input, cache read, 5 minute write, 1 hour write, output; context, output limit
     _claude(
         "claude-opus-5-5", ("4", "0.2", "5", "8", "20"), (1_000_000, 128_000), "claude-opus-5.5"
@@ -144,6 +151,14 @@ STANDARD_TIER = {"openai": "default", "anthropic": "standard"}
 
 FAST_SPEED = Fraction(2)
 """What `speed: fast` does to the price of a call to Anthropic."""
+
+SEARCH_USD_PER_THOUSAND = {"web_search": "10", "file_search": "2.5"}
+"""What OpenAI's hosted tools cost beside the tokens; no tier changes it."""
+
+WEB_SEARCH_NANO_USD, FILE_SEARCH_NANO_USD = (
+    Fraction(SEARCH_USD_PER_THOUSAND[name]) * NANO_USD_PER_USD / 1_000
+    for name in ("web_search", "file_search")
+)
 
 US_INFERENCE = Fraction(11, 10)
 """What `inference_geo: us` does to the price of a call to Anthropic."""

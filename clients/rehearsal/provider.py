@@ -9,19 +9,15 @@ from dataclasses import dataclass, replace
 
 from clients.rehearsal import anthropic_wire, limits, openai_embeddings, openai_wire, truth
 from clients.rehearsal.bill import NOTHING, Bill, Call, Quantities, Subject
+from clients.rehearsal.endpoints import ANTHROPIC, FREE, METERED, OPENAI, Circumstances
 from clients.rehearsal.incoming import Answer, JsonObject, Refusal, Request, encode, parse_object
 from clients.rehearsal.knobs import KnobError, Knobs, fails, from_json
 from clients.rehearsal.plan import Ids, Plan
 from clients.rehearsal.prices import find
 from clients.rehearsal.prompt_cache import PromptCache
+from clients.rehearsal.stored import StoredResponses
 
-OPENAI, ANTHROPIC = openai_wire.PROVIDER, anthropic_wire.PROVIDER
 MODELS_PATH = "/v1/models"
-_METERED = {
-    openai_wire.CHAT_PATH: OPENAI,
-    openai_embeddings.EMBEDDINGS_PATH: OPENAI,
-    anthropic_wire.MESSAGES_PATH: ANTHROPIC,
-}
 _MODEL_CHARS = 128
 
 Headers = tuple[tuple[str, str], ...]
@@ -55,6 +51,7 @@ class Provider:
         self._accepted_keys = frozenset(accepted_keys)
         self._ids = Ids(nonce)
         self._cache = PromptCache(limits.PROMPT_CACHE_ENTRIES_MAX)
+        self._stored = StoredResponses(limits.STORED_RESPONSES_MAX)
         self.knobs = knobs
         self.bill = Bill(rows_max, now_ns)
 
@@ -62,10 +59,10 @@ class Provider:
         """Decide one request."""
         if request.path.startswith(truth.PREFIX):
             return self._tell(request, now_ns)
-        provider = _METERED.get(request.path)
-        if provider is not None and request.method == "POST":
-            return self._meter(request, provider, now_ns, unix_s)
-        return self._serve_free(request)
+        endpoint = METERED.get(request.path)
+        if endpoint is not None and request.method == "POST":
+            return self._meter(request, endpoint.provider, now_ns, unix_s)
+        return self._serve_free(request, unix_s)
 
     def settle(self, metered: Metered, outcome: str, used: Quantities, now_ns: int) -> None:
         """End a call with what it used, over-billing aside."""
@@ -119,15 +116,13 @@ class Provider:
         )
         return Metered(call, plan, headers)
 
-    def _plan(self, request: Request, body: JsonObject, unix_s: int) -> Plan:
-        headers, number = request.headers, self.bill.next_number
-        if request.path == openai_wire.CHAT_PATH:
-            return openai_wire.plan_chat(body, headers, self.knobs, self._ids, unix_s)
-        if request.path == openai_embeddings.EMBEDDINGS_PATH:
-            return openai_embeddings.plan_embeddings(body, headers, self.knobs)
-        return anthropic_wire.plan_message(
-            body, headers, self.knobs, self._ids, self._cache, number
+    def _circumstances(self, unix_s: int) -> Circumstances:
+        return Circumstances(
+            self.knobs, self._ids, self._cache, self._stored, self.bill.next_number, unix_s
         )
+
+    def _plan(self, request: Request, body: JsonObject, unix_s: int) -> Plan:
+        return METERED[request.path].plan(request, body, self._circumstances(unix_s))
 
     def _subject(
         self, request: Request, provider: str, request_id: str, body: JsonObject
@@ -155,12 +150,12 @@ class Provider:
         if provider == ANTHROPIC and "anthropic-version" not in request.headers:
             raise Refusal(400, "anthropic-version: header is required")
 
-    def _serve_free(self, request: Request) -> Answer:
+    def _serve_free(self, request: Request, unix_s: int) -> Answer:
         messages = request.path.startswith(anthropic_wire.MESSAGES_PATH)
         provider = ANTHROPIC if messages or request.speaks_anthropic else OPENAI
         request_id = self._request_id(provider)
         try:
-            return self._free_answer(request, provider, request_id)
+            return self._free_answer(request, provider, request_id, unix_s)
         except KnobError as error:
             return self._refuse(provider, Refusal(400, f"rehearsal knob: {error}"), request_id)
         except RecursionError:
@@ -169,13 +164,13 @@ class Provider:
         except Refusal as refusal:
             return self._refuse(provider, refusal, request_id)
 
-    def _free_answer(self, request: Request, provider: str, request_id: str) -> Answer:
+    def _free_answer(self, request: Request, provider: str, request_id: str, unix_s: int) -> Answer:
         path, headers = request.path, self._headers(provider, request_id, 0, 0)
-        if path == anthropic_wire.COUNT_PATH and request.method == "POST":
-            self._authorise(request, ANTHROPIC)
-            body = parse_object(request)
-            counted = anthropic_wire.count_tokens_json(body, request.headers, self.knobs)
-            return Answer(200, encode(counted), headers)
+        free = FREE.get(path)
+        if free is not None and request.method == "POST":
+            self._authorise(request, free.provider)
+            answer = free.answer(request, parse_object(request), self._circumstances(unix_s))
+            return Answer(200, encode(answer), headers)
         wire = anthropic_wire if provider == ANTHROPIC else openai_embeddings
         if path == MODELS_PATH and request.method == "GET":
             self._authorise(request, provider)
@@ -186,7 +181,7 @@ class Provider:
             if model is None:
                 raise Refusal(404, "The model does not exist", code="model_not_found")
             return Answer(200, encode(wire.model_json(model)), headers)
-        known = path in (*_METERED, MODELS_PATH, anthropic_wire.COUNT_PATH)
+        known = path in (*METERED, *FREE, MODELS_PATH)
         where = f"{request.method} {path[:100]}"
         if known:
             raise Refusal(405, f"Method not allowed ({where})", code="method_not_allowed")
@@ -232,6 +227,7 @@ class Provider:
             case "reset":
                 self.bill.reset(now_ns)
                 self._cache.clear()
+                self._stored.clear()
                 self.knobs = self._first_knobs
                 return truth.told({"status": "ok"})
         return None

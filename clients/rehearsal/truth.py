@@ -7,7 +7,13 @@ from clients.rehearsal import limits
 from clients.rehearsal.bill import Bill
 from clients.rehearsal.incoming import Answer, Refusal, Request, parse
 from clients.rehearsal.knobs import Knobs
-from clients.rehearsal.prices import FAST_SPEED, MODELS, TIERS, US_INFERENCE
+from clients.rehearsal.prices import (
+    FAST_SPEED,
+    MODELS,
+    SEARCH_USD_PER_THOUSAND,
+    TIERS,
+    US_INFERENCE,
+)
 
 PREFIX = "/rehearsal/"
 
@@ -44,8 +50,11 @@ def prices_answer() -> Answer:
                 "cached_input": model.cached_input,
                 "cache_write": model.cache_write,
                 "cache_write_1h": model.cache_write_1h,
-                "output": None if model.embeds else model.output,
+                "output": model.output if model.max_output_tokens else None,
             },
+            "usd_per_thousand_calls": SEARCH_USD_PER_THOUSAND
+            if model.provider == "openai" and model.max_output_tokens
+            else {},
             "max_input_tokens": model.max_input_tokens,
             "max_output_tokens": model.max_output_tokens,
         }

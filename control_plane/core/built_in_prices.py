@@ -22,6 +22,9 @@ _CLIFF: Final = 272_000
 _EMBEDDING_REQUEST: Final = 300_000
 """Tokens that one embedding request takes over all its inputs."""
 
+_MODERATION_REQUEST: Final = 1_000_000
+"""No bound is needed of what is free; prices hold one."""
+
 Rates = tuple[str, str | None, str | None, str | None, str]
 """USD per million: input, cached input, cache write, cache write for an hour, output."""
 
@@ -95,6 +98,12 @@ def _gpt_writes(
 def _embedding(model: str, rate: str) -> ModelPrice:
     tier = Tier(0, {kinds.INPUT: usd_per_million_to_pico(rate)})
     return ModelPrice("openai", model, (), _EMBEDDING_REQUEST, 0, (tier,), BOOK_VERSION)
+
+
+def _moderation(model: str, *aliases: str) -> ModelPrice:
+    """A model that the provider bills nothing for; it is priced so that it can be called."""
+    tier = Tier(0, {kinds.INPUT: 0})
+    return ModelPrice("openai", model, aliases, _MODERATION_REQUEST, 0, (tier,), BOOK_VERSION)
 
 
 def _claude(
@@ -188,6 +197,8 @@ _OPENAI: Final = (
     _gpt_writes("gpt-6.1-sol", ("2", "0.1", "2.5", "10"), ("4", "0.2", "5", "15")),
     _embedding("text-embedding-3-small", "0.02"),
     _embedding("text-embedding-3-large", "0.13"),
+    _moderation("omni-moderation-latest", "omni-moderation-2024-09-26"),
+    _moderation("text-moderation-latest", "text-moderation-007", "text-moderation-stable"),
 )
 
 _ANTHROPIC: Final = (

@@ -5,6 +5,7 @@ of a model that have begun the one that began last is in force; of two that begi
 that was set later.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,7 @@ from control_plane import limits
 from control_plane.core import fields
 from protos.values import quantities as kinds
 from protos.values.errors import AlreadyExistsError
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant, variant_of
 
 BUILT_IN: Final = "built in"
 """The source of prices that come with the software."""
@@ -23,6 +24,7 @@ OPERATOR: Final = "operator"
 
 PRICED_KINDS: Final = frozenset(kinds.KINDS) - kinds.INFORMATIVE
 """The kinds that may have a rate."""
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +115,60 @@ def check_price(price: ModelPrice) -> ModelPrice:
         raise fields.invalid("price.aliases", "a name stands there twice")
     fields.check_between(price.input_max, 1, limits.MODEL_TOKENS_MAX, "price.input_max_count")
     fields.check_between(price.output_max, 0, limits.MODEL_TOKENS_MAX, "price.output_max_count")
-    wanted = {kinds.INPUT} | ({kinds.OUTPUT} if price.output_max else set())
-    for tier in price.tiers:
-        _check_rates(tier.rates_pico_usd, wanted)
-    first = set(price.tiers[0].rates_pico_usd)
-    if any(set(tier.rates_pico_usd) != first for tier in price.tiers):
-        raise fields.invalid("price.tiers", "every tier must have a rate for the same kinds")
+    _check_applies(price.tiers, price.output_max, "price.tiers")
+    for variant in price.variants:
+        _check_applies(variant.tiers, price.output_max, "price.variants.tiers")
     return price
 
 
-def check_tiers(tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+def _check_applies(tiers: tuple[Tier, ...], output_max: int, field: str) -> None:
+    """Refuse tiers by which some call of the model could not be charged.
+
+    A price is by the tokens of the prompt, and then has a rate for its text, or by the piece.
+    """
+    for tier in tiers:
+        _check_rates(tier.rates_pico_usd, field)
+    priced = set(tiers[0].rates_pico_usd)
+    if any(set(tier.rates_pico_usd) != priced for tier in tiers):
+        raise fields.invalid(field, "every tier must have a rate for the same kinds")
+    by_piece = not priced & kinds.INPUT_KINDS and bool(priced & kinds.PIECE_KINDS)
+    if kinds.INPUT not in priced and not by_piece:
+        raise fields.invalid(f"{field}.rates", "a rate for input is missing")
+    if output_max and not priced & kinds.OUTPUT_KINDS:
+        raise fields.invalid(f"{field}.rates", "a rate for output is missing")
+
+
+def check_tiers(tiers: tuple[Tier, ...], field: str = "price.tiers") -> tuple[Tier, ...]:
     """Tiers that rise from 0; checked before a price is made of them."""
     if not 1 <= len(tiers) <= limits.PRICE_TIERS_MAX:
-        raise fields.invalid("price.tiers", f"1 to {limits.PRICE_TIERS_MAX} tiers")
+        raise fields.invalid(field, f"1 to {limits.PRICE_TIERS_MAX} tiers")
     if tiers[0].above_input != 0:
-        raise fields.invalid("price.tiers", "the first tier begins above_input_count 0")
+        raise fields.invalid(field, "the first tier begins above_input_count 0")
     bounds = [tier.above_input for tier in tiers]
     if any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise fields.invalid("price.tiers", "above_input_count must rise from tier to tier")
+        raise fields.invalid(field, "above_input_count must rise from tier to tier")
     return tiers
+
+
+def check_variants(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    """Variants by name, each once; checked before a price is made of them."""
+    if len(variants) > limits.PRICE_VARIANTS_MAX:
+        raise fields.invalid("price.variants", f"at most {limits.PRICE_VARIANTS_MAX}")
+    for variant in variants:
+        name = variant.name
+        if not _VARIANT.fullmatch(name) or len(name) > limits.VARIANT_CHARACTERS_MAX:
+            raise fields.invalid(
+                "price.variants.name",
+                f"1 to {limits.VARIANT_CHARACTERS_MAX} small letters, digits, - _ and ., such as"
+                " flex; parts of a combination are joined by +",
+            )
+        if name != variant_of(*name.split("+")):
+            raise fields.invalid(
+                "price.variants.name", f"write {variant_of(*name.split('+'))} for {name}"
+            )
+    if len({variant.name for variant in variants}) != len(variants):
+        raise fields.invalid("price.variants.name", "a name stands there twice")
+    return tuple(sorted(variants, key=lambda variant: variant.name))
 
 
 def check_names_free(price: ModelPrice, others: Iterable[Price]) -> None:
@@ -158,14 +195,9 @@ def _check_model(name: str, field: str) -> None:
         )
 
 
-def _check_rates(rates_pico_usd: Mapping[str, int], wanted: set[str]) -> None:
+def _check_rates(rates_pico_usd: Mapping[str, int], field: str) -> None:
     for kind, rate_pico_usd in rates_pico_usd.items():
         if kind not in PRICED_KINDS:
             known = ", ".join(sorted(PRICED_KINDS))
-            raise fields.invalid("price.tiers.rates.kind", f"one of {known}")
-        fields.check_between(
-            rate_pico_usd, 0, limits.RATE_PICO_USD_MAX, "price.tiers.rates.pico_usd"
-        )
-    missing = sorted(wanted - set(rates_pico_usd))
-    if missing:
-        raise fields.invalid("price.tiers.rates", f"a rate for {missing[0]} is missing")
+            raise fields.invalid(f"{field}.rates.kind", f"one of {known}")
+        fields.check_between(rate_pico_usd, 0, limits.RATE_PICO_USD_MAX, f"{field}.rates.pico_usd")

@@ -81,6 +81,10 @@ def _price(price: Price) -> v1.Price:
         cache_write_implicit=model.cache_write_implicit,
         expands_text=model.expands_text,
         hides_reasoning=model.hides_reasoning,
+        variants=[
+            v1.PriceVariant(name=variant.name, tiers=map(_tier, variant.tiers))
+            for variant in model.variants
+        ],
     )
 
 

@@ -1,12 +1,12 @@
 """Price books in the database."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from control_plane.core.pages import Slice
 from control_plane.core.prices import Price
 from control_plane.store.engine import Row, Tx
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant
 
 
 def insert(tx: Tx, price: Price, now_unix_ms: int) -> None:
@@ -15,9 +15,10 @@ def insert(tx: Tx, price: Price, now_unix_ms: int) -> None:
     tx.run(
         """INSERT INTO price (provider, model, valid_from_unix_ms, version, aliases,
              input_max_count, output_max_count, tiers, cache_write_implicit, expands_text,
-             hides_reasoning, source, created_unix_ms)
+             hides_reasoning, source, created_unix_ms, variants)
            VALUES (:provider, :model, :valid_from, :version, :aliases, :input_max, :output_max,
-             :tiers, :cache_write_implicit, :expands_text, :hides_reasoning, :source, :created)""",
+             :tiers, :cache_write_implicit, :expands_text, :hides_reasoning, :source, :created,
+             :variants)""",
         {
             "provider": of.provider,
             "model": of.model,
@@ -26,14 +27,15 @@ def insert(tx: Tx, price: Price, now_unix_ms: int) -> None:
             "aliases": json.dumps(of.aliases),
             "input_max": of.input_max,
             "output_max": of.output_max,
-            "tiers": json.dumps(
-                [[tier.above_input, dict(sorted(tier.rates_pico_usd.items()))] for tier in of.tiers]
-            ),
+            "tiers": json.dumps(_from_tiers(of.tiers)),
             "cache_write_implicit": int(of.cache_write_implicit),
             "expands_text": int(of.expands_text),
             "hides_reasoning": int(of.hides_reasoning),
             "source": price.source,
             "created": now_unix_ms,
+            "variants": json.dumps(
+                [[variant.name, _from_tiers(variant.tiers)] for variant in of.variants]
+            ),
         },
     )
 
@@ -85,8 +87,19 @@ def count(tx: Tx) -> int:
     return int(row["n"])
 
 
+_Tiers = list[tuple[int, Mapping[str, int]]]
+
+
+def _from_tiers(tiers: Iterable[Tier]) -> _Tiers:
+    return [(tier.above_input, dict(sorted(tier.rates_pico_usd.items()))) for tier in tiers]
+
+
+def _to_tiers(stored: _Tiers) -> tuple[Tier, ...]:
+    return tuple(Tier(above_input, rates) for above_input, rates in stored)
+
+
 def _from_row(row: Row) -> Price:
-    tiers: list[tuple[int, Mapping[str, int]]] = json.loads(row["tiers"])
+    variants: list[tuple[str, _Tiers]] = json.loads(row["variants"])
     return Price(
         ModelPrice(
             provider=row["provider"],
@@ -94,11 +107,12 @@ def _from_row(row: Row) -> Price:
             aliases=tuple(json.loads(row["aliases"])),
             input_max=row["input_max_count"],
             output_max=row["output_max_count"],
-            tiers=tuple(Tier(above_input, rates) for above_input, rates in tiers),
+            tiers=_to_tiers(json.loads(row["tiers"])),
             version=row["version"],
             cache_write_implicit=bool(row["cache_write_implicit"]),
             expands_text=bool(row["expands_text"]),
             hides_reasoning=bool(row["hides_reasoning"]),
+            variants=tuple(Variant(name, _to_tiers(tiers)) for name, tiers in variants),
         ),
         valid_from_unix_ms=row["valid_from_unix_ms"],
         source=row["source"],

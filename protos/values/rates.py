@@ -3,12 +3,18 @@
 A rate is a whole number of pico-dollars per unit of one kind. A model's price holds tiers: the one
 with the largest `above_input` that the prompt exceeds applies to the whole call ("cliff"). A kind
 that a tier does not price falls back to its parent kind (cache writes and cached input to `input`,
-audio to text), so that nothing that was used is free by omission; a kind without a parent and
-without a rate makes the call unpriceable, which is an error, not zero.
+audio and images to text), so that nothing that was used is free by omission; a kind without a
+parent and without a rate makes the call unpriceable, which is an error, not zero.
+
+Beside its standard tiers a price may hold variants: whole sets of tiers for what the same model
+costs when it is served otherwise (a service tier, a speed, a place). A variant that the price does
+not hold is unpriceable too: it never costs the standard price in silence.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from protos.values import quantities as kinds
 from protos.values.money import PICO_PER_NANO
@@ -19,17 +25,29 @@ _PARENT: Mapping[str, str] = {
     kinds.CACHE_WRITE: kinds.INPUT,
     kinds.CACHE_WRITE_LONG: kinds.CACHE_WRITE,
     kinds.AUDIO_INPUT: kinds.INPUT,
+    kinds.CACHED_AUDIO: kinds.AUDIO_INPUT,
     kinds.AUDIO_OUTPUT: kinds.OUTPUT,
+    kinds.IMAGE_INPUT: kinds.INPUT,
+    kinds.CACHED_IMAGE: kinds.IMAGE_INPUT,
+    kinds.IMAGE_OUTPUT: kinds.OUTPUT,
+    kinds.VIDEO_INPUT: kinds.INPUT,
 }
+STANDARD: Final = ""
+"""The variant of a call that was served as calls usually are."""
 
 
 class UnpriceableError(ValueError):
     """A quantity has no rate, so that its cost cannot be known."""
 
     def __init__(self, kind: str) -> None:
-        """Name the kind that has no rate."""
+        """Name the kind, or the variant, that has no rate."""
         super().__init__(f"the price has no rate for {kind}")
         self.kind = kind
+
+
+def variant_of(*parts: str) -> str:
+    """The one name of a combination, such as "batch+us"; parts that are empty say nothing."""
+    return "+".join(sorted({part.lower() for part in parts if part}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,25 @@ class Tier:
                 return rate
             name = _PARENT.get(name)
         raise UnpriceableError(kind)
+
+    def has_rate(self, kind: str) -> bool:
+        """Whether a kind or one of its parents is priced."""
+        name: str | None = kind
+        while name is not None:
+            if name in self.rates_pico_usd:
+                return True
+            name = _PARENT.get(name)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What a model costs when it is served in a way of its own."""
+
+    name: str
+    """As `variant_of` writes it: "flex", "priority", "batch+us"."""
+    tiers: tuple[Tier, ...]
+    """By rising `above_input`; the first has 0. They replace the standard ones whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +113,47 @@ class ModelPrice:
     """The tokenizer normalises text (NFKC), so that bytes alone are no bound on tokens."""
     hides_reasoning: bool = False
     """The model may bill output tokens that it never shows."""
+    variants: tuple[Variant, ...] = ()
+    """What it costs when it is served otherwise, each name once."""
 
     def __post_init__(self) -> None:
         """Refuse a price that could not be applied."""
-        assert self.tiers
-        assert self.tiers[0].above_input == 0
-        assert all(
-            a.above_input < b.above_input for a, b in zip(self.tiers, self.tiers[1:], strict=False)
-        )
+        for tiers in (self.tiers, *(variant.tiers for variant in self.variants)):
+            assert tiers
+            assert tiers[0].above_input == 0
+            assert all(a.above_input < b.above_input for a, b in pairwise(tiers))
+        names = {STANDARD, *(variant.name for variant in self.variants)}
+        assert len(names) == 1 + len(self.variants)
 
-    def tier(self, input_count: int) -> Tier:
-        """The tier that a prompt of so many tokens falls in."""
-        chosen = self.tiers[0]
-        for tier in self.tiers[1:]:
+    def tiers_of(self, variant: str) -> tuple[Tier, ...]:
+        """The tiers of a variant. Raises UnpriceableError when the price does not hold it."""
+        if variant == STANDARD:
+            return self.tiers
+        for known in self.variants:
+            if known.name == variant:
+                return known.tiers
+        raise UnpriceableError(f"the variant {variant[:64]}")
+
+    def tier(self, input_count: int, variant: str = STANDARD) -> Tier:
+        """The tier that a prompt of so many tokens falls in. Raises UnpriceableError."""
+        tiers = self.tiers_of(variant)
+        chosen = tiers[0]
+        for tier in tiers[1:]:
             if input_count > tier.above_input:
                 chosen = tier
         return chosen
 
+    def has_rate(self, kind: str) -> bool:
+        """Whether the standard tiers price a kind, or one of its parents."""
+        return self.tiers[0].has_rate(kind)
 
-def cost_nano_usd(used: Quantities, price: ModelPrice) -> int:
+
+def cost_nano_usd(used: Quantities, price: ModelPrice, variant: str = STANDARD) -> int:
     """What a call costs: the sum of quantity x rate, rounded up once to whole nano-dollars.
 
-    Raises UnpriceableError when a kind that was used has no rate.
+    Raises UnpriceableError when a kind that was used, or the variant that served it, has no rate.
     """
-    tier = price.tier(input_total(used))
+    tier = price.tier(input_total(used), variant)
     total_pico_usd = 0
     for kind, count in used.items():
         if count and kind not in INFORMATIVE:

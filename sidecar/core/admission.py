@@ -5,7 +5,8 @@ budget needs, while authority lasts. A call that touches a DIRECT budget opens o
 plane named it; naming is permission, not money, so every lease is checked all the same. A worst
 case above what the control plane says is unspent is refused at once: that number only falls until
 the cap changes, the window turns, another database serves, or what a lost journal held comes free.
-Of the last nobody tells, so an old word is asked for again. Being busy is never remembered.
+Of the last nobody tells, so an old word is asked for again. Being busy is never remembered. What
+cannot cost anything needs no money: it opens on no lease, whoever is there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -160,6 +161,8 @@ def decide(
     route = case.route
     if not route.accounts and not route.counted:
         return Refuse(plain_refusal(Reason.NO_BUDGET))
+    if case.call.bound.is_free:
+        return Open(unclamped(case.call.bound), ())
     leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
     left_nano_usd = None
     if clampable(case.call.bound):

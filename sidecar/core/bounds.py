@@ -5,22 +5,28 @@ least one byte of the text that it was made from, and a request's JSON is never 
 texts in it. What bytes do not bound is added: what normalising may make of a text, images by their
 largest size, hidden preambles, and for what is only named and fetched elsewhere the whole window.
 Rates are the dearest that can apply: over all price versions in force until the longest call would
-end, all tiers that the prompt can reach, and cache writes where they can happen.
+end, all variants that it may be served as, all tiers that the prompt can reach, and cache writes
+where they can happen. What is billed by the piece is bounded by the most pieces.
 """
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from protos.values import quantities as kinds
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import STANDARD, ModelPrice, Tier, UnpriceableError
 from sidecar.core.calls import Bound
 
 SLACK_TOKENS = 64
 """What a provider adds around a prompt."""
 CHARACTERS_REMEMBERED = 4096
 """Characters whose expansion is remembered; more are worked out again."""
+_CACHED: Mapping[str, str] = {
+    kinds.INPUT: kinds.CACHED,
+    kinds.AUDIO_INPUT: kinds.CACHED_AUDIO,
+    kinds.IMAGE_INPUT: kinds.CACHED_IMAGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,15 @@ class Asked:
     """A predicted output, of which what is rejected is billed as output."""
     cache_write: str = ""
     """The dearest kind of cache write that is asked for; empty for none."""
+    variants: tuple[str, ...] = (STANDARD,)
+    """Every variant of the price that the request may be served as."""
+    input_kinds: tuple[str, ...] = (kinds.INPUT,)
+    """What its prompt may hold: text, and by their kinds audio, images and video."""
+    output_kinds: tuple[str, ...] = (kinds.OUTPUT,)
+    """What the output may be; where it is unknown which, the dearest counts."""
+    pieces: Mapping[str, int] = field(default_factory=dict)
+    """The most units of what is not counted in tokens (searches, characters, milliseconds…), by
+    kind. Kinds that a call can be billed by instead of tokens count where the price has them."""
 
 
 def input_bound_tokens(asked: Asked, price: ModelPrice) -> int:
@@ -68,14 +83,14 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
     input_pico_usd = output_rate_pico_usd = 0
     for price in prices:
         tokens = input_bound_tokens(asked, price)
-        input_rate = output_rate = 0
-        for tier in price.tiers:
-            if not tier.above_input or tier.above_input < tokens:
-                input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked.cache_write))
-                if price.output_max:
-                    output_rate = max(output_rate, tier.rate_pico_usd(kinds.OUTPUT))
+        input_rate = output_rate = pieces_pico_usd = 0
+        for tier in reachable_tiers(asked, price):
+            input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked))
+            pieces_pico_usd = max(pieces_pico_usd, pieces_worst_pico_usd(tier, asked))
+            if price.output_max:
+                output_rate = max(output_rate, *map(tier.rate_pico_usd, asked.output_kinds))
         predicted = asked.prediction_bytes * asked.choices * output_rate
-        input_pico_usd = max(input_pico_usd, tokens * input_rate + predicted)
+        input_pico_usd = max(input_pico_usd, tokens * input_rate + pieces_pico_usd + predicted)
         output_rate_pico_usd = max(output_rate_pico_usd, output_rate)
     limit = asked.output_limit
     return Bound(
@@ -87,11 +102,47 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
     )
 
 
-def _input_rate_pico_usd(tier: Tier, price: ModelPrice, cache_write: str) -> int:
-    rate = max(tier.rate_pico_usd(kinds.INPUT), tier.rate_pico_usd(kinds.CACHED))
-    if cache_write or price.cache_write_implicit:
+def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
+    """Every tier that a request may be charged by. Raises UnpriceableError."""
+    tokens = input_bound_tokens(asked, price)
+    return [
+        tier
+        for variant in asked.variants
+        for tier in price.tiers_of(variant)
+        if not tier.above_input or tier.above_input < tokens
+    ]
+
+
+def pieces_worst_pico_usd(tier: Tier, asked: Asked) -> int:
+    """The most that all cost that is not counted in tokens. Raises UnpriceableError.
+
+    A rate for calls is charged once for each.
+    """
+    priced = pieces_of(asked, tier)
+    if not tier.has_rate(kinds.INPUT) and kinds.PIECE_KINDS.isdisjoint(priced):
+        raise UnpriceableError(kinds.INPUT)
+    return sum(count * tier.rate_pico_usd(kind) for kind, count in priced.items())
+
+
+def pieces_of(asked: Asked, tier: Tier) -> dict[str, int]:
+    """The most units of all that is not counted in tokens, as far as the call is billed by it."""
+    used = {kinds.CALLS: 1, **asked.pieces}
+    return {
+        kind: count
+        for kind, count in used.items()
+        if count and (kind not in kinds.PIECE_KINDS or tier.has_rate(kind))
+    }
+
+
+def _input_rate_pico_usd(tier: Tier, price: ModelPrice, asked: Asked) -> int:
+    if not tier.has_rate(kinds.INPUT):
+        return 0
+    rate = 0
+    for kind in asked.input_kinds:
+        rate = max(rate, tier.rate_pico_usd(kind), tier.rate_pico_usd(_CACHED.get(kind, kind)))
+    if asked.cache_write or price.cache_write_implicit:
         rate = max(rate, tier.rate_pico_usd(kinds.CACHE_WRITE))
-    if cache_write == kinds.CACHE_WRITE_LONG:
+    if asked.cache_write == kinds.CACHE_WRITE_LONG:
         rate = max(rate, tier.rate_pico_usd(kinds.CACHE_WRITE_LONG))
     return rate
 

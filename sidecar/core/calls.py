@@ -26,10 +26,21 @@ class Bound:
     output_limit: int | None
     """The caller's own limit per answer, already at most output_max; None when it set none."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the call costs nothing, whatever it answers."""
+        return not (self.input_worst_nano_usd or (self.output_max and self.output_rate_pico_usd))
+
     def worst_nano_usd(self, output_count: int) -> int:
         """The worst case when each answer is limited to so many tokens."""
         output_pico_usd = self.choices * output_count * self.output_rate_pico_usd
         return self.input_worst_nano_usd + -(-output_pico_usd // 1000)
+
+
+NO_COST = Bound(
+    input_worst_nano_usd=0, output_rate_pico_usd=0, choices=1, output_max=0, output_limit=None
+)
+"""The bound of a call that its provider bills nothing for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Rules:
 1. A report is taken at its word only where every part of it can be priced. A part that is not
-   known, or a tier that the price does not cover, is charged at the worst case that was held (or
+   known, or a variant that the price does not hold, is charged at the worst case that was held (or
    more, if the known parts already cost more) and flagged: never too low, never silently.
 2. Without a report the cost is an estimate that is not too low: the input as far as it is known,
    else its bound; the output by the bytes that were seen and a little more, else its bound. A model
@@ -13,8 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protos.values import quantities as kinds
-from protos.values.rates import ModelPrice, UnpriceableError, cost_nano_usd
-from sidecar.core.bounds import Asked, input_bound_tokens
+from protos.values.rates import STANDARD, ModelPrice, UnpriceableError, cost_nano_usd
+from sidecar.core.bounds import (
+    Asked,
+    input_bound_tokens,
+    pieces_of,
+    pieces_worst_pico_usd,
+    reachable_tiers,
+)
 from sidecar.core.calls import Hold
 
 UNSEEN_TOKENS = 256
@@ -30,7 +36,10 @@ class Usage:
     answered_model: str = ""
     """The model that it says it used."""
     tier: str = ""
-    """The service tier that it says it used."""
+    """The service tier that it says it used, in its own words."""
+    variant: str = STANDARD
+    """The variant of the price that served it, as `variant_of` names it: from the tier, the speed
+    and the place that the provider reports."""
     unpriced: tuple[str, ...] = ()
     """What it reported that this program has no kind for, by name."""
 
@@ -61,14 +70,25 @@ class Charge:
 def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int) -> Charge:
     """What a reported usage costs."""
     unpriced = usage.unpriced
+    used = _with_call(usage.quantities, price)
     try:
-        cost = cost_nano_usd(usage.quantities, price)
+        cost = cost_nano_usd(used, price, usage.variant)
     except UnpriceableError as error:
-        cost = worst_nano_usd
+        cost = _priced_part_nano_usd(used, price)
         unpriced = (*unpriced, error.kind)
     if unpriced:
         cost = max(cost, worst_nano_usd)
-    return Charge(cost, bool(unpriced), usage.quantities, unpriced)
+    return Charge(cost, bool(unpriced), used, unpriced)
+
+
+def _with_call(used: Mapping[str, int], price: ModelPrice) -> Mapping[str, int]:
+    """What was used, and the call itself where calls have a rate."""
+    return {**used, kinds.CALLS: 1} if price.has_rate(kinds.CALLS) else used
+
+
+def _priced_part_nano_usd(used: Mapping[str, int], price: ModelPrice) -> int:
+    """What the parts that have a standard rate cost."""
+    return cost_nano_usd({kind: n for kind, n in used.items() if price.has_rate(kind)}, price)
 
 
 def estimate_of(hold: Hold, asked: Asked, price: ModelPrice, seen: Seen) -> Charge:
@@ -80,21 +100,37 @@ def estimate_of(hold: Hold, asked: Asked, price: ModelPrice, seen: Seen) -> Char
     output_pico_usd = output * bound.output_rate_pico_usd
     known = seen.input_quantities
     if known is None:
-        used = {kinds.INPUT: input_bound_tokens(asked, price), kinds.OUTPUT: output}
+        used = _taken(asked, price, output)
         cost = bound.input_worst_nano_usd - (-output_pico_usd // 1000)
     else:
-        used = {**known, kinds.OUTPUT: output}
+        used = {**_taken(asked, price, output), kinds.INPUT: 0, **known}
         try:
-            cost = cost_nano_usd(known, price) - (-output_pico_usd // 1000)
+            cost = _told_nano_usd(known, asked, price) - (-output_pico_usd // 1000)
         except UnpriceableError:
             cost = hold.worst_nano_usd
     return Charge(min(cost, hold.worst_nano_usd), estimated=True, quantities=_counted(used))
 
 
+def _told_nano_usd(known: Mapping[str, int], asked: Asked, price: ModelPrice) -> int:
+    """What a prompt that was told costs at the dearest, and all pieces that may have been used."""
+    prompt = max(cost_nano_usd(known, price, variant) for variant in asked.variants)
+    tiers = reachable_tiers(asked, price)
+    return prompt - (-max(pieces_worst_pico_usd(tier, asked) for tier in tiers) // 1000)
+
+
 def worst_of(hold: Hold, asked: Asked, price: ModelPrice) -> Charge:
     """The worst case, as the charge of a call of which nothing is known."""
-    used = {kinds.INPUT: input_bound_tokens(asked, price), kinds.OUTPUT: output_bound_tokens(hold)}
+    used = _taken(asked, price, output_bound_tokens(hold))
     return Charge(hold.worst_nano_usd, estimated=True, quantities=_counted(used))
+
+
+def _taken(asked: Asked, price: ModelPrice, output: int) -> dict[str, int]:
+    """What a call is taken to have used when its usage is not known."""
+    used = pieces_of(asked, price.tiers[0])
+    if price.has_rate(kinds.INPUT):
+        used[kinds.INPUT] = input_bound_tokens(asked, price)
+    used[asked.output_kinds[0]] = output
+    return used
 
 
 def output_bound_tokens(hold: Hold) -> int:

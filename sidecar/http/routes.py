@@ -12,34 +12,28 @@ Rules:
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import unquote_to_bytes
 
 from protos.values.ids import label_from_text
 from sidecar.http import limits
+from sidecar.http.surfaces import ANTHROPIC, OPENAI, SURFACES, Surface
+from sidecar.http.unserved import reason_for
 
-OPENAI = "openai"
-ANTHROPIC = "anthropic"
-
-
-class Surface(StrEnum):
-    """What is served; the value is the path without prefixes."""
-
-    CHAT = "/v1/chat/completions"
-    EMBEDDINGS = "/v1/embeddings"
-    MESSAGES = "/v1/messages"
-    MODELS = "/v1/models"
-    MODEL = "/v1/models/{model}"
-    HEALTH = "/healthz"
-
-
-METERED = {Surface.CHAT: OPENAI, Surface.EMBEDDINGS: OPENAI, Surface.MESSAGES: ANTHROPIC}
-"""The surfaces that are forwarded, each with the API family that it belongs to."""
-_BY_PATH = {surface.value: surface for surface in Surface if surface is not Surface.MODEL}
-_METHOD = {surface: b"POST" if surface in METERED else b"GET" for surface in Surface}
-
+_MODEL_MARK = "{model}"
+_BY_PATH = {surface.value: surface for surface in Surface if _MODEL_MARK not in surface.value}
+_MODEL = r"(?P<model>[A-Za-z0-9._~:@-]+(?:/[A-Za-z0-9._~:@-]+)*)"
+_BY_PATTERN = tuple(
+    (re.compile(_MODEL.join(map(re.escape, surface.value.split(_MODEL_MARK))) + r"\Z"), surface)
+    for surface in Surface
+    if _MODEL_MARK in surface.value
+)
+_TAKEN = {
+    surface: frozenset((b"POST", b"OPTIONS"))
+    if row.method == "POST"
+    else frozenset((b"GET", b"HEAD", b"OPTIONS"))
+    for surface, row in SURFACES.items()
+}
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
-_MODEL = re.compile(r"[A-Za-z0-9._~:@-]+(?:/[A-Za-z0-9._~:@-]+)*\Z")
 _QUERY = re.compile(r"[A-Za-z0-9._~=&,+:-]*\Z")
 _CREDENTIAL = re.compile(r"(?:\A|&)(?:key|api[_-]?key|access_token|token|auth)=", re.IGNORECASE)
 """A key in an address ends in histories and logs; and here it would go on to the provider."""
@@ -56,9 +50,14 @@ class Route:
     provider: str = ""
     """The provider that the path names; may be empty."""
     model: str = ""
-    """The model that GET /v1/models/{model} asks for."""
+    """The model that the path names; may be empty."""
     query: str = ""
     """What follows the question mark, as it came."""
+
+    @property
+    def path(self) -> str:
+        """The path without prefixes, as the provider is asked for it."""
+        return self.surface.value.replace(_MODEL_MARK, self.model)
 
 
 class NoRouteError(Exception):
@@ -74,6 +73,10 @@ class NoRouteError(Exception):
 
 
 def _refuse_path(path: str) -> NoRouteError:
+    shown = path[:200]
+    reason = reason_for(path)
+    if reason:
+        return NoRouteError(403, "endpoint_not_allowed", f"{shown} is not served: {reason}.")
     hint = ""
     if "/v1" + path in _BY_PATH:
         hint = " Put /v1 at the end of the base URL."
@@ -82,8 +85,8 @@ def _refuse_path(path: str) -> NoRouteError:
     return NoRouteError(
         403,
         "endpoint_not_allowed",
-        f"{path[:200]} is not served: its cost could not be metered. Served are "
-        f"{', '.join(_BY_PATH)}.{hint}",
+        f"{shown} is not served: its cost could not be metered. Served are "
+        f"{', '.join(Surface)}.{hint}",
     )
 
 
@@ -109,9 +112,10 @@ def route(method: bytes, target: bytes) -> Route:
         raise _malformed("the query holds characters that are not taken")
     if _CREDENTIAL.search(query) is not None:
         raise _malformed("a key is sent as Authorization: Bearer or as x-api-key, not in the query")
-    allowed = _METHOD[surface]
-    if method not in (allowed, b"OPTIONS") and not (method == b"HEAD" and allowed == b"GET"):
-        methods = "POST, OPTIONS" if allowed == b"POST" else "GET, HEAD, OPTIONS"
+    if method not in _TAKEN[surface]:
+        if reason_for(path):
+            raise _refuse_path(path)
+        methods = methods_of(surface)
         shown = method.decode("ascii", "replace")
         raise NoRouteError(
             405, "method_not_allowed", f"{path} takes {methods}, not {shown}", methods
@@ -121,7 +125,7 @@ def route(method: bytes, target: bytes) -> Route:
 
 def methods_of(surface: Surface) -> str:
     """What the header Allow says of a surface."""
-    return "POST, OPTIONS" if surface in METERED else "GET, HEAD, OPTIONS"
+    return "POST, OPTIONS" if b"POST" in _TAKEN[surface] else "GET, HEAD, OPTIONS"
 
 
 def _prefixes(path: str) -> tuple[str, str, str]:
@@ -155,10 +159,10 @@ def _surface(path: str) -> tuple[Surface, str]:
     known = _BY_PATH.get(path)
     if known is not None:
         return known, ""
-    if path.startswith("/v1/models/"):
-        model = path.removeprefix("/v1/models/")
-        if _MODEL.match(model) is not None and ".." not in model:
-            return Surface.MODEL, model
+    for pattern, surface in _BY_PATTERN:
+        match = pattern.match(path)
+        if match is not None and ".." not in match["model"]:
+            return surface, match["model"]
     raise _refuse_path(path)
 
 

@@ -44,9 +44,8 @@ _WORD_MAX_CHARACTERS = 64
 _HOME_GEO = (None, "", "global", "not_available")
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request says and asks for. Raises BadRequestError."""
-    model = reading.read_model(value)
     messages = value.get("messages")
     if type(messages) is not list or not messages:
         raise BadRequestError("messages must be a list with at least one message", "messages")

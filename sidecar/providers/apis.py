@@ -1,12 +1,22 @@
-"""The metered APIs, each as the functions that the proxy asks; one table, by surface."""
+"""The APIs that are forwarded, each as the functions that the proxy asks; one table, by surface."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sidecar.core.metering import Usage
-from sidecar.http.routes import ANTHROPIC, OPENAI, Surface
-from sidecar.providers import anthropic_messages, openai_chat, openai_embeddings
+from sidecar.http.routes import Route
+from sidecar.http.surfaces import Surface
+from sidecar.providers import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_moderations,
+    openai_responses,
+    reading,
+    token_counts,
+)
 from sidecar.providers.reading import CallRequest
 from sidecar.providers.streams import StreamMeter
 
@@ -14,20 +24,26 @@ from sidecar.providers.streams import StreamMeter
 class Read(Protocol):
     """Reads a request; raises BadRequestError."""
 
-    def __call__(self, value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
-        """Say what the request asks for."""
+    def __call__(
+        self, value: dict[str, Any], body: bytes, *, model: str, expands_text: bool
+    ) -> CallRequest:
+        """Say what the request asks for; `model` is what `model_of` found."""
         ...
 
 
 Rewrite = Callable[[dict[str, Any], bytes, CallRequest, str, int | None], bytes]
 
 
+def _named_model(value: Mapping[str, Any], route: Route) -> str:
+    """The model in the body, where most APIs have it."""
+    del route
+    return reading.read_model(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One metered API."""
+    """One API that is forwarded."""
 
-    family: str
-    """Whose envelope its callers read."""
     writes_text: bool
     """Whether its models write an answer, and not only take input."""
     read: Read
@@ -42,11 +58,12 @@ class Api:
     """Reads what an error's body says went wrong."""
     meter: Callable[[CallRequest], StreamMeter] | None
     """Makes the meter of a stream; None where nothing is streamed."""
+    model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
+    """Finds the model that a request names; raises BadRequestError."""
 
 
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
-        family=OPENAI,
         writes_text=True,
         read=openai_chat.read,
         rewrite=openai_chat.rewrite,
@@ -55,18 +72,62 @@ APIS: Mapping[Surface, Api] = {
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
     ),
+    Surface.RESPONSES: Api(
+        writes_text=True,
+        read=openai_responses.read,
+        rewrite=openai_responses.rewrite,
+        usage_of=openai_responses.usage_of,
+        seen_bytes=openai_responses.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_responses.ResponseStream,
+    ),
+    Surface.COMPLETIONS: Api(
+        writes_text=True,
+        read=openai_completions.read,
+        rewrite=openai_completions.rewrite,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_completions.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_completions.CompletionStream,
+    ),
     Surface.EMBEDDINGS: Api(
-        family=OPENAI,
         writes_text=False,
         read=openai_embeddings.read,
-        rewrite=openai_embeddings.rewrite,
+        rewrite=reading.as_it_came,
         usage_of=openai_chat.usage_of,
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=None,
     ),
+    Surface.MODERATIONS: Api(
+        writes_text=False,
+        read=openai_moderations.read,
+        rewrite=reading.as_it_came,
+        usage_of=openai_moderations.usage_of,
+        seen_bytes=openai_moderations.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+        model_of=openai_moderations.model_of,
+    ),
+    Surface.RESPONSES_COUNT: Api(
+        writes_text=True,
+        read=token_counts.read,
+        rewrite=reading.as_it_came,
+        usage_of=token_counts.usage_of,
+        seen_bytes=token_counts.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+    ),
+    Surface.MESSAGES_COUNT: Api(
+        writes_text=True,
+        read=token_counts.read,
+        rewrite=reading.as_it_came,
+        usage_of=token_counts.usage_of,
+        seen_bytes=token_counts.seen_bytes,
+        error_kind=anthropic_messages.error_kind,
+        meter=None,
+    ),
     Surface.MESSAGES: Api(
-        family=ANTHROPIC,
         writes_text=True,
         read=anthropic_messages.read,
         rewrite=anthropic_messages.rewrite,
@@ -76,3 +137,4 @@ APIS: Mapping[Surface, Api] = {
         meter=anthropic_messages.MessageStream,
     ),
 }
+"""Every surface that is metered or free; a test holds it to the table of surfaces."""

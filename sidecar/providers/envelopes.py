@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sidecar.core.refusals import Reason, Refusal, Shortage, rfc3339
 from sidecar.http.plain_heads import Header
-from sidecar.http.routes import ANTHROPIC
+from sidecar.http.surfaces import ANTHROPIC, RESPONSES_EVENTS
 
 
 class Face(NamedTuple):
@@ -180,8 +180,22 @@ def anthropic_body(fault: Fault) -> dict[str, Any]:
     }
 
 
-def stream_error(fault: Fault, family: str) -> bytes:
+def stream_error(fault: Fault, events: str) -> bytes:
     """A fault within a stream that has begun: the event that libraries raise on."""
-    if family == ANTHROPIC:
+    if events == ANTHROPIC:
         return b"event: error\ndata: " + json.dumps(anthropic_body(fault)).encode() + b"\n\n"
+    if events == RESPONSES_EVENTS:
+        return b"event: error\ndata: " + json.dumps(_response_error(fault)).encode() + b"\n\n"
     return b"data: " + json.dumps(openai_body(fault)).encode() + b"\n\n"
+
+
+def _response_error(fault: Fault) -> dict[str, Any]:
+    """The event of a stream of responses: some libraries read it flat, some its `error`."""
+    return {
+        "type": "error",
+        "code": fault.face.code,
+        "message": fault.message,
+        "param": fault.param or None,
+        "sequence_number": 2**31 - 1,
+        **openai_body(fault),
+    }

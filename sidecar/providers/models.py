@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protos.values.rates import ModelPrice
-from sidecar.http.routes import ANTHROPIC
+from sidecar.http.surfaces import ANTHROPIC
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 

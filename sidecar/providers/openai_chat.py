@@ -7,7 +7,7 @@ from typing import Any
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
-from sidecar.providers import reading
+from sidecar.providers import openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
@@ -17,10 +17,6 @@ _OLD_LIMIT = "max_tokens"
 _NEW_LIMIT_PROVIDERS = frozenset(("openai", "azure", "groq", "xai"))
 _USAGE_UNASKED_PROVIDERS = frozenset(("mistral", "openrouter", "perplexity"))
 """They send usage by themselves, and some refuse to be asked for it."""
-_TIER_PROVIDERS = frozenset(("openai", "azure"))
-"""Here a request without a tier gets the tier that the account is set to, at that tier's price."""
-_STANDARD_TIERS = frozenset(("", "default", "auto", "standard"))
-_SHORT_CACHES = (None, "", "in_memory", "in-memory")
 
 _REFUSED = {
     "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
@@ -48,14 +44,12 @@ _COMPLETION_KEYS = frozenset(
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _PROMPT_COUNTS = ("cached_tokens", "cache_write_tokens", "audio_tokens")
 _OUTPUT_COUNTS = ("audio_tokens", "reasoning_tokens")
-_TIER_MAX_CHARACTERS = 64
 _WORD_MAX_CHARACTERS = 64
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request says and asks for. Raises BadRequestError."""
-    model = reading.read_model(value)
     messages = value.get("messages")
     if type(messages) is not list or not messages:
         raise BadRequestError("messages must be a list with at least one message", "messages")
@@ -78,7 +72,8 @@ def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallReque
             choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
             output_limit=_output_limit(value),
             prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
-            cache_write=_cache_write(value),
+            cache_write=openai_options.cache_write(value),
+            variants=openai_options.variants_asked(value),
         ),
     )
 
@@ -97,9 +92,6 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
             raise unbounded(name, why)
     if value.get("modalities") not in (None, ["text"], []):
         raise unbounded("modalities", "only text has a rate in the price book")
-    tier = value.get("service_tier")
-    if tier is not None and tier not in _STANDARD_TIERS:
-        raise unbounded("service_tier", "the price book holds the rates of the default tier only")
 
 
 def _check_tools(value: Mapping[str, Any]) -> None:
@@ -111,13 +103,6 @@ def _check_tools(value: Mapping[str, Any]) -> None:
             raise BadRequestError("each of tools must be an object with a type", "tools")
         if kind not in ("function", "custom"):
             raise unbounded(f"the tool {kind[:64]}", "it runs at the provider, without a bound")
-
-
-def _cache_write(value: Mapping[str, Any]) -> str:
-    """Caching for longer than usual is billed at the dearest rate of cache writes."""
-    if value.get("prompt_cache_retention") not in _SHORT_CACHES:
-        return kinds.CACHE_WRITE_LONG
-    return kinds.CACHE_WRITE_LONG if reading.is_given(value, "prompt_cache_options") else ""
 
 
 def _media_of(messages: list[Any]) -> tuple[int, int, bool]:
@@ -172,11 +157,18 @@ def rewrite(
     if output_limit is not None:
         field = _NEW_LIMIT if provider in _NEW_LIMIT_PROVIDERS else _OLD_LIMIT
         members[field] = output_limit
-    if request.streamed and not request.usage_wanted and provider not in _USAGE_UNASKED_PROVIDERS:
-        members["stream_options"] = {**(value.get("stream_options") or {}), "include_usage": True}
-    if provider in _TIER_PROVIDERS and value.get("service_tier") in (None, "auto"):
-        members["service_tier"] = "default"
+    members |= usage_asked(value, request, provider)
+    members |= openai_options.default_tier(value, provider)
     return reading.with_members(value, body, members) if members else body
+
+
+def usage_asked(
+    value: Mapping[str, Any], request: CallRequest, provider: str
+) -> dict[str, dict[str, Any]]:
+    """What must be put into a request so that its stream tells usage."""
+    if not request.streamed or request.usage_wanted or provider in _USAGE_UNASKED_PROVIDERS:
+        return {}
+    return {"stream_options": {**(value.get("stream_options") or {}), "include_usage": True}}
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage | None:
@@ -196,7 +188,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     spoken = reading.count_of(output_parts, "audio_tokens")
     reasoning = reading.count_of(output_parts, "reasoning_tokens")
     rest = prompt - cached - written - heard
-    tier = reading.told_text(answer.get("service_tier"), _TIER_MAX_CHARACTERS)
+    tier = reading.told_text(answer.get("service_tier"), openai_options.TIER_MAX_CHARACTERS)
     unpriced = (
         *reading.unbelieved_counts(usage, _COUNTS),
         *reading.unbelieved_counts(prompt_parts, _PROMPT_COUNTS, "prompt_tokens_details."),
@@ -206,7 +198,6 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
         *(("prompt_tokens_details",) if rest < 0 else ()),
         *(("audio_tokens",) if heard or spoken else ()),
-        *((f"service_tier={tier[:32]}",) if tier not in _STANDARD_TIERS else ()),
     )
     counted = (
         (kinds.INPUT, max(0, rest)),
@@ -221,6 +212,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         quantities={kind: count for kind, count in counted if count},
         answered_model=reading.told_text(answer.get("model"), reading.MODEL_MAX_CHARACTERS),
         tier=tier,
+        variant=openai_options.variant_told(tier),
         unpriced=unpriced,
     )
 

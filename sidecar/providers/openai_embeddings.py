@@ -10,9 +10,8 @@ INPUTS_MAX = 2_048
 """Texts that may be embedded at once."""
 
 
-def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallRequest:
+def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request says and asks for. Raises BadRequestError."""
-    model = reading.read_model(value)
     return CallRequest(
         model=model,
         streamed=False,
@@ -20,36 +19,24 @@ def read(value: dict[str, Any], body: bytes, *, expands_text: bool) -> CallReque
         asked=Asked(
             text_bytes=len(body),
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
-            inputs=_inputs(value.get("input")),
+            inputs=inputs_of(value.get("input")),
             output_limit=0,
         ),
     )
 
 
-def _inputs(given: Any) -> int:
+def inputs_of(given: Any, name: str = "input") -> int:
     """How many prompts the input holds: one text, texts, one list of tokens, or lists of tokens."""
     if type(given) is str:
         return 1
     if type(given) is not list or not given:
-        raise BadRequestError("input must be a text, a list of texts, or tokens", "input")
+        raise BadRequestError(f"{name} must be a text, a list of texts, or tokens", name)
     if type(given[0]) is int:
         if any(type(token) is not int for token in given):
-            raise BadRequestError("a list of tokens must hold whole numbers only", "input")
+            raise BadRequestError("a list of tokens must hold whole numbers only", name)
         return 1
     if len(given) > INPUTS_MAX:
-        raise BadRequestError(f"input holds more than {INPUTS_MAX} texts", "input")
+        raise BadRequestError(f"{name} holds more than {INPUTS_MAX} texts", name)
     if any(type(item) is not type(given[0]) or type(item) not in (str, list) for item in given):
-        raise BadRequestError("input must hold only texts, or only lists of tokens", "input")
+        raise BadRequestError(f"{name} must hold only texts, or only lists of tokens", name)
     return len(given)
-
-
-def rewrite(
-    value: dict[str, Any],
-    body: bytes,
-    request: CallRequest,
-    provider: str,
-    output_limit: int | None,
-) -> bytes:
-    """The body as it goes to the provider: as it came."""
-    del value, request, provider, output_limit
-    return body

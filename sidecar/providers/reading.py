@@ -38,6 +38,9 @@ _DECIDING = frozenset(
         *("stream_options", "service_tier", "tools", "modalities", "audio", "web_search_options"),
         *("prediction", "system", "speed", "inference_geo", "mcp_servers", "container", "plugins"),
         *("models", "prompt_cache_retention", "cache_control", "context_management", "fallbacks"),
+        *("previous_response_id", "conversation", "prompt", "background", "max_output_tokens"),
+        *("max_tool_calls", "tool_choice", "reasoning", "prompt_cache_options", "best_of"),
+        *("multi_agent", "background_options"),
     )
 )
 """Fields on which the bound of a call rests."""
@@ -150,6 +153,18 @@ def with_members(value: dict[str, Any], body: bytes, members: Mapping[str, Any])
         if name in value:
             return strict_json.write({**value, **members})
         body = strict_json.with_member(body, name, member)
+    return body
+
+
+def as_it_came(
+    value: dict[str, Any],
+    body: bytes,
+    request: CallRequest,
+    provider: str,
+    output_limit: int | None,
+) -> bytes:
+    """The body of a request that goes to its provider unchanged."""
+    del value, request, provider, output_limit
     return body
 
 

@@ -155,7 +155,8 @@ class Admission:
         """Whether a call that was opened a while ago may still go out."""
         now = self._clock.now()
         allowed = standing_refusal(self._policy, hold.call, now.unix_ms) is None
-        return allowed and not self.fenced and self._lasts(self._open.leases(hold), now)
+        lasts = hold.call.bound.is_free or self._lasts(self._open.leases(hold), now)
+        return allowed and not self.fenced and lasts
 
     def settle(self, hold: Hold, outcome: Settlement) -> None:
         """Book what the call cost and free the rest of its hold. Once per hold."""
@@ -433,6 +434,8 @@ class Admission:
         now = self._clock.now()
         refusal = self._standing(opened.hold.call, now)
         if refusal is None:
+            if opened.hold.call.bound.is_free:
+                return None
             usable = self._lasts(opened.leases, now)
             if usable and not self.paused:
                 return None

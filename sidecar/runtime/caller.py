@@ -15,7 +15,7 @@ import trio
 
 from sidecar.http import codec, limits
 from sidecar.http.codec import BadMessageError, RequestHead, RequestReader
-from sidecar.http.routes import OPENAI
+from sidecar.http.surfaces import OPENAI
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
 from sidecar.runtime.sockets import PlainStream
@@ -109,6 +109,7 @@ class Caller:
         "bodiless",
         "chunked",
         "deadline",
+        "events",
         "expiry",
         "family",
         "file_number",
@@ -133,6 +134,8 @@ class Caller:
         self.reader = RequestReader()
         self.family = OPENAI
         """The envelope that this caller understands, as far as it is known."""
+        self.events = OPENAI
+        """The shape of errors in the streams that it reads."""
         self.deadline = _NEVER
         """When the watch cancels, by trio's clock."""
         self.expiry: Fault | None = None
@@ -302,7 +305,7 @@ class Caller:
                 self.keep = False
                 await self.answer_fault(fault, read_rest=False)
             elif self.chunked:
-                event = envelopes.stream_error(fault, self.family)
+                event = envelopes.stream_error(fault, self.events)
                 await self.send(codec.chunk(event) + codec.LAST_CHUNK)
         except CallerGoneError:
             return

@@ -410,7 +410,7 @@ class Forwarding:
             raise FaultError(fault)
         caller.keep = False
         if caller.chunked:
-            event = envelopes.stream_error(fault, self._call.api.family)
+            event = envelopes.stream_error(fault, caller.events)
             await caller.send(codec.chunk(event) + codec.LAST_CHUNK)
 
     def _marked(self, fault: Fault) -> Fault:
@@ -433,7 +433,8 @@ class Forwarding:
         return charge
 
     def _charge(self, ending: Ending) -> Charge:
-        if ending is Ending.VOID:
+        free = self._hold.call.bound.is_free and ending is not Ending.USED
+        if ending is Ending.VOID or free:
             return Charge(0)
         try:
             return self._charge_of_billed(ending)

@@ -15,7 +15,7 @@ from protos.values.selectors import Attributes
 from sidecar.clock import Clock
 from sidecar.core.attribution import Attribution, attribution_of
 from sidecar.core.bounds import bound_of
-from sidecar.core.calls import NewCall
+from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.instants import Now
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
@@ -23,8 +23,9 @@ from sidecar.http import codec, encoding, headers, hosts, limits, routes, strict
 from sidecar.http.codec import RequestHead
 from sidecar.http.encoding import UnreadableBodyError
 from sidecar.http.plain_heads import Header
-from sidecar.http.routes import ANTHROPIC, METERED, NoRouteError, Route, Surface
+from sidecar.http.routes import NoRouteError, Route
 from sidecar.http.strict_json import BadJsonError
+from sidecar.http.surfaces import ANTHROPIC, SURFACES, Kind, Surface
 from sidecar.http.tunnels import BadAddressError
 from sidecar.providers import envelopes, models, reading
 from sidecar.providers.apis import APIS
@@ -63,11 +64,14 @@ class Proxy:
         caller.bodiless = head.method == b"HEAD"
         caller.family = routes.family_of(head.target, head.values)
         self._check_caller(head)
+        if head.values.get(b"upgrade", b"").lower() == b"websocket":
+            raise FaultError(self._no_route(_NO_WEBSOCKET))
         try:
             route = routes.route(head.method, head.target)
         except NoRouteError as error:
             raise FaultError(self._no_route(error)) from None
-        if b"upgrade" in head.values and route.surface in METERED:
+        forwarded = SURFACES[route.surface].kind is not Kind.LOCAL
+        if b"upgrade" in head.values and forwarded:
             raise FaultError(
                 wire_fault(403, "endpoint_not_allowed", "no other protocol is spoken here")
             )
@@ -76,7 +80,7 @@ class Proxy:
             await self._local(caller, head, 204, [allow], b"")
         elif route.surface is Surface.HEALTH:
             await self._health(caller, head)
-        elif route.surface in METERED:
+        elif forwarded:
             await self._call(caller, head, route)
         else:
             await self._models(caller, head, route)
@@ -132,8 +136,8 @@ class Proxy:
     # --- A call ----------------------------------------------------------------------------------
 
     async def _call(self, caller: Caller, head: RequestHead, route: Route) -> None:
-        api = APIS[route.surface]
-        caller.family = api.family
+        row = SURFACES[route.surface]
+        caller.family, caller.events = row.family, row.events
         policy = self._admission.policy
         key = self._key(head, policy, self._clock.now())
         _check_encoding(head)
@@ -154,10 +158,11 @@ class Proxy:
     ) -> Prepared:
         """Read the body, and find out what the call can cost and where it goes."""
         named = _attribution(head, route, key)
+        api, row = APIS[route.surface], SURFACES[route.surface]
         attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
         try:
             value = await _read_body(body)
-            written = reading.read_model(value)
+            written = api.model_of(value, route)
             provider = self._provider(policy, route, written, attributes)
             prices = self._prices(policy, provider, written, attributes)
             price = prices[0]
@@ -166,14 +171,14 @@ class Proxy:
             )
             if not key.allows(price.model):
                 self._refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
-            api = APIS[route.surface]
             if api.writes_text != bool(price.output_max):
                 raise BadRequestError(
                     f"{written} is not a model for {route.surface.value}", "model"
                 )
             expands = any(version.expands_text for version in prices)
-            request = api.read(value, body, expands_text=expands)
-            bound = bound_of(request.asked, prices)
+            request = api.read(value, body, model=written, expands_text=expands)
+            free = row.kind is Kind.FREE
+            bound = NO_COST if free else bound_of(request.asked, prices)
         except BadRequestError as error:
             self._refuse(Refusal(error.reason, error.message), attributes, error.param)
         except UnpriceableError as error:
@@ -181,7 +186,7 @@ class Proxy:
         except BadJsonError as error:
             self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
         upstream, prefix, secret = self._way_to(provider, route, attributes)
-        if api.family == ANTHROPIC and b"anthropic-version" not in head.values:
+        if row.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
         call = NewCall(
             attributes=attributes,
@@ -201,7 +206,7 @@ class Proxy:
         self, policy: Policy, route: Route, model: str, attributes: Attributes
     ) -> Provider:
         """The provider that a call goes to: the one in the path, else the one with the model."""
-        family = METERED[route.surface]
+        family = SURFACES[route.surface].family
         if route.provider:
             provider = policy.provider(route.provider)
             if provider is None:
@@ -252,7 +257,7 @@ class Proxy:
         try:
             secret = self._admission.secret_for(provider.name)
             upstream = self._upstreams.to(provider)
-            known = upstream.prefixes.get((route.query, route.surface.value, secret))
+            known = upstream.prefixes.get((route.query, route.path, secret))
             prefix = known or upstream.add_prefix(provider.family, route, secret)
         except Refused as refused:
             self._refuse(refused.refusal, attributes)
@@ -314,6 +319,13 @@ class Proxy:
         caller.head_sent = True
         shown = b"" if caller.bodiless else body
         await caller.send(codec.response_head(status, lines) + shown)
+
+
+_NO_WEBSOCKET = NoRouteError(
+    403,
+    "endpoint_not_allowed",
+    "WebSockets are not served: a session over one has no bound. Call by HTTP, streamed or not.",
+)
 
 
 def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from protos.bursar.sidecar import v1 as wire
 from protos.values import quantities as kinds
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant
 from protos.values.selectors import Selector, SplitBy
 from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
@@ -311,16 +311,6 @@ def _budget_from_wire(budget: wire.Budget) -> Budget:
 
 
 def _price_from_wire(price: wire.Price) -> DatedPrice:
-    tiers = []
-    for tier in price.tiers:
-        rates = {rate.kind: rate.pico_usd for rate in tier.rates}
-        unknown = sorted(set(rates) - set(kinds.KINDS))
-        if unknown:
-            raise UnknownPolicyError(
-                f"the price of {price.model} has a rate for {unknown[0]!r}, which this program "
-                "does not know; a newer sidecar is needed"
-            )
-        tiers.append(Tier(tier.above_input_count, rates))
     return DatedPrice(
         price=ModelPrice(
             provider=price.provider,
@@ -328,14 +318,32 @@ def _price_from_wire(price: wire.Price) -> DatedPrice:
             aliases=tuple(price.aliases),
             input_max=price.input_max_count,
             output_max=price.output_max_count,
-            tiers=tuple(tiers),
+            tiers=_tiers_from_wire(price.model, price.tiers),
             version=price.version,
             cache_write_implicit=price.cache_write_implicit,
             expands_text=price.expands_text,
             hides_reasoning=price.hides_reasoning,
+            variants=tuple(
+                Variant(variant.name, _tiers_from_wire(price.model, variant.tiers))
+                for variant in price.variants
+            ),
         ),
         valid_from_unix_ms=price.valid_from_unix_ms,
     )
+
+
+def _tiers_from_wire(model: str, tiers: Iterable[wire.PriceTier]) -> tuple[Tier, ...]:
+    found = []
+    for tier in tiers:
+        rates = {rate.kind: rate.pico_usd for rate in tier.rates}
+        unknown = sorted(set(rates) - set(kinds.KINDS))
+        if unknown:
+            raise UnknownPolicyError(
+                f"the price of {model} has a rate for {unknown[0]!r}, which this program "
+                "does not know; a newer sidecar is needed"
+            )
+        found.append(Tier(tier.above_input_count, rates))
+    return tuple(found)
 
 
 def _provider_from_wire(provider: wire.Provider) -> Provider:

@@ -21,7 +21,8 @@ from sidecar.core.policy import Provider
 from sidecar.http import limits
 from sidecar.http.codec import BadMessageError, ResponseReader
 from sidecar.http.pool import PoolPlan
-from sidecar.http.routes import ANTHROPIC, Route
+from sidecar.http.routes import Route
+from sidecar.http.surfaces import ANTHROPIC
 from sidecar.http.tunnels import Address, BadAddressError, Tunnel, address_of, tunnel_of
 from sidecar.runtime.sockets import PlainStream
 
@@ -103,7 +104,7 @@ class Upstream:
         """Remember how the heads of calls to a path begin. Raises BadAddressError."""
         if not (secret.isascii() and secret.isprintable()):
             raise BadAddressError("its secret holds characters that no header takes; set it anew")
-        target = self.address.path + route.surface.value
+        target = self.address.path + route.path
         if route.query:
             target += f"?{route.query}"
         bearer = family != ANTHROPIC
@@ -117,7 +118,7 @@ class Upstream:
         prefix = "".join(f"{line}\r\n" for line in lines).encode("ascii")
         if len(self.prefixes) >= limits.PREFIXES_MAX_ENTRIES:
             self.prefixes.clear()
-        self.prefixes[route.query, route.surface.value, secret] = prefix
+        self.prefixes[route.query, route.path, secret] = prefix
         return prefix
 
     async def take(self) -> Line:

@@ -26,7 +26,13 @@ from sidecar.http.limits import HEAD_DEADLINE_MS, REQUEST_BODY_MAX_BYTES
 from tests.e2e.stand import Client, Stand
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-FAMILIES = {CHAT: "openai", MESSAGES: "anthropic"}
+FAMILIES = {
+    CHAT: "openai",
+    "/v1/responses": "openai",
+    "/v1/completions": "openai",
+    "/v1/responses/input_tokens": "openai",
+    MESSAGES: "anthropic",
+}
 STRANGER = make_key(PROJECT_KEY, b"\1" * 24)
 """A key of the right form that nobody was given."""
 USD = 1_000_000_000
@@ -199,7 +205,9 @@ def test_a_smuggled_request_is_refused_and_what_follows_it_is_never_read(
 @pytest.mark.parametrize(
     ("path", "family"),
     [
-        ("/v1/responses", "openai"),
+        ("/v1/conversations", "openai"),
+        ("/v1/responses/resp_1/cancel", "openai"),
+        ("/v1/responses/compact", "openai"),
         ("/v1/files", "openai"),
         ("/v1/chat/completions/", "openai"),
         ("/v1/messages/batches", "anthropic"),

@@ -5,8 +5,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import anthropic
 import httpx2
 import openai
+
+from tests.e2e.ways import CHAT, Sdks, Way
 
 CONNECTIONS_MAX = 1_000
 
@@ -36,41 +39,54 @@ class Caller:
     """A workflow's unmodified client, whose requests are counted."""
 
     def __init__(self, base_url: str, key: str, **options: Any) -> None:
-        """Point the OpenAI SDK at a sidecar."""
+        """Point the official SDKs at a sidecar."""
         self._tries: dict[str, int] = {}
-        self.sdk = openai.AsyncOpenAI(
-            base_url=f"{base_url}/v1",
-            api_key=key,
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
-                event_hooks={"request": [self._count]},
+        self.sdks = Sdks(
+            openai.AsyncOpenAI(
+                base_url=f"{base_url}/v1",
+                api_key=key,
+                http_client=openai.DefaultAsyncHttpxClient(
+                    limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
+                    event_hooks={"request": [self._count]},
+                ),
+                **options,
             ),
-            **options,
+            anthropic.AsyncAnthropic(
+                base_url=base_url,
+                api_key=key,
+                http_client=anthropic.DefaultAsyncHttpxClient(
+                    event_hooks={"request": [self._count]}
+                ),
+                **options,
+            ),
         )
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.sdk.close()
+        await self.sdks.openai.close()
+        await self.sdks.anthropic.close()
 
-    async def _count(self, request: httpx2.Request) -> None:
+    async def _count(self, request: Any) -> None:
         tag = request.headers["x-request-tag"]
         self._tries[tag] = self._tries.get(tag, 0) + 1
 
-    async def call(self, tag: str, *, stream: bool = False, **request: Any) -> Answer:
+    def tries(self, tag: str) -> int:
+        """Requests that an SDK made for one call."""
+        return self._tries[tag]
+
+    async def call(
+        self, tag: str, *, way: Way = CHAT, stream: bool = False, **request: Any
+    ) -> Answer:
         """Make one call and read its answer to the end."""
         started_ns = time.monotonic_ns()
         headers = {"x-request-tag": tag}
         try:
-            if stream:
-                text, told = await self._streamed(headers, request)
-            else:
-                raw = await self.sdk.chat.completions.with_raw_response.create(
-                    extra_headers=headers, **request
-                )
-                text, told = raw.parse().choices[0].message.content or "", dict(raw.headers)
-        except openai.APIStatusError as refusal:
+            make = way.streamed if stream else way.plain
+            assert make is not None
+            text, told = await make(self.sdks, headers, request)
+        except (openai.APIStatusError, anthropic.APIStatusError) as refusal:
             body = refusal.body if isinstance(refusal.body, dict) else {}
             return Answer(
                 refusal.status_code,
@@ -83,19 +99,6 @@ class Caller:
         return Answer(
             200, self._tries[tag], started_ns, time.monotonic_ns(), text=text, headers=told
         )
-
-    async def _streamed(
-        self, headers: dict[str, str], request: dict[str, Any]
-    ) -> tuple[str, dict[str, str]]:
-        pieces = []
-        stream = await self.sdk.chat.completions.create(
-            stream=True, extra_headers=headers, **request
-        )
-        async with stream:
-            async for chunk in stream:
-                assert chunk.choices, "a usage-only chunk reached a client that did not ask for it"
-                pieces.append(chunk.choices[0].delta.content or "")
-        return "".join(pieces), dict(stream.response.headers)
 
 
 async def burst(

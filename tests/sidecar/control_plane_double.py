@@ -208,6 +208,12 @@ def policy_message(version: int, *, revoked: bool = False, **changes: Any) -> wi
                 output_max_count=1_000,
                 tiers=[wire.PriceTier(rates=[wire.Rate(kind="input", pico_usd=1_000_000)])],
                 version="book-1",
+                variants=[
+                    wire.PriceVariant(
+                        name="flex",
+                        tiers=[wire.PriceTier(rates=[wire.Rate(kind="input", pico_usd=500_000)])],
+                    )
+                ],
             )
         ],
         "providers": [

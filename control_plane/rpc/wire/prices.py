@@ -1,10 +1,10 @@
 """Prices on the wire."""
 
 from control_plane.core import fields
-from control_plane.core.prices import Price, check_tiers
+from control_plane.core.prices import Price, check_tiers, check_variants
 from control_plane.rpc.wire.instants import instant_to_wire
 from protos.bursar.admin import v1
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant
 
 
 def price_to_wire(price: Price) -> v1.Price:
@@ -23,6 +23,10 @@ def price_to_wire(price: Price) -> v1.Price:
         expands_text=of.expands_text,
         hides_reasoning=of.hides_reasoning,
         source=price.source,
+        variants=[
+            v1.PriceVariant(name=variant.name, tiers=map(_tier_to_wire, variant.tiers))
+            for variant in of.variants
+        ],
     )
 
 
@@ -39,7 +43,13 @@ def model_price_from_wire(message: v1.Price) -> ModelPrice:
         cache_write_implicit=message.cache_write_implicit,
         expands_text=message.expands_text,
         hides_reasoning=message.hides_reasoning,
+        variants=check_variants(tuple(map(_variant_from_wire, message.variants))),
     )
+
+
+def _variant_from_wire(message: v1.PriceVariant) -> Variant:
+    tiers = tuple(map(_tier_from_wire, message.tiers))
+    return Variant(message.name, check_tiers(tiers, "price.variants.tiers"))
 
 
 def _tier_to_wire(tier: Tier) -> v1.PriceTier:

@@ -25,7 +25,7 @@ from clients.admin import (
 )
 from clients.admin.instants import instant_from_wire, instant_or_none_from_wire, instant_to_wire
 from protos.bursar.admin import v1
-from protos.values.rates import Tier
+from protos.values.rates import Tier, Variant
 
 PAIRS = [
     (v1.Project(), projects.project_from_wire),
@@ -101,6 +101,7 @@ def test_a_price_survives_the_way_there_and_back() -> None:
         cache_write_implicit=True,
         expands_text=True,
         hides_reasoning=True,
+        variants=(Variant("flex", (Tier(0, {"input": 5}), Tier(9, {"input": 7}))),),
     )
     assert prices.price_from_wire(prices.price_to_wire(price)) == price
 

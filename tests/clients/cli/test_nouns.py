@@ -66,6 +66,20 @@ def test_a_price_is_set_exactly_and_keeps_what_was_not_given(run: Any, run_json:
     assert "gpt-x" in run("price", "list", "openai", "--model", "gpt-x").stdout
 
 
+def test_a_variant_begins_with_the_standard_rates(run: Any, run_json: Any) -> None:
+    run(
+        *("price", "set", "openai", "gpt-v", "--input", "2", "--output", "8"),
+        *("--input-max", "1000", "--output-max", "100"),
+    )
+    run("price", "set", "openai", "gpt-v", "--variant", "us+Batch", "--output", "4")
+    made = run_json("price", "set", "openai", "gpt-v", "--input", "3")["price"]
+    assert made["tiers"][0]["rates_pico_usd"] == {"input": "3000000", "output": "8000000"}
+    [variant] = made["variants"]
+    assert variant["name"] == "batch+us"
+    assert variant["tiers"][0]["rates_pico_usd"] == {"input": "2000000", "output": "4000000"}
+    assert "batch+us" in run("price", "list", "openai", "--model", "gpt-v").stdout
+
+
 def test_the_built_in_prices_are_listed(run: Any, run_json: Any) -> None:
     assert len(run_json("price", "list")["prices"]) > 10
     assert "$0.25" in run("price", "list", "openai", "--model", "gpt-5-mini").stdout

@@ -74,7 +74,7 @@ def test_the_table_is_whole() -> None:
     assert len({each.name for each in MODELS}) == len(MODELS)
     for each in MODELS:
         assert each.provider in TIERS
-        assert each.embeds == (each.max_output_tokens == 0)
+        assert (each.embeds or each.moderates) == (each.max_output_tokens == 0)
         for price in (each.input, each.cached_input, each.cache_write, each.output):
             assert price is None or Fraction(price) >= 0
 
@@ -172,6 +172,8 @@ def test_the_readme_shows_the_price_table_as_it_is() -> None:
     shown = set(readme.read_text(encoding="utf-8").splitlines())
     for each in MODELS:
         prices = (each.input, each.cached_input, each.cache_write, each.cache_write_1h)
-        cells = [price or "-" for price in (*prices, None if each.embeds else each.output)]
+        cells = [
+            price or "-" for price in (*prices, each.output if each.max_output_tokens else None)
+        ]
         cells += [f"{each.max_input_tokens:,}", f"{each.max_output_tokens:,}"]
         assert f"| `{each.name}` | {' | '.join(cells)} |" in shown

@@ -63,7 +63,7 @@ def test_required_keys_are_required() -> None:
 
 
 def test_paths_and_methods_that_do_not_exist_are_refused(handle: Handle) -> None:
-    assert told(handle("/v1/responses", CHAT), 404)["error"]["code"] == "unknown_url"
+    assert told(handle("/v1/images/nothing", CHAT), 404)["error"]["code"] == "unknown_url"
     assert told(handle("/v1/chat/completions", method="GET"), 405)["error"]["type"]
     assert told(handle("/v1/messages", method="GET"), 405)["type"] == "error"
     told(handle("/rehearsal/nope", method="GET"), 404)

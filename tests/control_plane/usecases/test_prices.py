@@ -11,7 +11,7 @@ from control_plane.core.prices import Price, in_force, since
 from control_plane.store import prices as store
 from control_plane.usecases import prices
 from protos.values.errors import AlreadyExistsError, InvalidArgumentError
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant
 from tests.control_plane.desk import HOUR_MS, Desk
 
 
@@ -113,6 +113,13 @@ def test_every_price_has_a_version_of_its_own_and_reaches_sidecars(desk: Desk) -
             ),
             "price.tiers",
         ),
+        (price(tiers=(Tier(0, {"cached": 1, "characters": 1, "output": 1}),)), "price.tiers.rates"),
+        (price(output_max=0, tiers=(Tier(0, {"web_search": 1}),)), "price.tiers.rates"),
+        (price(output_max=0, tiers=(Tier(0, {}),)), "price.tiers.rates"),
+        (
+            price(variants=(Variant("flex", (Tier(0, {"input": 1}),)),)),
+            "price.variants.tiers.rates",
+        ),
     ],
 )
 def test_a_price_that_could_not_be_applied_is_refused(
@@ -121,6 +128,30 @@ def test_a_price_that_could_not_be_applied_is_refused(
     with pytest.raises(InvalidArgumentError) as caught:
         put(desk, wanted)
     assert caught.value.fields["field"] == field
+
+
+PICTURES = {"input": 5, "image_input": 10, "image_output": 40}
+
+
+@pytest.mark.parametrize(
+    ("rates", "output_max"),
+    [
+        ({"characters": 15}, 0),
+        ({"milliseconds": 100_000}, 0),
+        ({"images": 40_000_000_000}, 0),
+        (PICTURES, 100),
+        ({"input": 1, "audio_output": 2}, 100),
+        ({"calls": 1, "output": 2}, 100),
+    ],
+)
+def test_a_price_may_be_by_the_piece_and_in_variants(
+    desk: Desk, rates: dict[str, int], output_max: int
+) -> None:
+    tiers = (Tier(0, rates),)
+    placed = put(
+        desk, price(output_max=output_max, tiers=tiers, variants=(Variant("flex", tiers),))
+    )
+    assert listed(desk) == [placed]
 
 
 def test_the_past_has_its_prices_already(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from sidecar.core.admission import (
     standing_refusal,
 )
 from sidecar.core.allowance import Allowance
-from sidecar.core.calls import NewCall
+from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.clamping import Limited, OutputLengths
 from sidecar.core.policy import Policy
 from sidecar.core.refusals import Reason, Refusal
@@ -438,3 +438,16 @@ def test_who_is_cut_off_asks_whatever_was_said_before() -> None:
     world.told(granted=0, keep=0, short=True)
     world.away = True
     assert hopeful(world)
+
+
+def test_what_costs_nothing_opens_on_no_lease_whatever_stands_in_the_way() -> None:
+    world = World()
+    world.away = world.paused = True
+    world.heard = False
+    plan = world.decide(new_call(what=NO_COST))
+    assert plan == Open(Limited(0, None), ())
+
+
+def test_what_costs_nothing_and_no_budget_counts_is_refused_all_the_same() -> None:
+    world = World(policy(budget(project="prj_else")))
+    assert world.refusal(new_call(what=NO_COST)).reason is Reason.NO_BUDGET

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.values import quantities as kinds
-from protos.values.rates import ModelPrice, Tier, UnpriceableError, cost_nano_usd
+from protos.values.rates import ModelPrice, Tier, UnpriceableError, Variant, cost_nano_usd
 from sidecar.core.bounds import Asked, bound_of, expanded_bytes, input_bound_tokens
 
 RATES = {kinds.INPUT: 100_000, kinds.CACHED: 10_000, kinds.OUTPUT: 400_000}
@@ -21,6 +21,7 @@ def price(
     output_max: int = 1_000,
     implicit: bool = False,
     expands: bool = False,
+    variants: tuple[Variant, ...] = (),
 ) -> ModelPrice:
     return ModelPrice(
         provider="p",
@@ -32,6 +33,7 @@ def price(
         version="1",
         cache_write_implicit=implicit,
         expands_text=expands,
+        variants=variants,
     )
 
 
@@ -105,6 +107,95 @@ def test_a_limit_above_the_models_own_is_the_models_own(
 def test_a_model_without_a_rate_for_output_has_no_bound() -> None:
     with pytest.raises(UnpriceableError):
         bound_of(Asked(text_bytes=1), [price(rates={kinds.INPUT: 1})])
+
+
+DEAR = Variant("priority", (Tier(0, {kinds.INPUT: 200_000, kinds.OUTPUT: 800_000}),))
+CHEAP = Variant("flex", (Tier(0, {kinds.INPUT: 50_000, kinds.OUTPUT: 200_000}),))
+
+
+@pytest.mark.parametrize(
+    ("variants", "input_worst", "output_rate"),
+    [
+        (("",), 100 * 100, 400_000),
+        (("flex",), 100 * 50, 200_000),
+        (("flex", ""), 100 * 100, 400_000),
+        (("", "priority"), 100 * 200, 800_000),
+    ],
+)
+def test_the_dearest_variant_that_can_serve_the_request_counts(
+    variants: tuple[str, ...], input_worst: int, output_rate: int
+) -> None:
+    model = price(variants=(DEAR, CHEAP))
+    bound = bound_of(Asked(text_bytes=36, variants=variants), [model])
+    assert (bound.input_worst_nano_usd, bound.output_rate_pico_usd) == (input_worst, output_rate)
+
+
+def test_a_request_that_may_be_served_as_an_unpriced_variant_has_no_bound() -> None:
+    with pytest.raises(UnpriceableError, match="fast"):
+        bound_of(Asked(text_bytes=1, variants=("", "fast")), [price(variants=(DEAR,))])
+
+
+SPEECH = {kinds.CHARACTERS: 15_000_000}
+PAINTING = {kinds.INPUT: 5_000_000, kinds.IMAGE_INPUT: 10_000_000, kinds.IMAGE_OUTPUT: 40_000_000}
+SEARCHING = {**RATES, kinds.WEB_SEARCH: 10_000_000_000, kinds.CALLS: 5_000_000}
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "input_worst", "output_rate"),
+    [
+        pytest.param(
+            Asked(text_bytes=900, pieces={kinds.CHARACTERS: 40}, output_limit=0),
+            price(rates=SPEECH, output_max=0),
+            40 * 15_000,
+            0,
+            id="speech by the character has no tokens",
+        ),
+        pytest.param(
+            Asked(text_bytes=36, pieces={kinds.CHARACTERS: 40}),
+            price(),
+            100 * 100,
+            400_000,
+            id="speech by the token has no characters",
+        ),
+        pytest.param(
+            Asked(
+                text_bytes=36,
+                pieces={kinds.IMAGES: 2},
+                input_kinds=(kinds.INPUT, kinds.IMAGE_INPUT),
+                output_kinds=(kinds.IMAGE_OUTPUT,),
+            ),
+            price(rates=PAINTING),
+            100 * 10_000,
+            40_000_000,
+            id="a painted image by its tokens, and the prompt at its dearest kind",
+        ),
+        pytest.param(
+            Asked(text_bytes=36, pieces={kinds.WEB_SEARCH: 3}),
+            price(rates=SEARCHING),
+            100 * 100 + 3 * 10_000_000 + 5_000,
+            400_000,
+            id="searches beside the tokens, and the fee for the call",
+        ),
+    ],
+)
+def test_what_is_billed_by_the_piece_is_bounded_by_the_most_pieces(
+    asked: Asked, model: ModelPrice, input_worst: int, output_rate: int
+) -> None:
+    bound = bound_of(asked, [model])
+    assert bound.input_worst_nano_usd == input_worst
+    assert bound.output_rate_pico_usd == output_rate
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "missing"),
+    [
+        (Asked(text_bytes=1), price(rates=SPEECH, output_max=0), kinds.INPUT),
+        (Asked(text_bytes=1, pieces={kinds.WEB_SEARCH: 1}), price(), kinds.WEB_SEARCH),
+    ],
+)
+def test_pieces_without_a_rate_have_no_bound(asked: Asked, model: ModelPrice, missing: str) -> None:
+    with pytest.raises(UnpriceableError, match=missing):
+        bound_of(asked, [model])
 
 
 @given(

@@ -1,11 +1,13 @@
 """A report is charged exactly where it can be priced, and everything else never too low."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.values import quantities as kinds
-from protos.values.rates import ModelPrice, Tier
+from protos.values.rates import ModelPrice, Tier, Variant
 from protos.values.selectors import Attributes
 from sidecar.core import metering
 from sidecar.core.bounds import Asked, bound_of
@@ -34,8 +36,8 @@ HIDING = ModelPrice(
 ASKED = Asked(text_bytes=936, choices=2)
 
 
-def hold(asked: Asked = ASKED, clamped: int | None = None) -> Hold:
-    bound = bound_of(asked, [PRICE])
+def hold(asked: Asked = ASKED, clamped: int | None = None, price: ModelPrice = PRICE) -> Hold:
+    bound = bound_of(asked, [price])
     call = NewCall(
         attributes=Attributes("prj", "key", "", "m"),
         secret_id="sec",
@@ -70,6 +72,7 @@ def test_a_usage_above_the_worst_case_is_charged_as_it_is() -> None:
     [
         Usage({kinds.OUTPUT: 1}, unpriced=("new_tokens",)),
         Usage({kinds.OUTPUT: 1, kinds.IMAGES: 1}),
+        Usage({kinds.OUTPUT: 1}, variant="priority"),
     ],
 )
 def test_what_cannot_be_priced_is_charged_at_the_worst_case_and_flagged(usage: Usage) -> None:
@@ -83,6 +86,55 @@ def test_what_cannot_be_priced_is_charged_at_the_worst_case_and_flagged(usage: U
 def test_what_cannot_be_priced_is_never_charged_below_its_known_part() -> None:
     usage = Usage({kinds.OUTPUT: 100}, unpriced=("x",))
     assert metering.charge_of(usage, PRICE, worst_nano_usd=1).cost_nano_usd == 40_000
+
+
+FLEX = Variant("flex", (Tier(0, {kinds.INPUT: 50_000, kinds.OUTPUT: 200_000}),))
+
+
+def test_the_variant_that_the_provider_reports_decides_the_price() -> None:
+    price = replace(PRICE, variants=(FLEX,))
+    charge = metering.charge_of(Usage({kinds.OUTPUT: 100}, variant="flex"), price, 10**9)
+    assert charge.cost_nano_usd == 20_000
+    assert not charge.estimated
+
+
+def test_an_unknown_variant_is_never_charged_below_the_standard_price() -> None:
+    usage = Usage({kinds.OUTPUT: 100}, variant="ultrafast")
+    charge = metering.charge_of(usage, PRICE, worst_nano_usd=1)
+    assert charge.cost_nano_usd == 40_000
+    assert charge.unpriced == ("the variant ultrafast",)
+
+
+def test_a_fee_for_the_call_is_charged_once_and_told() -> None:
+    rates = {**PRICE.tiers[0].rates_pico_usd, kinds.CALLS: 5_000_000}
+    price = replace(PRICE, tiers=(Tier(0, rates),))
+    charge = metering.charge_of(Usage({kinds.OUTPUT: 1}), price, worst_nano_usd=10**9)
+    assert charge.cost_nano_usd == 400 + 5_000
+    assert charge.quantities == {kinds.OUTPUT: 1, kinds.CALLS: 1}
+
+
+def test_speech_of_which_nothing_is_told_is_taken_to_be_all_its_characters() -> None:
+    price = replace(PRICE, output_max=0, tiers=(Tier(0, {kinds.CHARACTERS: 15_000_000}),))
+    asked = Asked(text_bytes=900, pieces={kinds.CHARACTERS: 40}, output_limit=0)
+    held = hold(asked, price=price)
+    for charge in (
+        metering.estimate_of(held, asked, price, Seen(output_bytes=9)),
+        metering.worst_of(held, asked, price),
+    ):
+        assert charge.cost_nano_usd == 40 * 15_000
+        assert charge.quantities == {kinds.CHARACTERS: 40}
+
+
+def test_a_told_prompt_is_charged_at_the_dearest_variant_and_with_all_pieces() -> None:
+    rates = {**PRICE.tiers[0].rates_pico_usd, kinds.WEB_SEARCH: 10_000_000}
+    dear = {kind: 2 * rate for kind, rate in rates.items()}
+    price = replace(PRICE, tiers=(Tier(0, rates),), variants=(Variant("fast", (Tier(0, dear),)),))
+    asked = Asked(text_bytes=936, variants=("", "fast"), pieces={kinds.WEB_SEARCH: 3})
+    held = hold(asked, price=price)
+    seen = Seen(output_bytes=0, input_quantities={kinds.INPUT: 10})
+    charge = metering.estimate_of(held, asked, price, seen)
+    assert charge.cost_nano_usd == 10 * 200 + 3 * 20_000 + 256 * 800
+    assert charge.quantities == {kinds.INPUT: 10, kinds.WEB_SEARCH: 3, kinds.OUTPUT: 256}
 
 
 def test_an_answer_that_broke_off_is_charged_for_the_input_bound_and_what_was_seen() -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sidecar.http.routes import NoRouteError, Route, Surface, family_of, route
+from sidecar.http.routes import NoRouteError, Route, family_of, route
+from sidecar.http.surfaces import SURFACES, Kind, Surface
+from sidecar.providers.apis import APIS
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,6 @@ def test_a_served_target_means_one_thing(method: str, target: str, wanted: Route
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("/v1/responses", 403),
         ("/v1/images/generations", 403),
         ("/v1/messages/batches", 403),
         ("/v1/messages/", 403),
@@ -128,3 +129,32 @@ def test_the_envelope_follows_from_the_path_else_from_the_headers(
     target: str, values: dict[bytes, bytes], family: str
 ) -> None:
     assert family_of(target.encode(), values) == family
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "words"),
+    [
+        ("POST", "/v1/messages/batches", "a batch is billed hours later"),
+        ("GET", "/v1/batches/batch_1", "a batch is billed hours later"),
+        ("GET", "/v1/chat/completions", "stored completions"),
+        ("DELETE", "/v1/models/ft:gpt", "by your agency"),
+    ],
+)
+def test_what_a_provider_offers_and_nobody_serves_is_refused_with_its_reason(
+    method: str, target: str, words: str
+) -> None:
+    with pytest.raises(NoRouteError, match=words) as caught:
+        route(method.encode(), target.encode())
+    assert caught.value.status == 403
+
+
+def test_every_surface_is_in_the_table_and_every_forwarded_one_has_its_functions() -> None:
+    assert set(SURFACES) == set(Surface)
+    assert set(APIS) == {surface for surface, row in SURFACES.items() if row.kind is not Kind.LOCAL}
+    for surface, row in SURFACES.items():
+        assert bool(row.family) == (surface in APIS)
+
+
+def test_a_path_goes_on_as_it_came_without_its_prefixes() -> None:
+    assert route(b"GET", b"/p/openai/v1/models/a/b:c").path == "/v1/models/a/b:c"
+    assert route(b"POST", b"/w/x/v1/messages").path == "/v1/messages"

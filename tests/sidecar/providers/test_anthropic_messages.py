@@ -8,14 +8,16 @@ import pytest
 from protos.values import quantities as kinds
 from sidecar.core.refusals import Reason
 from sidecar.providers import anthropic_messages
-from sidecar.providers.reading import BadRequestError, CallRequest
+from sidecar.providers.reading import BadRequestError, CallRequest, read_model
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
 
 def read(**fields: Any) -> CallRequest:
     value = {"model": "claude-x", "max_tokens": 10, "messages": MESSAGES, **fields}
-    return anthropic_messages.read(value, json.dumps(value).encode(), expands_text=False)
+    return anthropic_messages.read(
+        value, json.dumps(value).encode(), model=read_model(value), expands_text=False
+    )
 
 
 def content(*blocks: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def test_a_cache_write_is_held_for_where_one_is_asked_for(
 def test_a_cache_control_written_in_escapes_is_found() -> None:
     body = json.dumps({"model": "m", "max_tokens": 1, "messages": MESSAGES}).encode()
     body = body[:-1] + b', "\\u0063ache_control": {"type": "ephemeral"}}'
-    request = anthropic_messages.read(json.loads(body), body, expands_text=False)
+    request = anthropic_messages.read(json.loads(body), body, model="m", expands_text=False)
     assert request.asked.cache_write == kinds.CACHE_WRITE
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sidecar.core.refusals import RETRYABLE, Reason, Refusal, Shortage, refusal_of
-from sidecar.http.routes import ANTHROPIC, OPENAI
+from sidecar.http.surfaces import ANTHROPIC, OPENAI
 from sidecar.providers.envelopes import FACES, fault_of, render, stream_error, wire_fault
 
 RETRIED_BY_LIBRARIES = {408, 409, 429}

@@ -8,7 +8,7 @@ import pytest
 from protos.values import quantities as kinds
 from sidecar.core.refusals import Reason
 from sidecar.providers import openai_chat
-from sidecar.providers.reading import BadRequestError, CallRequest
+from sidecar.providers.reading import BadRequestError, CallRequest, read_model
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -20,12 +20,12 @@ def body_of(**fields: Any) -> tuple[dict[str, Any], bytes]:
 
 def read(**fields: Any) -> CallRequest:
     value, body = body_of(**fields)
-    return openai_chat.read(value, body, expands_text=False)
+    return openai_chat.read(value, body, model=read_model(value), expands_text=False)
 
 
 def test_a_plain_request_is_bounded_by_its_bytes() -> None:
     value, body = body_of()
-    asked = openai_chat.read(value, body, expands_text=False).asked
+    asked = openai_chat.read(value, body, model=read_model(value), expands_text=False).asked
     assert asked.text_bytes == len(body)
     assert (asked.choices, asked.output_limit, asked.opaque, asked.media_tokens) == (
         1,
@@ -62,7 +62,7 @@ def test_an_image_counts_as_the_largest_and_not_by_its_bytes(model: str, tokens:
     url = "data:image/png;base64," + "A" * 10_000
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
     value, body = body_of(model=model, messages=[{"role": "user", "content": parts}])
-    asked = openai_chat.read(value, body, expands_text=False).asked
+    asked = openai_chat.read(value, body, model=read_model(value), expands_text=False).asked
     assert asked.text_bytes == len(body) - 10_000
     assert asked.media_tokens == tokens
 
@@ -74,8 +74,18 @@ def test_a_file_is_bounded_by_the_window_alone() -> None:
 
 def test_growth_is_counted_only_where_the_tokenizer_normalises() -> None:
     value, body = body_of(messages=[{"role": "user", "content": "\ufdfa"}])
-    assert openai_chat.read(value, body, expands_text=False).asked.expanded_bytes == 0
-    assert openai_chat.read(value, body, expands_text=True).asked.expanded_bytes == 30
+    assert (
+        openai_chat.read(
+            value, body, model=read_model(value), expands_text=False
+        ).asked.expanded_bytes
+        == 0
+    )
+    assert (
+        openai_chat.read(
+            value, body, model=read_model(value), expands_text=True
+        ).asked.expanded_bytes
+        == 30
+    )
 
 
 @pytest.mark.parametrize("retention", ["24h", "12h"])
@@ -127,8 +137,7 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
         {"web_search_options": {"search_context_size": "low"}},
         {"modalities": ["text", "audio"]},
         {"audio": {"voice": "a"}},
-        {"service_tier": "priority"},
-        {"service_tier": "flex"},
+        {"prompt_cache_options": {"ttl": "12h"}},
         {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": "mcp", "server_url": "https://x"}]},
         {"models": ["a", "b"]},
@@ -162,7 +171,7 @@ def test_what_can_be_bounded_passes(fields: dict[str, Any]) -> None:
 
 def rewrite(provider: str = "openai", limit: int | None = None, **fields: Any) -> tuple[Any, bytes]:
     value, body = body_of(**fields)
-    request = openai_chat.read(value, body, expands_text=False)
+    request = openai_chat.read(value, body, model=read_model(value), expands_text=False)
     out = openai_chat.rewrite(value, body, request, provider, limit)
     return json.loads(out), body
 
@@ -175,7 +184,7 @@ def test_the_default_tier_is_asked_for_where_the_account_could_choose_a_dearer_o
 
 def test_a_request_that_needs_nothing_is_passed_on_byte_for_byte() -> None:
     value, body = body_of(service_tier="default", temperature=1.0, max_tokens=5)
-    request = openai_chat.read(value, body, expands_text=False)
+    request = openai_chat.read(value, body, model=read_model(value), expands_text=False)
     assert openai_chat.rewrite(value, body, request, "openai", None) is body
 
 
@@ -280,7 +289,6 @@ def test_usage_is_taken_apart_without_overlap(
             usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 2}),
             "prompt_tokens_details",
         ),
-        ({**usage(prompt_tokens=1), "service_tier": "priority"}, "service_tier=priority"),
     ],
 )
 def test_what_the_price_book_does_not_cover_is_named(answer: dict[str, Any], unpriced: str) -> None:
@@ -313,3 +321,34 @@ def test_an_answer_without_usage_tells_none(answer: dict[str, Any]) -> None:
 )
 def test_an_error_is_named_in_a_word(answer: Any, word: str) -> None:
     assert openai_chat.error_kind(answer) == word
+
+
+@pytest.mark.parametrize(
+    ("asked", "variants"),
+    [
+        (None, ("",)),
+        ("auto", ("",)),
+        ("default", ("",)),
+        ("flex", ("", "flex")),
+        ("fast", ("", "priority")),
+        ("priority", ("", "priority")),
+    ],
+)
+def test_a_tier_may_be_served_as_itself_or_as_usual(
+    asked: str | None, variants: tuple[str, ...]
+) -> None:
+    assert read(service_tier=asked).asked.variants == variants
+
+
+@pytest.mark.parametrize(
+    ("told", "variant"), [("default", ""), ("priority", "priority"), ("flex", "flex")]
+)
+def test_the_tier_that_an_answer_tells_is_the_variant_of_its_price(told: str, variant: str) -> None:
+    found = openai_chat.usage_of({**usage(prompt_tokens=1), "service_tier": told})
+    assert found is not None
+    assert (found.tier, found.variant) == (told, variant)
+
+
+def test_a_tier_that_is_no_text_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="name of a tier"):
+        read(service_tier=["flex"])

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from sidecar.providers import openai_embeddings
-from sidecar.providers.reading import BadRequestError, CallRequest
+from sidecar.providers.reading import BadRequestError, CallRequest, read_model
 
 
 def read(given: Any) -> CallRequest:
     value = {"model": "text-embedding-3-small", "input": given}
-    return openai_embeddings.read(value, json.dumps(value).encode(), expands_text=False)
+    return openai_embeddings.read(
+        value, json.dumps(value).encode(), model=read_model(value), expands_text=False
+    )
 
 
 @pytest.mark.parametrize(

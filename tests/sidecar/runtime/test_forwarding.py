@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,29 +18,27 @@ from sidecar.core.policy import Policy
 from sidecar.http import limits
 from sidecar.runtime.caller import Why
 from tests.sidecar.runtime import wire
-from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
+from tests.sidecar.runtime.wire import (
+    Rehearsal,
+    chat,
+    completion,
+    exchange,
+    message,
+    request,
+    response,
+    serving,
+)
 
 pytestmark = pytest.mark.trio
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+STREAMS = [
+    (CHAT, chat),
+    (MESSAGES, message),
+    ("/v1/responses", partial(response, max_output_tokens=1_000)),
+    ("/v1/completions", partial(completion, max_tokens=1_000)),
+]
 LONG = "[rehearse reply_tokens=40 chunk_tokens=1]"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with wire.rehearsing(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture
-def rehearsal(running: Rehearsal) -> Rehearsal:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def policy(rehearsal: Rehearsal) -> Policy:
-    return wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
 
 
 async def ended(sidecar: wire.Sidecar, calls: int = 1) -> None:
@@ -107,7 +105,7 @@ async def test_a_provider_that_hangs_up_before_it_answers_is_charged_at_the_wors
     assert outcome.cost_nano_usd == sidecar.booked.opened[0].worst_nano_usd
 
 
-@pytest.mark.parametrize(("path", "make"), [(CHAT, chat), (MESSAGES, message)])
+@pytest.mark.parametrize(("path", "make"), STREAMS)
 @pytest.mark.parametrize("knob", ["hangup_after_chunks=10", "error_after_chunks=10"])
 async def test_a_stream_that_the_provider_breaks_off_is_charged_by_what_was_seen(
     tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, make: Any, knob: str
@@ -203,7 +201,7 @@ async def started(sidecar: wire.Sidecar, path: str, body: Any) -> AsyncIterator[
         yield stream
 
 
-@pytest.mark.parametrize(("path", "make"), [(CHAT, chat), (MESSAGES, message)])
+@pytest.mark.parametrize(("path", "make"), STREAMS)
 async def test_a_caller_that_hangs_up_ends_its_stream_at_the_provider_and_is_settled(
     tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, make: Any
 ) -> None:

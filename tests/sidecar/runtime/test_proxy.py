@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,28 +14,25 @@ from sidecar.clock import SystemClock
 from sidecar.core.calls import Hold, NewCall, Outcome
 from sidecar.core.policy import DatedPrice, Policy
 from tests.sidecar.runtime import wire
-from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
+from tests.sidecar.runtime.wire import (
+    Rehearsal,
+    chat,
+    completion,
+    exchange,
+    message,
+    request,
+    response,
+    serving,
+)
 
 pytestmark = pytest.mark.trio
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with wire.rehearsing(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture
-def rehearsal(running: Rehearsal) -> Rehearsal:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def policy(rehearsal: Rehearsal) -> Policy:
-    return wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
-
-
+SEARCHES: dict[str, Any] = {"tools": [{"type": "web_search"}], "max_tool_calls": 3}
+FILE_SEARCHES: dict[str, Any] = {
+    "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}],
+    "max_tool_calls": 1,
+}
 CALLS = [
     ("/v1/chat/completions", chat()),
     ("/v1/chat/completions", chat(n=3)),
@@ -47,6 +43,22 @@ CALLS = [
     ("/v1/chat/completions", chat("[rehearse split_bytes=5]")),
     ("/v1/chat/completions", chat("[rehearse cached_tokens=3]" + "x" * 99)),
     ("/v1/embeddings", {"model": "text-embedding-3-small", "input": ["a", "b"]}),
+    ("/v1/responses", response()),
+    ("/v1/responses", response(stream=True)),
+    ("/v1/responses", response("[rehearse crlf split_bytes=3]", stream=True)),
+    ("/v1/responses", response("[rehearse reply_tokens=90]")),
+    ("/v1/responses", response("[rehearse reply_tokens=90]", stream=True)),
+    ("/v1/responses", response("[rehearse cached_tokens=3]" + "x" * 99, instructions="y" * 99)),
+    ("/v1/responses", response("[rehearse response_status=incomplete]", stream=True)),
+    ("/v1/responses", response("[rehearse hosted_calls=2]", **SEARCHES)),
+    ("/v1/responses", response("[rehearse hosted_calls=7]", stream=True, **SEARCHES)),
+    ("/v1/responses", response("[rehearse hosted_calls=1]", **FILE_SEARCHES)),
+    ("/v1/completions", completion()),
+    ("/v1/completions", completion(n=2, best_of=3, echo=True, suffix="The end.")),
+    ("/v1/completions", completion(stream=True, n=2)),
+    ("/v1/completions", completion(stream=True, stream_options={"include_usage": True})),
+    ("/v1/completions", completion(prompt=["a", "b"], max_tokens=None)),
+    ("/v1/completions", completion(prompt=[[1, 2, 3], [4]], n=2)),
     ("/v1/messages", message()),
     ("/v1/messages", message(stream=True)),
     ("/v1/messages", message("[rehearse crlf split_bytes=7]", stream=True)),

@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
     ("a key twice", CHAT, b'{"model":"a","model":"b"}', {}, 400, "invalid_request"),
     ("a field in capitals", CHAT, chat(MAX_TOKENS=10**6), {}, 400, "invalid_request"),
     ("a search", CHAT, chat(web_search_options={"a": 1}), {}, 403, "unbounded_feature"),
-    ("a dear tier", CHAT, chat(service_tier="priority"), {}, 403, "unbounded_feature"),
+    ("a dear tier", CHAT, chat(service_tier="priority"), {}, 403, "model_not_priced"),
     (
         "a form",
         CHAT,
@@ -91,9 +91,9 @@ REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
     ),
     ("brotli", CHAT, chat(), {"lines": {"Content-Encoding": "br"}}, 415, "unsupported_encoding"),
     ("bad gzip", CHAT, chat(), {"lines": {"Content-Encoding": "gzip"}}, 400, "invalid_request"),
-    ("another path", "/v1/responses", {}, {}, 403, "endpoint_not_allowed"),
+    ("another path", "/v1/nothing", {}, {}, 403, "endpoint_not_allowed"),
     ("path tricks", "/v1/x/../messages", {}, {}, 403, "endpoint_not_allowed"),
-    ("another method", CHAT, None, {"method": "GET"}, 405, "method_not_allowed"),
+    ("another method", "/v1/embeddings", None, {"method": "PUT"}, 405, "method_not_allowed"),
     (
         "an unknown provider",
         "/p/groq/v1/chat/completions",
@@ -291,9 +291,19 @@ async def test_refusals_made_before_admission_are_counted(tmp_path: Path, policy
     async with serving(tmp_path, policy) as sidecar:
         for key in (wire.UNKNOWN, wire.REVOKED):
             await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port, key=key))
-        await exchange(sidecar.port, request("/v1/responses", {}, port=sidecar.port))
+        await exchange(sidecar.port, request("/v1/files", {}, port=sidecar.port))
     reasons = [refusal.reason for refusal in sidecar.booked.refused]
     assert reasons == [Reason.INVALID_KEY, Reason.KEY_REVOKED, Reason.ENDPOINT_NOT_ALLOWED]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/realtime", "/v1/models"])
+async def test_a_websocket_is_refused_by_name(tmp_path: Path, policy: Policy, path: str) -> None:
+    lines = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(path, port=sidecar.port, method="GET", lines=lines)
+        answer = await exchange(sidecar.port, data)
+    assert (answer.status, answer.headers["x-bursar-error"]) == (403, "endpoint_not_allowed")
+    assert b"WebSockets are not served" in answer.body
 
 
 @pytest.mark.parametrize("secret", ["sk-1\r\nx-evil: 1", "sk-1\n", "sk-\u00e9"])

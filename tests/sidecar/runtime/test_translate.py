@@ -109,6 +109,7 @@ def test_a_policy_is_understood_with_its_prices() -> None:
     price = known.price("openai", "gpt-x", NOON)
     assert price is not None
     assert cost_nano_usd({"input": 1_000}, price) == 1_000_000
+    assert cost_nano_usd({"input": 1_000}, price, "flex") == 500_000
     project = known.project("prj_a")
     assert project is not None
     assert project.patience_ms == 20_000

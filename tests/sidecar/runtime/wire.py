@@ -160,6 +160,8 @@ def prices_of(rehearsal: Rehearsal) -> list[DatedPrice]:
             for name, kind in kind_of.items()
             if row["usd_per_million_tokens"][name] is not None
         }
+        for name, rate in row["usd_per_thousand_calls"].items():
+            rates[name] = int(Decimal(rate) * 1_000_000_000)
         found.append(
             ModelPrice(
                 provider=row["provider"],
@@ -373,6 +375,16 @@ def chat(text: str = "Hello.", **fields: Any) -> dict[str, Any]:
     """A small chat completion request."""
     messages = [{"role": "user", "content": text}]
     return {"model": "gpt-4o-mini", "messages": messages, "max_tokens": 50, **fields}
+
+
+def response(text: str = "Hello.", **fields: Any) -> dict[str, Any]:
+    """A small request to the Responses API."""
+    return {"model": "gpt-4o-mini", "input": text, "max_output_tokens": 50, **fields}
+
+
+def completion(text: str = "Hello.", **fields: Any) -> dict[str, Any]:
+    """A small legacy completion request."""
+    return {"model": "gpt-4o-mini", "prompt": text, "max_tokens": 50, **fields}
 
 
 def message(text: str = "Hello.", **fields: Any) -> dict[str, Any]:

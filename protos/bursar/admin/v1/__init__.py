@@ -77,6 +77,7 @@ from protos.bursar.admin.v1.lease_service_pb2_grpc import add_LeaseServiceServic
 from protos.bursar.admin.v1.policy_pb2 import Reach as Reach
 from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
+from protos.bursar.admin.v1.price_pb2 import PriceVariant as PriceVariant
 from protos.bursar.admin.v1.price_pb2 import Rate as Rate
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesRequest as ListPricesRequest
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesResponse as ListPricesResponse

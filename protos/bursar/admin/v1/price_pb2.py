@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/bursar/admin/v1/price.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x02\n\x05Price\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x17\n\x0finput_max_count\x18\x04 \x01(\x03\x12\x18\n\x10output_max_count\x18\x05 \x01(\x03\x12)\n\x05tiers\x18\x06 \x03(\x0b\x32\x1a.bursar.admin.v1.PriceTier\x12\x33\n\x0fvalid_from_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1c\n\x14\x63\x61\x63he_write_implicit\x18\t \x01(\x08\x12\x14\n\x0c\x65xpands_text\x18\n \x01(\x08\x12\x17\n\x0fhides_reasoning\x18\x0b \x01(\x08\x12\x0e\n\x06source\x18\x0c \x01(\t\"L\n\tPriceTier\x12\x19\n\x11\x61\x62ove_input_count\x18\x01 \x01(\x03\x12$\n\x05rates\x18\x02 \x03(\x0b\x32\x15.bursar.admin.v1.Rate\"&\n\x04Rate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08pico_usd\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/bursar/admin/v1/price.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x02\n\x05Price\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x17\n\x0finput_max_count\x18\x04 \x01(\x03\x12\x18\n\x10output_max_count\x18\x05 \x01(\x03\x12)\n\x05tiers\x18\x06 \x03(\x0b\x32\x1a.bursar.admin.v1.PriceTier\x12\x33\n\x0fvalid_from_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1c\n\x14\x63\x61\x63he_write_implicit\x18\t \x01(\x08\x12\x14\n\x0c\x65xpands_text\x18\n \x01(\x08\x12\x17\n\x0fhides_reasoning\x18\x0b \x01(\x08\x12\x0e\n\x06source\x18\x0c \x01(\t\x12/\n\x08variants\x18\r \x03(\x0b\x32\x1d.bursar.admin.v1.PriceVariant\"G\n\x0cPriceVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05tiers\x18\x02 \x03(\x0b\x32\x1a.bursar.admin.v1.PriceTier\"L\n\tPriceTier\x12\x19\n\x11\x61\x62ove_input_count\x18\x01 \x01(\x03\x12$\n\x05rates\x18\x02 \x03(\x0b\x32\x15.bursar.admin.v1.Rate\"&\n\x04Rate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08pico_usd\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.pric
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICE']._serialized_start=89
-  _globals['_PRICE']._serialized_end=403
-  _globals['_PRICETIER']._serialized_start=405
-  _globals['_PRICETIER']._serialized_end=481
-  _globals['_RATE']._serialized_start=483
-  _globals['_RATE']._serialized_end=521
+  _globals['_PRICE']._serialized_end=452
+  _globals['_PRICEVARIANT']._serialized_start=454
+  _globals['_PRICEVARIANT']._serialized_end=525
+  _globals['_PRICETIER']._serialized_start=527
+  _globals['_PRICETIER']._serialized_end=603
+  _globals['_RATE']._serialized_start=605
+  _globals['_RATE']._serialized_end=643
 # @@protoc_insertion_point(module_scope)

@@ -38,12 +38,13 @@ class Price(_message.Message):
     EXPANDS_TEXT_FIELD_NUMBER: _builtins.int
     HIDES_REASONING_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider that serves the model."""
     model: _builtins.str
     """The model's id at the provider."""
     input_max_count: _builtins.int
-    """Tokens of prompt that the model takes at most."""
+    """Tokens of prompt that the model takes at most; characters where it is billed by them."""
     output_max_count: _builtins.int
     """Tokens that it writes at most; 0 for embeddings."""
     version: _builtins.str
@@ -68,6 +69,10 @@ class Price(_message.Message):
     def valid_from_time(self) -> _timestamp_pb2.Timestamp:
         """From when it holds."""
 
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceVariant]:
+        """What it costs when it is served otherwise than usual."""
+
     def __init__(
         self,
         *,
@@ -83,14 +88,45 @@ class Price(_message.Message):
         expands_text: _builtins.bool = ...,
         hides_reasoning: _builtins.bool = ...,
         source: _builtins.str = ...,
+        variants: _abc.Iterable[Global___PriceVariant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from_time", b"valid_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cache_write_implicit", b"cache_write_implicit", "expands_text", b"expands_text", "hides_reasoning", b"hides_reasoning", "input_max_count", b"input_max_count", "model", b"model", "output_max_count", b"output_max_count", "provider", b"provider", "source", b"source", "tiers", b"tiers", "valid_from_time", b"valid_from_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cache_write_implicit", b"cache_write_implicit", "expands_text", b"expands_text", "hides_reasoning", b"hides_reasoning", "input_max_count", b"input_max_count", "model", b"model", "output_max_count", b"output_max_count", "provider", b"provider", "source", b"source", "tiers", b"tiers", "valid_from_time", b"valid_from_time", "variants", b"variants", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Price: _TypeAlias = Price  # noqa: Y015
+
+@_typing.final
+class PriceVariant(_message.Message):
+    """What a model costs when it is served in a way of its own: a service tier, a speed, a place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name, such as flex, priority, fast, batch, us, or a combination in alphabetical order:
+    batch+us.
+    """
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Its rates, which replace the standard ones whole, from above_input_count 0 up."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceVariant: _TypeAlias = PriceVariant  # noqa: Y015
 
 @_typing.final
 class PriceTier(_message.Message):
@@ -129,7 +165,7 @@ class Rate(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     PICO_USD_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """The kind of quantity, such as input, cached, cache_write or output."""
+    """The kind of quantity, such as input, cached, output, web_search, characters or milliseconds."""
     pico_usd: _builtins.int
     """Pico-dollars per unit: micro-dollars per million units."""
     def __init__(

@@ -23,6 +23,7 @@ from protos.bursar.sidecar.v1.policy_pb2 import Key as Key
 from protos.bursar.sidecar.v1.policy_pb2 import Policy as Policy
 from protos.bursar.sidecar.v1.policy_pb2 import Price as Price
 from protos.bursar.sidecar.v1.policy_pb2 import PriceTier as PriceTier
+from protos.bursar.sidecar.v1.policy_pb2 import PriceVariant as PriceVariant
 from protos.bursar.sidecar.v1.policy_pb2 import Project as Project
 from protos.bursar.sidecar.v1.policy_pb2 import Provider as Provider
 from protos.bursar.sidecar.v1.policy_pb2 import Rate as Rate

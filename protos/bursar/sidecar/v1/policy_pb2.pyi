@@ -306,6 +306,34 @@ class PriceTier(_message.Message):
 Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015
 
 @_typing.final
+class PriceVariant(_message.Message):
+    """What a model costs when it is served in a way of its own: a service tier, a speed, a place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name; the parts of a combination are sorted and joined by +."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """They replace the standard tiers whole; by rising above_input_count, from 0."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceVariant: _TypeAlias = PriceVariant  # noqa: Y015
+
+@_typing.final
 class Price(_message.Message):
     """What a model costs from an instant on."""
 
@@ -322,6 +350,7 @@ class Price(_message.Message):
     CACHE_WRITE_IMPLICIT_FIELD_NUMBER: _builtins.int
     EXPANDS_TEXT_FIELD_NUMBER: _builtins.int
     HIDES_REASONING_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider that serves the model."""
     model: _builtins.str
@@ -348,6 +377,12 @@ class Price(_message.Message):
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
         """By rising above_input_count, from 0."""
 
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceVariant]:
+        """What it costs when it is served otherwise than usual. A sidecar that knows none of it refuses
+        what may be served so, and charges the worst case where it was all the same.
+        """
+
     def __init__(
         self,
         *,
@@ -362,10 +397,11 @@ class Price(_message.Message):
         cache_write_implicit: _builtins.bool = ...,
         expands_text: _builtins.bool = ...,
         hides_reasoning: _builtins.bool = ...,
+        variants: _abc.Iterable[Global___PriceVariant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cache_write_implicit", b"cache_write_implicit", "expands_text", b"expands_text", "hides_reasoning", b"hides_reasoning", "input_max_count", b"input_max_count", "model", b"model", "output_max_count", b"output_max_count", "provider", b"provider", "tiers", b"tiers", "valid_from_unix_ms", b"valid_from_unix_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "cache_write_implicit", b"cache_write_implicit", "expands_text", b"expands_text", "hides_reasoning", b"hides_reasoning", "input_max_count", b"input_max_count", "model", b"model", "output_max_count", b"output_max_count", "provider", b"provider", "tiers", b"tiers", "valid_from_unix_ms", b"valid_from_unix_ms", "variants", b"variants", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,7 +19,7 @@ from control_plane.rpc.wire import budgets, instants, keys, prices, principals, 
 from control_plane.usecases.budgets import ShownBudget
 from protos.bursar.admin import v1
 from protos.values.errors import InvalidArgumentError
-from protos.values.rates import ModelPrice
+from protos.values.rates import ModelPrice, Tier, Variant
 from protos.values.selectors import Selector, SplitBy
 
 SPLITS: tuple[SplitBy, ...] = ("", "key", "workflow")
@@ -126,8 +126,18 @@ def test_a_word_of_a_newer_language_is_refused(message: v1.Budget, field: str) -
     assert caught.value.fields == {"field": field}
 
 
-@pytest.mark.parametrize("model_price", BOOK, ids=lambda price: price.model)
-def test_every_built_in_price_survives_the_wire(model_price: ModelPrice) -> None:
+_VARIANTS = replace(
+    BOOK[0],
+    model="served-otherwise",
+    variants=(
+        Variant("batch+us", (Tier(0, {"input": 1, "output": 2}), Tier(9, {"input": 3}))),
+        Variant("flex", (Tier(0, {"input": 4}),)),
+    ),
+)
+
+
+@pytest.mark.parametrize("model_price", [*BOOK, _VARIANTS], ids=lambda price: price.model)
+def test_every_price_survives_the_wire(model_price: ModelPrice) -> None:
     told = prices.price_to_wire(Price(model_price, 7, "built in"))
     assert prices.model_price_from_wire(told) == model_price
     assert told.source == "built in"
@@ -148,6 +158,20 @@ def test_every_built_in_price_survives_the_wire(model_price: ModelPrice) -> None
 def test_tiers_that_make_no_price(tiers: list[v1.PriceTier]) -> None:
     with pytest.raises(InvalidArgumentError):
         prices.model_price_from_wire(v1.Price(tiers=tiers))
+
+
+@pytest.mark.parametrize("name", ["", "Flex", "us+batch", "a+", "a b", "x" * 65, "batch+batch"])
+def test_names_that_no_variant_has(name: str) -> None:
+    variant = v1.PriceVariant(name=name, tiers=[v1.PriceTier()])
+    with pytest.raises(InvalidArgumentError, match=r"price\.variants\.name"):
+        prices.model_price_from_wire(v1.Price(tiers=[v1.PriceTier()], variants=[variant]))
+
+
+@pytest.mark.parametrize("names", [["flex", "flex"], [f"v{n}" for n in range(33)]])
+def test_variants_that_stand_there_too_often(names: list[str]) -> None:
+    variants = [v1.PriceVariant(name=name, tiers=[v1.PriceTier()]) for name in names]
+    with pytest.raises(InvalidArgumentError, match=r"price\.variants"):
+        prices.model_price_from_wire(v1.Price(tiers=[v1.PriceTier()], variants=variants))
 
 
 def test_roles() -> None:

@@ -1,0 +1,105 @@
+"""Every endpoint that models are called at: whose it is, and what plans or answers a call to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clients.rehearsal import (
+    anthropic_wire,
+    openai_completions,
+    openai_embeddings,
+    openai_moderations,
+    openai_responses,
+    openai_wire,
+)
+from clients.rehearsal.incoming import JsonObject, Request
+from clients.rehearsal.knobs import Knobs
+from clients.rehearsal.plan import Ids, Plan
+from clients.rehearsal.prompt_cache import PromptCache
+from clients.rehearsal.stored import StoredResponses
+
+OPENAI, ANTHROPIC = openai_wire.PROVIDER, anthropic_wire.PROVIDER
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a plan depends on besides the request."""
+
+    knobs: Knobs
+    """The knobs as they stand for the process."""
+    ids: Ids
+    """Makes ids."""
+    cache: PromptCache
+    """Anthropic's prompt cache."""
+    stored: StoredResponses
+    """OpenAI's stored responses."""
+    call_number: int
+    """The number that the bill will give the call."""
+    unix_s: int
+    """The wall clock."""
+
+
+class Metered(NamedTuple):
+    """An endpoint whose calls are billed."""
+
+    provider: str
+    plan: Callable[[Request, JsonObject, Circumstances], Plan]
+
+
+class Free(NamedTuple):
+    """An endpoint whose calls cost nothing."""
+
+    provider: str
+    answer: Callable[[Request, JsonObject, Circumstances], JsonObject]
+
+
+METERED: Mapping[str, Metered] = {
+    openai_wire.CHAT_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_wire.plan_chat(
+            body, request.headers, at.knobs, at.ids, at.unix_s
+        ),
+    ),
+    openai_responses.RESPONSES_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_responses.plan_response(
+            body, request.headers, at.knobs, at.ids, at.stored, at.unix_s
+        ),
+    ),
+    openai_completions.COMPLETIONS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_completions.plan_completion(
+            body, request.headers, at.knobs, at.ids, at.unix_s
+        ),
+    ),
+    openai_embeddings.EMBEDDINGS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_embeddings.plan_embeddings(
+            body, request.headers, at.knobs
+        ),
+    ),
+    openai_moderations.MODERATIONS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_moderations.plan_moderation(
+            body, request.headers, at.knobs, at.ids
+        ),
+    ),
+    anthropic_wire.MESSAGES_PATH: Metered(
+        ANTHROPIC,
+        lambda request, body, at: anthropic_wire.plan_message(
+            body, request.headers, at.knobs, at.ids, at.cache, at.call_number
+        ),
+    ),
+}
+FREE: Mapping[str, Free] = {
+    openai_responses.COUNT_PATH: Free(
+        OPENAI,
+        lambda request, body, at: openai_responses.count_tokens_json(
+            body, request.headers, at.knobs, at.stored
+        ),
+    ),
+    anthropic_wire.COUNT_PATH: Free(
+        ANTHROPIC,
+        lambda request, body, at: anthropic_wire.count_tokens_json(body, request.headers, at.knobs),
+    ),
+}

@@ -1,0 +1,126 @@
+"""Every surface that is served: whose API it is, how it is bounded, and what it is metered from.
+
+One table of plain data. Routes match requests against it, `sidecar.providers.apis` names each
+metered row's functions, and `bursar surfaces` and the table of the README are printed from it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+OPENAI = "openai"
+ANTHROPIC = "anthropic"
+RESPONSES_EVENTS = "responses"
+"""The shape of events in streams of responses, which is not that of OpenAI's chats."""
+
+
+class Surface(StrEnum):
+    """What is served; the value is the path without prefixes, `{model}` stands for a model."""
+
+    CHAT = "/v1/chat/completions"
+    RESPONSES = "/v1/responses"
+    COMPLETIONS = "/v1/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    MODERATIONS = "/v1/moderations"
+    RESPONSES_COUNT = "/v1/responses/input_tokens"
+    MESSAGES = "/v1/messages"
+    MESSAGES_COUNT = "/v1/messages/count_tokens"
+    MODELS = "/v1/models"
+    MODEL = "/v1/models/{model}"
+    HEALTH = "/healthz"
+
+
+class Kind(StrEnum):
+    """What a surface does with money."""
+
+    METERED = "metered"
+    """It costs: its worst case is held before it goes, and what it used is read after."""
+    FREE = "free"
+    """It goes to the provider, which bills nothing for it: counted at 0, nothing is held."""
+    LOCAL = "local"
+    """It is answered here."""
+
+
+class Row(NamedTuple):
+    """What is said of a surface."""
+
+    kind: Kind
+    family: str
+    """The API family that it belongs to; empty when it is of none, or of each."""
+    bounded: str
+    """What bounds its cost before."""
+    metered: str
+    """What its cost is read from after."""
+    refused: str = ""
+    """Which of its requests are refused, because nothing bounds or prices them."""
+    own_events: str = ""
+    """The shape of errors in its streams, where it is not the family's."""
+
+    @property
+    def events(self) -> str:
+        """The shape of errors in its streams."""
+        return self.own_events or self.family
+
+    @property
+    def method(self) -> str:
+        """The method that it takes."""
+        return "GET" if self.kind is Kind.LOCAL else "POST"
+
+
+SURFACES: Mapping[Surface, Row] = {
+    Surface.CHAT: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens, the caller's or the model's limit on output, times the "
+        "answers asked for",
+        "`usage`; of a stream its last chunk, which is asked for and hidden from callers who did "
+        "not",
+        "searches, plugins, tools that run at the provider, spoken input and output, fallback "
+        "models, tiers without rates",
+    ),
+    Surface.RESPONSES: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens, and the model's window for what is only named (earlier "
+        "responses, conversations, files); `max_output_tokens` or the model's limit; for searches "
+        "the window once more and a fee, times `max_tool_calls`",
+        "`usage` and `tool_usage`; of a stream its `response.completed`, `response.incomplete` or "
+        "`response.failed`",
+        "background responses, MCP servers, containers, images and computers as tools, searches "
+        "without `max_tool_calls` or a rate, compaction, several agents, pro reasoning, stored "
+        "prompts that may bring tools",
+        RESPONSES_EVENTS,
+    ),
+    Surface.COMPLETIONS: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens, `max_tokens` (16 when it is absent), times the prompts, "
+        "times `n` or `best_of`",
+        "`usage`; of a stream its last chunk, as of chats",
+    ),
+    Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),
+    Surface.MODERATIONS: Row(
+        Kind.METERED,
+        OPENAI,
+        "the price book's rates of 0",
+        "nothing: the provider bills none",
+    ),
+    Surface.RESPONSES_COUNT: Row(
+        Kind.FREE, OPENAI, "nothing: it counts tokens", "nothing: the provider bills none"
+    ),
+    Surface.MESSAGES: Row(
+        Kind.METERED,
+        ANTHROPIC,
+        "bytes (and what normalising can add), `max_tokens`, cache writes",
+        "`usage`; of a stream `message_start` and the last `message_delta`",
+        "tools that run at the provider, MCP servers, containers, fallbacks, compaction, speeds, "
+        "geographies and tiers without rates",
+    ),
+    Surface.MESSAGES_COUNT: Row(
+        Kind.FREE, ANTHROPIC, "nothing: it counts tokens", "nothing: the provider bills none"
+    ),
+    Surface.MODELS: Row(Kind.LOCAL, "", "answered here", "costs nothing"),
+    Surface.MODEL: Row(Kind.LOCAL, "", "answered here", "costs nothing"),
+    Surface.HEALTH: Row(Kind.LOCAL, "", "answered here, without a key", "costs nothing"),
+}
+"""Every surface; total over `Surface`."""

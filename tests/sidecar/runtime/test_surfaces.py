@@ -1,0 +1,161 @@
+"""The surfaces beyond chats and messages: what breaks off, what is stored, what is free."""
+
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import trio
+
+from sidecar.core.calls import Outcome
+from sidecar.core.policy import Policy
+from tests.sidecar.builders import price
+from tests.sidecar.runtime import wire
+from tests.sidecar.runtime.wire import (
+    Rehearsal,
+    completion,
+    exchange,
+    request,
+    response,
+    serving,
+)
+
+pytestmark = pytest.mark.trio
+
+RESPONSES, COMPLETIONS = "/v1/responses", "/v1/completions"
+LONG = "[rehearse reply_tokens=40 chunk_tokens=1]"
+BOTH = [(RESPONSES, response), (COMPLETIONS, completion)]
+COUNTED = {"model": "gpt-4o-mini", "input": "How many?"}
+JUDGED = {"input": ["Is this a threat?", "And this?"]}
+MEASURED = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "How many?"}]}
+FREE = [
+    ("/v1/responses/input_tokens", COUNTED),
+    ("/v1/messages/count_tokens", MEASURED),
+    ("/v1/moderations", JUDGED),
+]
+
+
+@pytest.mark.parametrize(("path", "make"), BOTH)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_without_usage_is_estimated_and_never_too_low(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, make: Any, stream: bool
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        body = make(LONG + "[rehearse omit_usage]", stream=stream)
+        assert (await exchange(sidecar.port, request(path, body, port=sidecar.port))).status == 200
+        (billed,) = await rehearsal.ended(1)
+    outcome = sidecar.booked.only()
+    assert outcome.estimated
+    assert int(billed["cost_nano_usd"]) <= outcome.cost_nano_usd
+
+
+async def test_a_response_that_failed_is_charged_as_billed_and_told_as_broken(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        body = response("[rehearse response_status=failed]", stream=True)
+        await exchange(sidecar.port, request(RESPONSES, body, port=sidecar.port))
+        (billed,) = await rehearsal.ended(1)
+    outcome = sidecar.booked.only()
+    assert (outcome.outcome, outcome.estimated) == (Outcome.BROKEN, False)
+    assert outcome.error_kind == "server_error"
+    assert outcome.cost_nano_usd == int(billed["cost_nano_usd"]) > 0
+
+
+async def test_a_response_that_goes_on_from_another_holds_the_window_and_costs_what_it_costs(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(RESPONSES, response("x" * 4_000), port=sidecar.port)
+        earlier = (await exchange(sidecar.port, data)).json()["id"]
+        body = response("Go on.", previous_response_id=earlier)
+        data = request(RESPONSES, body, port=sidecar.port)
+        assert (await exchange(sidecar.port, data)).status == 200
+        billed = await rehearsal.ended(2)
+    booked = sidecar.booked
+    costs = [outcome.cost_nano_usd for outcome in booked.settled.values()]
+    assert costs == [int(call["cost_nano_usd"]) for call in billed]
+    assert list(booked.settled.values())[1].quantities["input"] > 1_000
+    first, second = (hold.worst_nano_usd for hold in booked.opened)
+    assert second > 10 * first
+
+
+async def test_a_search_without_a_rate_is_refused_by_name(
+    tmp_path: Path, rehearsal: Rehearsal
+) -> None:
+    body = response("Look it up.", tools=[{"type": "web_search"}], max_tool_calls=1)
+    bare = wire.policy_for(rehearsal.url, [price("gpt-4o-mini")])
+    async with serving(tmp_path, bare) as sidecar:
+        data = request(RESPONSES, body, port=sidecar.port)
+        answer = await exchange(sidecar.port, data)
+    assert (answer.status, answer.headers["x-bursar-error"]) == (403, "model_not_priced")
+    assert b"no rate for web_search" in answer.body
+
+
+async def test_streams_that_break_raise_in_the_official_library(
+    tmp_path: Path, policy: Policy
+) -> None:
+    def ask(url: str) -> None:
+        text = LONG + "[rehearse hangup_after_chunks=5]"
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=wire.KEY) as client:
+            with pytest.raises(openai.APIError, match="broke off"):
+                list(client.responses.create(**response(text, stream=True)))
+            with pytest.raises(openai.APIError, match="broke off"):
+                list(client.completions.create(**completion(text, stream=True)))
+
+    async with serving(tmp_path, policy) as sidecar:
+        await trio.to_thread.run_sync(ask, sidecar.url)
+    assert [outcome.outcome for outcome in sidecar.booked.settled.values()] == [Outcome.BROKEN] * 2
+
+
+# --- What is free ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "body"), FREE)
+async def test_what_is_free_passes_without_a_lease_and_is_booked_at_nothing(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, path: str, body: dict[str, Any]
+) -> None:
+    capped = wire.policy_for(rehearsal.url, list(policy.prices), capless=False)
+    async with serving(tmp_path, capped) as sidecar:
+        sidecar.admission.away = True
+        sidecar.admission.heard_until_boot_ms = 0
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port))
+    assert answer.status == 200, answer.body
+    assert answer.headers["x-bursar-cost-nano-usd"] == "0"
+    (hold,) = sidecar.booked.opened
+    assert (hold.worst_nano_usd, hold.call.surface) == (0, path)
+    outcome = sidecar.booked.only()
+    assert (outcome.outcome, outcome.cost_nano_usd) == (Outcome.OK, 0)
+    assert not outcome.estimated
+    assert rehearsal.billed_nano_usd == 0
+
+
+async def test_what_is_free_and_breaks_off_costs_nothing_either(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        body = {"input": "[rehearse hangup_before_headers] Is this a threat?"}
+        answer = await exchange(sidecar.port, request("/v1/moderations", body, port=sidecar.port))
+    assert answer.status == 502
+    outcome = sidecar.booked.only()
+    assert (outcome.outcome, outcome.cost_nano_usd) == (Outcome.BROKEN, 0)
+    assert not outcome.estimated
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "status"),
+    [
+        (wire.REVOKED, COUNTED, 401),
+        (wire.NARROW, {**COUNTED, "model": "gpt-4o"}, 403),
+        (wire.KEY, {**COUNTED, "model": "unheard-of"}, 403),
+        (wire.KEY, {"input": "How many?"}, 400),
+    ],
+)
+async def test_what_is_free_still_wants_a_key_and_a_model_that_it_may_use(
+    tmp_path: Path, policy: Policy, key: str, body: dict[str, Any], status: int
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        path = "/v1/responses/input_tokens"
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port, key=key))
+    assert answer.status == status
+    assert not sidecar.booked.opened
