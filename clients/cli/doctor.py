@@ -12,6 +12,7 @@ from rich.text import Text
 
 from clients.admin import Bursar, InstallationInfo, Sidecar
 from clients.cli import clock, exits
+from clients.cli.learning import explained
 from clients.cli.limits import (
     BACKUP_WARN_DAYS,
     CLOCK_SKEW_FAIL_MS,
@@ -121,21 +122,22 @@ def _data(info: InstallationInfo) -> Iterator[Finding]:
             "run the control plane with a Python whose sqlite3 is 3.37 or newer",
         )
     elif info.mode != "NORMAL":
-        missing = ", ".join(info.learning.missing_sidecars) or "nobody any more"
-        yield Finding(
-            "database",
-            "warn",
-            f"{info.mode}: it may be an old copy, so nothing is granted yet; waits for {missing}",
-            "wait until they have synced, or say who is gone for good: bursar learning finish",
-        )
+        so, todo = explained(info.learning, clock.now())
+        stopped = info.learning.grants_time is None or info.learning.grants_time > clock.now()
+        level: Level = "fail" if stopped else "warn"
+        yield Finding("database", level, " ".join(so), "\n  → ".join(todo) or "wait a moment")
     else:
         yield Finding("database", "ok", f"{info.database}, schema {info.schema_version}")
+    if info.learning.unknown_nano_usd and not info.learning.in_progress:
+        so, todo = explained(info.learning, clock.now())
+        yield Finding("set aside", "warn", so[-1], todo[-1])
     if info.learning.watermark_trouble:
         yield Finding(
             "watermark",
             "fail",
-            info.learning.watermark_trouble,
-            "put it back; if it is gone for good: bursar learning begin-watermark",
+            f"{info.learning.watermark_trouble}; new money stops, at once or soon",
+            "put it back and start the control plane again; if it is gone for good:"
+            " bursar learning begin-watermark --reason WHY",
         )
     free = f"{count_text(info.disk_free_bytes // 1024**2)} MiB free"
     room = "make room on the disk of the data folder; calls stop when it is full"

@@ -7,6 +7,7 @@ program: it knows how to check a backup, and what must be so before the first si
 import json
 import subprocess
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import click
 from rich.text import Text
 
 from clients.admin import Learning
-from clients.cli import names
-from clients.cli.output import usd
+from clients.cli import clock, names
+from clients.cli.output import instant_text, usd
 from clients.cli.processes import environment, python
 from clients.cli.session import Command, Group, Session, pass_session
 from protos.values.errors import FailedPreconditionError
@@ -49,8 +50,8 @@ def restore(
 ) -> None:
     """Put a backup in the database's place, with the control plane stopped.
 
-    The database that is replaced is kept. Nothing is granted until every sidecar has told what it
-    holds; calls go on from what is leased.
+    The database that is replaced is kept. For a minute nothing new is granted, while sidecars tell
+    what they hold; calls go on from what is leased.
     """
     if data is not None:
         session.data = data
@@ -85,8 +86,9 @@ def _say_what_next(session: Session, made: dict[str, Any]) -> None:
     missing = made["missing_sidecars"]
     if missing:
         session.say(
-            f"Start the control plane. Nothing is granted until all have synced: {_some(missing)}."
-            " For one that is gone for good: bursar learning finish --without NAME"
+            f"Start the control plane. It asks these what they hold: {_some(missing)}. No new money"
+            " goes out in its first minute, unless all have answered before; see `bursar learning`."
+            " For one that is gone for good: bursar learning finish --without NAME --reason WHY"
         )
     if made["unknown_nano_usd"]:
         session.say(
@@ -125,9 +127,15 @@ def finish(session: Session, *, without: tuple[str, ...], reason: str) -> None:
     """Stop waiting for sidecars; what they may hold stays set aside."""
     found = [names.sidecar(session.bursar, one) for one in without]
     listed = _some([one.display_name for one in found])
-    session.confirm(f"Grant again without having heard what {listed} hold?")
+    session.confirm(
+        f"Wait no longer for {listed}? What they may hold stays set aside until their windows end"
+        " or they speak."
+    )
     ids = [one.sidecar_id for one in found]
-    _show(session, session.bursar.installation.finish_learning(ids, reason=reason))
+    told = session.bursar.installation.finish_learning(ids, reason=reason)
+    _show(session, told)
+    if not told.in_progress:
+        session.say("Nobody is waited for any more: new money goes out again.")
 
 
 @learning.command("begin-watermark", dangerous=True)
@@ -142,18 +150,70 @@ def begin_watermark(session: Session, *, reason: str) -> None:
     _show(session, session.bursar.installation.begin_watermark(reason=reason))
 
 
-def _show(session: Session, told: Learning) -> None:
-    lines = []
+def explained(told: Learning, now: datetime) -> tuple[list[str], list[str]]:
+    """What is so and what it means in money; and what to do about it. Nothing when all is well."""
+    so: list[str] = []
+    todo: list[str] = []
     if told.watermark_trouble:
-        lines.append(f"The watermark cannot be trusted or written: {told.watermark_trouble}.")
-    if told.in_progress and told.missing_sidecars:
-        lines.append(f"Nothing is granted until these have synced: {_some(told.missing_sidecars)}.")
-    elif told.in_progress:
-        lines.append("Nothing is granted yet: all have spoken, it ends with the next Sync.")
+        so.append(f"The watermark cannot be trusted or written: {told.watermark_trouble}.")
+        todo.append(
+            "put the watermark's file back and start the control plane again; if it is gone for"
+            " good: bursar learning begin-watermark --reason WHY"
+        )
+    if told.in_progress:
+        so += _of_learning(told, now)
+        if told.missing_sidecars:
+            todo.append(
+                "start the sidecars that are missing, on their own disks: each is heard within"
+                " seconds"
+            )
+            todo.append(
+                "for one that is gone for good: bursar learning finish --without NAME --reason WHY"
+            )
     if told.unknown_nano_usd:
-        held = usd(told.unknown_nano_usd)
-        lines.append(f"{held} are set aside for what may have been granted and nobody has shown.")
-    session.show({"learning": told}, Text("\n".join(lines or ["The database is up to date."])))
+        so.append(
+            f"{usd(told.unknown_nano_usd)} are set aside, over all budgets, for grants that may"
+            " have been made after this copy and that nobody has shown. They count as spent until a"
+            " sidecar shows them, and are charged as an estimate when their windows end."
+        )
+        if not told.in_progress:
+            todo.append(
+                "wait for the windows to end; or, only if you know that no sidecar is missing:"
+                " bursar lease release unknown --reason WHY"
+            )
+    return so, todo
+
+
+def _of_learning(told: Learning, now: datetime) -> list[str]:
+    so = ["The database may be an old copy, so every sidecar is asked what it holds."]
+    if told.missing_sidecars:
+        so.append(f"Not heard yet: {_some(told.missing_sidecars)}.")
+    else:
+        so.append("All have spoken: it ends with the next Sync, within seconds.")
+    if told.grants_time is None:
+        so.append(
+            "No new money goes out until it ends. Calls go on from what their sidecars hold; what"
+            " that does not cover waits, and is refused at the end of its patience."
+        )
+    elif told.grants_time > now:
+        so.append(
+            f"No new money goes out until {instant_text(told.grants_time)}. Calls go on from what"
+            " their sidecars hold until then."
+        )
+    else:
+        so.append(
+            "New money goes out all the same, beside what is set aside: no cap can be passed, but"
+            " there may be little left."
+        )
+    return so
+
+
+def _show(session: Session, told: Learning) -> None:
+    so, todo = explained(told, clock.now())
+    text = "\n".join(so) or "The database is up to date, and nothing is set aside."
+    session.show({"learning": told, "explained": so, "next": todo}, Text(text))
+    for each in todo:
+        session.say(f"  → {each}")
 
 
 def _some(listed: Sequence[str]) -> str:

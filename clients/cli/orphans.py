@@ -102,7 +102,10 @@ def release(
     session.confirm(f"Release {usd(amount_nano_usd)} of {sidecar_name} as unspent?")
     decide = session.bursar.leases.release_orphans
     _decide(session, chosen, decide, amount_nano_usd, reason, "is released")
-    session.say("If it was spent after all, it is booked when that is told, with an alarm.")
+    session.say(
+        "The budgets can spend it again, from now on. If it was spent after all, that is booked"
+        " when it is told, with an alarm: bursar lease orphans --all shows what you released."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,8 @@ def _warn_of_overshoot(session: Session, found: Sequence[Orphan]) -> None:
     ends = [one.lease.authority_end_time for one in found if one.lease.authority_end_time]
     if ends and max(ends) > now:
         session.warn(
-            f"The sidecar may still be starting calls, until {instant_text(max(ends))}: wait for"
-            " that first."
+            f"The sidecar may still be starting calls from this money, until"
+            f" {instant_text(max(ends))}: answer no, and come back after that."
         )
 
 

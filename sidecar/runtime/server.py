@@ -87,12 +87,17 @@ class Server:
             self._upstreams.close()
 
     def stop(self) -> None:
-        """Take no new connection, and no new request on those that are open."""
+        """Take no new connection, and no new request on those that are open.
+
+        A request that has come and was not read yet is answered: whoever sent it waits.
+        """
         self._ending = True
         self._accepting.cancel()
+        idle = {caller.file_number: caller for caller in self._callers if caller.is_idle}
+        waiting = _ready(idle, select.POLLIN)
         for caller in list(self._callers):
             caller.keep = False
-            if caller.is_idle:
+            if caller.is_idle and caller.file_number not in waiting:
                 caller.cancel(Why.GONE)
         if not self._callers:
             self._empty.set()
@@ -197,11 +202,16 @@ class Server:
 
 def _cancel_gone(watched: dict[int, Caller]) -> None:
     """Cancel the callers whose other side has closed."""
-    poll = select.poll()
-    for number in watched:
-        poll.register(number, _HUNG_UP)
-    for number, _ in poll.poll(0):
+    for number in _ready(watched, _HUNG_UP):
         watched[number].cancel(Why.GONE)
+
+
+def _ready(numbers: Iterable[int], events: int) -> list[int]:
+    """Those of some sockets at which one of these events has come."""
+    poll = select.poll()
+    for number in numbers:
+        poll.register(number, events)
+    return [number for number, _ in poll.poll(0)]
 
 
 def allow_connections() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,6 +261,19 @@ async def test_an_end_lets_calls_finish_and_takes_no_new_ones(
             await trio.open_tcp_stream("127.0.0.1", sidecar.port)
     assert [answer.status for answer in answers] == [200]
     assert sidecar.booked.only().outcome is Outcome.OK
+
+
+async def test_an_end_answers_a_request_that_came_and_was_not_read_yet(
+    tmp_path: Path, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        with socket.create_connection(("127.0.0.1", sidecar.port)) as caller:
+            await wire.until(lambda: sidecar.server.connections == 1)
+            caller.sendall(request(CHAT, chat("[rehearse]"), port=sidecar.port))
+            sidecar.server.stop()
+            with trio.fail_after(5):
+                await sidecar.server.drain(5_000)
+            assert status_of(caller.recv(65_536)) == 200
 
 
 async def test_an_end_whose_time_is_up_breaks_calls_off_tells_and_settles_them(
