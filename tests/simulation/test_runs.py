@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from tests.simulation.campaign import judged
 from tests.simulation.engine import Outcome, run
-from tests.simulation.plan import in_words, plan
+from tests.simulation.plan import STEPS_MIN, in_words, plan
 from tests.simulation.report import EXPECTED, Report
 from tests.simulation.worlds import hold
 
@@ -51,6 +53,24 @@ def test_a_campaign_that_lacks_a_kind_of_fault_says_so() -> None:
     assert report.weak() == ["clock step"]
     assert any("clock step" in line and "too few" in line for line in report.lines())
     assert '"weak": [\n  "clock step"\n ]' in report.json()
+
+
+def test_a_world_in_which_nobody_calls_goes_on_until_enough_has_happened() -> None:
+    scene = ("midnight", "budget", "client", "sidecar")
+    poor = tuple(step for step in plan(3) if step.action in scene)
+    outcome = run(poor, 3)
+    assert not outcome.violation
+    assert outcome.steps >= STEPS_MIN
+
+
+def test_a_run_of_few_steps_is_a_failure_of_its_own() -> None:
+    weak = judged(run((), 1))
+    assert (weak.violation, weak.steps < STEPS_MIN) == ("weak", True)
+    report = Report()
+    report.add(weak)
+    assert [each.seed for each in report.failed] == [1]
+    assert report.steps == [weak.steps]
+    assert judged(replace(weak, violation="", steps=STEPS_MIN)).violation == ""
 
 
 def _outcome(faults: dict[str, int]) -> Outcome:
