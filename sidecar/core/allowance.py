@@ -127,11 +127,9 @@ class Allowance:
         lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
         if lease.latest is not None and sent_boot_ms < lease.heard_boot_ms:
             return lease
-        lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
-        lease.latest = grant
+        _take(lease, grant)
         lease.heard_boot_ms = sent_boot_ms
-        lease.frozen = grant.frozen
-        lease.recalled = lease.outdated = False
+        lease.recalled = False
         if renews:
             lease.authority_boot_ms = max(
                 lease.authority_boot_ms, sent_boot_ms + grant.authority_ms
@@ -139,11 +137,10 @@ class Allowance:
         return lease
 
     def merge_offer(self, grant: Grant) -> Lease:
-        """Take what came unasked: money and what is left, but no authority."""
+        """Take what came unasked, and may be taken: money and what is left, but no authority."""
+        assert self.takes(grant)
         lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
-        lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
-        lease.latest = grant
-        lease.frozen = grant.frozen
+        _take(lease, grant)
         return lease
 
     def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:
@@ -319,6 +316,14 @@ class Allowance:
         if end_unix_ms is None or end_unix_ms > self.forgotten_until_unix_ms:
             return True
         return grant.key in self._leases or grant.key in self._aside
+
+
+def _take(lease: Lease, grant: Grant) -> None:
+    lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
+    lease.latest = grant
+    lease.frozen = grant.frozen
+    # Only answers and offers of the database that serves now come here.
+    lease.outdated = False
 
 
 def _in_use(account: Account, now: Now) -> bool:

@@ -120,9 +120,9 @@ OF_MONEY = (
         "grants as increments",
         Change(
             ALLOWANCE,
-            """        lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
+            """    lease.granted_nano_usd = max(lease.granted_nano_usd, grant.granted_nano_usd)
 """,
-            "        lease.granted_nano_usd += grant.granted_nano_usd"
+            "    lease.granted_nano_usd += grant.granted_nano_usd"
             " - (lease.latest.granted_nano_usd if lease.latest else 0)\n",
         ),
         seeds=100,

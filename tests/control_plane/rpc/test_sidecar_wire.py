@@ -5,7 +5,7 @@ from typing import get_args
 from control_plane import limits
 from control_plane.core.calls import OUTCOMES, Record, Return, Settle, Unreadable, Void
 from control_plane.core.leases import BudgetRef, PeriodKey
-from control_plane.core.reports import Answer, GrantAnswer, Status
+from control_plane.core.reports import Answer, GrantAnswer, Offer, Status
 from control_plane.rpc import sidecar_wire
 from protos.bursar.sidecar import v1
 
@@ -66,7 +66,7 @@ def test_a_return_names_its_lease() -> None:
 
 
 def test_a_grant_says_everything_that_was_decided() -> None:
-    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True)
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14)
     answer = Answer(Status.OK, 1, 2, 3, 4, leases=(grant,), named=("c",), hopeless=("h",))
     message = sidecar_wire.answer_to_wire(answer)
     (told,) = message.leases
@@ -77,6 +77,15 @@ def test_a_grant_says_everything_that_was_decided() -> None:
     assert list(message.named_call_ids) == ["c"]
     assert list(message.hopeless_call_ids) == ["h"]
     assert message.stable_seq == message.acked_seq == 2
+
+
+def test_an_offer_says_everything_that_was_decided() -> None:
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14)
+    message = sidecar_wire.offer_to_wire(Offer("s", 1, 2, 3, (grant,), ("c",)))
+    assert {field.name for field, _ in message.ListFields()} == set(
+        v1.Offer.DESCRIPTOR.fields_by_name
+    )
+    assert message.leases[0].granted_nano_usd == 3
 
 
 def test_a_record_that_fails_is_passed_on_and_refuses_nothing() -> None:
