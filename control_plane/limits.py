@@ -226,6 +226,10 @@ VARIANT_CHARACTERS_MAX = 64
 """Longest name of a variant, a combination included."""
 RATE_PICO_USD_MAX = 100_000_000_000_000
 """The dearest rate: $100 per unit. Images, searches and containers are billed by the piece."""
+CATALOGUE_BYTES_MAX = 16 << 20
+"""Most bytes of a catalogue of prices that somebody brings, unpacked."""
+IMPORTED_PRICES_MAX = 2_000
+"""Most prices that one import may set."""
 PRICES_MAX = 20_000
 """Prices of one installation, replaced ones included."""
 PAGE_ROWS_DEFAULT = 50

@@ -24,6 +24,11 @@ from clients.admin.leases import DecidedOrphans as DecidedOrphans
 from clients.admin.leases import Lease as Lease
 from clients.admin.leases import Orphan as Orphan
 from clients.admin.policy import Reach as Reach
+from clients.admin.price_imports import AcceptedPrice as AcceptedPrice
+from clients.admin.price_imports import PriceChange as PriceChange
+from clients.admin.price_imports import PriceEffect as PriceEffect
+from clients.admin.price_imports import PriceLeftOut as PriceLeftOut
+from clients.admin.price_imports import PriceProposal as PriceProposal
 from clients.admin.prices import Price as Price
 from clients.admin.principals import AdminToken as AdminToken
 from clients.admin.principals import AuditEntry as AuditEntry

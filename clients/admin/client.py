@@ -17,6 +17,7 @@ from clients.admin.limits import (
     KEEPALIVE_MS,
     MESSAGE_MAX_BYTES,
 )
+from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
 from clients.admin.projects import Projects
@@ -41,6 +42,7 @@ class Bursar:
         self.budgets = Budgets(wire)
         """Caps and what is spent of them."""
         self.prices = Prices(wire)
+        self.price_imports = PriceImports(wire)
         """What models cost."""
         self.providers = Providers(wire)
         """Where calls are sent."""

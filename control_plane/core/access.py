@@ -45,7 +45,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ListPeriods": _VIEW,
         "ListCapChanges": _VIEW,
     },
-    "PriceService": {"ListPrices": _VIEW, "SetPrice": _OPERATE},
+    "PriceService": {
+        "ListPrices": _VIEW,
+        "SetPrice": _OPERATE,
+        "QueryPriceChanges": _VIEW,
+        "AcceptPrices": _OPERATE,
+    },
     "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
     "PrincipalService": {
         "CreatePrincipal": _OWN,

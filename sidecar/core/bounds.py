@@ -5,8 +5,9 @@ least one byte of the text that it was made from, and a request's JSON is never 
 texts in it. What bytes do not bound is added: what normalising may make of a text, images by their
 largest size, hidden preambles, and for what is only named and fetched elsewhere the whole window.
 Rates are the dearest that can apply: over all price versions in force until the longest call would
-end, all variants that it may be served as, all tiers that the prompt can reach, and cache writes
-where they can happen. What is billed by the piece is bounded by the most pieces.
+end, all variants that it may be served as (and what another catalogue says of them), all tiers that
+the prompt can reach, and cache writes where they can happen. What is billed by the piece is bounded
+by the most pieces.
 """
 
 import unicodedata
@@ -108,7 +109,7 @@ def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
     return [
         tier
         for variant in asked.variants
-        for tier in price.tiers_of(variant)
+        for tier in (*price.tiers_of(variant), *price.disputed_tiers_of(variant))
         if not tier.above_input or tier.above_input < tokens
     ]
 

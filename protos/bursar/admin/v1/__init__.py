@@ -79,8 +79,16 @@ from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
 from protos.bursar.admin.v1.price_pb2 import PriceVariant as PriceVariant
 from protos.bursar.admin.v1.price_pb2 import Rate as Rate
+from protos.bursar.admin.v1.price_service_pb2 import AcceptPricesRequest as AcceptPricesRequest
+from protos.bursar.admin.v1.price_service_pb2 import AcceptPricesResponse as AcceptPricesResponse
+from protos.bursar.admin.v1.price_service_pb2 import AcceptedPrice as AcceptedPrice
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesRequest as ListPricesRequest
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesResponse as ListPricesResponse
+from protos.bursar.admin.v1.price_service_pb2 import PriceChange as PriceChange
+from protos.bursar.admin.v1.price_service_pb2 import PriceEffect as PriceEffect
+from protos.bursar.admin.v1.price_service_pb2 import PriceLeftOut as PriceLeftOut
+from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesRequest as QueryPriceChangesRequest
+from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesResponse as QueryPriceChangesResponse
 from protos.bursar.admin.v1.price_service_pb2 import SetPriceRequest as SetPriceRequest
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceServicer as PriceServiceServicer
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceStub as PriceServiceStub

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.bursar.admin.v1 import price_pb2 as _price_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PriceEffect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriceEffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceEffect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRICE_EFFECT_UNSPECIFIED: _PriceEffect.ValueType  # 0
+    """Not told."""
+    PRICE_EFFECT_NEW: _PriceEffect.ValueType  # 1
+    """The model has no price yet."""
+    PRICE_EFFECT_DEARER: _PriceEffect.ValueType  # 2
+    """Some rates rise, none falls."""
+    PRICE_EFFECT_CHEAPER: _PriceEffect.ValueType  # 3
+    """Some rates fall, none rises."""
+    PRICE_EFFECT_MIXED: _PriceEffect.ValueType  # 4
+    """Some rates rise and some fall."""
+    PRICE_EFFECT_WIDER: _PriceEffect.ValueType  # 5
+    """No rate changes; limits, names, variants or kinds are added."""
+
+class PriceEffect(_PriceEffect, metaclass=_PriceEffectEnumTypeWrapper):
+    """What accepting a change does."""
+
+PRICE_EFFECT_UNSPECIFIED: PriceEffect.ValueType  # 0
+"""Not told."""
+PRICE_EFFECT_NEW: PriceEffect.ValueType  # 1
+"""The model has no price yet."""
+PRICE_EFFECT_DEARER: PriceEffect.ValueType  # 2
+"""Some rates rise, none falls."""
+PRICE_EFFECT_CHEAPER: PriceEffect.ValueType  # 3
+"""Some rates fall, none rises."""
+PRICE_EFFECT_MIXED: PriceEffect.ValueType  # 4
+"""Some rates rise and some fall."""
+PRICE_EFFECT_WIDER: PriceEffect.ValueType  # 5
+"""No rate changes; limits, names, variants or kinds are added."""
+Global___PriceEffect: _TypeAlias = PriceEffect  # noqa: Y015
 
 @_typing.final
 class ListPricesRequest(_message.Message):
@@ -113,3 +150,247 @@ class SetPriceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPriceRequest: _TypeAlias = SetPriceRequest  # noqa: Y015
+
+@_typing.final
+class QueryPriceChangesRequest(_message.Message):
+    """Which prices, from which catalogues."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    LITELLM_GZIP_FIELD_NUMBER: _builtins.int
+    litellm_gzip: _builtins.bytes
+    """litellm's model_prices_and_context_window.json, gzipped; empty for the extract that comes with
+    the software.
+    """
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The providers; empty for all that calls may be sent to and that the catalogues know."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these models, by id; empty for all. A price that an operator set is replaced only by name."""
+
+    def __init__(
+        self,
+        *,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        litellm_gzip: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["litellm_gzip", b"litellm_gzip", "models", b"models", "providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryPriceChangesRequest: _TypeAlias = QueryPriceChangesRequest  # noqa: Y015
+
+@_typing.final
+class PriceChange(_message.Message):
+    """One price that a catalogue proposes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECT_FIELD_NUMBER: _builtins.int
+    PROPOSED_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    IS_OVERRIDE_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    effect: Global___PriceEffect.ValueType
+    """What accepting it does."""
+    is_override: _builtins.bool
+    """An operator set the current price: the change is accepted only when its model is named."""
+    @_builtins.property
+    def proposed(self) -> _price_pb2.Price:
+        """The price; without valid_from_time it begins when it is accepted."""
+
+    @_builtins.property
+    def current(self) -> _price_pb2.Price:
+        """What would hold then without it; absent when the model is new."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where the sources disagree. Calls are charged by the proposed rate and bounded by the dearer."""
+
+    def __init__(
+        self,
+        *,
+        effect: Global___PriceEffect.ValueType = ...,
+        proposed: _price_pb2.Price | None = ...,
+        current: _price_pb2.Price | None = ...,
+        is_override: _builtins.bool = ...,
+        remarks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "proposed", b"proposed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "effect", b"effect", "is_override", b"is_override", "proposed", b"proposed", "remarks", b"remarks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceChange: _TypeAlias = PriceChange  # noqa: Y015
+
+@_typing.final
+class PriceLeftOut(_message.Message):
+    """A model that no price could be proposed for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model's id in the catalogue."""
+    why: _builtins.str
+    """What is missing."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceLeftOut: _TypeAlias = PriceLeftOut  # noqa: Y015
+
+@_typing.final
+class QueryPriceChangesResponse(_message.Message):
+    """What would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """Names exactly these changes. AcceptPrices takes it, and refuses when they are others by then."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceChange]:
+        """The changes, by provider, model and begin."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceLeftOut]:
+        """What could not be proposed."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The catalogues that were read, with their versions."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___PriceChange] | None = ...,
+        left_out: _abc.Iterable[Global___PriceLeftOut] | None = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "digest", b"digest", "left_out", b"left_out", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryPriceChangesResponse: _TypeAlias = QueryPriceChangesResponse  # noqa: Y015
+
+@_typing.final
+class AcceptPricesRequest(_message.Message):
+    """Which changes are accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROPOSAL_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    DEARER_ONLY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    digest: _builtins.str
+    """What it answered."""
+    dearer_only: _builtins.bool
+    """Only what is dearer; what is new or cheaper is left for a person."""
+    reason: _builtins.str
+    """Why, for the audit log."""
+    @_builtins.property
+    def proposal(self) -> Global___QueryPriceChangesRequest:
+        """What was asked of QueryPriceChanges."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        proposal: Global___QueryPriceChangesRequest | None = ...,
+        digest: _builtins.str = ...,
+        dearer_only: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proposal", b"proposal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dearer_only", b"dearer_only", "digest", b"digest", "proposal", b"proposal", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptPricesRequest: _TypeAlias = AcceptPricesRequest  # noqa: Y015
+
+@_typing.final
+class AcceptedPrice(_message.Message):
+    """One price that was accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model."""
+    version: _builtins.str
+    """The version of the price book that it is now."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptedPrice: _TypeAlias = AcceptedPrice  # noqa: Y015
+
+@_typing.final
+class AcceptPricesResponse(_message.Message):
+    """What was accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accepted(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceptedPrice]:
+        """The prices, by provider, model and begin."""
+
+    def __init__(
+        self,
+        *,
+        accepted: _abc.Iterable[Global___AcceptedPrice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptPricesResponse: _TypeAlias = AcceptPricesResponse  # noqa: Y015

@@ -39,6 +39,10 @@ class PriceServiceStub:
     """Lists the prices in force and those to come."""
     SetPrice: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.SetPriceRequest, _price_pb2.Price]
     """Sets the price of one model, from now or from a later instant on."""
+    QueryPriceChanges: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.QueryPriceChangesRequest, _price_service_pb2.QueryPriceChangesResponse]
+    """Shows what the catalogues of others would change of the prices. Changes nothing."""
+    AcceptPrices: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]
+    """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -49,6 +53,10 @@ class PriceServiceAsyncStub(PriceServiceStub):
     """Lists the prices in force and those to come."""
     SetPrice: _aio.UnaryUnaryMultiCallable[_price_service_pb2.SetPriceRequest, _price_pb2.Price]  # type: ignore[assignment]
     """Sets the price of one model, from now or from a later instant on."""
+    QueryPriceChanges: _aio.UnaryUnaryMultiCallable[_price_service_pb2.QueryPriceChangesRequest, _price_service_pb2.QueryPriceChangesResponse]  # type: ignore[assignment]
+    """Shows what the catalogues of others would change of the prices. Changes nothing."""
+    AcceptPrices: _aio.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]  # type: ignore[assignment]
+    """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads prices and sets them. Nothing is deleted: a price holds until a later one begins."""
@@ -68,5 +76,21 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
         """Sets the price of one model, from now or from a later instant on."""
+
+    @_abc_1.abstractmethod
+    def QueryPriceChanges(
+        self,
+        request: _price_service_pb2.QueryPriceChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.QueryPriceChangesResponse, _abc.Awaitable[_price_service_pb2.QueryPriceChangesResponse]]:
+        """Shows what the catalogues of others would change of the prices. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def AcceptPrices(
+        self,
+        request: _price_service_pb2.AcceptPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.AcceptPricesResponse, _abc.Awaitable[_price_service_pb2.AcceptPricesResponse]]:
+        """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
