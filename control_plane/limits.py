@@ -230,6 +230,10 @@ CATALOGUE_BYTES_MAX = 16 << 20
 """Most bytes of a catalogue of prices that somebody brings, unpacked."""
 IMPORTED_PRICES_MAX = 2_000
 """Most prices that one import may set."""
+RERATING_READ_CALLS = 20_000
+"""Places in the ledger that one question about re-rating looks at."""
+RERATING_WRITTEN_CALLS = 1_000
+"""Places in the ledger that one re-rating corrects: it holds up every Sync meanwhile."""
 PRICES_MAX = 20_000
 """Prices of one installation, replaced ones included."""
 PAGE_ROWS_DEFAULT = 50

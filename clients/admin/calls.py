@@ -85,6 +85,8 @@ class Call:
     """The provider's own id of the request."""
     position: int
     """Where it stands in the ledger; rises with every booked call."""
+    variant: str = ""
+    """The variant of the price that it was charged by; empty for the standard rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +291,7 @@ def call_from_wire(wire: v1.Call) -> Call:
         parent_call_id=wire.parent_call_id,
         provider_request_id=wire.provider_request_id,
         position=wire.position,
+        variant=wire.variant,
     )
 
 

@@ -22,6 +22,7 @@ from clients.admin.prices import Prices
 from clients.admin.principals import Principals
 from clients.admin.projects import Projects
 from clients.admin.providers import Providers
+from clients.admin.rerating import Reratings
 from clients.admin.sidecars import Sidecars
 from clients.admin.wire import Wire
 from protos.values.errors import InvalidArgumentError
@@ -43,6 +44,7 @@ class Bursar:
         """Caps and what is spent of them."""
         self.prices = Prices(wire)
         self.price_imports = PriceImports(wire)
+        self.reratings = Reratings(wire)
         """What models cost."""
         self.providers = Providers(wire)
         """Where calls are sent."""

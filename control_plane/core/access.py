@@ -50,6 +50,8 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "SetPrice": _OPERATE,
         "QueryPriceChanges": _VIEW,
         "AcceptPrices": _OPERATE,
+        "QueryRerating": _VIEW,
+        "RerateCalls": _OWN,
     },
     "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
     "PrincipalService": {

@@ -127,5 +127,6 @@ def _from_row(row: Row) -> LoggedCall:
         clamped_output_count=row["clamped_output_count"],
         vector=(),
         counted=(),
+        variant=row["variant"],
     )
     return LoggedCall(call, row["sidecar_id"], row["position"], row["charge_nano_usd"])

@@ -30,6 +30,7 @@ _TEXTS = (
     "answered_model",
     "alias",
     "tier",
+    "variant",
     "outcome",
     "error_kind",
     "price_version",
@@ -207,7 +208,7 @@ def booked_call(tx: Tx, call_id: str) -> Booked | None:
 
 
 def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> None:
-    """Lower a call's cost by better evidence."""
+    """Add an entry to what a call costs: better evidence, or a price that was wrong."""
     changed = tx.run(
         """UPDATE call SET cost_nano_usd = cost_nano_usd + :delta
            WHERE call_id = :call AND cost_nano_usd + :delta >= 0""",

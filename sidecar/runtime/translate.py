@@ -87,6 +87,9 @@ def _end(call: wire.Call, ended: Settlement, ended_unix_ms: int) -> None:
     call.ended_unix_ms = ended_unix_ms
     call.answered_model = ended.answered_model
     call.tier = ended.tier
+    call.variant = ended.variant
+    if ended.price_version:
+        call.price_version = ended.price_version
     call.outcome = _OUTCOMES[ended.outcome]
     call.error_kind = ended.error_kind
     call.status = ended.status

@@ -15,7 +15,8 @@ from control_plane.rpc.wire.prices import (
     price_to_wire,
     proposal_to_wire,
 )
-from control_plane.usecases import price_imports, prices
+from control_plane.rpc.wire.rerating import rerating_from_wire, rerating_to_wire
+from control_plane.usecases import price_imports, prices, rerating
 from protos.bursar.admin import v1
 
 Context = grpc.aio.ServicerContext[object, object]
@@ -85,6 +86,27 @@ class PriceServicer(v1.PriceServiceServicer):
                     reason=request.reason,
                     act=act,
                 )
+            ),
+        )
+
+    async def QueryRerating(
+        self, request: v1.QueryReratingRequest, context: Context
+    ) -> v1.Rerating:
+        question, now = rerating_from_wire(request), self._transactions.now_unix_ms()
+        return rerating_to_wire(
+            await self._transactions.read(
+                request, lambda tx: rerating.query_rerating(tx, question, now)
+            )
+        )
+
+    async def RerateCalls(self, request: v1.RerateCallsRequest, context: Context) -> v1.Rerating:
+        question = rerating_from_wire(request.question)
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.Rerating,
+            lambda tx, act: rerating_to_wire(
+                rerating.rerate_calls(tx, question, request.reason, act)
             ),
         )
 

@@ -41,6 +41,7 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         parent_call_id=call.parent_call_id,
         provider_request_id=call.provider_request_id,
         position=logged.position,
+        variant=call.variant,
     )
 
 

@@ -100,3 +100,14 @@ def test_a_price_by_the_piece_is_set_and_read(run: Any, run_json: Any) -> None:
     )["price"]
     assert made["tiers"][0]["rates_pico_usd"] == {"characters": "15000000"}
     assert "characters" in run("price", "show", "openai", "tts-x").stdout
+
+
+def test_calls_whose_price_was_wrong_are_corrected_when_somebody_says_so(
+    run: Any, run_json: Any
+) -> None:
+    asked = ("price", "rerate", "openai", "gpt-5-mini", "--from", "7d")
+    assert "Nothing was changed" in run(*asked).stderr
+    shown = run_json(*asked, "--apply")
+    assert (shown["projects"], shown["price_version"]) == ([], "built-in-2026-11-23")
+    refused = run("price", "rerate", "openai", "nothing", "--from", "7d", code=3).stderr
+    assert "set the right one first" in refused

@@ -89,6 +89,10 @@ from protos.bursar.admin.v1.price_service_pb2 import PriceEffect as PriceEffect
 from protos.bursar.admin.v1.price_service_pb2 import PriceLeftOut as PriceLeftOut
 from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesRequest as QueryPriceChangesRequest
 from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesResponse as QueryPriceChangesResponse
+from protos.bursar.admin.v1.price_service_pb2 import QueryReratingRequest as QueryReratingRequest
+from protos.bursar.admin.v1.price_service_pb2 import RerateCallsRequest as RerateCallsRequest
+from protos.bursar.admin.v1.price_service_pb2 import ReratedProject as ReratedProject
+from protos.bursar.admin.v1.price_service_pb2 import Rerating as Rerating
 from protos.bursar.admin.v1.price_service_pb2 import SetPriceRequest as SetPriceRequest
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceServicer as PriceServiceServicer
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceStub as PriceServiceStub

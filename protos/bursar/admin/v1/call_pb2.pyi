@@ -77,6 +77,7 @@ class Call(_message.Message):
     PARENT_CALL_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_REQUEST_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """Made by the sidecar, such as call_01jd…."""
     project_id: _builtins.str
@@ -133,6 +134,8 @@ class Call(_message.Message):
     """The provider's own id of the request."""
     position: _builtins.int
     """Where it stands in the ledger; rises with every booked call."""
+    variant: _builtins.str
+    """The variant of the price that it was charged by; empty for the standard rates."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was admitted."""
@@ -179,10 +182,11 @@ class Call(_message.Message):
         parent_call_id: _builtins.str = ...,
         provider_request_id: _builtins.str = ...,
         position: _builtins.int = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "charge_nano_usd", b"charge_nano_usd", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__charge_nano_usd: _TypeAlias = _typing.Literal["charge_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__charge_nano_usd: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd"]  # noqa: Y015

@@ -7,6 +7,7 @@ Administer price books."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.bursar.admin.v1 import price_pb2 as _price_pb2
@@ -394,3 +395,159 @@ class AcceptPricesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcceptPricesResponse: _TypeAlias = AcceptPricesResponse  # noqa: Y015
+
+@_typing.final
+class QueryReratingRequest(_message.Message):
+    """Which calls, and by which price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider that was called."""
+    model: _builtins.str
+    """The model that answered, by its id or an alias."""
+    price_version: _builtins.str
+    """The version that should have held; empty for the one in force."""
+    after_position: _builtins.int
+    """Calls behind this place in the ledger: the position of the answer before, or 0."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Calls that began from then on."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Calls that began before then."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        price_version: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        after_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "end_time", b"end_time", "model", b"model", "price_version", b"price_version", "provider", b"provider", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryReratingRequest: _TypeAlias = QueryReratingRequest  # noqa: Y015
+
+@_typing.final
+class RerateCallsRequest(_message.Message):
+    """Which calls are corrected."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    reason: _builtins.str
+    """Why, for the audit log and the entries."""
+    @_builtins.property
+    def question(self) -> Global___QueryReratingRequest:
+        """As QueryRerating was asked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        question: Global___QueryReratingRequest | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["question", b"question", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerateCallsRequest: _TypeAlias = RerateCallsRequest  # noqa: Y015
+
+@_typing.final
+class ReratedProject(_message.Message):
+    """The corrections of one project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    BEFORE_NANO_USD_FIELD_NUMBER: _builtins.int
+    AFTER_NANO_USD_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """The project."""
+    call_count: _builtins.int
+    """Calls that are corrected."""
+    before_nano_usd: _builtins.int
+    """What they cost before."""
+    after_nano_usd: _builtins.int
+    """What they cost after."""
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+        before_nano_usd: _builtins.int = ...,
+        after_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_nano_usd", b"after_nano_usd", "before_nano_usd", b"before_nano_usd", "call_count", b"call_count", "project_id", b"project_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReratedProject: _TypeAlias = ReratedProject  # noqa: Y015
+
+@_typing.final
+class Rerating(_message.Message):
+    """The corrections that a part of the ledger needs, or got."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECTS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_COUNT_FIELD_NUMBER: _builtins.int
+    UNPRICEABLE_COUNT_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    estimated_count: _builtins.int
+    """Calls that are left as they are, because their cost is an estimate."""
+    unpriceable_count: _builtins.int
+    """Calls that used what the price has no rate for; left as they are too."""
+    price_version: _builtins.str
+    """The version that they were held against."""
+    position: _builtins.int
+    """How far the ledger was read."""
+    more: _builtins.bool
+    """Whether more follows: ask again from there."""
+    @_builtins.property
+    def projects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReratedProject]:
+        """The sums by project."""
+
+    def __init__(
+        self,
+        *,
+        projects: _abc.Iterable[Global___ReratedProject] | None = ...,
+        estimated_count: _builtins.int = ...,
+        unpriceable_count: _builtins.int = ...,
+        price_version: _builtins.str = ...,
+        position: _builtins.int = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_count", b"estimated_count", "more", b"more", "position", b"position", "price_version", b"price_version", "projects", b"projects", "unpriceable_count", b"unpriceable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rerating: _TypeAlias = Rerating  # noqa: Y015

@@ -43,6 +43,12 @@ class PriceServiceStub:
     """Shows what the catalogues of others would change of the prices. Changes nothing."""
     AcceptPrices: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]
     """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+    QueryRerating: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.QueryReratingRequest, _price_service_pb2.Rerating]
+    """Shows what calls would have cost by another version of their price. Changes nothing."""
+    RerateCalls: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.RerateCallsRequest, _price_service_pb2.Rerating]
+    """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+    entry is edited. Doing it again finds only what came since.
+    """
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -57,6 +63,12 @@ class PriceServiceAsyncStub(PriceServiceStub):
     """Shows what the catalogues of others would change of the prices. Changes nothing."""
     AcceptPrices: _aio.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]  # type: ignore[assignment]
     """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+    QueryRerating: _aio.UnaryUnaryMultiCallable[_price_service_pb2.QueryReratingRequest, _price_service_pb2.Rerating]  # type: ignore[assignment]
+    """Shows what calls would have cost by another version of their price. Changes nothing."""
+    RerateCalls: _aio.UnaryUnaryMultiCallable[_price_service_pb2.RerateCallsRequest, _price_service_pb2.Rerating]  # type: ignore[assignment]
+    """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+    entry is edited. Doing it again finds only what came since.
+    """
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads prices and sets them. Nothing is deleted: a price holds until a later one begins."""
@@ -92,5 +104,23 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_service_pb2.AcceptPricesResponse, _abc.Awaitable[_price_service_pb2.AcceptPricesResponse]]:
         """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+
+    @_abc_1.abstractmethod
+    def QueryRerating(
+        self,
+        request: _price_service_pb2.QueryReratingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.Rerating, _abc.Awaitable[_price_service_pb2.Rerating]]:
+        """Shows what calls would have cost by another version of their price. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RerateCalls(
+        self,
+        request: _price_service_pb2.RerateCallsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.Rerating, _abc.Awaitable[_price_service_pb2.Rerating]]:
+        """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+        entry is edited. Doing it again finds only what came since.
+        """
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
