@@ -39,6 +39,7 @@ from clients.admin.projects import CreatedProject as CreatedProject
 from clients.admin.projects import Project as Project
 from clients.admin.projects import ProjectState as ProjectState
 from clients.admin.providers import Provider as Provider
+from clients.admin.rate_cards import RateCard as RateCard
 from clients.admin.rerating import ReratedProject as ReratedProject
 from clients.admin.rerating import Rerating as Rerating
 from clients.admin.sidecars import JoinToken as JoinToken

@@ -87,6 +87,8 @@ class Call:
     """Where it stands in the ledger; rises with every booked call."""
     variant: str = ""
     """The variant of the price that it was charged by; empty for the standard rates."""
+    rate_card_version: str = ""
+    """The rate card that the client is charged by; empty without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,10 @@ class UsageRow:
     """Tokens of output."""
     cost_nano_usd: int
     """The cost."""
+    charge_nano_usd: int = 0
+    """What clients are charged, by their rate cards."""
+    charged_cost_nano_usd: int = 0
+    """What the calls cost that they are charged for: the margin is the charge less this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +298,7 @@ def call_from_wire(wire: v1.Call) -> Call:
         provider_request_id=wire.provider_request_id,
         position=wire.position,
         variant=wire.variant,
+        rate_card_version=wire.rate_card_version,
     )
 
 
@@ -305,6 +312,8 @@ def usage_row_from_wire(wire: v1.UsageRow) -> UsageRow:
         input_count=wire.input_count,
         output_count=wire.output_count,
         cost_nano_usd=wire.cost_nano_usd,
+        charge_nano_usd=wire.charge_nano_usd,
+        charged_cost_nano_usd=wire.charged_cost_nano_usd,
     )
 
 

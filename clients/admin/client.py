@@ -22,6 +22,7 @@ from clients.admin.prices import Prices
 from clients.admin.principals import Principals
 from clients.admin.projects import Projects
 from clients.admin.providers import Providers
+from clients.admin.rate_cards import RateCards
 from clients.admin.rerating import Reratings
 from clients.admin.sidecars import Sidecars
 from clients.admin.wire import Wire
@@ -45,6 +46,7 @@ class Bursar:
         self.prices = Prices(wire)
         self.price_imports = PriceImports(wire)
         self.reratings = Reratings(wire)
+        self.rate_cards = RateCards(wire)
         """What models cost."""
         self.providers = Providers(wire)
         """Where calls are sent."""

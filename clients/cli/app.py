@@ -24,6 +24,7 @@ from clients.cli import (
     processes,
     projects,
     providers,
+    rate_cards,
     rerating,
     session,
     sidecars,
@@ -109,6 +110,7 @@ def cli(ctx: click.Context) -> None:
 for noun in (
     *up.COMMANDS,
     *projects.COMMANDS,
+    *rate_cards.COMMANDS,
     *keys.COMMANDS,
     *budgets.COMMANDS,
     *calls.COMMANDS,

@@ -26,6 +26,8 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "SuspendProject": _OPERATE,
         "ResumeProject": _OPERATE,
         "ArchiveProject": _OPERATE,
+        "SetRateCard": _OWN,
+        "ListRateCards": _VIEW,
     },
     "KeyService": {
         "CreateKey": _OPERATE,

@@ -18,6 +18,8 @@ class LoggedCall:
     """Rises with every booked call."""
     charge_nano_usd: int | None
     """What the client is charged; None until a rate card says so."""
+    rate_card_version: str = ""
+    """The rate card that it is charged by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,4 +129,6 @@ def _from_row(row: Row) -> LoggedCall:
         counted=(),
         variant=row["variant"],
     )
-    return LoggedCall(call, row["sidecar_id"], row["position"], row["charge_nano_usd"])
+    return LoggedCall(
+        call, row["sidecar_id"], row["position"], row["charge_nano_usd"], row["rate_card_version"]
+    )

@@ -26,6 +26,7 @@ from control_plane.store import call_log, corrections, ledger, sidecars
 from control_plane.store import prices as price_store
 from control_plane.store.engine import Tx
 from control_plane.usecases.acts import Act, record
+from control_plane.usecases.rate_cards import Charging
 from protos.values.errors import NotFoundError
 
 
@@ -40,6 +41,7 @@ def rerate_calls(tx: Tx, question: ReratingQuestion, reason: str, act: Act) -> R
     done = _rerating(tx, question, act.now_unix_ms, limits.RERATING_WRITTEN_CALLS)
     moves: dict[PeriodKey, int] = defaultdict(int)
     rollups: dict[RollupKey, RollupSum] = defaultdict(RollupSum)
+    charging = Charging(tx)
     for one in done.corrections:
         corrections.insert(
             tx,
@@ -51,7 +53,10 @@ def rerate_calls(tx: Tx, question: ReratingQuestion, reason: str, act: Act) -> R
             now_unix_ms=act.now_unix_ms,
         )
         ledger.correct_call(tx, one.logged.call.call_id, one.delta_nano_usd)
-        rollups[rollup_key(one.logged.call)].cost_nano_usd += one.delta_nano_usd
+        row = rollups[rollup_key(one.logged.call)]
+        row.cost_nano_usd += one.delta_nano_usd
+        before = one.logged.call.cost_nano_usd
+        charging.follow(one.logged.call.call_id, before, one.after_nano_usd, row)
         for key in _charge(tx, one, act.now_unix_ms):
             moves[key] += one.delta_nano_usd
     for key in sorted(moves):

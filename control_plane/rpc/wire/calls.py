@@ -42,6 +42,7 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         provider_request_id=call.provider_request_id,
         position=logged.position,
         variant=call.variant,
+        rate_card_version=logged.rate_card_version,
     )
 
 
@@ -104,4 +105,6 @@ def _row_to_wire(row: UsageRow) -> v1.UsageRow:
         input_count=sums.input_count,
         output_count=sums.output_count,
         cost_nano_usd=sums.cost_nano_usd,
+        charge_nano_usd=sums.charge_nano_usd,
+        charged_cost_nano_usd=sums.charged_cost_nano_usd,
     )

@@ -117,13 +117,17 @@ from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceSt
 from protos.bursar.admin.v1.principal_service_pb2_grpc import add_PrincipalServiceServicer_to_server as add_PrincipalServiceServicer_to_server
 from protos.bursar.admin.v1.project_pb2 import Project as Project
 from protos.bursar.admin.v1.project_pb2 import ProjectState as ProjectState
+from protos.bursar.admin.v1.project_pb2 import RateCard as RateCard
 from protos.bursar.admin.v1.project_service_pb2 import ArchiveProjectRequest as ArchiveProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import CreateProjectRequest as CreateProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import CreateProjectResponse as CreateProjectResponse
 from protos.bursar.admin.v1.project_service_pb2 import GetProjectRequest as GetProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import ListProjectsRequest as ListProjectsRequest
 from protos.bursar.admin.v1.project_service_pb2 import ListProjectsResponse as ListProjectsResponse
+from protos.bursar.admin.v1.project_service_pb2 import ListRateCardsRequest as ListRateCardsRequest
+from protos.bursar.admin.v1.project_service_pb2 import ListRateCardsResponse as ListRateCardsResponse
 from protos.bursar.admin.v1.project_service_pb2 import ResumeProjectRequest as ResumeProjectRequest
+from protos.bursar.admin.v1.project_service_pb2 import SetRateCardRequest as SetRateCardRequest
 from protos.bursar.admin.v1.project_service_pb2 import SuspendProjectRequest as SuspendProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import UpdateProjectRequest as UpdateProjectRequest
 from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceServicer as ProjectServiceServicer

@@ -78,6 +78,7 @@ class Call(_message.Message):
     PROVIDER_REQUEST_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """Made by the sidecar, such as call_01jd…."""
     project_id: _builtins.str
@@ -136,6 +137,8 @@ class Call(_message.Message):
     """Where it stands in the ledger; rises with every booked call."""
     variant: _builtins.str
     """The variant of the price that it was charged by; empty for the standard rates."""
+    rate_card_version: _builtins.str
+    """The rate card that the client is charged by; empty without one."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was admitted."""
@@ -183,10 +186,11 @@ class Call(_message.Message):
         provider_request_id: _builtins.str = ...,
         position: _builtins.int = ...,
         variant: _builtins.str = ...,
+        rate_card_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "charge_nano_usd", b"charge_nano_usd", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "rate_card_version", b"rate_card_version", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__charge_nano_usd: _TypeAlias = _typing.Literal["charge_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__charge_nano_usd: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd"]  # noqa: Y015
@@ -207,6 +211,8 @@ class UsageRow(_message.Message):
     INPUT_COUNT_FIELD_NUMBER: _builtins.int
     OUTPUT_COUNT_FIELD_NUMBER: _builtins.int
     COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    CHARGE_NANO_USD_FIELD_NUMBER: _builtins.int
+    CHARGED_COST_NANO_USD_FIELD_NUMBER: _builtins.int
     call_count: _builtins.int
     """Calls."""
     failed_count: _builtins.int
@@ -219,6 +225,10 @@ class UsageRow(_message.Message):
     """Tokens of output."""
     cost_nano_usd: _builtins.int
     """The cost."""
+    charge_nano_usd: _builtins.int
+    """What clients are charged, by their rate cards."""
+    charged_cost_nano_usd: _builtins.int
+    """What the calls cost that they are charged for: the margin is the charge less this."""
     @_builtins.property
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The value of each grouping, in the order that was asked for."""
@@ -233,10 +243,12 @@ class UsageRow(_message.Message):
         input_count: _builtins.int = ...,
         output_count: _builtins.int = ...,
         cost_nano_usd: _builtins.int = ...,
+        charge_nano_usd: _builtins.int = ...,
+        charged_cost_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "charge_nano_usd", b"charge_nano_usd", "charged_cost_nano_usd", b"charged_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
