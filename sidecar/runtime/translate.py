@@ -344,7 +344,9 @@ def _tiers_from_wire(model: str, tiers: Iterable[wire.PriceTier]) -> tuple[Tier,
                 f"the price of {model} has a rate for {unknown[0]!r}, which this program "
                 "does not know; a newer sidecar is needed"
             )
-        found.append(Tier(tier.above_input_count, rates))
+        # What is billed by a kind that is not known here is refused before it could be used.
+        more = {rate.kind: rate.pico_usd for rate in tier.more_rates if rate.kind in kinds.KINDS}
+        found.append(Tier(tier.above_input_count, rates | more))
     return tuple(found)
 
 
