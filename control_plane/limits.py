@@ -234,7 +234,7 @@ RERATING_READ_CALLS = 20_000
 """Places in the ledger that one question about re-rating looks at."""
 RERATING_WRITTEN_CALLS = 1_000
 """Places in the ledger that one re-rating corrects: it holds up every Sync meanwhile."""
-MARKUP_MAX_PPM = 100_000_000
+MARKUP_MAX_MILLIONTHS = 100_000_000
 """The highest markup: a hundred times the cost."""
 RATE_CARDS_MAX = 200
 """Rate cards of one project, replaced ones included."""

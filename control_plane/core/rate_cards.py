@@ -60,7 +60,9 @@ class Charged:
 
 def check_card(card: RateCard) -> RateCard:
     """A card that can be applied."""
-    fields.check_between(card.markup_ppm, -PPM, limits.MARKUP_MAX_PPM, "rate_card.markup_ppm")
+    fields.check_between(
+        card.markup_ppm, -PPM, limits.MARKUP_MAX_MILLIONTHS, "rate_card.markup_ppm"
+    )
     most = limits.RECORD_NANO_USD_MAX
     fields.check_between(card.per_call_nano_usd, 0, most, "rate_card.per_call_nano_usd")
     fields.check_between(card.per_execution_nano_usd, 0, most, "rate_card.per_execution_nano_usd")
