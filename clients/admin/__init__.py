@@ -6,6 +6,7 @@ from clients.admin.budgets import ChangedCap as ChangedCap
 from clients.admin.budgets import Period as Period
 from clients.admin.budgets import Window as Window
 from clients.admin.calls import Call as Call
+from clients.admin.calls import CallCorrection as CallCorrection
 from clients.admin.calls import Grouping as Grouping
 from clients.admin.calls import Refusal as Refusal
 from clients.admin.calls import Usage as Usage

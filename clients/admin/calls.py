@@ -20,6 +20,24 @@ Grouping = Literal["project", "workflow", "model", "key", "provider", "outcome",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallCorrection:
+    """An entry that set right what a call cost, after its price was wrong."""
+
+    price_version: str
+    """The version of the price that should have held."""
+    before_nano_usd: int
+    """What the call cost before."""
+    after_nano_usd: int
+    """What it costs after."""
+    principal_id: str
+    """Who wrote it."""
+    reason: str
+    """Why."""
+    create_time: datetime
+    """When."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One attempt at a provider."""
 
@@ -89,6 +107,8 @@ class Call:
     """The variant of the price that it was charged by; empty for the standard rates."""
     rate_card_version: str = ""
     """The rate card that the client is charged by; empty without one."""
+    corrections: tuple[CallCorrection, ...] = ()
+    """The entries that set its cost right, in their order; told by `get` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +319,17 @@ def call_from_wire(wire: v1.Call) -> Call:
         position=wire.position,
         variant=wire.variant,
         rate_card_version=wire.rate_card_version,
+        corrections=tuple(
+            CallCorrection(
+                price_version=one.price_version,
+                before_nano_usd=one.before_nano_usd,
+                after_nano_usd=one.after_nano_usd,
+                principal_id=one.principal_id,
+                reason=one.reason,
+                create_time=instant_from_wire(one.create_time),
+            )
+            for one in wire.corrections
+        ),
     )
 
 

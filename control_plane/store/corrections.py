@@ -1,7 +1,7 @@
 """Corrections of what calls cost: entries that are only ever added."""
 
 from control_plane.core.leases import PeriodKey
-from control_plane.core.log import LoggedCall
+from control_plane.core.log import LoggedCall, LoggedCorrection
 from control_plane.core.rerating import Correction, PeriodParts
 from control_plane.store import call_log, periods
 from control_plane.store.engine import Tx
@@ -54,6 +54,24 @@ def insert(
             "reason": reason,
             "now": now_unix_ms,
         },
+    )
+
+
+def of_call(tx: Tx, call_id: str) -> tuple[LoggedCorrection, ...]:
+    """The corrections of one call, in their order."""
+    rows = tx.rows(
+        "SELECT * FROM correction WHERE call_id = :call ORDER BY number", {"call": call_id}
+    )
+    return tuple(
+        LoggedCorrection(
+            price_version=row["price_version"],
+            before_nano_usd=row["before_nano_usd"],
+            after_nano_usd=row["after_nano_usd"],
+            actor=row["actor"],
+            reason=row["reason"],
+            booked_unix_ms=row["booked_unix_ms"],
+        )
+        for row in rows
     )
 
 

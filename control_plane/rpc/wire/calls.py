@@ -43,6 +43,17 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         position=logged.position,
         variant=call.variant,
         rate_card_version=logged.rate_card_version,
+        corrections=[
+            v1.CallCorrection(
+                price_version=one.price_version,
+                before_nano_usd=one.before_nano_usd,
+                after_nano_usd=one.after_nano_usd,
+                principal_id=one.actor,
+                reason=one.reason,
+                create_time=instant_to_wire(one.booked_unix_ms),
+            )
+            for one in logged.corrections
+        ],
     )
 
 

@@ -13,7 +13,7 @@ from control_plane.core.prices import OPERATOR, Price
 from control_plane.core.principals import Principal, Role
 from control_plane.core.rerating import PeriodParts, Rerating, ReratingQuestion, corrected
 from control_plane.entropy import Entropy
-from control_plane.store import prices
+from control_plane.store import corrections, prices
 from control_plane.usecases.acts import Act
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.rerating import query_rerating, rerate_calls
@@ -101,7 +101,13 @@ def test_a_second_correction_stands_behind_the_first(world: World) -> None:
         rerated(world, replace(QUESTION, price_version=f"v{number}"))
         world.check()
         assert world.period(ref)["spent_nano_usd"] == 5 * right
-    assert world.number("SELECT MAX(number) FROM correction") == 3
+    call_id = world.row("SELECT call_id FROM call")["call_id"]
+    entries = world.store.read(lambda tx: corrections.of_call(tx, call_id)).result()
+    assert [(one.price_version, one.after_nano_usd) for one in entries] == [
+        ("v1", 5 * CENT),
+        ("v2", CENT),
+        ("v3", 10 * CENT),
+    ]
     assert world.number("SELECT COUNT(*) FROM correction WHERE price_version = 'v2'") == 1
 
 

@@ -24,6 +24,7 @@ from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceServicer
 from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceStub as BudgetServiceStub
 from protos.bursar.admin.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server as add_BudgetServiceServicer_to_server
 from protos.bursar.admin.v1.call_pb2 import Call as Call
+from protos.bursar.admin.v1.call_pb2 import CallCorrection as CallCorrection
 from protos.bursar.admin.v1.call_pb2 import Refusal as Refusal
 from protos.bursar.admin.v1.call_pb2 import UsageRow as UsageRow
 from protos.bursar.admin.v1.call_service_pb2 import GetCallRequest as GetCallRequest
