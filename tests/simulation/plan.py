@@ -95,7 +95,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(6):
+    for _ in range(7):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
