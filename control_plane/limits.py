@@ -120,6 +120,8 @@ SYNC_SOON_MS = 3_000
 """When a sidecar with waiting calls syncs again, while no stream brings it what they may have."""
 SYNC_BACKOFF_MS = 1_000
 """When a sidecar that was refused for load comes back."""
+AFTER_TURN_MS = 50
+"""So long after a window turned, who waits for its money asks for the next one's."""
 DEMAND_LIFE_MS = 25_000
 """Demands that were not repeated for so long are forgotten: two quiet Syncs."""
 RECALL_PENDING_MS = 250
@@ -140,7 +142,7 @@ UNHEARD_OFFERS_MAX = 4
 """Offers that a sidecar is sent until it speaks again; after that it is nudged."""
 NUDGE_INTERVAL_MS = 100
 """A sidecar is nudged at most so often."""
-NUDGE_UNANSWERED_MS = 1_500
+NUDGE_UNANSWERED_MS = 1_200
 """Waiting calls of a sidecar that was nudged and did not come for so long hold nobody up."""
 PATIENCE_DEFAULT_MS = 20_000
 """How long a waiting call waits when it did not say."""

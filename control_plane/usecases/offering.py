@@ -40,11 +40,30 @@ def choose(ready: Iterable[str], levels: Levels, watching: Container[str]) -> li
     return fit[: limits.SYNC_OFFERS_MAX]
 
 
-def next_sync_ms(sidecar_id: str, watching: Container[str], *, waits: bool) -> int:
-    """When a sidecar shall speak again: soon while calls wait and its stream cannot bring money."""
+def next_sync_ms(
+    sidecar_id: str,
+    watching: Container[str],
+    told: Iterable[GrantAnswer],
+    now_unix_ms: int,
+    *,
+    waits: bool,
+    nudged: bool,
+) -> int:
+    """When a sidecar shall speak again: soon while calls wait and no stream brings them money.
+
+    And when those that were `nudged` have not come, as their calls hold nobody up then; and just
+    after a window turns in which calls wait: they are met from the next one.
+    """
     if waits and sidecar_id not in watching:
         return limits.SYNC_SOON_MS
-    return limits.SYNC_INTERVAL_MS
+    if waits and nudged:
+        return limits.NUDGE_UNANSWERED_MS + limits.NUDGE_INTERVAL_MS
+    turns = (
+        grant.period_end_unix_ms - now_unix_ms + limits.AFTER_TURN_MS
+        for grant in told
+        if (waits or grant.short) and grant.period_end_unix_ms is not None
+    )
+    return min([limits.SYNC_INTERVAL_MS, *(after for after in turns if after > 0)])
 
 
 def decide_for(

@@ -270,7 +270,9 @@ def _with_money(
         # Under an older policy a call may still name a budget that ended: the newer one, which is
         # on its way, says which budgets it needs instead.
         hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
-        next_sync_ms=offering.next_sync_ms(holder.sidecar_id, watching, waits=waits),
+        next_sync_ms=offering.next_sync_ms(
+            holder.sidecar_id, watching, told, now_unix_ms, waits=waits, nudged=bool(nudges)
+        ),
         recalls=plan.recalls,
         nudges=levels.take_nudges(nudges, now_unix_ms),
         offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),

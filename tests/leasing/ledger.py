@@ -146,7 +146,14 @@ class Ledger:
             hopeless=plan.hopeless,
             recalls=plan.recalls,
             nudges=levels.take_nudges(nudges, now_unix_ms),
-            next_sync_ms=offering.next_sync_ms(sidecar_id, self.watching, waits=waits),
+            next_sync_ms=offering.next_sync_ms(
+                sidecar_id,
+                self.watching,
+                answered,
+                now_unix_ms,
+                waits=waits,
+                nudged=bool(nudges),
+            ),
             offers=tuple(self._offers(chosen, rows, now_unix_ms)),
         )
 

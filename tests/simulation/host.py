@@ -164,7 +164,7 @@ class Life:
         if hasattr(self, "journal"):
             self.journal.die(power_loss=power_loss)
         if self.stream is not None:
-            self.stream.end()
+            self.simulation.unsubscribe(self)
         self.scope.cancel()
 
     async def live(self) -> None:

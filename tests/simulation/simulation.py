@@ -317,6 +317,13 @@ class Simulation:
         if snapshot is not None:
             self.push(life.host.sidecar_id, wire.WatchResponse(policy=snapshot))
 
+    def unsubscribe(self, life: Life) -> None:
+        """A process ends, and its connections with it."""
+        assert life.stream is not None
+        life.stream.end()
+        if self.streams.get(life.host.sidecar_id) is life.stream:
+            del self.streams[life.host.sidecar_id]
+
     def push(self, sidecar_id: str, directive: wire.WatchResponse) -> None:
         """A directive on its way; it may get lost, or come twice."""
         host = self.by_sidecar[sidecar_id]

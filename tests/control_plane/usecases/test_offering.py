@@ -85,7 +85,8 @@ def test_who_does_not_speak_is_offered_only_a_little(world: World, crowded: Crow
 
 
 def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:
-    _, _, two, _ = crowded
+    _, one, two, _ = crowded
+    one.sync()
     assert two.sync().next_sync_ms == limits.SYNC_INTERVAL_MS
     world.watching = ()
     assert two.sync().next_sync_ms == limits.SYNC_SOON_MS
