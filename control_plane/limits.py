@@ -231,6 +231,8 @@ HINTED_SECRET_CHARACTERS_MIN = 16
 """Of a shorter secret nothing is shown."""
 URL_CHARACTERS_MAX = 512
 """Longest base URL."""
+DEPLOYMENTS_MAX = 200
+"""Deployments of one provider."""
 PROVIDERS_MAX = 100
 """Providers of one installation."""
 MODEL_ALIASES_MAX = 50

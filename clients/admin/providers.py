@@ -1,7 +1,7 @@
 """Providers: where calls are sent, and the agency's secrets there."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from clients.admin.instants import instant_from_wire
@@ -17,9 +17,9 @@ class Provider:
     provider: str
     """Its name in paths and prices, such as "openai"."""
     family: str
-    """The wire format that it speaks: "openai" or "anthropic"."""
+    """The wire format that it speaks: "openai", "anthropic" or "gemini"."""
     base_url: str
-    """The base URL without a path, such as https://api.openai.com."""
+    """The base URL, such as https://api.openai.com."""
     secret_hint: str
     """The last four characters of the secret; "" when there is none."""
     secret_version: int
@@ -28,6 +28,8 @@ class Provider:
     """When it was last changed."""
     etag: str
     """Send it back on update."""
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Which model each deployment is, by the deployment's name (Azure)."""
 
 
 class Providers:
@@ -45,15 +47,22 @@ class Providers:
         base_url: str,
         secret: str = "",
         etag: str = "",
+        deployments: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Provider:
-        """Make a provider, or replace its address and, unless empty, its secret.
+        """Make a provider, or replace its address, deployments and, unless empty, its secret.
 
         `etag` is required when the provider exists.
         """
         request = v1.SetProviderRequest(
             request_id=request_id or self._wire.request_id(),
-            provider=v1.Provider(provider=provider, family=family, base_url=base_url, etag=etag),
+            provider=v1.Provider(
+                provider=provider,
+                family=family,
+                base_url=base_url,
+                etag=etag,
+                deployments=deployments or {},
+            ),
             secret=secret,
         )
         return provider_from_wire(self._wire.ask(self._stub.SetProvider, request))
@@ -87,4 +96,5 @@ def provider_from_wire(wire: v1.Provider) -> Provider:
         secret_version=wire.secret_version,
         update_time=instant_from_wire(wire.update_time),
         etag=wire.etag,
+        deployments=dict(wire.deployments),
     )

@@ -182,14 +182,16 @@ class Label(click.ParamType[str]):
 
 
 class Url(click.ParamType[str]):
-    """The address of a server: scheme and host, no path but an optional /v1."""
+    """The address of a server: scheme, host, perhaps a path; a bare /v1 goes without saying."""
 
     name = "URL"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        text = str(value).rstrip("/").removesuffix("/v1")
+        text = str(value).rstrip("/")
+        if re.fullmatch(r"https?://[^/]+/v1", text) is not None:
+            text = text.removesuffix("/v1")
         if re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", text) is None:
             self.fail(f"{value!r} is no URL: write it like https://ai.example.com", param, ctx)
         return text

@@ -60,6 +60,7 @@ def to_json(where: Place) -> dict[str, Any]:
         "base_url": where.base_url,
         "openai_base_url": f"{where.base_url}/v1",
         "anthropic_base_url": where.base_url,
+        "gemini_base_url": where.base_url,
         "public_url": where.public_url or None,
         "settings": {recipe.tool: recipe.text for recipe in recipes(where)},
     }

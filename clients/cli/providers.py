@@ -22,9 +22,27 @@ from protos.values.errors import InvalidArgumentError, NotFoundError
 BASE_URLS: Mapping[str, str] = {
     "openai": "https://api.openai.com",
     "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
 }
-"""Where the providers that are known by name are."""
-KEY_VARIABLES: Mapping[str, str] = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+"""Where the providers that speak a family's own API are."""
+COMPATIBLE_URLS: Mapping[str, str] = {
+    "openrouter": "https://openrouter.ai/api/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "deepseek": "https://api.deepseek.com/v1",
+    "xai": "https://api.x.ai/v1",
+    "together": "https://api.together.xyz/v1",
+    "fireworks": "https://api.fireworks.ai/inference/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "ollama": "http://127.0.0.1:11434/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+}
+"""Where the providers are that speak OpenAI's API; any other is given by its base URL."""
+KEY_VARIABLES: Mapping[str, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+}
 """Where their secrets usually stand in the environment."""
 
 
@@ -38,6 +56,9 @@ def is_stand_in(provider: Provider) -> bool:
     return local and provider.secret_hint[-4:] == REHEARSAL_SECRET[-4:]
 
 
+_FAMILIES = {name: name for name in BASE_URLS} | dict.fromkeys(COMPATIBLE_URLS, "openai")
+
+
 @click.group("provider", cls=Group)
 def provider() -> None:
     """Set where calls are sent, and the agency's secrets there."""
@@ -47,10 +68,21 @@ def provider() -> None:
 @click.argument("name", metavar="PROVIDER")
 @click.option(
     "--family",
-    type=click.Choice(["openai", "anthropic"]),
+    type=click.Choice(["openai", "anthropic", "gemini"]),
     help="The wire format it speaks  [default: by its name]",
 )
-@click.option("--base-url", type=URL, help="Its address without a path  [default: by its name]")
+@click.option(
+    "--base-url",
+    type=URL,
+    help="Its address, with a path where its SDKs are given one  [default: by its name]",
+)
+@click.option(
+    "--deployment",
+    "deployments",
+    metavar="NAME=MODEL",
+    multiple=True,
+    help="Which model a deployment is (Azure); may be repeated. All together replace those before.",
+)
 @click.option("--secret-file", metavar="FILE", help="Read its secret from here; - is stdin.")
 @click.option(
     "--secret-env", metavar="VARIABLE", help="Read its secret from this environment variable."
@@ -63,6 +95,7 @@ def set_provider(
     name: str,
     family: str | None,
     base_url: str | None,
+    deployments: tuple[str, ...],
     secret_file: str | None,
     secret_env: str | None,
     keep_secret: bool,
@@ -74,9 +107,12 @@ def set_provider(
     """
     bursar = session.bursar
     existing = find(bursar, name)
-    known_family = existing.family if existing else name if name in BASE_URLS else None
+    known_family = existing.family if existing else _FAMILIES.get(name)
     kept = existing is not None and not (is_stand_in(existing) and not keep_secret)
-    known_url = existing.base_url if existing and kept else BASE_URLS.get(name)
+    usual_url = BASE_URLS.get(name) or COMPATIBLE_URLS.get(name)
+    known_url = existing.base_url if existing and kept else usual_url
+    before = existing.deployments if existing else {}
+    named = dict(map(_deployment, deployments)) if deployments else before
     if (family or known_family) is None or (base_url or known_url) is None:
         raise click.UsageError(f"{name!r} is not known by name: give --family and --base-url.")
     if keep_secret and existing is None:
@@ -88,6 +124,7 @@ def set_provider(
         base_url=base_url or known_url or "",
         secret=secret,
         etag=existing.etag if existing else "",
+        deployments=named,
     )
     session.show(
         {"provider": changed},
@@ -141,6 +178,13 @@ def remove(session: Session, name: str) -> None:
 def find(bursar: Bursar, name: str) -> Provider | None:
     """The provider of that name, if there is one."""
     return next((one for one in bursar.providers.list() if one.provider == name), None)
+
+
+def _deployment(text: str) -> tuple[str, str]:
+    name, equals, model = text.partition("=")
+    if not (name and equals and model):
+        raise click.UsageError(f"--deployment takes NAME=MODEL, not {text!r}.")
+    return name, model
 
 
 def _secret(name: str, file: str | None, variable: str | None) -> str:

@@ -11,6 +11,7 @@ N8N_HEADER = "x-bursar-workflow"
 N8N_HEADER_VALUE = "={{ $workflow.name }}:{{ $execution.id }}"
 OPENAI_MODEL = "gpt-5-mini"
 ANTHROPIC_MODEL = "claude-haiku-4-5"
+GEMINI_MODEL = "gemini-2.5-flash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,12 @@ def _n8n(place: Place) -> Iterator[Recipe]:
         "n8n: Anthropic credential",
         f"API Key            {place.key}\nBase URL           {place.base_url}\n{header}",
     )
+    yield Recipe(
+        "n8n_gemini",
+        "n8n: Google Gemini credential",
+        f"Host               {place.base_url}\nAPI Key            {place.key}\n"
+        "It takes no header: give each workflow a key of its own, or put /w/NAME behind the host.",
+    )
 
 
 def _code(place: Place) -> Iterator[Recipe]:
@@ -113,6 +120,20 @@ def _code(place: Place) -> Iterator[Recipe]:
                 model="{ANTHROPIC_MODEL}", max_tokens=200, messages={message}
             )
             print(answer.content[0].text)"""),
+    )
+    yield Recipe(
+        "google_sdk",
+        "Google Gen AI SDK",
+        dedent(f"""\
+            from google import genai
+
+            client = genai.Client(
+                api_key="{place.key}", http_options={{"base_url": "{place.base_url}"}}
+            )
+            answer = client.models.generate_content(
+                model="{GEMINI_MODEL}", contents="Say hello."
+            )
+            print(answer.text)"""),
     )
 
 

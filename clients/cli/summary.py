@@ -57,6 +57,7 @@ def show(session: Session, running: Running) -> None:
             "base_url": base_url,
             "openai_base_url": f"{base_url}/v1",
             "anthropic_base_url": base_url,
+            "gemini_base_url": base_url,
             "key": running.demo.key if running.demo else None,
             "data": str(running.folder.path),
             "providers": dict(running.providers),
@@ -76,7 +77,7 @@ def _parts(running: Running) -> list[Text | str]:
     answering = ", ".join(f"{name} → {who}" for name, who in running.providers.items())
     lines = [
         Text("Bursar is up.", style="bold green"),
-        Text(f"  Base URL   {base_url}/v1   (Anthropic: {base_url})"),
+        Text(f"  Base URL   {base_url}/v1   (Anthropic, Gemini: {base_url})"),
     ]
     if running.demo is not None:
         lines += [

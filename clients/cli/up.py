@@ -132,7 +132,7 @@ def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
 def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> None:
     """Run everything here, until Ctrl-C: control plane, sidecar, and someone to answer.
 
-    Real providers answer when OPENAI_API_KEY or ANTHROPIC_API_KEY is set, or when
+    Real providers answer when OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY is set, or when
     `bursar provider set` gave one a secret; else a rehearsal provider does, offline.
     """
     if data is not None:

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from clients.rehearsal import (
     anthropic_wire,
+    gemini_embeddings,
+    gemini_wire,
     openai_completions,
     openai_embeddings,
+    openai_manners,
     openai_moderations,
     openai_responses,
     openai_wire,
@@ -19,6 +22,9 @@ from clients.rehearsal.prompt_cache import PromptCache
 from clients.rehearsal.stored import StoredResponses
 
 OPENAI, ANTHROPIC = openai_wire.PROVIDER, anthropic_wire.PROVIDER
+GEMINI = gemini_wire.PROVIDER
+_DEPLOYMENTS = "/openai/deployments/"
+_ROOTS = ("/v1beta/openai/", "/openai/v1/", "/api/v1/", "/inference/v1/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,27 @@ class Free(NamedTuple):
     answer: Callable[[Request, JsonObject, Circumstances], JsonObject]
 
 
+def key_of(path: str) -> str:
+    """Return what an endpoint goes by: its path, or of one that names a model in it, its method.
+
+    Paths of other providers that speak OpenAI's API go by OpenAI's.
+    """
+    if "/models/" in path and ":" in path:
+        return f":{path.rpartition(':')[2]}"
+    if path.startswith(_DEPLOYMENTS):
+        return "/v1/" + path.removeprefix(_DEPLOYMENTS).partition("/")[2]
+    for root in _ROOTS:
+        if path.startswith(root):
+            return "/v1/" + path.removeprefix(root)
+    return path
+
+
 METERED: Mapping[str, Metered] = {
     openai_wire.CHAT_PATH: Metered(
         OPENAI,
-        lambda request, body, at: openai_wire.plan_chat(
-            body, request.headers, at.knobs, at.ids, at.unix_s
+        lambda request, body, at: openai_manners.plan_in_manner(
+            lambda body: openai_wire.plan_chat(body, request.headers, at.knobs, at.ids, at.unix_s),
+            openai_manners.model_named(request.path, body),
         ),
     ),
     openai_responses.RESPONSES_PATH: Metered(
@@ -90,6 +112,24 @@ METERED: Mapping[str, Metered] = {
             body, request.headers, at.knobs, at.ids, at.cache, at.call_number
         ),
     ),
+    **{
+        f":{method}": Metered(
+            GEMINI,
+            lambda request, body, at: gemini_wire.plan_content(
+                request.path, request.query, body, request.headers, at.knobs, at.ids
+            ),
+        )
+        for method in (gemini_wire.GENERATE, gemini_wire.STREAM)
+    },
+    **{
+        f":{method}": Metered(
+            GEMINI,
+            lambda request, body, at: gemini_embeddings.plan_embeddings(
+                request.path, body, request.headers, at.knobs
+            ),
+        )
+        for method in (gemini_embeddings.EMBED, gemini_embeddings.EMBED_BATCH)
+    },
 }
 FREE: Mapping[str, Free] = {
     openai_responses.COUNT_PATH: Free(
@@ -101,5 +141,11 @@ FREE: Mapping[str, Free] = {
     anthropic_wire.COUNT_PATH: Free(
         ANTHROPIC,
         lambda request, body, at: anthropic_wire.count_tokens_json(body, request.headers, at.knobs),
+    ),
+    f":{gemini_wire.COUNT}": Free(
+        GEMINI,
+        lambda request, body, at: gemini_wire.count_tokens_json(
+            request.path, body, request.headers, at.knobs
+        ),
     ),
 }

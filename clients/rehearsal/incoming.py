@@ -31,7 +31,20 @@ class Request:
         bearer = self.headers.get("authorization", "")
         if bearer.lower().startswith("bearer "):
             return bearer[7:].strip()
-        return self.headers.get("x-api-key", "").strip()
+        for name in ("x-api-key", "x-goog-api-key", "api-key"):
+            if name in self.headers:
+                return self.headers[name].strip()
+        return self.query.get("key", "").strip() if self.speaks_gemini else ""
+
+    @property
+    def speaks_gemini(self) -> bool:
+        """Whether the path is one of Gemini's own API."""
+        if self.path.startswith("/v1beta/openai/"):
+            return False
+        stable = self.path.startswith("/v1/models") and (
+            ":" in self.path or "x-goog-api-key" in self.headers
+        )
+        return stable or self.path.startswith("/v1beta/")
 
     @property
     def speaks_anthropic(self) -> bool:

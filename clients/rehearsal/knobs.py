@@ -41,7 +41,7 @@ def _whole(default: int | None, lowest: int, highest: int, does: str) -> Any:
     )
 
 
-def _switch(default: bool, does: str) -> Any:  # noqa: FBT001 - reads as a table
+def _switch(default: bool | None, does: str) -> Any:  # noqa: FBT001 - reads as a table
     return field(default=default, metadata={"kind": "switch", "does": does})
 
 
@@ -72,6 +72,16 @@ class Knobs:
     cache_write_tokens: int | None = _whole(
         None, 0, limits.TOKENS_MAX, "of the prompt, this many were written to the cache"
     )
+    speak_as: str | None = _text(
+        "say chat completions as this provider would: azure, deepseek, gemini, groq, mistral,"
+        " openrouter, openrouter-byok, vllm, xai"
+    )
+    thoughts_in_candidates: bool = _switch(
+        default=False, does="count hidden output tokens of Gemini's among its candidates' as well"
+    )
+    embedding_usage: bool = _switch(
+        default=False, does="tell what embeddings of Gemini's used, which it mostly does not"
+    )
     tool_call: bool = _switch(default=False, does="call a tool of the request, if it brings any")
     hosted_calls: int = _whole(
         0, 0, limits.HOSTED_CALLS_MAX, "run a hosted tool of the request so often, if it brings any"
@@ -101,6 +111,11 @@ class Knobs:
     )
     bill_hangup: bool = _switch(
         default=True, does="bill what was generated when the provider hangs up, else nothing"
+    )
+    bill_to_end: bool | None = _switch(
+        default=None,
+        does="bill a stream whose client hangs up to its end;"
+        " unset: Gemini's are, OpenAI's and Anthropic's are not",
     )
     stall_after_chunks: int | None = _whole(
         None, 0, limits.TOKENS_MAX, "fall silent after this many chunks"

@@ -63,6 +63,9 @@ CACHE_BREAKPOINTS_MAX = 4
 CHOICES_MAX = 128
 """OpenAI's n."""
 
+CANDIDATES_MAX = 8
+"""Gemini's candidateCount."""
+
 EMBEDDING_INPUTS_MAX = 2_048
 """Texts in one embeddings request, as at OpenAI."""
 

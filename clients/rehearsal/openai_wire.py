@@ -107,7 +107,8 @@ def answer_headers(request_id: str, latency_ms: int, prompt_tokens: int) -> list
 def model_of(body: JsonObject) -> tuple[str, Model]:
     """Return a model that writes text, as the request names it."""
     name = required_text(body, "model")
-    model = find(name, PROVIDER)
+    # Gemini's models can be called in OpenAI's format as well.
+    model = find(name, PROVIDER) or find(name, "gemini")
     if model is None:
         raise Refusal(
             404,

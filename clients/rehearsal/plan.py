@@ -54,6 +54,8 @@ class Stream:
     """Events after the last token, the usage among them."""
     broken: bytes
     """The event that says the stream broke."""
+    content_type: str = "text/event-stream; charset=utf-8"
+    """What the whole is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,16 @@ class Plan:
     """Whether making the body takes long enough to belong in a thread."""
     refusal: Answer | None = None
     """The error to answer with instead."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of the answer that this call alone has."""
+    bills_to_end: bool = False
+    """Whether a stream whose client hangs up is billed to its end, when no knob says."""
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether a stream whose client hangs up is billed to its end."""
+        asked = self.knobs.bill_to_end
+        return self.bills_to_end if asked is None else asked
 
     def billed(self, used: Quantities) -> Quantities:
         """Return quantities as they are reported and billed."""

@@ -20,7 +20,7 @@ class Model:
     name: str
     """The canonical model name."""
     provider: str
-    """`openai` or `anthropic`: whose wire format serves it."""
+    """`openai`, `anthropic` or `gemini`: whose wire format serves it."""
     input: str
     """USD per million prompt tokens that were neither read from nor written to a cache."""
     cached_input: str | None
@@ -64,6 +64,17 @@ def _claude(
     name: str, prices: tuple[str, str, str, str, str], tokens: tuple[int, int], *aliases: str
 ) -> Model:
     return Model(name, "anthropic", *prices, *tokens, aliases)
+
+
+def _gemini(name: str, prices: tuple[str, str, str], *aliases: str) -> Model:
+    charged, cached, output = prices
+    # The prompt of a Pro model gets dearer above 200,000 tokens.
+    context = 200_000 if "pro" in name else 1_000_000
+    return Model(name, "gemini", charged, cached, None, None, output, context, 65_536, aliases)
+
+
+def _gemini_embedding(name: str, price: str, tokens: int) -> Model:
+    return Model(name, "gemini", price, None, None, None, "0", tokens, 0, dimensions=3_072)
 
 
 def _embedding(name: str, price: str, dimensions: int) -> Model:
@@ -137,17 +148,27 @@ MODELS: tuple[Model, ...] = (
         (200_000, 64_000),
         "claude-haiku-4-5-20251001",
     ),
+    # input, cached input, output
+    _gemini("gemini-2.5-flash", ("0.3", "0.03", "2.5")),
+    _gemini("gemini-2.5-flash-lite", ("0.1", "0.01", "0.4")),
+    _gemini("gemini-2.5-pro", ("1.25", "0.125", "10")),
+    _gemini("gemini-3.1-flash-lite", ("0.25", "0.025", "1.5"), "gemini-3.1-flash-lite-preview"),
+    _gemini("gemini-3.1-pro-preview", ("2", "0.2", "12")),
+    _gemini("gemini-3.5-flash", ("1.5", "0.15", "9")),
+    _gemini_embedding("gemini-embedding-001", "0.15", 2_048),
     _cent("rehearsal-cent", "openai"),
     _cent("claude-rehearsal-cent", "anthropic"),
+    _cent("gemini-rehearsal-cent", "gemini"),
 )
 
 TIERS: dict[str, dict[str, Fraction]] = {
     "openai": {"default": Fraction(1), "priority": Fraction(2), "flex": Fraction(1, 2)},
     "anthropic": {"standard": Fraction(1), "priority": Fraction(1), "batch": Fraction(1, 2)},
+    "gemini": {"standard": Fraction(1), "priority": Fraction(9, 5), "flex": Fraction(1, 2)},
 }
 """What a service tier, as the answer names it, does to the price of the whole call."""
 
-STANDARD_TIER = {"openai": "default", "anthropic": "standard"}
+STANDARD_TIER = {"openai": "default", "anthropic": "standard", "gemini": "standard"}
 
 FAST_SPEED = Fraction(2)
 """What `speed: fast` does to the price of a call to Anthropic."""

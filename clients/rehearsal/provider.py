@@ -7,9 +7,24 @@ and then settles here.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from clients.rehearsal import anthropic_wire, limits, openai_embeddings, openai_wire, truth
+from clients.rehearsal import (
+    anthropic_wire,
+    gemini_wire,
+    limits,
+    openai_embeddings,
+    openai_wire,
+    truth,
+)
 from clients.rehearsal.bill import NOTHING, Bill, Call, Quantities, Subject
-from clients.rehearsal.endpoints import ANTHROPIC, FREE, METERED, OPENAI, Circumstances
+from clients.rehearsal.endpoints import (
+    ANTHROPIC,
+    FREE,
+    GEMINI,
+    METERED,
+    OPENAI,
+    Circumstances,
+    key_of,
+)
 from clients.rehearsal.incoming import Answer, JsonObject, Refusal, Request, encode, parse_object
 from clients.rehearsal.knobs import KnobError, Knobs, fails, from_json
 from clients.rehearsal.plan import Ids, Plan
@@ -19,6 +34,12 @@ from clients.rehearsal.stored import StoredResponses
 
 MODELS_PATH = "/v1/models"
 _MODEL_CHARS = 128
+
+_KEY_HEADERS = {
+    OPENAI: "Authorization: Bearer",
+    ANTHROPIC: "x-api-key",
+    GEMINI: "x-goog-api-key",
+}
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -59,7 +80,7 @@ class Provider:
         """Decide one request."""
         if request.path.startswith(truth.PREFIX):
             return self._tell(request, now_ns)
-        endpoint = METERED.get(request.path)
+        endpoint = METERED.get(key_of(request.path))
         if endpoint is not None and request.method == "POST":
             return self._meter(request, endpoint.provider, now_ns, unix_s)
         return self._serve_free(request, unix_s)
@@ -114,7 +135,7 @@ class Provider:
         headers = self._headers(
             provider, request_id, plan.knobs.latency_ms, plan.used.prompt_tokens
         )
-        return Metered(call, plan, headers)
+        return Metered(call, plan, (*headers, *plan.headers))
 
     def _circumstances(self, unix_s: int) -> Circumstances:
         return Circumstances(
@@ -122,12 +143,14 @@ class Provider:
         )
 
     def _plan(self, request: Request, body: JsonObject, unix_s: int) -> Plan:
-        return METERED[request.path].plan(request, body, self._circumstances(unix_s))
+        return METERED[key_of(request.path)].plan(request, body, self._circumstances(unix_s))
 
     def _subject(
         self, request: Request, provider: str, request_id: str, body: JsonObject
     ) -> Subject:
         model = body.get("model")
+        if provider == GEMINI:
+            model = request.path.rpartition("/")[2].partition(":")[0]
         return Subject(
             request_id=request_id,
             provider=provider,
@@ -143,9 +166,11 @@ class Provider:
     def _authorise(self, request: Request, provider: str) -> None:
         key = request.key
         if not key:
-            hint = "Authorization: Bearer" if provider == OPENAI else "x-api-key"
+            hint = _KEY_HEADERS[provider]
             raise Refusal(401, f"You didn't provide an API key; send it as {hint}.")
         if self._accepted_keys and key not in self._accepted_keys:
+            if provider == GEMINI:
+                raise Refusal(400, "API key not valid.", code="API_KEY_INVALID")
             raise Refusal(401, f"Incorrect API key provided: {request.key_hint}")
         if provider == ANTHROPIC and "anthropic-version" not in request.headers:
             raise Refusal(400, "anthropic-version: header is required")
@@ -153,6 +178,7 @@ class Provider:
     def _serve_free(self, request: Request, unix_s: int) -> Answer:
         messages = request.path.startswith(anthropic_wire.MESSAGES_PATH)
         provider = ANTHROPIC if messages or request.speaks_anthropic else OPENAI
+        provider = GEMINI if request.speaks_gemini else provider
         request_id = self._request_id(provider)
         try:
             return self._free_answer(request, provider, request_id, unix_s)
@@ -166,11 +192,13 @@ class Provider:
 
     def _free_answer(self, request: Request, provider: str, request_id: str, unix_s: int) -> Answer:
         path, headers = request.path, self._headers(provider, request_id, 0, 0)
-        free = FREE.get(path)
+        free = FREE.get(key_of(path))
         if free is not None and request.method == "POST":
             self._authorise(request, free.provider)
             answer = free.answer(request, parse_object(request), self._circumstances(unix_s))
             return Answer(200, encode(answer), headers)
+        if provider == GEMINI:
+            return self._free_of_gemini(request, headers)
         wire = anthropic_wire if provider == ANTHROPIC else openai_embeddings
         if path == MODELS_PATH and request.method == "GET":
             self._authorise(request, provider)
@@ -186,6 +214,16 @@ class Provider:
         if known:
             raise Refusal(405, f"Method not allowed ({where})", code="method_not_allowed")
         raise Refusal(404, f"Unknown request URL: {where}", code="unknown_url")
+
+    def _free_of_gemini(self, request: Request, headers: Headers) -> Answer:
+        path = request.path
+        self._authorise(request, GEMINI)
+        if request.method == "GET" and path in gemini_wire.MODELS_PATHS:
+            return Answer(200, encode(gemini_wire.models_json()), headers)
+        model = find(path.partition("/models/")[2], GEMINI)
+        if request.method != "GET" or model is None:
+            raise Refusal(404, f"{request.method} {path[:100]} is not found")
+        return Answer(200, encode(gemini_wire.model_json(model)), headers)
 
     def _tell(self, request: Request, now_ns: int) -> Answer:
         name = request.path.removeprefix(truth.PREFIX)
@@ -235,19 +273,23 @@ class Provider:
     def _request_id(self, provider: str) -> str:
         if provider == OPENAI:
             return self._ids.make("req_", 32)
-        return self._ids.make("req_011C", 20)
+        return self._ids.make("req_011C", 20) if provider == ANTHROPIC else self._ids.make("", 22)
 
     def _headers(
         self, provider: str, request_id: str, latency_ms: int, prompt_tokens: int
     ) -> Headers:
         if provider == OPENAI:
             return tuple(openai_wire.answer_headers(request_id, latency_ms, prompt_tokens))
+        if provider == GEMINI:
+            return (("server-timing", f"gfet4t7; dur={latency_ms}"),)
         return tuple(anthropic_wire.answer_headers(request_id, prompt_tokens))
 
     def _refuse(self, provider: str, refusal: Refusal, request_id: str) -> Answer:
         headers = self._headers(provider, request_id, 0, 0)
         if provider == OPENAI:
             return openai_wire.refusal_answer(refusal, headers)
+        if provider == GEMINI:
+            return gemini_wire.refusal_answer(refusal, headers)
         return anthropic_wire.refusal_answer(refusal, request_id, headers)
 
     def _rehearsed_error(self, provider: str, knobs: Knobs, request_id: str) -> Answer:
@@ -258,5 +300,7 @@ class Provider:
             headers = (*headers, ("retry-after", str(knobs.retry_after_s)))
         if provider == OPENAI:
             return Answer(status, encode(openai_wire.error_body(status, None, None, None)), headers)
+        if provider == GEMINI:
+            return Answer(status, encode(gemini_wire.error_body(status, None)), headers)
         body = anthropic_wire.error_body(status, None, request_id)
         return Answer(status, encode(body), headers)

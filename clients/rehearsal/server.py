@@ -5,7 +5,7 @@ Rules:
   while nothing is being written; the other answers.
 - A call is settled exactly once. A whole answer is settled before its last bytes leave.
 - A client that goes away from a stream is billed for the prompt, for the tokens generated so far
-  and for one more chunk; from a plain answer, for all of it.
+  and for one more chunk, or to the end where the plan says so; from a plain answer, for all of it.
 """
 
 import contextlib
@@ -273,7 +273,7 @@ class _Connection:
         outcome = "client_gone" if self._eof else "hung_up"
         if plan.refusal is not None:
             used = NOTHING
-        elif plan.stream is None:
+        elif plan.stream is None or (plan.runs_on and self._eof):
             used = plan.used
         else:
             used = plan.generated(call.generated_tokens + plan.knobs.chunk_tokens)
@@ -316,7 +316,7 @@ class _Connection:
         split_bytes = plan.knobs.split_bytes
         interlude = _Interlude.of(plan.knobs)
         call.status = 200
-        headers = [("content-type", "text/event-stream; charset=utf-8"), *metered.headers]
+        headers = [("content-type", stream.content_type), *metered.headers]
         headers.append(("cache-control", "no-cache"))
         await self._send(h11.Response(status_code=200, headers=headers))
         for data in stream.opening:

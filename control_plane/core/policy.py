@@ -6,8 +6,8 @@ until calls that began under them are over; prices to come are all there, so tha
 cut off changes over by itself.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from control_plane import limits
 from control_plane.core.budgets import Budget
@@ -42,6 +42,8 @@ class PolicyProvider:
     sealed_secret: bytes
     """Sealed to the sidecar; empty when the secret cannot be opened here."""
     secret_version: int
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Which model each deployment is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -10,17 +11,20 @@ from control_plane import limits
 from control_plane.core import fields
 from protos.values.listening import is_loopback, is_private
 
-Family = Literal["openai", "anthropic"]
+Family = Literal["openai", "anthropic", "gemini"]
 
-FAMILIES: Final[tuple[Family, ...]] = ("openai", "anthropic")
+FAMILIES: Final[tuple[Family, ...]] = ("openai", "anthropic", "gemini")
 """Wire formats that exist."""
 BASE_URLS: Final[dict[str, str]] = {
     "openai": "https://api.openai.com",
     "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
 }
 """Where a provider of a well-known name is, when nothing else is said."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+_DEPLOYMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?\Z")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+\Z")
 
 
@@ -41,6 +45,8 @@ class Provider:
     updated_unix_ms: int
     version: int
     """Rises with every change."""
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Which model each deployment is, by the deployment's name."""
 
     @property
     def etag(self) -> str:
@@ -67,6 +73,8 @@ class SetProvider:
     secret: str
     """Empty keeps the one that is there."""
     etag: str
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Which model each deployment is; replaces what was there."""
 
     def __repr__(self) -> str:
         """Everything but the secret."""
@@ -97,7 +105,21 @@ def check_set(asked: SetProvider, before: Provider | None) -> SetProvider:
             "give the secret again together with a new address: a stored secret never goes "
             "anywhere but where it was given for",
         )
-    return SetProvider(asked.provider, family, base_url, asked.secret, asked.etag)
+    deployments = check_deployments(asked.deployments)
+    return SetProvider(asked.provider, family, base_url, asked.secret, asked.etag, deployments)
+
+
+def check_deployments(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Deployments that can stand in a path, each with a model's name."""
+    where = "provider.deployments"
+    if len(given) > limits.DEPLOYMENTS_MAX:
+        raise fields.invalid(where, f"at most {limits.DEPLOYMENTS_MAX} deployments")
+    for name, model in given.items():
+        if _DEPLOYMENT.match(name) is None:
+            raise fields.invalid(where, "a deployment's name has letters, digits, -, _ and . only")
+        if not model or len(model) > limits.MODEL_CHARACTERS_MAX or not model.isprintable():
+            raise fields.invalid(where, f"say which model the deployment {name} is")
+    return dict(given)
 
 
 def family_of(checked: SetProvider) -> Family:
@@ -148,8 +170,8 @@ def check_base_url(url: str) -> str:
         raise fields.invalid(field, "no user name or password in the address")
     if parts.query or parts.fragment or "?" in url or "#" in url or port == 0:
         raise fields.invalid(field, "no query, no fragment, no port 0")
-    if parts.path not in {"", "/"}:
-        raise fields.invalid(field, "no path: the path of the call follows it")
+    if _PATH.match(parts.path) is None or ".." in parts.path:
+        raise fields.invalid(field, "a path of plain segments, such as /api/v1, or none")
     if parts.scheme == "http" and not (is_loopback(host) or is_private(host)):
         raise fields.invalid(
             field,
@@ -168,7 +190,7 @@ def _check_family(text: str) -> Family:
 
 def _rebuilt(parts: SplitResult, host: str, port: int | None) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "") + parts.path.rstrip("/")
 
 
 def _is_host(host: str) -> bool:

@@ -112,4 +112,5 @@ def _provider(provider: PolicyProvider) -> v1.Provider:
         base_url=provider.base_url,
         sealed_secret=provider.sealed_secret,
         secret_version=provider.secret_version,
+        deployments=provider.deployments,
     )

@@ -1,5 +1,7 @@
 """Providers in the database, their secrets only as ciphertext."""
 
+import json
+
 from control_plane.core.pages import Slice
 from control_plane.core.providers import Provider, SealedSecret
 from control_plane.store.engine import Row, Tx
@@ -9,15 +11,15 @@ def put(tx: Tx, provider: Provider, secret: SealedSecret) -> None:
     """Add a provider or replace it, also one that was taken away."""
     tx.run(
         """INSERT INTO provider (provider, family, base_url, secret_ciphertext, secret_key_id,
-             secret_hint, secret_version, updated_unix_ms, deleted_unix_ms, version)
+             secret_hint, secret_version, updated_unix_ms, deleted_unix_ms, version, deployments)
            VALUES (:provider, :family, :base_url, :ciphertext, :key_id, :hint, :secret_version,
-             :updated, NULL, :version)
+             :updated, NULL, :version, :deployments)
            ON CONFLICT (provider) DO UPDATE SET family = excluded.family,
              base_url = excluded.base_url, secret_ciphertext = excluded.secret_ciphertext,
              secret_key_id = excluded.secret_key_id, secret_hint = excluded.secret_hint,
              secret_version = excluded.secret_version,
              updated_unix_ms = excluded.updated_unix_ms, deleted_unix_ms = NULL,
-             version = excluded.version""",
+             version = excluded.version, deployments = excluded.deployments""",
         {
             "provider": provider.provider,
             "family": provider.family,
@@ -28,6 +30,7 @@ def put(tx: Tx, provider: Provider, secret: SealedSecret) -> None:
             "secret_version": provider.secret_version,
             "updated": provider.updated_unix_ms,
             "version": provider.version,
+            "deployments": json.dumps(dict(sorted(provider.deployments.items()))),
         },
     )
 
@@ -98,4 +101,5 @@ def _from_row(row: Row) -> Provider:
         secret_version=row["secret_version"],
         updated_unix_ms=row["updated_unix_ms"],
         version=row["version"],
+        deployments=json.loads(row["deployments"]),
     )

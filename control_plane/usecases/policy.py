@@ -55,4 +55,5 @@ def _provider(tx: Tx, provider: Provider, sidecar: Sidecar, vault: Vault) -> Pol
         base_url=provider.base_url,
         sealed_secret=sealed,
         secret_version=provider.secret_version,
+        deployments=provider.deployments,
     )

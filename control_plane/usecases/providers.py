@@ -32,6 +32,7 @@ def set_provider(tx: Tx, wish: SetProvider, vault: Vault, act: Act) -> Provider:
         secret_version=secret_version + 1 if wanted.secret else secret_version,
         updated_unix_ms=act.now_unix_ms,
         version=version + 1,
+        deployments=wanted.deployments,
     )
     store.put(tx, provider, _secret(tx, provider, wanted, vault))
     policy.bump(tx)
@@ -42,8 +43,14 @@ def set_provider(tx: Tx, wish: SetProvider, vault: Vault, act: Act) -> Provider:
         family=provider.family,
         base_url=provider.base_url,
         secret_version=provider.secret_version,
+        **_told_of(wanted),
     )
     return provider
+
+
+def _told_of(wanted: SetProvider) -> dict[str, str]:
+    named = (f"{name}={model}" for name, model in sorted(wanted.deployments.items()))
+    return {"deployments": ", ".join(named)} if wanted.deployments else {}
 
 
 def list_providers(tx: Tx, asked: Asked) -> Page[Provider]:

@@ -1,7 +1,8 @@
 """What a call cost: from the usage that a provider reported, or from what was seen of its answer.
 
 Rules:
-1. A report is taken at its word only where every part of it can be priced. A part that is not
+1. What a provider is known to bill by its own sum, it is charged by that. Any other report is taken
+   at its word only where every part of it can be priced. A part that is not
    known, or a variant that the price does not hold, is charged at the worst case that was held (or
    more, if the known parts already cost more) and flagged: never too low, never silently.
 2. Without a report the cost is an estimate that is not too low: the input as far as it is known,
@@ -42,6 +43,8 @@ class Usage:
     and the place that the provider reports."""
     unpriced: tuple[str, ...] = ()
     """What it reported that this program has no kind for, by name."""
+    told_nano_usd: Mapping[str, int] = field(default_factory=dict)
+    """What it says in money, by how it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,13 @@ class Charge:
     """What was reported and could not be priced."""
 
 
-def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int) -> Charge:
-    """What a reported usage costs."""
+def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str = "") -> Charge:
+    """What a reported usage costs; `money` names the way of telling money that is believed."""
     unpriced = usage.unpriced
+    told = usage.told_nano_usd.get(money)
+    if told is not None:
+        # What is billed beats what is computed, also of what nobody here knows the rate of.
+        return Charge(told, quantities=usage.quantities)
     used = _with_call(usage.quantities, price)
     try:
         cost = cost_nano_usd(used, price, usage.variant)

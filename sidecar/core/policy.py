@@ -5,7 +5,7 @@ dictionary access; the budgets that a call matches are worked out once per combi
 key, workflow and model and remembered within a bound.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from protos.values.rates import ModelPrice
@@ -79,13 +79,15 @@ class Provider:
     name: str
     """Its name in paths and prices, such as "openai"."""
     family: str
-    """The wire format that it speaks: "openai" or "anthropic"."""
+    """The wire format that it speaks: "openai", "anthropic" or "gemini"."""
     base_url: str
     """Such as https://api.openai.com; the path of the call follows it."""
     sealed_secret: bytes = field(repr=False)
     """The provider secret, sealed to this sidecar's key; empty when there is none."""
     secret_version: int
     """Rises with every change of the secret."""
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Which model each deployment is, by the deployment's name."""
 
 
 class Policy:
@@ -156,6 +158,15 @@ class Policy:
                 served_by = models.setdefault(name, [])
                 if price.provider in self._providers and price.provider not in served_by:
                     served_by.append(price.provider)
+        for provider in self.providers:
+            # What a deployment is, its operator says: no price's id or alias can know better.
+            for name, model in provider.deployments.items():
+                known = self._aliases.get((provider.name, model))
+                if known is not None:
+                    self._aliases[provider.name, name] = known
+                    served_by = models.setdefault(name, [])
+                    if provider.name not in served_by:
+                        served_by.append(provider.name)
         self._models = {name: tuple(sorted(served_by)) for name, served_by in models.items()}
 
     def project(self, project_id: str) -> Project | None:

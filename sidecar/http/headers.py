@@ -14,6 +14,7 @@ _TO_PROVIDER = frozenset(
         *(b"accept", b"user-agent", b"accept-language"),
         *(b"idempotency-key", b"x-client-request-id", b"x-request-id"),
         *(b"anthropic-version", b"anthropic-beta", b"openai-beta", b"openai-platform"),
+        *(b"x-goog-api-client", b"x-server-timeout"),
         *(b"anthropic-dangerous-direct-browser-access", b"x-app", b"traceparent", b"tracestate"),
     )
 )
@@ -62,15 +63,20 @@ def _named_by(connection: bytes) -> frozenset[bytes]:
     return frozenset(name.strip() for name in connection.lower().split(b","))
 
 
-def key_text(values: dict[bytes, bytes]) -> str:
-    """The gateway key that a request carries: Authorization: Bearer, else x-api-key; "" for none.
+_KEY_HEADERS = (b"x-api-key", b"x-goog-api-key", b"api-key")
 
-    Both at once must agree. Raises ValueError when they do not.
+
+def key_text(values: dict[bytes, bytes], in_query: str = "") -> str:
+    """The gateway key that a request carries, in whichever of the places where APIs take one.
+
+    Authorization: Bearer, x-api-key, x-goog-api-key, api-key, or the query, where the route lets
+    it; "" for none. Several at once must agree. Raises ValueError when they do not.
     """
-    bearer = values.get(b"authorization", b"")
-    scheme, _, credentials = bearer.partition(b" ")
-    by_bearer = credentials.strip() if scheme.lower() == b"bearer" else b""
-    by_header = values.get(b"x-api-key", b"").strip()
-    if by_bearer and by_header and by_bearer != by_header:
-        raise ValueError("Authorization and x-api-key carry different keys")
-    return (by_bearer or by_header).decode("latin-1")
+    scheme, _, credentials = values.get(b"authorization", b"").partition(b" ")
+    found = {credentials.strip()} if scheme.lower() == b"bearer" else set()
+    found.update(values[name].strip() for name in _KEY_HEADERS if name in values)
+    found.add(in_query.encode("latin-1"))
+    found.discard(b"")
+    if len(found) > 1:
+        raise ValueError("the request carries different keys in different places")
+    return found.pop().decode("latin-1") if found else ""

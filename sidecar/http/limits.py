@@ -67,6 +67,9 @@ CATCH_UP_QUIET_MS = 50
 """unless nothing comes for so long."""
 CATCH_UP_MAX_MS = 2_000
 """The same for a stream of which more is there already than can be read in that time."""
+DRAINS_MAX_CALLS = 256
+"""Abandoned streams that are read to their end, where their provider bills that; each holds its
+worst case meanwhile, and lasts as long as a call may."""
 LINGER_MS = 2_000
 """How long a closing connection may still take the caller's bytes."""
 

@@ -11,12 +11,12 @@ Rules:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from protos.values.ids import label_from_text
 from sidecar.http import limits
-from sidecar.http.surfaces import ANTHROPIC, OPENAI, SURFACES, Surface
+from sidecar.http.surfaces import ANTHROPIC, GEMINI, OPENAI, ROOTS, SURFACES, Kind, Surface
 from sidecar.http.unserved import reason_for
 
 _MODEL_MARK = "{model}"
@@ -37,7 +37,20 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _QUERY = re.compile(r"[A-Za-z0-9._~=&,+:-]*\Z")
 _CREDENTIAL = re.compile(r"(?:\A|&)(?:key|api[_-]?key|access_token|token|auth)=", re.IGNORECASE)
 """A key in an address ends in histories and logs; and here it would go on to the provider."""
-_FAMILY_HINTS = (("/v1/messages", ANTHROPIC), ("/v1/complete", ANTHROPIC))
+_FAMILY_HINTS = (
+    ("/v1/messages", ANTHROPIC),
+    ("/v1/complete", ANTHROPIC),
+    ("/v1beta/openai/", OPENAI),
+    ("/v1beta/", GEMINI),
+)
+_GEMINI_ROOT, _GEMINI_STABLE = "/v1beta", "/v1"
+_GEMINI_METHODS = tuple(
+    f":{surface.value.rpartition(':')[2]}"
+    for surface in Surface
+    if surface.value.startswith(f"{_GEMINI_ROOT}/models/") and ":" in surface.value
+)
+_GEMINI_QUERY = {"alt": ("sse", "json"), "prettyPrint": ("true", "false")}
+"""What a query may say to Gemini: others could take the usage out of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +65,17 @@ class Route:
     model: str = ""
     """The model that the path names; may be empty."""
     query: str = ""
-    """What follows the question mark, as it came."""
+    """What follows the question mark, as it goes on to the provider."""
+    key: str = field(default="", repr=False)
+    """The key in the query, where the API takes one there; it never goes on."""
+    version: str = ""
+    """The version of Gemini's API that the path names, where it is not the surface's own."""
 
     @property
     def path(self) -> str:
         """The path without prefixes, as the provider is asked for it."""
-        return self.surface.value.replace(_MODEL_MARK, self.model)
+        path = self.surface.value.replace(_MODEL_MARK, self.model)
+        return self.version + path.removeprefix(_GEMINI_ROOT) if self.version else path
 
 
 class NoRouteError(Exception):
@@ -107,10 +125,14 @@ def route(method: bytes, target: bytes) -> Route:
     if not path.startswith("/"):
         raise _malformed("the request target must be a path; this is no forward proxy")
     label, provider, path = _prefixes(path)
-    surface, model = _surface(path)
+    version = _GEMINI_STABLE if is_gemini_v1(path) else ""
+    surface, model = _surface(_GEMINI_ROOT + path.removeprefix(version) if version else path)
     if _QUERY.match(query) is None:
         raise _malformed("the query holds characters that are not taken")
-    if _CREDENTIAL.search(query) is not None:
+    key = ""
+    if SURFACES[surface].family == GEMINI:
+        key, query = _gemini_query(surface, query)
+    elif _CREDENTIAL.search(query) is not None:
         raise _malformed("a key is sent as Authorization: Bearer or as x-api-key, not in the query")
     if method not in _TAKEN[surface]:
         if reason_for(path):
@@ -120,7 +142,33 @@ def route(method: bytes, target: bytes) -> Route:
         raise NoRouteError(
             405, "method_not_allowed", f"{path} takes {methods}, not {shown}", methods
         )
-    return Route(surface, label, provider, model, query)
+    return Route(surface, label, provider, model, query, key, version)
+
+
+def is_gemini_v1(path: str) -> bool:
+    """Whether a path is one of Gemini's under /v1, where its SDKs look for them too."""
+    return path.startswith(f"{_GEMINI_STABLE}/models/") and path.endswith(_GEMINI_METHODS)
+
+
+def _gemini_query(surface: Surface, query: str) -> tuple[str, str]:
+    """The key in a query to Gemini, and what is left to go on. Raises NoRouteError."""
+    key = ""
+    kept: list[str] = []
+    seen: set[str] = set()
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        if name in seen:
+            raise _malformed(f"the query holds {name[:32]} twice")
+        seen.add(name)
+        if name == "key":
+            key = value
+        elif SURFACES[surface].kind is Kind.LOCAL:
+            continue
+        elif value in _GEMINI_QUERY.get(name, ()):
+            kept.append(part)
+        else:
+            raise _malformed(f"the query may not hold {name[:32]} with this value")
+    return key, "&".join(kept)
 
 
 def methods_of(surface: Surface) -> str:
@@ -156,6 +204,9 @@ def _label(raw: str) -> str:
 
 
 def _surface(path: str) -> tuple[Surface, str]:
+    for root in ROOTS:
+        if path.startswith(root) and "/v1/" + path.removeprefix(root) in _BY_PATH:
+            path = "/v1/" + path.removeprefix(root)
     known = _BY_PATH.get(path)
     if known is not None:
         return known, ""
@@ -172,8 +223,12 @@ def family_of(target: bytes, values: dict[bytes, bytes]) -> str:
     for hint, family in _FAMILY_HINTS:
         if hint in path:
             return family
+    if path.endswith(_GEMINI_METHODS):
+        return GEMINI
     if "/chat/" in path or path.endswith(Surface.EMBEDDINGS.value):
         return OPENAI
+    if b"x-goog-api-key" in values:
+        return GEMINI
     if b"anthropic-version" in values or b"x-api-key" in values:
         return ANTHROPIC
     return OPENAI

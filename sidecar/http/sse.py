@@ -75,6 +75,11 @@ class Frames:
         rest, self._pending = self._pending, b""
         return rest
 
+    @staticmethod
+    def content_of(frame: bytes) -> bytes:
+        """The data of a frame; b"" when it has none."""
+        return data_of(frame)
+
 
 def data_of(frame: bytes) -> bytes:
     """The data of a frame: its data lines joined by LF; b"" when it has none."""

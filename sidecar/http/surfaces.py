@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 OPENAI = "openai"
 ANTHROPIC = "anthropic"
+GEMINI = "gemini"
 RESPONSES_EVENTS = "responses"
 """The shape of events in streams of responses, which is not that of OpenAI's chats."""
 
@@ -24,10 +25,27 @@ class Surface(StrEnum):
     MODERATIONS = "/v1/moderations"
     RESPONSES_COUNT = "/v1/responses/input_tokens"
     MESSAGES = "/v1/messages"
+    AZURE_CHAT = "/openai/deployments/{model}/chat/completions"
+    AZURE_EMBEDDINGS = "/openai/deployments/{model}/embeddings"
+    GEMINI_CONTENT = "/v1beta/models/{model}:generateContent"
+    GEMINI_STREAM = "/v1beta/models/{model}:streamGenerateContent"
+    GEMINI_EMBED = "/v1beta/models/{model}:embedContent"
+    GEMINI_EMBED_BATCH = "/v1beta/models/{model}:batchEmbedContents"
+    GEMINI_COUNT = "/v1beta/models/{model}:countTokens"
+    GEMINI_MODELS = "/v1beta/models"
+    GEMINI_MODEL = "/v1beta/models/{model}"
     MESSAGES_COUNT = "/v1/messages/count_tokens"
     MODELS = "/v1/models"
     MODEL = "/v1/models/{model}"
     HEALTH = "/healthz"
+
+
+AT_GEMINI = frozenset((Surface.CHAT, Surface.EMBEDDINGS))
+"""Surfaces of OpenAI's that Gemini serves as well, for its own models."""
+AT_AZURE = frozenset((Surface.AZURE_CHAT, Surface.AZURE_EMBEDDINGS))
+"""Surfaces that only Azure serves."""
+ROOTS = ("/v1beta/openai/", "/openai/v1/", "/api/v1/", "/inference/v1/")
+"""What other providers' SDKs put before a path of OpenAI's, in place of /v1/."""
 
 
 class Kind(StrEnum):
@@ -67,6 +85,16 @@ class Row(NamedTuple):
         return "GET" if self.kind is Kind.LOCAL else "POST"
 
 
+_GEMINI_BOUND = (
+    "bytes (and what normalising can add), images and sound by their largest, "
+    "`generationConfig.maxOutputTokens` or the model's limit, times the candidates asked for"
+)
+_GEMINI_USAGE = "`usageMetadata` and the header `x-gemini-service-tier`"
+_GEMINI_REFUSED = (
+    "searches, maps, fetched addresses, code execution and stores at the provider, fields that "
+    "nobody here knows, tiers without rates"
+)
+_GEMINI_EMBEDDED = "`usageMetadata`; where there is none, the bound is the charge"
 SURFACES: Mapping[Surface, Row] = {
     Surface.CHAT: Row(
         Kind.METERED,
@@ -116,6 +144,33 @@ SURFACES: Mapping[Surface, Row] = {
         "tools that run at the provider, MCP servers, containers, fallbacks, compaction, speeds, "
         "geographies and tiers without rates",
     ),
+    Surface.AZURE_CHAT: Row(
+        Kind.METERED, OPENAI, "as chat completions, by the model that the deployment is", "`usage`"
+    ),
+    Surface.AZURE_EMBEDDINGS: Row(
+        Kind.METERED, OPENAI, "as embeddings, by the model that the deployment is", "`usage`"
+    ),
+    Surface.GEMINI_CONTENT: Row(
+        Kind.METERED, GEMINI, _GEMINI_BOUND, _GEMINI_USAGE, _GEMINI_REFUSED
+    ),
+    Surface.GEMINI_STREAM: Row(
+        Kind.METERED,
+        GEMINI,
+        _GEMINI_BOUND,
+        f"{_GEMINI_USAGE}; of a stream the last",
+        _GEMINI_REFUSED,
+    ),
+    Surface.GEMINI_EMBED: Row(
+        Kind.METERED, GEMINI, "bytes of the request as tokens", _GEMINI_EMBEDDED
+    ),
+    Surface.GEMINI_EMBED_BATCH: Row(
+        Kind.METERED, GEMINI, "bytes of the request as tokens", _GEMINI_EMBEDDED
+    ),
+    Surface.GEMINI_COUNT: Row(
+        Kind.FREE, GEMINI, "nothing: it counts tokens", "nothing: the provider bills none"
+    ),
+    Surface.GEMINI_MODELS: Row(Kind.LOCAL, GEMINI, "answered here", "costs nothing"),
+    Surface.GEMINI_MODEL: Row(Kind.LOCAL, GEMINI, "answered here", "costs nothing"),
     Surface.MESSAGES_COUNT: Row(
         Kind.FREE, ANTHROPIC, "nothing: it counts tokens", "nothing: the provider bills none"
     ),

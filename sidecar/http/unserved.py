@@ -29,6 +29,18 @@ UNSERVED: tuple[Unserved, ...] = (
     Unserved("/v1/messages/batches", f"a batch is billed hours later: {_LATER}"),
     Unserved("/v1/batches", f"a batch is billed hours later: {_LATER}"),
     Unserved("/v1/files", f"files are left alone: {_STORED}"),
+    *(
+        Unserved(f"/v1beta/models/{{model}}:{method}", f"a batch is billed hours later: {_LATER}")
+        for method in ("batchGenerateContent", "asyncBatchEmbedContent")
+    ),
+    Unserved("/v1beta/models/{model}:predictLongRunning", f"a video takes minutes: {_LATER}"),
+    Unserved("/v1beta/batches", f"a batch is billed hours later: {_LATER}"),
+    Unserved("/v1beta/cachedContents", f"a stored cache is billed by the hour: {_LATER}"),
+    Unserved("/v1beta/files", f"files are left alone: {_STORED}"),
+    Unserved("/upload/v1beta/files", f"files are left alone: {_STORED}"),
+    Unserved("/v1beta/fileSearchStores", f"stores are left alone: {_STORED}"),
+    Unserved("/v1beta/tunedModels", "a tuned model is trained and billed at the provider"),
+    Unserved("/v1beta/interactions", "what an interaction runs and reads there has no bound"),
     Unserved("/v1/uploads", f"uploads are left alone: {_STORED}"),
     Unserved("/v1/models/{model}", "a model is changed at the provider, by your agency"),
     Unserved("/v1/complete", "no usage tells what the legacy completion cost: use /v1/messages"),

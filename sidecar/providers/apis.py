@@ -9,6 +9,9 @@ from sidecar.http.routes import Route
 from sidecar.http.surfaces import Surface
 from sidecar.providers import (
     anthropic_messages,
+    gemini_content,
+    gemini_embeddings,
+    gemini_streams,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -40,6 +43,18 @@ def _named_model(value: Mapping[str, Any], route: Route) -> str:
     return reading.read_model(value)
 
 
+def _path_model(value: Mapping[str, Any], route: Route) -> str:
+    """The model in the path."""
+    del value
+    return route.model
+
+
+def _as_told(usage: Usage, tier: str) -> Usage:
+    """The usage as it was told, where no header says more."""
+    del tier
+    return usage
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """One API that is forwarded."""
@@ -60,8 +75,24 @@ class Api:
     """Makes the meter of a stream; None where nothing is streamed."""
     model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
     """Finds the model that a request names; raises BadRequestError."""
+    array_meter: Callable[[CallRequest], StreamMeter] | None = None
+    """Makes the meter of a stream that is one JSON array; None where there is none."""
+    tier_header: bytes = b""
+    """The header of an answer that tells the tier which served it; empty where none does."""
+    served_as: Callable[[Usage, str], Usage] = _as_told
+    """Adds what the tier's header tells to a usage."""
 
 
+_GEMINI: dict[str, Any] = {
+    "rewrite": gemini_content.rewrite,
+    "usage_of": gemini_content.usage_of,
+    "seen_bytes": gemini_content.seen_bytes,
+    "error_kind": gemini_content.error_kind,
+    "model_of": _path_model,
+    "tier_header": b"x-gemini-service-tier",
+    "served_as": gemini_content.served_as,
+}
+"""What all of Gemini's surfaces have in common."""
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
         writes_text=True,
@@ -135,6 +166,56 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=anthropic_messages.seen_bytes,
         error_kind=anthropic_messages.error_kind,
         meter=anthropic_messages.MessageStream,
+    ),
+    Surface.AZURE_CHAT: Api(
+        writes_text=True,
+        read=openai_chat.read,
+        rewrite=openai_chat.rewrite,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_chat.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_chat.ChatStream,
+        model_of=_path_model,
+    ),
+    Surface.AZURE_EMBEDDINGS: Api(
+        writes_text=False,
+        read=openai_embeddings.read,
+        rewrite=reading.as_it_came,
+        usage_of=openai_chat.usage_of,
+        seen_bytes=openai_chat.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=None,
+        model_of=_path_model,
+    ),
+    Surface.GEMINI_CONTENT: Api(
+        writes_text=True,
+        read=gemini_content.read,
+        meter=None,
+        **_GEMINI,
+    ),
+    Surface.GEMINI_STREAM: Api(
+        writes_text=True,
+        read=gemini_content.read_streamed,
+        meter=gemini_streams.ContentStream,
+        array_meter=gemini_streams.ArrayStream,
+        **_GEMINI,
+    ),
+    Surface.GEMINI_COUNT: Api(
+        writes_text=True,
+        read=token_counts.read,
+        meter=None,
+        **{
+            **_GEMINI,
+            "rewrite": reading.as_it_came,
+            "usage_of": token_counts.usage_of,
+            "seen_bytes": token_counts.seen_bytes,
+        },
+    ),
+    Surface.GEMINI_EMBED: Api(
+        writes_text=False, read=gemini_embeddings.read, meter=None, **_GEMINI
+    ),
+    Surface.GEMINI_EMBED_BATCH: Api(
+        writes_text=False, read=gemini_embeddings.read_batch, meter=None, **_GEMINI
     ),
 }
 """Every surface that is metered or free; a test holds it to the table of surfaces."""

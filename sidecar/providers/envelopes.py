@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sidecar.core.refusals import Reason, Refusal, Shortage, rfc3339
 from sidecar.http.plain_heads import Header
-from sidecar.http.surfaces import ANTHROPIC, RESPONSES_EVENTS
+from sidecar.http.surfaces import ANTHROPIC, GEMINI, RESPONSES_EVENTS
 
 
 class Face(NamedTuple):
@@ -67,6 +67,27 @@ _WIRE_TYPES = {
     503: ("server_error", "overloaded_error"),
     504: ("server_error", "timeout_error"),
 }
+
+_GEMINI_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "UNIMPLEMENTED",
+    408: "DEADLINE_EXCEEDED",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    421: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    431: "INVALID_ARGUMENT",
+    500: "INTERNAL",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_GEMINI_BY_CODE = {FACES[Reason.TOO_LARGE].code: "FAILED_PRECONDITION"}
+"""Codes whose name in google.rpc does not follow from the status: smaller calls would pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +157,7 @@ def _budget(shortage: Shortage) -> dict[str, str | None]:
 
 def render(fault: Fault, family: str) -> tuple[list[Header], bytes]:
     """The headers and the body of a fault, in the words of a family."""
-    body = anthropic_body(fault) if family == ANTHROPIC else openai_body(fault)
-    encoded = json.dumps(body).encode()
+    encoded = json.dumps(_body(fault, family)).encode()
     headers: list[Header] = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(encoded)),
@@ -150,6 +170,12 @@ def render(fault: Fault, family: str) -> tuple[list[Header], bytes]:
         headers.append((b"retry-after-ms", b"%d" % fault.retry_after_ms))
     headers.extend(fault.headers)
     return headers, encoded
+
+
+def _body(fault: Fault, family: str) -> dict[str, Any]:
+    if family == ANTHROPIC:
+        return anthropic_body(fault)
+    return gemini_body(fault) if family == GEMINI else openai_body(fault)
 
 
 def openai_body(fault: Fault) -> dict[str, Any]:
@@ -180,13 +206,44 @@ def anthropic_body(fault: Fault) -> dict[str, Any]:
     }
 
 
+def gemini_body(fault: Fault) -> dict[str, Any]:
+    """A fault as Google's clients read it: google.rpc.Status, and what ours has beside it."""
+    code = fault.face.code
+    texts = {name: told for name, told in fault.details.items() if type(told) is str}
+    metadata = {**texts, "param": fault.param} if fault.param else texts
+    details: list[dict[str, Any]] = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": code.upper(),
+            "domain": "bursar",
+            "metadata": metadata,
+        }
+    ]
+    if fault.retry_after_ms is not None:
+        details.append(
+            {
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": f"{-(-fault.retry_after_ms // 1000)}s",
+            }
+        )
+    return {
+        "error": {
+            "code": fault.status,
+            "message": fault.message,
+            "status": _GEMINI_BY_CODE.get(code) or _GEMINI_STATUS.get(fault.status, "UNKNOWN"),
+            "details": details,
+            "bursar": dict(fault.details),
+        }
+    }
+
+
 def stream_error(fault: Fault, events: str) -> bytes:
     """A fault within a stream that has begun: the event that libraries raise on."""
     if events == ANTHROPIC:
         return b"event: error\ndata: " + json.dumps(anthropic_body(fault)).encode() + b"\n\n"
     if events == RESPONSES_EVENTS:
         return b"event: error\ndata: " + json.dumps(_response_error(fault)).encode() + b"\n\n"
-    return b"data: " + json.dumps(openai_body(fault)).encode() + b"\n\n"
+    return b"data: " + json.dumps(_body(fault, events)).encode() + b"\n\n"
 
 
 def _response_error(fault: Fault) -> dict[str, Any]:

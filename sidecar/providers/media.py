@@ -39,3 +39,24 @@ def inline_payload_bytes(url: str) -> int:
     if not url.startswith("data:"):
         return 0
     return len(url) - url.find(",") - 1 if "," in url else 0
+
+
+_GEMINI_IMAGE_MAX_TOKENS = (("gemini-2", 64 * 258), ("gemini-1", 64 * 258), ("gemini-3", 2_240))
+"""Gemini 2.5 cuts an image into tiles of 258 tokens; from 3 on its resolution decides."""
+_GEMINI_UNKNOWN_MAX_TOKENS = 64 * 258
+_AUDIO_TOKENS_PER_S = 32
+_AUDIO_LEAST_BYTES_PER_S = 500
+"""Speech is never packed tighter than 4 kbit/s."""
+
+
+def gemini_image_max_tokens(model: str) -> int:
+    """The most tokens that one image makes at a Gemini model."""
+    for beginning, tokens in _GEMINI_IMAGE_MAX_TOKENS:
+        if model.startswith(beginning):
+            return tokens
+    return _GEMINI_UNKNOWN_MAX_TOKENS
+
+
+def audio_max_tokens(payload_bytes: int) -> int:
+    """The most tokens that so many bytes of sound make at a Gemini model."""
+    return _AUDIO_TOKENS_PER_S * (1 - (-payload_bytes // _AUDIO_LEAST_BYTES_PER_S))

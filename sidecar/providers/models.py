@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from protos.values.rates import ModelPrice
-from sidecar.http.surfaces import ANTHROPIC
+from sidecar.http.surfaces import ANTHROPIC, GEMINI
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
 def listing(prices: Sequence[ModelPrice], family: str) -> dict[str, Any]:
     """All models, as the family lists them; on one page."""
+    if family == GEMINI:
+        return {"models": [gemini_model(price) for price in prices]}
     if family != ANTHROPIC:
         return {"object": "list", "data": [openai_model(price) for price in prices]}
     return {
@@ -23,6 +25,8 @@ def listing(prices: Sequence[ModelPrice], family: str) -> dict[str, Any]:
 
 def one(price: ModelPrice, family: str) -> dict[str, Any]:
     """One model, as the family shows it."""
+    if family == GEMINI:
+        return gemini_model(price)
     return anthropic_model(price) if family == ANTHROPIC else openai_model(price)
 
 
@@ -45,4 +49,18 @@ def anthropic_model(price: ModelPrice) -> dict[str, Any]:
         "created_at": _UNKNOWN_TIME,
         "max_input_tokens": price.input_max,
         "max_tokens": price.output_max,
+    }
+
+
+def gemini_model(price: ModelPrice) -> dict[str, Any]:
+    """A model in Gemini's shape."""
+    writes = ["generateContent", "countTokens"] if price.output_max else ["embedContent"]
+    return {
+        "name": f"models/{price.model}",
+        "baseModelId": price.model,
+        "version": "001",
+        "displayName": price.model,
+        "inputTokenLimit": price.input_max,
+        "outputTokenLimit": price.output_max,
+        "supportedGenerationMethods": writes,
     }

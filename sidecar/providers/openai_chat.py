@@ -6,17 +6,17 @@ from typing import Any
 
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
-from sidecar.core.metering import Usage
-from sidecar.providers import openai_options, reading
+from sidecar.core.metering import Seen, Usage
+from sidecar.http import strict_json
+from sidecar.providers import dialects, openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
 _NEW_LIMIT = "max_completion_tokens"
 _OLD_LIMIT = "max_tokens"
-_NEW_LIMIT_PROVIDERS = frozenset(("openai", "azure", "groq", "xai"))
-_USAGE_UNASKED_PROVIDERS = frozenset(("mistral", "openrouter", "perplexity"))
-"""They send usage by themselves, and some refuse to be asked for it."""
+_GOOGLES = frozenset(("thinking_config", "thinkingConfig", "safety_settings", "safetySettings"))
+"""What may be asked of Gemini beside OpenAI's own fields: it costs nothing that is not bounded."""
 
 _REFUSED = {
     "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
@@ -30,6 +30,7 @@ _USAGE_KEYS = frozenset(
         *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"),
         *("completion_tokens_details", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens"),
         *("queue_time", "prompt_time", "completion_time", "total_time"),
+        *("cost", "cost_details", "is_byok", "cost_in_usd_ticks"),
     )
 )
 _PROMPT_KEYS = frozenset(
@@ -64,6 +65,8 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         model=model,
         streamed=reading.read_flag(value, "stream"),
         usage_wanted=options is not None and reading.read_flag(options, "include_usage"),
+        usage_each_wanted=options is not None
+        and reading.read_flag(options, "continuous_usage_stats"),
         asked=Asked(
             text_bytes=len(body) - payload_bytes,
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
@@ -90,6 +93,11 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
     for name, why in _REFUSED.items():
         if name in value and reading.is_given(value, name):
             raise unbounded(name, why)
+    beside = value.get("extra_body")
+    if beside is not None:
+        google = beside.get("google") if type(beside) is dict and len(beside) == 1 else None
+        if type(google) is not dict or not google.keys() <= _GOOGLES:
+            raise unbounded("extra_body", "what it asks of the provider is not known here")
     if value.get("modalities") not in (None, ["text"], []):
         raise unbounded("modalities", "only text has a rate in the price book")
 
@@ -155,8 +163,7 @@ def rewrite(
     """The body as it goes to the provider."""
     members: dict[str, Any] = {}
     if output_limit is not None:
-        field = _NEW_LIMIT if provider in _NEW_LIMIT_PROVIDERS else _OLD_LIMIT
-        members[field] = output_limit
+        members[dialects.named(provider).output_field] = output_limit
     members |= usage_asked(value, request, provider)
     members |= openai_options.default_tier(value, provider)
     return reading.with_members(value, body, members) if members else body
@@ -166,14 +173,23 @@ def usage_asked(
     value: Mapping[str, Any], request: CallRequest, provider: str
 ) -> dict[str, dict[str, Any]]:
     """What must be put into a request so that its stream tells usage."""
-    if not request.streamed or request.usage_wanted or provider in _USAGE_UNASKED_PROVIDERS:
+    dialect = dialects.named(provider)
+    asked: dict[str, Any] = {}
+    if dialect.asks_usage and not request.usage_wanted:
+        asked["include_usage"] = True
+    if dialect.tells_each_chunk and not request.usage_each_wanted:
+        asked["continuous_usage_stats"] = True
+    if not request.streamed or not asked:
         return {}
-    return {"stream_options": {**(value.get("stream_options") or {}), "include_usage": True}}
+    return {"stream_options": {**(value.get("stream_options") or {}), **asked}}
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     """The usage of an answer or of a chunk; None when it tells none."""
     usage = answer.get("usage")
+    groq = reading.part_of(answer, "x_groq")
+    if type(usage) is not dict:
+        usage = groq.get("usage")
     if type(usage) is not dict or type(usage.get("prompt_tokens")) is not int:
         return None
     prompt_parts = reading.part_of(usage, "prompt_tokens_details")
@@ -183,6 +199,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     # Where reasoning stands outside of completion_tokens, only the total tells of it.
     output = max(output, reading.count_of(usage, "total_tokens") - prompt)
     cached = reading.count_of(prompt_parts, "cached_tokens")
+    cached = cached or reading.count_of(usage, "prompt_cache_hit_tokens")
     written = reading.count_of(prompt_parts, "cache_write_tokens")
     heard = reading.count_of(prompt_parts, "audio_tokens")
     spoken = reading.count_of(output_parts, "audio_tokens")
@@ -198,6 +215,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
         *(("prompt_tokens_details",) if rest < 0 else ()),
         *(("audio_tokens",) if heard or spoken else ()),
+        *(("x_groq.usage_breakdown",) if groq.get("usage_breakdown") else ()),
     )
     counted = (
         (kinds.INPUT, max(0, rest)),
@@ -214,6 +232,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         tier=tier,
         variant=openai_options.variant_told(tier),
         unpriced=unpriced,
+        told_nano_usd=reading.told_money(usage),
     )
 
 
@@ -238,17 +257,19 @@ def error_kind(answer: Any) -> str:
 
 
 class ChatStream(StreamMeter):
-    """Meters a stream of chunks, and takes out the one that only tells usage.
+    """Meters a stream of chunks, and takes out what tells usage that nobody asked for.
 
     Some providers tell the usage so far with every chunk: that is no usage for good, but tells the
     prompt's part of it.
     """
 
-    __slots__ = ("_hides_usage", "_one_choice", "_so_far")
+    __slots__ = ("_hides_each", "_hides_usage", "_one_choice", "_so_far", "_told_each")
 
     def __init__(self, request: CallRequest) -> None:
         """Hide usage from a caller that did not ask for it."""
-        super().__init__(frames_matter=not request.usage_wanted)
+        self._told_each = request.dialect.tells_each_chunk
+        self._hides_each = self._told_each and not request.usage_each_wanted
+        super().__init__(frames_matter=not request.usage_wanted or self._hides_each)
         self._hides_usage = not request.usage_wanted
         self._one_choice = request.asked.choices == 1
         self._so_far: Usage | None = None
@@ -262,7 +283,12 @@ class ChatStream(StreamMeter):
             if usage is not None:
                 choices = chunk.get("choices")
                 self._take(usage, for_good=not choices or (self._one_choice and _ended(choices)))
-                return not (self._hides_usage and choices == [])
+                if choices == []:
+                    # Azure's chunk of what it filtered has no choices either, but no usage.
+                    return not self._hides_usage
+                if self._hides_each:
+                    chunk.pop("usage")
+                    self.replacement = b"data: %b\n\n" % strict_json.write(chunk)
         elif data == b"[DONE]":
             self.done = True
             self.usage = self.usage or self._so_far
@@ -276,6 +302,12 @@ class ChatStream(StreamMeter):
             self.input_quantities = {
                 kind: count for kind, count in usage.quantities.items() if kind in kinds.INPUT_KINDS
             }
+
+    def seen(self) -> Seen:
+        if self._told_each and self._so_far is not None:
+            # Every chunk told how many tokens there were: no bytes need to be taken for tokens.
+            return Seen(self._so_far.quantities.get(kinds.OUTPUT, 0), self.input_quantities)
+        return super().seen()
 
     def seen_in(self, data: bytes) -> int:
         return seen_bytes(told_object(data))

@@ -5,11 +5,9 @@ from typing import Any
 
 from protos.values import quantities as kinds
 from protos.values.rates import STANDARD, variant_of
-from sidecar.providers import reading
+from sidecar.providers import dialects, reading
 from sidecar.providers.reading import BadRequestError, unbounded
 
-TIER_PROVIDERS = frozenset(("openai", "azure"))
-"""Here a request without a tier gets the tier that the account is set to, at that tier's price."""
 _STANDARD_TIERS = frozenset(("", "default", "auto", "standard"))
 _SAME_TIERS = {"fast": "priority"}
 """Tiers that answers name otherwise than requests do."""
@@ -35,7 +33,7 @@ def variant_told(tier: str) -> str:
 
 def default_tier(value: Mapping[str, Any], provider: str) -> dict[str, str]:
     """What must be put into a request so that its tier is not left to a setting at the provider."""
-    if provider in TIER_PROVIDERS and value.get("service_tier") in (None, "auto"):
+    if dialects.named(provider).sets_tier and value.get("service_tier") in (None, "auto"):
         return {"service_tier": "default"}
     return {}
 

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from protos.values.money import NANO_PER_USD
 from sidecar.core.bounds import Asked, expanded_bytes
 from sidecar.core.refusals import Reason
 from sidecar.http import strict_json
+from sidecar.providers.dialects import PLAIN, Dialect, Money
 
 CHOICES_MAX = 128
 """Answers that may be asked for at once."""
@@ -15,6 +18,13 @@ LIMIT_MAX_TOKENS = 2**31 - 1
 """No output limit is larger."""
 MODEL_MAX_CHARACTERS = 256
 """No model's id is longer."""
+_TICKS_PER_NANO_USD = 10
+"""xAI counts in ten-billionths of a dollar."""
+_COST_MAX_USD = 1_000_000
+"""No call costs more; a provider that says so is not believed."""
+_TICKS_MAX = _COST_MAX_USD * 10**10
+_COST_LEAST_EXPONENT = -30
+"""What is smaller is a nano-dollar, and not worth exact arithmetic."""
 COUNT_MAX_UNITS = 10**9
 """No call uses more of anything; a provider that says so is not believed."""
 
@@ -58,6 +68,10 @@ class CallRequest:
     """Whether the caller itself asked for usage in the stream."""
     asked: Asked
     """What decides its cost."""
+    usage_each_wanted: bool = False
+    """Whether the caller asked for the usage so far in every chunk."""
+    dialect: Dialect = PLAIN
+    """How the provider that it goes to differs from others of its API."""
 
 
 def unbounded(feature: str, why: str) -> BadRequestError:
@@ -121,8 +135,8 @@ def read_list(value: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def is_given(value: Mapping[str, Any], name: str) -> bool:
-    """Whether a field says anything: absent, null and empty ones do not."""
-    return value.get(name) not in (None, "", [], {}, False)
+    """Whether a field says anything. An empty object does: it switches a feature on."""
+    return value.get(name) not in (None, "", [], False)
 
 
 def growth_of(value: Any, body: bytes) -> int:
@@ -170,8 +184,10 @@ def as_it_came(
 
 def told_object(data: bytes) -> dict[str, Any]:
     """The JSON object that a provider sent; an empty one when it is none."""
+    # Money is told in fractions, which a float would not keep; parsing all as such costs time.
+    exact = Decimal if b'"cost' in data else None
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_float=exact)
     except (ValueError, RecursionError):
         return {}
     return value if type(value) is dict else {}
@@ -205,6 +221,34 @@ def told_text(value: Any, characters_max: int) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in cut)
 
 
+def told_money(usage: Mapping[str, Any]) -> dict[str, int]:
+    """What a usage says in money, by how it says so; nano-dollars, rounded up."""
+    told: dict[str, int] = {}
+    ticks = usage.get("cost_in_usd_ticks")
+    if type(ticks) is int and 0 <= ticks <= _TICKS_MAX:
+        told[Money.TICKS.value] = -(-ticks // _TICKS_PER_NANO_USD)
+    cost = _nano_usd(usage.get("cost"))
+    if usage.get("is_byok") is True:
+        upstream = _nano_usd(part_of(usage, "cost_details").get("upstream_inference_cost"))
+        cost = None if cost is None or upstream is None else cost + upstream
+    if cost is not None:
+        told[Money.CREDITS.value] = cost
+    return told
+
+
+def _nano_usd(usd: Any) -> int | None:
+    """Dollars as nano-dollars, rounded up; None when it is no amount that can be believed."""
+    if type(usd) is int:
+        usd = Decimal(usd)
+    if type(usd) is not Decimal or not usd.is_finite() or not 0 <= usd <= _COST_MAX_USD:
+        return None
+    if usd and usd.adjusted() < _COST_LEAST_EXPONENT:
+        return 1
+    above, below = usd.as_integer_ratio()
+    assert type(above) is int
+    return -(-above * NANO_PER_USD // below)
+
+
 def part_of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object that a provider reported; empty when absent or null."""
     part = value.get(name)
@@ -223,6 +267,6 @@ def unknown_counts(
         if kind is dict:
             if name not in known:
                 found.extend(unknown_counts(item, frozenset(), f"{prefix}{name}."))
-        elif kind in (int, float) and item and name not in known:
+        elif kind in (int, float, Decimal) and item and name not in known:
             found.append(prefix + name)
     return tuple(found)

@@ -10,9 +10,31 @@ Rules:
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar, Protocol
 
 from sidecar.core.metering import Seen, Usage
 from sidecar.http import limits, sse
+
+
+class Cutter(Protocol):
+    """Cuts a stream into frames."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of a frame has come that is not complete."""
+        ...
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that these bytes complete. Raises FrameTooLargeError."""
+        ...
+
+    def rest(self) -> bytes:
+        """What is left of an incomplete frame at the end of the stream."""
+        ...
+
+    def content_of(self, frame: bytes) -> bytes:
+        """The data of a frame; b"" when it has none."""
+        ...
 
 
 class StreamMeter(ABC):
@@ -28,12 +50,16 @@ class StreamMeter(ABC):
         "done",
         "error_kind",
         "input_quantities",
+        "replacement",
         "usage",
     )
 
-    def __init__(self, *, frames_matter: bool) -> None:
+    tells_by_events: ClassVar[bool] = True
+    """Whether it is made of events, so that an error of ours can follow as one."""
+
+    def __init__(self, *, frames_matter: bool, cutter: Cutter | None = None) -> None:
         """Begin; `frames_matter` when a frame may have to be taken out."""
-        self._frames = sse.Frames()
+        self._frames: Cutter = cutter or sse.Frames()
         self._frames_matter = frames_matter
         self._taken_out = False
         self._unread: list[bytes] = []
@@ -45,6 +71,8 @@ class StreamMeter(ABC):
         """What the provider said of the prompt, ahead of the rest."""
         self.error_kind = ""
         """The error that the provider sent within the stream, in a word."""
+        self.replacement: bytes | None = None
+        """What is passed on in place of the frame that was just read."""
         self.done = False
         """The provider's mark of the end has come."""
 
@@ -63,10 +91,12 @@ class StreamMeter(ABC):
             return b"" if self._frames_matter else data
         kept: list[bytes] = []
         for frame in frames:
-            content = sse.data_of(frame)
+            content = self._frames.content_of(frame)
             if frame != b"\n":
                 # A LF alone is the rest of the frame before it, and goes the same way.
                 self._taken_out = bool(content) and not self.read_frame(content)
+            if self.replacement is not None:
+                frame, self.replacement = self.replacement, None  # noqa: PLW2901 - it takes its place
             if not self._taken_out:
                 kept.append(frame)
             if self.usage is None and content:

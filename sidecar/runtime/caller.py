@@ -304,7 +304,7 @@ class Caller:
             if not self.head_sent:
                 self.keep = False
                 await self.answer_fault(fault, read_rest=False)
-            elif self.chunked:
+            elif self.chunked and self.events:
                 event = envelopes.stream_error(fault, self.events)
                 await self.send(codec.chunk(event) + codec.LAST_CHUNK)
         except CallerGoneError:

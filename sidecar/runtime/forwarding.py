@@ -7,39 +7,36 @@ Rules:
    gets the first byte, so that the cost stands in its head. Its provider bills it to the end, so a
    caller that hangs up meanwhile does not stop it, and it is settled exactly.
 3. A stream is passed on as it comes. A caller that hangs up ends it at the provider too, and it is
-   settled by what was seen: by all that the provider had sent, not only by what was passed on.
+   settled by what was seen: by all that the provider had sent, not only by what was passed on. A
+   provider that would go on, and bill, is read on instead.
 """
 
-import logging
+from dataclasses import replace
 
 import trio
 
-from protos.values.rates import ModelPrice
 from sidecar.clock import Clock
-from sidecar.core import metering
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.exchange import Ending, Event, Exchange, Row, State
-from sidecar.core.metering import Charge, Seen, Usage
-from sidecar.http import codec, encoding, headers, limits, sse
-from sidecar.http.codec import BadMessageError, RequestHead, ResponseHead, ResponseReader
-from sidecar.http.encoding import Inflater, UnreadableBodyError
+from sidecar.core.metering import Charge, Seen
+from sidecar.http import codec, headers, limits
+from sidecar.http.codec import RequestHead, ResponseHead
 from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
+from sidecar.providers.dialects import Abort, Secret
 from sidecar.providers.envelopes import Fault
 from sidecar.providers.streams import StreamMeter
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.answers import read_answer
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
-from sidecar.runtime.catching_up import catch_up
+from sidecar.runtime.charging import answered_price, charge_for
+from sidecar.runtime.drains import Drains
+from sidecar.runtime.incoming import BREAKS, Incoming
 from sidecar.runtime.prepared import Prepared
-from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, UnsentError
+from sidecar.runtime.upstream import Line, UnreachableError, UnsentError
 
-_log = logging.getLogger(__name__)
 _REDACTED = b"[redacted]"
 _FROM_PROVIDER: Header = (b"x-bursar-upstream", b"provider")
-_BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLargeError)
-"""The ways in which a provider's answer can be cut short or be no answer."""
-_REQUEST_IDS = (b"x-request-id", b"request-id")
 _COST = b"x-bursar-cost-nano-usd"
 
 
@@ -51,21 +48,10 @@ class Forwarding:
         "_call",
         "_caller",
         "_clock",
-        "_error_kind",
         "_exchange",
-        "_first_byte_ms",
         "_head",
         "_hold",
-        "_inflater",
-        "_line",
-        "_meter",
-        "_reader",
-        "_request_id",
-        "_seen",
-        "_sent_ms",
-        "_status",
-        "_unreadable",
-        "_usage",
+        "_incoming",
     )
 
     def __init__(
@@ -86,84 +72,61 @@ class Forwarding:
         self._clock = clock
         self._exchange = Exchange()
         self._exchange.step(Event.HOLD)
-        self._line: Line | None = None
-        self._meter: StreamMeter | None = None
-        self._usage: Usage | None = None
-        self._seen: Seen | None = None
-        self._reader = ResponseReader()
-        self._inflater: Inflater | None = None
-        self._unreadable = False
-        self._sent_ms = 0
-        self._first_byte_ms = 0
-        self._status = 0
-        self._error_kind = ""
-        self._request_id = ""
+        self._incoming = Incoming(call, self._exchange, clock)
 
-    async def run(self) -> None:
-        """Make the call. Raises FaultError, CallerGoneError; the hold has ended in any case."""
+    async def run(self, drains: Drains) -> None:
+        """Make the call. Raises FaultError, CallerGoneError.
+
+        The hold has ended in any case, or an answer that nobody waits for any more is left to the
+        drains, which end it.
+        """
+        left = False
         try:
             await self._run()
-        except trio.Cancelled:
-            await self._catch_up()
-            self._end(Event.TIMEOUT if self._caller.why is Why.EXPIRED else Event.HANG_UP)
+        except (trio.Cancelled, CallerGoneError):
+            left = self._left_to(drains)
+            if not left:
+                await self._incoming.catch_up()
+                expired = self._caller.why is Why.EXPIRED
+                self._end(Event.TIMEOUT if expired else Event.HANG_UP)
             raise
-        except CallerGoneError:
-            await self._catch_up()
-            self._end(Event.HANG_UP)
-            raise
-        except _BREAKS as error:
+        except BREAKS as error:
             await self._broke_off(str(error))
         finally:
-            # A mistake of ours must not keep money: what is unknown counts as broken off.
-            self._end(Event.UNSENT if self._exchange.state is State.HELD else Event.BREAK)
-            self._let_go()
+            if not left:
+                self._close()
+
+    def _close(self) -> None:
+        # A mistake of ours must not keep money: what is unknown counts as broken off.
+        self._end(Event.UNSENT if self._exchange.state is State.HELD else Event.BREAK)
+        self._incoming.let_go()
 
     def _end(self, event: Event) -> Charge | None:
         """End the hold, unless it has ended."""
         return None if self._exchange.closed else self._step(event)
 
-    def _let_go(self) -> None:
-        if self._line is not None:
-            self._call.upstream.drop(self._line)
-            self._line = None
-
     # --- To the provider -------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        caller, call = self._caller, self._call
+        caller, call, incoming = self._caller, self._call, self._incoming
         caller.expires_in(limits.LONGEST_CALL_MS, SLOW_ANSWER)
         await self._dispatch()
-        self._sent_ms = self._clock.now().boot_ms
-        self._exchange.step(Event.DISPATCH)
+        incoming.sent()
         # Whole answers are billed to their end; a hang-up would not stop that.
         caller.watched = call.request.streamed
-        line = self._line
-        assert line is not None
-        reader = self._reader
-        while (head := reader.take_head()) is None:
-            reader.feed(await line.receive())
-        self._first_byte_ms = max(1, self._clock.now().boot_ms - self._sent_ms)
-        self._status = head.status
-        for name in _REQUEST_IDS:
-            if name in head.values:
-                self._request_id = head.values[name].decode("latin-1")[:128]
-                break
-        if not 200 <= head.status < 300:
-            self._exchange.step(Event.ERROR_HEAD)
-            await self._pass_error_on(reader, head)
-            return
-        self._exchange.step(Event.GOOD_HEAD)
-        kind = head.values.get(b"content-type", b"")
-        if call.api.meter is not None and kind.lower().startswith(b"text/event-stream"):
-            await self._stream(reader, head, call.api.meter(call.request))
+        head = await incoming.head()
+        if self._exchange.state is State.REFUSING:
+            await self._pass_error_on(head)
+        elif (meter := incoming.stream_meter(head)) is not None:
+            await self._stream(head, meter)
         else:
-            await self._answer(reader, head)
+            await self._answer(head)
 
     async def _dispatch(self) -> None:
         """Write the request, once more if the connection was stale. Raises FaultError."""
         call = self._call
         body = call.api.rewrite(
-            call.value, call.body, call.request, call.call.provider, self._hold.output_limit
+            call.value, call.body, call.request, call.request.dialect.name, self._hold.output_limit
         )
         passed_on = headers.to_provider(self._head.headers, self._head.values.get(b"connection"))
         data = b"%b%bcontent-length: %d\r\n\r\n%b" % (
@@ -180,13 +143,13 @@ class Forwarding:
             try:
                 await line.send(data)
             except UnsentError:
-                self._let_go()
+                self._incoming.let_go()
                 if not line.reused:
                     raise
                 line = self._take(await call.upstream.take_new())
                 await line.send(data)
         except (UnreachableError, UnsentError) as error:
-            self._error_kind = "upstream_unreachable"
+            self._incoming.error_kind = "upstream_unreachable"
             self._step(Event.UNSENT)
             raise FaultError(
                 self._marked(
@@ -201,58 +164,34 @@ class Forwarding:
 
     def _take(self, line: Line) -> Line:
         """Take over a connection. Raises UnreachableError when authority ended in the meantime."""
-        self._line = line
+        self._incoming.line = line
         if not line.prompt and not self._admission.may_start(self._hold):
             raise UnreachableError("until it was, this call was no longer allowed to start")
         return line
 
     # --- Whole answers ---------------------------------------------------------------------------
 
-    async def _collect(self, reader: ResponseReader) -> bytes:
-        line = self._line
-        assert line is not None
-        parts: list[bytes] = []
-        count_bytes = 0
-        while True:
-            before = len(parts)
-            ended = reader.take_body(parts)
-            come_bytes = sum(map(len, parts[before:]))
-            count_bytes += come_bytes
-            if count_bytes > limits.ANSWER_BODY_MAX_BYTES:
-                raise BadMessageError(
-                    502, f"the answer is larger than {limits.ANSWER_BODY_MAX_BYTES} bytes"
-                )
-            if ended:
-                break
-            self._caller.take_room(come_bytes)
-            reader.feed(await line.receive())
-        if reader.reusable:
-            self._call.upstream.give_back(line)
-            self._line = None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def _whole(self, head: ResponseHead) -> tuple[list[Header], bytes]:
+        """The headers of an answer to pass on, and its body."""
+        incoming = self._incoming
+        body = incoming.opened(head, await incoming.whole(self._caller.take_room))
+        return self._passed_on(head), body
 
-    def _plain(self, head: ResponseHead, body: bytes) -> tuple[list[Header], bytes]:
-        """The headers to pass on, and the body, opened if it came compressed in spite of all."""
+    def _passed_on(self, head: ResponseHead) -> list[Header]:
         passed_on = headers.to_caller(head.headers, head.values.get(b"connection"))
-        packed = head.values.get(b"content-encoding")
-        if packed is None or encoding.is_identity(packed):
-            return passed_on, body
-        if encoding.is_supported(packed):
-            return passed_on, encoding.inflate(body, limits.ANSWER_BODY_MAX_BYTES)
-        self._unreadable = True
-        passed_on.append((b"content-encoding", packed))
-        return passed_on, body
+        if self._incoming.unreadable:
+            passed_on.append((b"content-encoding", head.values[b"content-encoding"]))
+        return passed_on
 
-    async def _answer(self, reader: ResponseReader, head: ResponseHead) -> None:
-        body = await self._collect(reader)
-        passed_on, body = self._plain(head, body)
-        api = self._call.api
-        answer = {} if self._unreadable else await read_answer(body)
-        self._usage = api.usage_of(answer)
-        if self._usage is not None:
+    async def _answer(self, head: ResponseHead) -> None:
+        passed_on, body = await self._whole(head)
+        api, incoming = self._call.api, self._incoming
+        answer = {} if incoming.unreadable else await read_answer(body)
+        incoming.usage = api.usage_of(answer)
+        if incoming.usage is not None:
             self._exchange.step(Event.USAGE)
         elif output_bytes := api.seen_bytes(answer):
-            self._seen = Seen(output_bytes)
+            incoming.seen = Seen(output_bytes)
         charge = self._step(Event.END)
         assert charge is not None
         passed_on.append((_COST, b"%d" % charge.cost_nano_usd))
@@ -274,16 +213,16 @@ class Forwarding:
             ours.append(codec.CLOSE)
         return ours
 
-    async def _pass_error_on(self, reader: ResponseReader, head: ResponseHead) -> None:
-        body = await self._collect(reader)
-        passed_on, body = self._plain(head, body)
-        answer = {} if self._unreadable else await read_answer(body)
-        self._error_kind = self._call.api.error_kind(answer) or f"http_{head.status}"
-        self._usage = self._call.api.usage_of(answer)
-        if self._usage is not None:
+    async def _pass_error_on(self, head: ResponseHead) -> None:
+        passed_on, body = await self._whole(head)
+        api, incoming = self._call.api, self._incoming
+        answer = {} if incoming.unreadable else await read_answer(body)
+        incoming.error_kind = api.error_kind(answer) or f"http_{head.status}"
+        incoming.usage = api.usage_of(answer)
+        if incoming.usage is not None:
             self._exchange.step(Event.USAGE)
         charge = self._step(Event.END)
-        if head.status == 401:
+        if head.status == 401 or self._blames_secret(body):
             # The provider's words would show part of the secret, and blame the caller's key.
             raise FaultError(self._marked(_SECRET_REFUSED))
         secret = self._call.secret
@@ -293,34 +232,32 @@ class Forwarding:
         passed_on.append(_FROM_PROVIDER)
         await self._send_whole(head.status, passed_on, body)
 
+    def _blames_secret(self, body: bytes) -> bool:
+        """Whether an error that is no 401 blames the secret, as Google's do with a 400."""
+        google = self._call.request.dialect.secret is Secret.GOOGLE
+        return google and b'"API_KEY_INVALID"' in body
+
     # --- Streams ---------------------------------------------------------------------------------
 
-    async def _stream(self, reader: ResponseReader, head: ResponseHead, meter: StreamMeter) -> None:
-        caller, line = self._caller, self._line
+    async def _stream(self, head: ResponseHead, meter: StreamMeter) -> None:
+        caller, incoming = self._caller, self._incoming
+        line = incoming.line
         assert line is not None
-        packed = head.values.get(b"content-encoding")
-        self._inflater = inflater = self._inflater_of(packed)
-        self._meter = None if self._unreadable else meter
+        incoming.begin_stream(head, meter)
+        if not meter.tells_by_events:
+            caller.events = ""
         out, tells_cost = self._stream_head(head)
         while True:
-            parts: list[bytes] = []
-            ended = reader.take_body(parts)
-            if parts:
-                data = parts[0] if len(parts) == 1 else b"".join(parts)
-                out += self._chunk(self._metered(data, inflater))
+            data, ended = incoming.piece()
+            out += self._chunk(data)
             if ended:
                 break
             if out:
                 await caller.send(out)
                 out = b""
-            reader.feed(await line.receive())
-        if inflater is not None:
-            inflater.finish()
-        if reader.reusable:
-            self._call.upstream.give_back(line)
-            self._line = None
-        out += self._chunk(meter.rest())
-        charge = self._step(Event.BREAK if self._ended_early(meter) else Event.END)
+            incoming.reader.feed(await line.receive())
+        out += self._chunk(incoming.end_stream())
+        charge = self._step(Event.BREAK if incoming.ended_early() else Event.END)
         assert charge is not None
         if caller.chunked:
             cost = [(_COST, b"%d" % charge.cost_nano_usd)] if tells_cost else []
@@ -331,9 +268,7 @@ class Forwarding:
     def _stream_head(self, head: ResponseHead) -> tuple[bytes, bool]:
         """The head of a stream, and whether it promises the cost after its end."""
         caller = self._caller
-        passed_on = headers.to_caller(head.headers, head.values.get(b"connection"))
-        if self._unreadable:
-            passed_on.append((b"content-encoding", head.values[b"content-encoding"]))
+        passed_on = self._passed_on(head)
         caller.chunked = self._head.http_1_1
         tells_cost = False
         if caller.chunked:
@@ -347,55 +282,43 @@ class Forwarding:
         caller.head_sent = True
         return codec.response_head(head.status, passed_on), tells_cost
 
-    def _inflater_of(self, packed: bytes | None) -> Inflater | None:
-        if packed is None or encoding.is_identity(packed):
-            return None
-        if encoding.is_supported(packed):
-            return Inflater(limits.ANSWER_BODY_MAX_BYTES)
-        self._unreadable = True
-        return None
-
-    def _metered(self, data: bytes, inflater: Inflater | None) -> bytes:
-        if inflater is not None:
-            data = inflater.feed(data)
-        meter = self._meter
-        if meter is None:
-            return data
-        out = meter.take(data)
-        if meter.usage is not None and self._usage is None:
-            self._exchange.step(Event.USAGE)
-        self._usage = meter.usage
-        return out
-
     def _chunk(self, data: bytes) -> bytes:
         if not data:
             return b""
         return codec.chunk(data) if self._caller.chunked else data
 
-    def _ended_early(self, meter: StreamMeter) -> bool:
-        """Whether the stream ended without its mark of the end, or with an error."""
-        self._error_kind = meter.error_kind
-        if self._meter is None:
-            return False
-        return bool(meter.error_kind) or not (meter.done or meter.usage)
-
     # --- Endings ---------------------------------------------------------------------------------
 
-    async def _catch_up(self) -> None:
-        """Take what the provider of an abandoned stream has sent already: it bills that."""
-        line, state = self._line, self._exchange.state
-        if line is None or self._meter is None or state is not State.ANSWERING:
-            return
+    def _left_to(self, drains: Drains) -> bool:
+        """Leave an answer that nobody reads any more, and that is billed to its end, to a drain."""
+        incoming = self._incoming
+        if self._call.request.dialect.abort is not Abort.DRAIN or incoming.line is None:
+            return False
+        if self._exchange.state not in (State.SENT, State.ANSWERING) or incoming.unreadable:
+            return False
+        if self._caller.why not in (None, Why.GONE) or not drains.take(self._read_on):
+            return False
+        self._call = incoming.call = replace(self._call, value={}, body=b"")
+        return True
+
+    async def _read_on(self) -> None:
+        """Read an abandoned answer to its end, and settle it."""
+        left_ms = limits.LONGEST_CALL_MS - (self._clock.now().boot_ms - self._incoming.sent_ms)
         try:
-            self._unreadable = not await catch_up(
-                line, self._reader, lambda data: self._metered(data, self._inflater)
-            )
-        except _BREAKS:
-            return
+            with trio.move_on_after(max(0, left_ms) / 1000) as scope:
+                await self._incoming.read_to_end()
+            self._end(Event.TIMEOUT if scope.cancelled_caught else Event.HANG_UP)
+        except trio.Cancelled:
+            self._end(Event.HANG_UP)
+            raise
+        except BREAKS:
+            self._end(Event.BREAK)
+        finally:
+            self._close()
 
     async def _broke_off(self, words: str) -> None:
         """The provider broke off: end the hold, and tell the caller as well as it can be told."""
-        self._error_kind = self._error_kind or "upstream_broke_off"
+        self._incoming.error_kind = self._incoming.error_kind or "upstream_broke_off"
         self._end(Event.BREAK)
         caller = self._caller
         fault = self._marked(
@@ -409,7 +332,7 @@ class Forwarding:
         if not caller.head_sent:
             raise FaultError(fault)
         caller.keep = False
-        if caller.chunked:
+        if caller.chunked and caller.events:
             event = envelopes.stream_error(fault, caller.events)
             await caller.send(codec.chunk(event) + codec.LAST_CHUNK)
 
@@ -428,59 +351,28 @@ class Forwarding:
         row = self._exchange.step(event)
         if row.ending is None:
             return None
-        charge = self._charge(row.ending)
+        charge = charge_for(row, self._hold, self._incoming)
         self._book(row, charge)
         return charge
 
-    def _charge(self, ending: Ending) -> Charge:
-        free = self._hold.call.bound.is_free and ending is not Ending.USED
-        if ending is Ending.VOID or free:
-            return Charge(0)
-        try:
-            return self._charge_of_billed(ending)
-        except Exception:  # noqa: BLE001 - whatever a provider sent, the hold has to end
-            _log.exception("the worst case is charged, for an answer could not be metered")
-            return metering.worst_of(self._hold, self._call.request.asked, self._call.price)
-
-    def _charge_of_billed(self, ending: Ending) -> Charge:
-        call = self._call
-        if ending is Ending.USED:
-            usage = self._usage
-            assert usage is not None
-            return metering.charge_of(usage, self._answered_price(usage), self._hold.worst_nano_usd)
-        if ending is Ending.SEEN and not self._unreadable:
-            seen = self._seen if self._meter is None else self._meter.seen()
-            if seen is not None:
-                return metering.estimate_of(self._hold, call.request.asked, call.price, seen)
-        return metering.worst_of(self._hold, call.request.asked, call.price)
-
-    def _answered_price(self, usage: Usage) -> ModelPrice:
-        """The price of the model that answered, if it has one, else of the one that was asked."""
-        call = self._call
-        if not usage.answered_model or usage.answered_model == call.price.model:
-            return call.price
-        found = call.policy.price(
-            call.price.provider, usage.answered_model, self._hold.started_unix_ms
-        )
-        return found or call.price
-
     def _book(self, row: Row, charge: Charge) -> None:
         assert row.outcome is not None
-        usage = self._usage
-        kind = self._error_kind or ("unpriced_usage" if charge.unpriced else "")
+        call, incoming = self._call, self._incoming
+        usage = incoming.usage
+        kind = incoming.error_kind or ("unpriced_usage" if charge.unpriced else "")
         outcome = Settlement(
-            outcome=row.outcome if self._status < 300 else Outcome.PROVIDER_ERROR,
+            outcome=row.outcome if incoming.status < 300 else Outcome.PROVIDER_ERROR,
             cost_nano_usd=charge.cost_nano_usd,
             estimated=charge.estimated,
             quantities=charge.quantities,
             answered_model=usage.answered_model if usage else "",
             tier=usage.tier if usage else "",
             variant=usage.variant if usage else "",
-            price_version=self._answered_price(usage).version if usage else "",
-            status=self._status,
+            price_version=answered_price(self._hold, call, usage).version if usage else "",
+            status=incoming.status,
             error_kind=kind,
-            first_byte_ms=self._first_byte_ms,
-            provider_request_id=self._request_id,
+            first_byte_ms=incoming.first_byte_ms,
+            provider_request_id=incoming.request_id,
         )
         if row.ending is Ending.VOID:
             self._admission.void(self._hold, outcome)

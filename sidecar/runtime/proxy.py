@@ -5,6 +5,7 @@ before the body is read that needs no body.
 """
 
 import json
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import trio
@@ -25,14 +26,16 @@ from sidecar.http.encoding import UnreadableBodyError
 from sidecar.http.plain_heads import Header
 from sidecar.http.routes import NoRouteError, Route
 from sidecar.http.strict_json import BadJsonError
-from sidecar.http.surfaces import ANTHROPIC, SURFACES, Kind, Surface
+from sidecar.http.surfaces import ANTHROPIC, AT_AZURE, AT_GEMINI, GEMINI, SURFACES, Kind, Surface
 from sidecar.http.tunnels import BadAddressError
 from sidecar.providers import envelopes, models, reading
 from sidecar.providers.apis import APIS
+from sidecar.providers.dialects import AZURE, Dialect, dialect_of
 from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.providers.reading import BadRequestError
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import Caller, FaultError
+from sidecar.runtime.drains import Drains
 from sidecar.runtime.forwarding import Forwarding
 from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import Upstream, Upstreams
@@ -51,12 +54,14 @@ class Proxy:
         upstreams: Upstreams,
         clock: Clock,
         allowed_hosts: frozenset[bytes],
+        drains: Drains,
     ) -> None:
         """Take what a call needs."""
         self._admission = admission
         self._upstreams = upstreams
         self._clock = clock
         self._allowed_hosts = allowed_hosts
+        self._drains = drains
 
     async def answer(self, caller: Caller, head: RequestHead) -> None:
         """Answer one request. Raises FaultError, BadMessageError, CallerGoneError."""
@@ -103,9 +108,9 @@ class Proxy:
         allow: tuple[Header, ...] = ((b"allow", error.allow.encode()),) if error.allow else ()
         return wire_fault(error.status, error.code, error.message, headers=allow)
 
-    def _key(self, head: RequestHead, policy: Policy, now: Now) -> Key:
+    def _key(self, head: RequestHead, route: Route, policy: Policy, now: Now) -> Key:
         try:
-            text = headers.key_text(head.values)
+            text = headers.key_text(head.values, route.key)
         except ValueError as error:
             raise FaultError(wire_fault(401, "invalid_api_key", f"{error}")) from None
         key = policy.key_by_digest(key_digest(text)) if text else None
@@ -139,7 +144,7 @@ class Proxy:
         row = SURFACES[route.surface]
         caller.family, caller.events = row.family, row.events
         policy = self._admission.policy
-        key = self._key(head, policy, self._clock.now())
+        key = self._key(head, route, policy, self._clock.now())
         _check_encoding(head)
         body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
         if b"content-encoding" in head.values:
@@ -151,7 +156,8 @@ class Proxy:
             hold = await self._admission.open(prepared.call)
         except Refused as refused:
             raise FaultError(fault_of(refused.refusal)) from None
-        await Forwarding(hold, prepared, caller, head, self._admission, self._clock).run()
+        call = Forwarding(hold, prepared, caller, head, self._admission, self._clock)
+        await call.run(self._drains)
 
     async def _prepare(
         self, head: RequestHead, route: Route, policy: Policy, key: Key, body: bytes
@@ -176,7 +182,10 @@ class Proxy:
                     f"{written} is not a model for {route.surface.value}", "model"
                 )
             expands = any(version.expands_text for version in prices)
-            request = api.read(value, body, model=written, expands_text=expands)
+            dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
+            request = replace(
+                api.read(value, body, model=written, expands_text=expands), dialect=dialect
+            )
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
         except BadRequestError as error:
@@ -185,7 +194,7 @@ class Proxy:
             self._refuse(_unpriced(written, f": {error}"), attributes, "model")
         except BadJsonError as error:
             self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
-        upstream, prefix, secret = self._way_to(provider, route, attributes)
+        upstream, prefix, secret = self._way_to(provider, dialect, route, attributes)
         if row.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
         call = NewCall(
@@ -211,7 +220,7 @@ class Proxy:
             provider = policy.provider(route.provider)
             if provider is None:
                 self._refuse(plain_refusal(Reason.PROVIDER_NOT_CONFIGURED), attributes)
-            if provider.family != family:
+            if not _speaks(provider, route.surface):
                 raise BadRequestError(
                     f"{provider.name} does not speak {route.surface.value}; it speaks the API of "
                     f"{provider.family}"
@@ -221,7 +230,7 @@ class Proxy:
         found = [
             provider
             for name in names
-            if (provider := policy.provider(name)) is not None and provider.family == family
+            if (provider := policy.provider(name)) is not None and _speaks(provider, route.surface)
         ]
         if len(found) > 1:
             found = [provider for provider in found if provider.name == family] or found[:1]
@@ -251,14 +260,15 @@ class Proxy:
         return prices
 
     def _way_to(
-        self, provider: Provider, route: Route, attributes: Attributes
+        self, provider: Provider, dialect: Dialect, route: Route, attributes: Attributes
     ) -> tuple[Upstream, bytes, bytes]:
         """The connections to a provider, how the heads of its calls begin, and its secret."""
         try:
             secret = self._admission.secret_for(provider.name)
             upstream = self._upstreams.to(provider)
-            known = upstream.prefixes.get((route.query, route.path, secret))
-            prefix = known or upstream.add_prefix(provider.family, route, secret)
+            line = dialect.secret.value + secret
+            target = upstream.target(route, dialect.root)
+            prefix = upstream.prefixes.get((target, line)) or upstream.add_prefix(target, line)
         except Refused as refused:
             self._refuse(refused.refusal, attributes)
         except BadAddressError as error:
@@ -282,8 +292,8 @@ class Proxy:
 
     async def _models(self, caller: Caller, head: RequestHead, route: Route) -> None:
         policy = self._admission.policy
-        key = self._key(head, policy, self._clock.now())
-        family = caller.family
+        key = self._key(head, route, policy, self._clock.now())
+        family = caller.family = SURFACES[route.surface].family or caller.family
         if route.provider:
             provider = policy.provider(route.provider)
             if provider is None:
@@ -296,7 +306,7 @@ class Proxy:
             and provider.family == family
             and route.provider in ("", provider.name)
         ]
-        if route.surface is Surface.MODELS:
+        if route.surface in (Surface.MODELS, Surface.GEMINI_MODELS):
             shown = models.listing(prices, family)
         else:
             named = next((price for price in prices if models.is_named(price, route.model)), None)
@@ -319,6 +329,14 @@ class Proxy:
         caller.head_sent = True
         shown = b"" if caller.bodiless else body
         await caller.send(codec.response_head(status, lines) + shown)
+
+
+def _speaks(provider: Provider, surface: Surface) -> bool:
+    """Whether a provider serves a surface, as far as its family and address tell."""
+    if surface in AT_AZURE:
+        return dialect_of(provider.name, provider.family, provider.base_url) is AZURE
+    own = provider.family == SURFACES[surface].family
+    return own or (provider.family == GEMINI and surface in AT_GEMINI)
 
 
 _NO_WEBSOCKET = NoRouteError(

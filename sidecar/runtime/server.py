@@ -23,6 +23,7 @@ from sidecar.http.codec import BadMessageError
 from sidecar.providers import envelopes
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import Caller, CallerGoneError, FaultError, Room, Why
+from sidecar.runtime.drains import Drains
 from sidecar.runtime.proxy import Proxy
 from sidecar.runtime.sockets import PlainStream
 from sidecar.runtime.upstream import Upstreams
@@ -58,7 +59,8 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Take what calls need; `tls` makes the listeners speak TLS."""
-        self._proxy = Proxy(admission, upstreams, clock, allowed_hosts)
+        self._drains = Drains(self._perhaps_empty)
+        self._proxy = Proxy(admission, upstreams, clock, allowed_hosts, self._drains)
         self._upstreams = upstreams
         self._tls = tls
         self._room = Room()
@@ -76,6 +78,7 @@ class Server:
         """Serve the listeners until cancelled, or until `drain` is through."""
         try:
             async with trio.open_nursery() as nursery:
+                self._drains.begin(nursery)
                 nursery.start_soon(self._watch)
                 task_status.started()
                 with self._accepting:
@@ -99,7 +102,10 @@ class Server:
             caller.keep = False
             if caller.is_idle and caller.file_number not in waiting:
                 caller.cancel(Why.GONE)
-        if not self._callers:
+        self._perhaps_empty()
+
+    def _perhaps_empty(self) -> None:
+        if self._ending and not self._callers and not self._drains.running:
             self._empty.set()
 
     async def drain(self, grace_ms: int) -> None:
@@ -109,6 +115,7 @@ class Server:
             await self._empty.wait()
         for caller in list(self._callers):
             caller.cancel(Why.ENDING)
+        self._drains.cancel()
         await self._empty.wait()
 
     @property
@@ -144,8 +151,7 @@ class Server:
             _log.exception("a connection ended by a mistake of the sidecar")
         finally:
             self._callers.discard(caller)
-            if self._ending and not self._callers:
-                self._empty.set()
+            self._perhaps_empty()
             await caller.close()
 
     async def _serve(self, caller: Caller) -> None:

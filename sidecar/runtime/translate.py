@@ -34,7 +34,7 @@ _SPLITS: dict[int, SplitBy] = {
     wire.SplitBy.SPLIT_BY_KEY: "key",
     wire.SplitBy.SPLIT_BY_WORKFLOW: "workflow",
 }
-_FAMILIES: frozenset[str] = frozenset({"openai", "anthropic"})
+_FAMILIES: frozenset[str] = frozenset({"openai", "anthropic", "gemini"})
 
 
 class UnknownPolicyError(ValueError):
@@ -363,6 +363,7 @@ def _provider_from_wire(provider: wire.Provider) -> Provider:
         base_url=provider.base_url,
         sealed_secret=provider.sealed_secret,
         secret_version=provider.secret_version,
+        deployments=dict(provider.deployments),
     )
 
 

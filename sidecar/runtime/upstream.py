@@ -22,7 +22,7 @@ from sidecar.http import limits
 from sidecar.http.codec import BadMessageError, ResponseReader
 from sidecar.http.pool import PoolPlan
 from sidecar.http.routes import Route
-from sidecar.http.surfaces import ANTHROPIC
+from sidecar.http.surfaces import AT_AZURE, OPENAI, SURFACES
 from sidecar.http.tunnels import Address, BadAddressError, Tunnel, address_of, tunnel_of
 from sidecar.runtime.sockets import PlainStream
 
@@ -97,29 +97,38 @@ class Upstream:
         self._tls = tls
         self._pool: PoolPlan[Line] = PoolPlan()
         self._waiting = trio.lowlevel.ParkingLot()
-        self.prefixes: dict[tuple[str, str, str], bytes] = {}
-        """How the heads of calls begin, by query, path and secret."""
+        self.prefixes: dict[tuple[str, str], bytes] = {}
+        """How the heads of calls begin, by target and the line with the secret."""
 
-    def add_prefix(self, family: str, route: Route, secret: str) -> bytes:
-        """Remember how the heads of calls to a path begin. Raises BadAddressError."""
-        if not (secret.isascii() and secret.isprintable()):
+    def add_prefix(self, target: str, secret_line: str) -> bytes:
+        """Remember how the heads of calls to a target begin. Raises BadAddressError."""
+        if not (secret_line.isascii() and secret_line.isprintable()):
             raise BadAddressError("its secret holds characters that no header takes; set it anew")
-        target = self.address.path + route.path
-        if route.query:
-            target += f"?{route.query}"
-        bearer = family != ANTHROPIC
         lines = (
             f"POST {target} HTTP/1.1",
             f"host: {self.address.authority}",
-            f"authorization: Bearer {secret}" if bearer else f"x-api-key: {secret}",
+            secret_line,
             "content-type: application/json",
             "accept-encoding: identity",
         )
         prefix = "".join(f"{line}\r\n" for line in lines).encode("ascii")
         if len(self.prefixes) >= limits.PREFIXES_MAX_ENTRIES:
             self.prefixes.clear()
-        self.prefixes[route.query, route.path, secret] = prefix
+        self.prefixes[target, secret_line] = prefix
         return prefix
+
+    def target(self, route: Route, root: str) -> str:
+        """What a call asks for at this provider, whose own paths have `root` in place of /v1.
+
+        A base URL with a path is what SDKs are given: of OpenAI's API, what stands behind /v1
+        follows it, of other APIs the whole path. Azure's deployments stand beside its /openai/v1.
+        """
+        row, path = SURFACES[route.surface], route.path
+        if row.family == OPENAI and path.startswith("/v1/"):
+            path = (self.address.path or root) + path.removeprefix("/v1")
+        elif route.surface not in AT_AZURE:
+            path = self.address.path + path
+        return f"{path}?{route.query}" if route.query else path
 
     async def take(self) -> Line:
         """A connection for one call. Raises UnreachableError."""

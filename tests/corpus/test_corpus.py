@@ -84,6 +84,21 @@ def message_events(answer: Case) -> bytes:
     )
 
 
+def content_events(answer: Case) -> bytes:
+    """Generated content as chunks, each of which tells the usage so far, the last all of it."""
+    (candidate,) = answer["candidates"]
+    base = {"modelVersion": answer["modelVersion"], "responseId": answer["responseId"]}
+    told = answer["usageMetadata"]
+    so_far = {"promptTokenCount": told["promptTokenCount"], "totalTokenCount": 300_000}
+    begun = {name: held for name, held in candidate.items() if name != "finishReason"}
+    ended = {**candidate, "content": {"parts": [{"text": 'said "finishReason"'}]}}
+    return (
+        event({"candidates": [begun], "usageMetadata": so_far, **base})
+        + event({"candidates": [begun], **base})
+        + event({"candidates": [ended], "usageMetadata": told, **base})
+    )
+
+
 class Api(NamedTuple):
     """How one API's answers are read, and made into streams."""
 
@@ -100,6 +115,9 @@ TABLE: dict[str, Api] = {
     "openai_embeddings": Api(Surface.EMBEDDINGS, {"input": "Hello."}, None),
     "anthropic_messages": Api(
         Surface.MESSAGES, {"messages": HELLO, "max_tokens": 9}, message_events
+    ),
+    "gemini_content": Api(
+        Surface.GEMINI_STREAM, {"contents": [{"parts": [{"text": "Hello."}]}]}, content_events
     ),
 }
 FILES = {
@@ -142,7 +160,10 @@ def price_of(row: Case) -> ModelPrice:
     )
 
 
-PARTS_OF_PROMPT = ("input", "cached", "cache_write", "cache_write_long")
+PARTS_OF_PROMPT = (
+    *("input", "cached", "cache_write", "cache_write_long"),
+    *("audio_input", "cached_audio", "image_input", "cached_image", "video_input"),
+)
 
 
 def exact_nano_usd(case: Case, row: Case) -> int:
@@ -167,11 +188,17 @@ def exact_nano_usd(case: Case, row: Case) -> int:
     return max(nano_usd, WORST_NANO_USD) if case.get("unpriced") else nano_usd
 
 
+def model_of(case: Case) -> str:
+    answer = case["answer"]
+    model: str = answer["model"] if "model" in answer else answer["modelVersion"]
+    return model
+
+
 def check(usage: Usage | None, case: Case) -> None:
     assert usage is not None
     assert dict(usage.quantities) == case["used"]
     assert usage.variant == case.get("variant", "")
-    row = row_of(case["answer"]["model"])
+    row = row_of(model_of(case))
     charge = charge_of(usage, price_of(row), WORST_NANO_USD)
     assert charge.cost_nano_usd == exact_nano_usd(case, row)
     assert list(charge.unpriced) == case.get("unpriced", [])
@@ -179,9 +206,12 @@ def check(usage: Usage | None, case: Case) -> None:
 
 
 def request_of(api: Api, case: Case, **fields: Any) -> CallRequest:
-    value = {"model": case["answer"]["model"], **api.request, **fields}
+    value = {"model": model_of(case), **api.request, **fields}
+    if api.stream is content_events:
+        # Whether an answer of Gemini's is streamed stands in the path.
+        value = {"model": model_of(case), **api.request}
     body = json.dumps(value).encode()
-    return APIS[api.surface].read(value, body, model=value["model"], expands_text=False)
+    return APIS[api.surface].read(value, body, model=model_of(case), expands_text=False)
 
 
 def test_every_file_has_its_api_and_every_kind_exists() -> None:

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import grpc
@@ -164,7 +165,7 @@ class Stand:
         self._stack.callback(self.rehearsal.stop)
         self.start_control_plane()
         self._stack.callback(lambda: self.control_plane.stop())  # noqa: PLW0108 - the one that runs then
-        for family in ("openai", "anthropic"):
+        for family in ("openai", "anthropic", "gemini"):
             self.bursar.ask(
                 self.bursar.providers.SetProvider,
                 admin.SetProviderRequest(
@@ -271,6 +272,21 @@ class Stand:
         )
         return Client(made.project.project_id, made.budget.budget_id, key.key.key_id, key.secret)
 
+    def until_known(self, name: str, client: Client) -> None:
+        """Wait until a sidecar that runs already has heard of a client's key."""
+        asked = Request(f"{self.url(name)}/v1/models")  # noqa: S310 - loopback
+        asked.add_header("authorization", f"Bearer {client.key}")
+
+        def known() -> bool:
+            try:
+                with urlopen(asked, timeout=RPC_S):  # noqa: S310 - loopback
+                    return True
+            except HTTPError as error:
+                error.close()
+                return False
+
+        self.until(known)
+
     def add_budget(self, name: str, cap_nano_usd: int, **selector: Any) -> str:
         """Make another budget; its id."""
         made = self.bursar.ask(
@@ -349,6 +365,7 @@ class Stand:
         for provider, model in (
             ("openai", "rehearsal-cent"),
             ("anthropic", "claude-rehearsal-cent"),
+            ("gemini", "gemini-rehearsal-cent"),
         ):
             self.bursar.ask(
                 self.bursar.prices.SetPrice,

@@ -81,7 +81,7 @@ def test_ten_cents_buy_ten_calls_of_a_cent_and_the_rest_is_refused_at_once(
             assert (answer.status, answer.tries) == (402, 1)
             assert answer.headers["x-should-retry"] == "false"
     surfaces = {call.surface for call in stand.ledger(client.project_id)}
-    assert surfaces == {way.surface}
+    assert surfaces == {way.surface_of(stream=stream)}
 
 
 @pytest.mark.parametrize(("way", "stream"), MODES)
@@ -107,7 +107,7 @@ def test_what_is_free_needs_no_money_and_stands_in_the_ledger_at_nothing(stand: 
 
     async def ask() -> None:
         async with Caller(stand.url("one"), client.key, timeout=60) as caller:
-            openai_sdk, claude = caller.sdks
+            openai_sdk, claude, _ = caller.sdks
             tag = {"x-request-tag": "free"}
             counted = await openai_sdk.responses.input_tokens.count(
                 model="gpt-5-mini", input="How many?", extra_headers=tag

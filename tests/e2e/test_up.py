@@ -320,7 +320,7 @@ def test_real_keys_from_the_environment_answer_and_stay_and_no_rehearsal_runs(
 ) -> None:
     secret = "sk-not-a-real-secret-but-long-enough-7890"
     first = start()
-    assert first.ready["providers"] == {"anthropic": "rehearsal", "openai": "rehearsal"}
+    assert first.ready["providers"] == dict.fromkeys(("anthropic", "gemini", "openai"), "rehearsal")
     first.stop()
     real = start(environ={"OPENAI_API_KEY": secret})
     assert real.ready["providers"] == {"openai": "https://api.openai.com"}
@@ -333,6 +333,7 @@ def test_real_keys_from_the_environment_answer_and_stay_and_no_rehearsal_runs(
     mixed = start("--rehearsal")
     assert mixed.ready["providers"] == {
         "anthropic": "rehearsal",
+        "gemini": "rehearsal",
         "openai": "https://api.openai.com",
     }
 

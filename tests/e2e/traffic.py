@@ -8,6 +8,7 @@ from typing import Any, Self
 import anthropic
 import httpx2
 import openai
+from google import genai
 
 from tests.e2e.ways import CHAT, Sdks, Way
 
@@ -59,6 +60,14 @@ class Caller:
                 ),
                 **options,
             ),
+            genai.Client(
+                api_key=key,
+                http_options=genai.types.HttpOptions(
+                    base_url=base_url,
+                    timeout=1_000 * int(options.get("timeout", 60)),
+                    async_client_args={"event_hooks": {"request": [self._count]}},
+                ),
+            ),
         )
 
     async def __aenter__(self) -> Self:
@@ -67,6 +76,7 @@ class Caller:
     async def __aexit__(self, *_: object) -> None:
         await self.sdks.openai.close()
         await self.sdks.anthropic.close()
+        await self.sdks.gemini.aio.aclose()
 
     async def _count(self, request: Any) -> None:
         tag = request.headers["x-request-tag"]
@@ -94,6 +104,15 @@ class Caller:
                 started_ns,
                 time.monotonic_ns(),
                 error=body,
+                headers=dict(refusal.response.headers),
+            )
+        except genai.errors.APIError as refusal:
+            return Answer(
+                refusal.code,
+                self._tries[tag],
+                started_ns,
+                time.monotonic_ns(),
+                error=refusal.details["error"],
                 headers=dict(refusal.response.headers),
             )
         return Answer(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import anthropic
 import openai
+from google import genai
 
 
 class Sdks(NamedTuple):
@@ -15,6 +16,7 @@ class Sdks(NamedTuple):
 
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
+    gemini: genai.Client
 
 
 Told = tuple[str, dict[str, str]]
@@ -35,6 +37,12 @@ class Way(NamedTuple):
     """A model of which ten tokens of output cost a cent."""
     model: str = "gpt-5-mini"
     """A model with a list price."""
+    streamed_surface: str = ""
+    """The surface of its streams, where that is another."""
+
+    def surface_of(self, *, stream: bool) -> str:
+        """The surface as the ledger has it."""
+        return (self.streamed_surface if stream else "") or self.surface
 
 
 async def _chat(sdks: Sdks, headers: dict[str, str], request: dict[str, Any]) -> Told:
@@ -107,6 +115,25 @@ async def _message_streamed(sdks: Sdks, headers: dict[str, str], request: dict[s
     return text, dict(stream.response.headers)
 
 
+async def _content(sdks: Sdks, headers: dict[str, str], request: dict[str, Any]) -> Told:
+    config: Any = {**request.pop("config"), "http_options": {"headers": headers}}
+    answer = await sdks.gemini.aio.models.generate_content(config=config, **request)
+    assert answer.usage_metadata is not None
+    assert answer.sdk_http_response is not None
+    return answer.text or "", dict(answer.sdk_http_response.headers or {})
+
+
+async def _content_streamed(sdks: Sdks, headers: dict[str, str], request: dict[str, Any]) -> Told:
+    config: Any = {**request.pop("config"), "http_options": {"headers": headers}}
+    pieces, finishes = [], []
+    stream = await sdks.gemini.aio.models.generate_content_stream(config=config, **request)
+    async for chunk in stream:
+        pieces.append(chunk.text or "")
+        finishes += [each.finish_reason for each in chunk.candidates or [] if each.finish_reason]
+    assert finishes
+    return "".join(pieces), {}
+
+
 def _messages(prompt: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": prompt}]
 
@@ -137,5 +164,14 @@ MESSAGES = Way(
     cent_model="claude-rehearsal-cent",
     model="claude-haiku-4-5",
 )
-WAYS = (CHAT, RESPONSES, COMPLETIONS, MESSAGES)
+CONTENT = Way(
+    "/v1beta/models/{model}:generateContent",
+    _content,
+    _content_streamed,
+    lambda prompt, limit: {"contents": prompt, "config": {"max_output_tokens": limit}},
+    cent_model="gemini-rehearsal-cent",
+    model="gemini-2.5-flash",
+    streamed_surface="/v1beta/models/{model}:streamGenerateContent",
+)
+WAYS = (CHAT, RESPONSES, COMPLETIONS, MESSAGES, CONTENT)
 """Every surface that writes text; a cap is spent to the cent at each."""

@@ -15,6 +15,7 @@ def provider_to_wire(provider: Provider) -> v1.Provider:
         secret_version=provider.secret_version,
         update_time=instant_to_wire(provider.updated_unix_ms),
         etag=provider.etag,
+        deployments=provider.deployments,
     )
 
 
@@ -27,4 +28,5 @@ def set_provider_from_wire(request: v1.SetProviderRequest) -> SetProvider:
         base_url=provider.base_url,
         secret=request.secret,
         etag=provider.etag,
+        deployments=dict(provider.deployments),
     )

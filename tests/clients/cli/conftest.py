@@ -96,5 +96,9 @@ def run_json(run: Run) -> Callable[..., Any]:
 @pytest.fixture(autouse=True)
 def _no_real_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("BURSAR_") or name in {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}:
+        if name.startswith("BURSAR_") or name in {
+            "OPENAI_API_KEY",
+            "ANTHROPIC_API_KEY",
+            "GEMINI_API_KEY",
+        }:
             monkeypatch.delenv(name)

@@ -20,8 +20,9 @@ def text(place: Place, tool: str) -> str:
 def test_every_tool_has_its_settings_once() -> None:
     tools = [one.tool for one in recipes(LOCAL)]
     assert tools == [
-        "n8n_openai", "n8n_anthropic", "curl", "openai_sdk", "anthropic_sdk", "make", "zapier",
-    ]  # fmt: skip
+        *("n8n_openai", "n8n_anthropic", "n8n_gemini", "curl"),
+        *("openai_sdk", "anthropic_sdk", "google_sdk", "make", "zapier"),
+    ]
 
 
 def test_n8n_gets_base_url_key_and_the_header_that_names_workflow_and_execution() -> None:

@@ -55,7 +55,7 @@ def pico(rate: str | None) -> int | None:
 
 
 def test_what_only_one_family_does_is_marked() -> None:
-    assert all(price.expands_text == (price.provider == "anthropic") for price in BOOK)
+    assert all(price.expands_text == (price.provider != "openai") for price in BOOK)
     writers = {price.model for price in BOOK if price.cache_write_implicit}
     assert writers
     assert all(model.startswith(("gpt-5.6", "gpt-6")) for model in writers)

@@ -3,7 +3,12 @@
 import nacl.public
 import pytest
 
-from control_plane.core.providers import Provider, SetProvider, check_base_url
+from control_plane.core.providers import (
+    Provider,
+    SetProvider,
+    check_base_url,
+    check_deployments,
+)
 from control_plane.secrets import open_vault
 from control_plane.store import providers as store
 from control_plane.usecases import installation, policy, providers
@@ -69,6 +74,25 @@ def test_a_stored_secret_never_goes_to_another_address(desk: Desk) -> None:
     assert sealed_for(desk) == (OTHER, 2)
 
 
+def test_a_provider_of_any_family_tells_sidecars_which_model_each_deployment_is(
+    desk: Desk,
+) -> None:
+    assert put(desk, provider="gemini").base_url == "https://generativelanguage.googleapis.com"
+    named = {"prod-4o": "gpt-4o", "prod-mini": "gpt-4o-mini"}
+    url = "https://ours.openai.azure.com"
+    wish = SetProvider("azure", "openai", url, SECRET, "", named)
+    desk.do(lambda tx, act: providers.set_provider(tx, wish, desk.vault, act))
+    assert "prod-4o=gpt-4o" in desk.last_entry().detail_json
+    key = nacl.public.PrivateKey(b"k" * 32)
+    sidecar = desk.sidecar("one", (), bytes(key.public_key))
+    told = desk.read(lambda tx: policy.snapshot(tx, sidecar, desk.vault, desk.now)).providers
+    assert {one.provider: one.family for one in told} == {"azure": "openai", "gemini": "gemini"}
+    assert [dict(one.deployments) for one in told] == [named, {}]
+    for bad in ({"a/b": "gpt-4o"}, {"": "gpt-4o"}, {"x": ""}, {"..": "gpt-4o"}):
+        with pytest.raises(InvalidArgumentError, match="deployment"):
+            check_deployments(bad)
+
+
 def test_a_provider_that_went_and_came_back_goes_on_counting(desk: Desk) -> None:
     made = put(desk)
     desk.do(lambda tx, act: providers.delete_provider(tx, "openai", made.etag, act))
@@ -122,6 +146,7 @@ def test_without_the_key_everything_but_secrets_goes_on(desk: Desk) -> None:
         ("https://api.openai.com", "https://api.openai.com"),
         ("https://api.openai.com/", "https://api.openai.com"),
         ("https://api.openai.com:8443", "https://api.openai.com:8443"),
+        ("https://openrouter.ai/api/v1/", "https://openrouter.ai/api/v1"),
         ("http://127.0.0.1:7260", "http://127.0.0.1:7260"),
         ("http://localhost:7260", "http://localhost:7260"),
         ("http://[::1]:7260", "http://[::1]:7260"),
@@ -146,7 +171,9 @@ def test_addresses_that_a_secret_may_go_to(given: str, used: str) -> None:
         "https://",
         "https://user:pass@api.openai.com",
         "https://user@api.openai.com",
-        "https://api.openai.com/v1",
+        "https://api.openai.com/v1/../v2",
+        "https://api.openai.com//v1",
+        "https://api.openai.com/v%31",
         "https://api.openai.com?x=1",
         "https://api.openai.com#x",
         "https://api.openai.com:0",

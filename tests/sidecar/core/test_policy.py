@@ -1,7 +1,7 @@
 """The snapshot's lookups."""
 
-from sidecar.core.policy import EMPTY, MATCHES_MAX
-from tests.sidecar.builders import attributes, budget, key, policy, price, provider
+from sidecar.core.policy import EMPTY, MATCHES_MAX, Policy, Provider
+from tests.sidecar.builders import NOON, attributes, budget, key, policy, price, provider
 
 
 def test_a_key_is_found_by_digest_and_by_secret() -> None:
@@ -96,3 +96,18 @@ def test_a_key_sees_the_models_that_it_may_use() -> None:
 def test_before_anything_was_heard_nothing_is_known() -> None:
     assert EMPTY.version == 0
     assert EMPTY.matching(attributes()) == ()
+
+
+def test_a_deployment_is_the_model_that_its_provider_says() -> None:
+    """It outranks a model of the same name: its operator named it."""
+    prices = [price("gpt-x", provider="azure"), price("gpt-y", provider="azure")]
+    azure = Provider(
+        "azure", "openai", "https://a.example", b"", 1, {"prod": "gpt-x", "gpt-y": "gpt-x"}
+    )
+    known = Policy(version=1, prices=prices, providers=[azure])
+    assert known.providers_of_model("prod") == ("azure",)
+    for name in ("prod", "gpt-x", "gpt-y"):
+        found = known.price("azure", name, NOON)
+        assert found is not None
+        assert found.model == "gpt-x"
+    assert known.price("azure", "test", NOON) is None

@@ -45,6 +45,7 @@ NARROW = make_key(PROJECT_KEY, b"\4" * 24)
 SUSPENDED = make_key(PROJECT_KEY, b"\5" * 24)
 UNKNOWN = make_key(PROJECT_KEY, b"\6" * 24)
 PROVIDER_SECRET = "sk-the-agencys-own-secret"
+_PROVIDERS = ("openai", "anthropic", "gemini")
 _SEALING_KEY = b"\7" * 32
 
 
@@ -177,7 +178,7 @@ def prices_of(rehearsal: Rehearsal) -> list[DatedPrice]:
 
 
 def policy_for(url: str, prices: list[DatedPrice], *, capless: bool = True) -> Policy:
-    """A policy with one client, a few keys, and both providers at one address."""
+    """A policy with one client, a few keys, and all providers at one address."""
 
     def key(text: str, **changes: Any) -> Key:
         fields: dict[str, Any] = {
@@ -210,7 +211,7 @@ def policy_for(url: str, prices: list[DatedPrice], *, capless: bool = True) -> P
             Budget("bgt_1", "All", Selector(project_id="prj_acme"), "", not capless, 1),
         ],
         prices=prices,
-        providers=[Provider(name, name, url, sealed, 1) for name in ("openai", "anthropic")],
+        providers=[Provider(name, name, url, sealed, 1) for name in _PROVIDERS],
     )
 
 
@@ -391,3 +392,10 @@ def message(text: str = "Hello.", **fields: Any) -> dict[str, Any]:
     """A small Anthropic request."""
     messages = [{"role": "user", "content": text}]
     return {"model": "claude-haiku-4-5", "messages": messages, "max_tokens": 50, **fields}
+
+
+def content(text: str = "Hello.", **fields: Any) -> dict[str, Any]:
+    """A small Gemini request; `config` makes its generationConfig."""
+    config = {"maxOutputTokens": 50, **fields.pop("config", {})}
+    contents = [{"role": "user", "parts": [{"text": text}]}]
+    return {"contents": contents, "generationConfig": config, **fields}

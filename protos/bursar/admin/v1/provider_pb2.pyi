@@ -4,9 +4,11 @@
 isort:skip_file
 Where calls are sent."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,6 +26,26 @@ class Provider(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DeploymentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PROVIDER_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
@@ -31,12 +53,15 @@ class Provider(_message.Message):
     SECRET_VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """Its name in paths and prices, such as "openai"."""
     family: _builtins.str
-    """The wire format that it speaks: "openai" or "anthropic"."""
+    """The wire format that it speaks: "openai", "anthropic" or "gemini"."""
     base_url: _builtins.str
-    """The base URL without a path, such as https://api.openai.com."""
+    """The base URL, such as https://api.openai.com. A path is taken as SDKs take it: what OpenAI's API
+    has behind /v1 follows it, of other families the whole path of a call.
+    """
     secret_hint: _builtins.str
     """The last four characters of the secret."""
     secret_version: _builtins.int
@@ -46,6 +71,10 @@ class Provider(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
+
+    @_builtins.property
+    def deployments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Which model each deployment is, by the deployment's name (Azure). Set as a whole."""
 
     def __init__(
         self,
@@ -57,10 +86,11 @@ class Provider(_message.Message):
         secret_version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        deployments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "etag", b"etag", "family", b"family", "provider", b"provider", "secret_hint", b"secret_hint", "secret_version", b"secret_version", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "deployments", b"deployments", "etag", b"etag", "family", b"family", "provider", b"provider", "secret_hint", b"secret_hint", "secret_version", b"secret_version", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

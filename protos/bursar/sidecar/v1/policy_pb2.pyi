@@ -423,21 +423,46 @@ class Provider(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DeploymentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PROVIDER_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
     SEALED_SECRET_FIELD_NUMBER: _builtins.int
     SECRET_VERSION_FIELD_NUMBER: _builtins.int
+    DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider's name in paths and prices, such as "openai"."""
     family: _builtins.str
-    """The wire format that it speaks: "openai" or "anthropic"."""
+    """The wire format that it speaks: "openai", "anthropic" or "gemini"."""
     base_url: _builtins.str
     """The base URL, such as https://api.openai.com; the path of the call follows it."""
     sealed_secret: _builtins.bytes
     """The provider secret, sealed to the sidecar's key (libsodium sealed box)."""
     secret_version: _builtins.int
     """Rises with every change of the secret."""
+    @_builtins.property
+    def deployments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Which model each deployment is, by the deployment's name (Azure)."""
+
     def __init__(
         self,
         *,
@@ -446,10 +471,11 @@ class Provider(_message.Message):
         base_url: _builtins.str = ...,
         sealed_secret: _builtins.bytes = ...,
         secret_version: _builtins.int = ...,
+        deployments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "family", b"family", "provider", b"provider", "sealed_secret", b"sealed_secret", "secret_version", b"secret_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "deployments", b"deployments", "family", b"family", "provider", b"provider", "sealed_secret", b"sealed_secret", "secret_version", b"secret_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
