@@ -226,6 +226,18 @@ VARIANT_CHARACTERS_MAX = 64
 """Longest name of a variant, a combination included."""
 RATE_PICO_USD_MAX = 100_000_000_000_000
 """The dearest rate: $100 per unit. Images, searches and containers are billed by the piece."""
+CATALOGUE_BYTES_MAX = 16 << 20
+"""Most bytes of a catalogue of prices that somebody brings, unpacked."""
+IMPORTED_PRICES_MAX = 2_000
+"""Most prices that one import may set."""
+RERATING_READ_CALLS = 20_000
+"""Places in the ledger that one question about re-rating looks at."""
+RERATING_WRITTEN_CALLS = 1_000
+"""Places in the ledger that one re-rating corrects: it holds up every Sync meanwhile."""
+MARKUP_MAX_MILLIONTHS = 100_000_000
+"""The highest markup: a hundred times the cost."""
+RATE_CARDS_MAX = 200
+"""Rate cards of one project, replaced ones included."""
 PRICES_MAX = 20_000
 """Prices of one installation, replaced ones included."""
 PAGE_ROWS_DEFAULT = 50

@@ -6,6 +6,7 @@ from clients.admin.budgets import ChangedCap as ChangedCap
 from clients.admin.budgets import Period as Period
 from clients.admin.budgets import Window as Window
 from clients.admin.calls import Call as Call
+from clients.admin.calls import CallCorrection as CallCorrection
 from clients.admin.calls import Grouping as Grouping
 from clients.admin.calls import Refusal as Refusal
 from clients.admin.calls import Usage as Usage
@@ -24,6 +25,11 @@ from clients.admin.leases import DecidedOrphans as DecidedOrphans
 from clients.admin.leases import Lease as Lease
 from clients.admin.leases import Orphan as Orphan
 from clients.admin.policy import Reach as Reach
+from clients.admin.price_imports import AcceptedPrice as AcceptedPrice
+from clients.admin.price_imports import PriceChange as PriceChange
+from clients.admin.price_imports import PriceEffect as PriceEffect
+from clients.admin.price_imports import PriceLeftOut as PriceLeftOut
+from clients.admin.price_imports import PriceProposal as PriceProposal
 from clients.admin.prices import Price as Price
 from clients.admin.principals import AdminToken as AdminToken
 from clients.admin.principals import AuditEntry as AuditEntry
@@ -34,6 +40,9 @@ from clients.admin.projects import CreatedProject as CreatedProject
 from clients.admin.projects import Project as Project
 from clients.admin.projects import ProjectState as ProjectState
 from clients.admin.providers import Provider as Provider
+from clients.admin.rate_cards import RateCard as RateCard
+from clients.admin.rerating import ReratedProject as ReratedProject
+from clients.admin.rerating import Rerating as Rerating
 from clients.admin.sidecars import JoinToken as JoinToken
 from clients.admin.sidecars import RevokedSidecar as RevokedSidecar
 from clients.admin.sidecars import Sidecar as Sidecar

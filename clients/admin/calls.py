@@ -20,6 +20,24 @@ Grouping = Literal["project", "workflow", "model", "key", "provider", "outcome",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallCorrection:
+    """An entry that set right what a call cost, after its price was wrong."""
+
+    price_version: str
+    """The version of the price that should have held."""
+    before_nano_usd: int
+    """What the call cost before."""
+    after_nano_usd: int
+    """What it costs after."""
+    principal_id: str
+    """Who wrote it."""
+    reason: str
+    """Why."""
+    create_time: datetime
+    """When."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One attempt at a provider."""
 
@@ -85,6 +103,12 @@ class Call:
     """The provider's own id of the request."""
     position: int
     """Where it stands in the ledger; rises with every booked call."""
+    variant: str = ""
+    """The variant of the price that it was charged by; empty for the standard rates."""
+    rate_card_version: str = ""
+    """The rate card that the client is charged by; empty without one."""
+    corrections: tuple[CallCorrection, ...] = ()
+    """The entries that set its cost right, in their order; told by `get` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +129,10 @@ class UsageRow:
     """Tokens of output."""
     cost_nano_usd: int
     """The cost."""
+    charge_nano_usd: int = 0
+    """What clients are charged, by their rate cards."""
+    charged_cost_nano_usd: int = 0
+    """What the calls cost that they are charged for: the margin is the charge less this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +317,19 @@ def call_from_wire(wire: v1.Call) -> Call:
         parent_call_id=wire.parent_call_id,
         provider_request_id=wire.provider_request_id,
         position=wire.position,
+        variant=wire.variant,
+        rate_card_version=wire.rate_card_version,
+        corrections=tuple(
+            CallCorrection(
+                price_version=one.price_version,
+                before_nano_usd=one.before_nano_usd,
+                after_nano_usd=one.after_nano_usd,
+                principal_id=one.principal_id,
+                reason=one.reason,
+                create_time=instant_from_wire(one.create_time),
+            )
+            for one in wire.corrections
+        ),
     )
 
 
@@ -302,6 +343,8 @@ def usage_row_from_wire(wire: v1.UsageRow) -> UsageRow:
         input_count=wire.input_count,
         output_count=wire.output_count,
         cost_nano_usd=wire.cost_nano_usd,
+        charge_nano_usd=wire.charge_nano_usd,
+        charged_cost_nano_usd=wire.charged_cost_nano_usd,
     )
 
 

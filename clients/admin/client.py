@@ -17,10 +17,13 @@ from clients.admin.limits import (
     KEEPALIVE_MS,
     MESSAGE_MAX_BYTES,
 )
+from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
 from clients.admin.projects import Projects
 from clients.admin.providers import Providers
+from clients.admin.rate_cards import RateCards
+from clients.admin.rerating import Reratings
 from clients.admin.sidecars import Sidecars
 from clients.admin.wire import Wire
 from protos.values.errors import InvalidArgumentError
@@ -41,6 +44,9 @@ class Bursar:
         self.budgets = Budgets(wire)
         """Caps and what is spent of them."""
         self.prices = Prices(wire)
+        self.price_imports = PriceImports(wire)
+        self.reratings = Reratings(wire)
+        self.rate_cards = RateCards(wire)
         """What models cost."""
         self.providers = Providers(wire)
         """Where calls are sent."""

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 import click
 from rich.text import Text
 
-from clients.admin import Bursar, Call, Grouping, Usage
+from clients.admin import Bursar, Call, Grouping, Usage, UsageRow
 from clients.cli import names
 from clients.cli.limits import LIST_ITEMS, LIST_MAX_ITEMS
 from clients.cli.output import (
@@ -109,10 +109,7 @@ def usage(
 
 def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
     named = _Names(session.bursar, by)
-    rows = [
-        {"group": dict(zip(by, row.group, strict=True)), "names": named.of(row.group), "sums": row}
-        for row in found.rows
-    ]
+    charged = bool(found.total.charge_nano_usd or found.total.charged_cost_nano_usd)
     shown = table(
         "",
         [
@@ -123,21 +120,27 @@ def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
             ">Input",
             ">Output",
             ">Cost",
+            *((">Charged", ">Margin") if charged else ()),
         ],
-        [[*named.of(row.group), *_sums(row)] for row in found.rows],
+        [[*named.of(row.group), *_sums(row, charged=charged)] for row in found.rows],
     )
     if by:
         shown.add_section()
     total = ["Total", *[""] * (len(by) - 1)] if by else []
-    shown.add_row(*(Text(cell, style="bold") for cell in (*total, *_sums(found.total))))
+    cells = (*total, *_sums(found.total, charged=charged))
+    shown.add_row(*(Text(cell, style="bold") for cell in cells))
     session.show(
         {
             "rows": [
-                {**fields_of(row["sums"]), "group": row["group"], "names": row["names"]}
-                for row in rows
+                {
+                    **_with_margin(row),
+                    "group": dict(zip(by, row.group, strict=True)),
+                    "names": named.of(row.group),
+                }
+                for row in found.rows
             ],
             "total": {
-                name: value for name, value in fields_of(found.total).items() if name != "group"
+                name: value for name, value in _with_margin(found.total).items() if name != "group"
             },
             "by": by,
             "start_time": found.start_time,
@@ -158,7 +161,16 @@ def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
     )
 
 
-def _sums(row: Any) -> list[str]:
+def _with_margin(row: UsageRow) -> dict[str, Any]:
+    """A row's fields, and what is earned by the calls that are charged for."""
+    return {
+        **fields_of(row),
+        "margin_nano_usd": row.charge_nano_usd - row.charged_cost_nano_usd,
+    }
+
+
+def _sums(row: UsageRow, *, charged: bool) -> list[str]:
+    money = [row.charge_nano_usd, row.charge_nano_usd - row.charged_cost_nano_usd]
     return [
         count_text(row.call_count),
         count_text(row.failed_count),
@@ -166,6 +178,7 @@ def _sums(row: Any) -> list[str]:
         count_text(row.input_count),
         count_text(row.output_count),
         usd(row.cost_nano_usd),
+        *(map(usd, money) if charged else ()),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -57,6 +58,26 @@ class Rate(click.ParamType[int]):
             return usd_per_million_to_pico(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Percent(click.ParamType[int]):
+    """A share such as 20%, in millionths."""
+
+    name = "percent"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read a percentage, exact to a ten-thousandth of a percent."""
+        if isinstance(value, int):
+            return value
+        try:
+            ppm = Decimal(str(value).strip().removesuffix("%")) * 10_000
+        except InvalidOperation:
+            ppm = Decimal("NaN")
+        if not ppm.is_finite() or ppm != ppm.to_integral_value():
+            self.fail(f"{value!r} is no percentage, such as 20 or 12.5%", param, ctx)
+        return int(ppm)
 
 
 class TimeZone(click.ParamType[str]):
@@ -202,6 +223,7 @@ def _near(text: str, known: set[str]) -> str:
 
 USD = Dollars()
 RATE = Rate()
+PERCENT = Percent()
 TIME_ZONE = TimeZone()
 LENGTH = Length()
 LATER = Moment()

@@ -14,9 +14,10 @@ from clients.admin import Bursar, Price
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import count_text, instant_text, table
 from clients.cli.parameters import LATER, RATE
+from clients.cli.rates import rate_text, read_rate
 from clients.cli.session import Group, Session, pass_session
 from protos.values import quantities
-from protos.values.money import pico_to_usd_per_million, usd_per_million_to_pico
+from protos.values.errors import NotFoundError
 from protos.values.rates import Tier, Variant, variant_of
 
 _SHOWN = (
@@ -89,7 +90,8 @@ def list_prices(session: Session, *, provider: str, model: str, show_history: bo
     "rates",
     multiple=True,
     metavar="KIND=USD",
-    help="Any other kind, such as audio_input=10; may be repeated.",
+    help="Any other kind: audio_input=10, web_search=10/1k, images=0.04/1, milliseconds=0.006/min;"
+    " may be repeated.",
 )
 @click.option(
     "--tier",
@@ -146,7 +148,7 @@ def set_price(  # noqa: PLR0913 - one parameter per option
         quantities.CACHED: cached_rate,
         quantities.CACHE_WRITE: cache_write_rate,
         quantities.CACHE_WRITE_LONG: cache_write_long_rate,
-        **dict(_pair(text) for text in rates),
+        **dict(map(read_rate, rates)),
     }
     changed_rates = {kind: rate for kind, rate in given.items() if rate is not None}
     before = current(session.bursar, provider, model)
@@ -174,6 +176,65 @@ def set_price(  # noqa: PLR0913 - one parameter per option
     else:
         wanted = replace(wanted, tiers=_tiers(start.tiers, changed_rates, tiers))
     _made(session, session.bursar.prices.set(wanted, reason=reason))
+
+
+@price.command("show")
+@click.argument("provider")
+@click.argument("model")
+@pass_session
+def show_price(session: Session, *, provider: str, model: str) -> None:
+    """Show everything of a model's price in force: each rate, tier, variant and limit."""
+    found = current(session.bursar, provider, model)
+    if found is None:
+        raise NotFoundError(f"{provider} {model} has no price: calls to it are refused")
+    limits = (
+        f"takes {count_text(found.input_max_count)}, writes {count_text(found.output_max_count)}"
+    )
+    since = instant_text(found.valid_from_time, none="always")
+    names = f", also {', '.join(found.aliases)}" if found.aliases else ""
+    session.show(
+        {"price": found},
+        Text(f"{found.provider} {found.model}{names}: {limits}"),
+        Text(f"Since {since}, version {found.version}, {found.source}"),
+        table(
+            "",
+            ["Variant", ">Above", "Kind", ">Rate"],
+            [
+                [variant, count_text(above), kind, rate_text(kind, rate)]
+                for (variant, above, kind), rate in rates_of(found).items()
+            ],
+        ),
+    )
+
+
+@price.command("history")
+@click.argument("provider")
+@click.argument("model")
+@pass_session
+def show_history(session: Session, *, provider: str, model: str) -> None:
+    """List every price that a model had, has and will have, the newest first."""
+    found = [
+        one
+        for one in session.bursar.prices.list(provider=provider, show_history=True)
+        if model == one.model or model in one.aliases
+    ]
+    found.reverse()
+    session.show(
+        {"prices": found},
+        table(
+            "",
+            ["Since", "Version", "Source", "What"],
+            [
+                [
+                    instant_text(one.valid_from_time, none="always"),
+                    one.version,
+                    one.source,
+                    _rates_text(one.tiers[0].rates_pico_usd),
+                ]
+                for one in found
+            ],
+        ),
+    )
 
 
 def _made(session: Session, made: Price) -> None:
@@ -213,7 +274,7 @@ def _variants(
     before: Price, name: str, rates: Mapping[str, int], given: Sequence[str]
 ) -> tuple[Variant, ...]:
     """The variants with one changed; a new one begins with the standard rates."""
-    name = variant_of(*name.split("+"))
+    name = variant_of(name)
     known = {variant.name: variant.tiers for variant in before.variants}
     known[name] = _tiers(known.get(name, before.tiers), rates, given)
     return tuple(Variant(each, known[each]) for each in sorted(known))
@@ -225,20 +286,7 @@ def _tier(text: str) -> Tier:
         raise click.BadParameter(
             f"{text!r} is no tier: write it like 272000:input=2.5,output=15", param_hint="--tier"
         )
-    return Tier(int(match[1]), dict(_pair(part) for part in match[2].split(",")))
-
-
-def _pair(text: str) -> tuple[str, int]:
-    kind, equals, amount = text.partition("=")
-    priced = [one for one in quantities.KINDS if one not in quantities.INFORMATIVE]
-    if not equals or kind not in priced:
-        raise click.BadParameter(
-            f"{text!r} is no rate: write KIND=USD with one of {', '.join(priced)}"
-        )
-    try:
-        return kind, usd_per_million_to_pico(amount)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    return Tier(int(match[1]), dict(map(read_rate, match[2].split(","))))
 
 
 def _rows(one: Price) -> list[list[str]]:
@@ -250,7 +298,7 @@ def _rows(one: Price) -> list[list[str]]:
             one.model if number == 0 else "",
             variant,
             count_text(tier.above_input),
-            *(_rate_text(tier.rates_pico_usd.get(kind)) for kind in _SHOWN),
+            *(rate_text(kind, tier.rates_pico_usd.get(kind)) for kind in _SHOWN),
             count_text(one.input_max_count) if number == 0 else "",
             count_text(one.output_max_count) if number == 0 else "",
             instant_text(one.valid_from_time, none="always") if number == 0 else "",
@@ -260,12 +308,19 @@ def _rows(one: Price) -> list[list[str]]:
     ]
 
 
-def _rate_text(rate_pico_usd: int | None) -> str:
-    return "" if rate_pico_usd is None else pico_to_usd_per_million(rate_pico_usd)
+def rates_of(one: Price) -> dict[tuple[str, int, str], int]:
+    """Every rate of a price, by variant, size of the prompt and kind."""
+    tiers = [("", tier) for tier in one.tiers]
+    tiers += [(variant.name, tier) for variant in one.variants for tier in variant.tiers]
+    return {
+        (variant, tier.above_input, kind): rate
+        for variant, tier in tiers
+        for kind, rate in tier.rates_pico_usd.items()
+    }
 
 
 def _rates_text(rates_pico_usd: Mapping[str, int]) -> str:
-    return ", ".join(f"{kind} {_rate_text(rate)}" for kind, rate in rates_pico_usd.items())
+    return ", ".join(f"{kind} {rate_text(kind, rate)}" for kind, rate in rates_pico_usd.items())
 
 
 COMMANDS: Sequence[Any] = (price,)

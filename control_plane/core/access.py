@@ -26,6 +26,8 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "SuspendProject": _OPERATE,
         "ResumeProject": _OPERATE,
         "ArchiveProject": _OPERATE,
+        "SetRateCard": _OWN,
+        "ListRateCards": _VIEW,
     },
     "KeyService": {
         "CreateKey": _OPERATE,
@@ -45,7 +47,14 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ListPeriods": _VIEW,
         "ListCapChanges": _VIEW,
     },
-    "PriceService": {"ListPrices": _VIEW, "SetPrice": _OPERATE},
+    "PriceService": {
+        "ListPrices": _VIEW,
+        "SetPrice": _OPERATE,
+        "QueryPriceChanges": _VIEW,
+        "AcceptPrices": _OPERATE,
+        "QueryRerating": _VIEW,
+        "RerateCalls": _OWN,
+    },
     "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
     "PrincipalService": {
         "CreatePrincipal": _OWN,

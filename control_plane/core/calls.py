@@ -57,6 +57,8 @@ class Call:
     """The leases it was opened on, by rising key: it is charged to exactly these."""
     counted: tuple[BudgetRef, ...]
     """Budgets without a cap that count it."""
+    variant: str = ""
+    """The variant of the price that it was charged by; empty for the standard rates."""
 
 
 @dataclass(frozen=True, slots=True)

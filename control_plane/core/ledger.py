@@ -126,6 +126,10 @@ class RollupSum:
     input_count: int = 0
     output_count: int = 0
     cost_nano_usd: int = 0
+    charge_nano_usd: int = 0
+    """What clients are charged."""
+    charged_cost_nano_usd: int = 0
+    """What the calls cost that they are charged for."""
 
 
 @dataclass(slots=True)

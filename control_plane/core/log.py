@@ -8,6 +8,19 @@ from control_plane.core.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedCorrection:
+    """An entry that set right what a call cost."""
+
+    price_version: str
+    """The version that should have held."""
+    before_nano_usd: int
+    after_nano_usd: int
+    actor: str
+    reason: str
+    booked_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedCall:
     """A call as the ledger has it."""
 
@@ -18,6 +31,10 @@ class LoggedCall:
     """Rises with every booked call."""
     charge_nano_usd: int | None
     """What the client is charged; None until a rate card says so."""
+    rate_card_version: str = ""
+    """The rate card that it is charged by."""
+    corrections: tuple[LoggedCorrection, ...] = ()
+    """In their order; read only of single calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,10 +162,8 @@ def check_variants(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
                 f"1 to {limits.VARIANT_CHARACTERS_MAX} small letters, digits, - _ and ., such as"
                 " flex; parts of a combination are joined by +",
             )
-        if name != variant_of(*name.split("+")):
-            raise fields.invalid(
-                "price.variants.name", f"write {variant_of(*name.split('+'))} for {name}"
-            )
+        if name != variant_of(name):
+            raise fields.invalid("price.variants.name", f"write {variant_of(name)} for {name}")
     if len({variant.name for variant in variants}) != len(variants):
         raise fields.invalid("price.variants.name", "a name stands there twice")
     return tuple(sorted(variants, key=lambda variant: variant.name))

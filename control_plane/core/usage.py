@@ -40,6 +40,10 @@ class Sums:
     """Tokens of prompt, cached ones included."""
     output_count: int = 0
     cost_nano_usd: int = 0
+    charge_nano_usd: int = 0
+    """What clients are charged."""
+    charged_cost_nano_usd: int = 0
+    """What the calls cost that they are charged for; the margin is the difference."""
 
     def plus(self, other: "Sums") -> "Sums":
         """Both together."""
@@ -50,6 +54,8 @@ class Sums:
             self.input_count + other.input_count,
             self.output_count + other.output_count,
             self.cost_nano_usd + other.cost_nano_usd,
+            self.charge_nano_usd + other.charge_nano_usd,
+            self.charged_cost_nano_usd + other.charged_cost_nano_usd,
         )
 
 

@@ -7,9 +7,18 @@ from control_plane.core.policy import Policy, PolicyKey, PolicyProvider
 from control_plane.core.prices import Price
 from control_plane.core.projects import Project, ProjectState
 from protos.bursar.sidecar import v1
+from protos.values import quantities as kinds
 from protos.values.rates import Tier
 from protos.values.selectors import SplitBy
 
+_FIRST_KINDS: Final = frozenset(
+    (
+        *(kinds.INPUT, kinds.CACHED, kinds.CACHE_WRITE, kinds.CACHE_WRITE_LONG, kinds.OUTPUT),
+        *(kinds.AUDIO_INPUT, kinds.AUDIO_OUTPUT, kinds.IMAGES, kinds.TOOL_CALLS),
+        *(kinds.MILLISECONDS, kinds.CHARACTERS, kinds.CALLS),
+    )
+)
+"""Kinds that every sidecar knows."""
 _SPLIT: "Final[dict[SplitBy, v1.SplitBy.ValueType]]" = {
     "": v1.SplitBy.SPLIT_BY_UNSPECIFIED,
     "key": v1.SplitBy.SPLIT_BY_KEY,
@@ -89,11 +98,11 @@ def _price(price: Price) -> v1.Price:
 
 
 def _tier(tier: Tier) -> v1.PriceTier:
-    rates = sorted(tier.rates_pico_usd.items())
-    return v1.PriceTier(
-        above_input_count=tier.above_input,
-        rates=[v1.Rate(kind=kind, pico_usd=rate) for kind, rate in rates],
-    )
+    made = v1.PriceTier(above_input_count=tier.above_input)
+    for kind, rate in sorted(tier.rates_pico_usd.items()):
+        rates = made.rates if kind in _FIRST_KINDS else made.more_rates
+        rates.add(kind=kind, pico_usd=rate)
+    return made
 
 
 def _provider(provider: PolicyProvider) -> v1.Provider:

@@ -341,6 +341,7 @@ def _call(message: v1.Call) -> core.Call:
         clamped_output_count=message.clamped_output_count,
         vector=_vector(message.vector),
         counted=tuple(sorted({_budget_ref(budget) for budget in message.counted})),
+        variant=_cut(message.variant),
     )
 
 

@@ -127,5 +127,8 @@ def _from_row(row: Row) -> LoggedCall:
         clamped_output_count=row["clamped_output_count"],
         vector=(),
         counted=(),
+        variant=row["variant"],
     )
-    return LoggedCall(call, row["sidecar_id"], row["position"], row["charge_nano_usd"])
+    return LoggedCall(
+        call, row["sidecar_id"], row["position"], row["charge_nano_usd"], row["rate_card_version"]
+    )

@@ -30,6 +30,7 @@ _TEXTS = (
     "answered_model",
     "alias",
     "tier",
+    "variant",
     "outcome",
     "error_kind",
     "price_version",
@@ -63,9 +64,10 @@ _INSERT_CHARGE = """
     :estimated, :now)"""
 _ADD_ROLLUP = """
   INSERT INTO rollup (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome,
-    call_count, failed_count, estimated_count, input_count, output_count, cost_nano_usd)
+    call_count, failed_count, estimated_count, input_count, output_count, cost_nano_usd,
+    charge_nano_usd, charged_cost_nano_usd)
   VALUES (:bucket, :project, :key, :workflow, :model, :provider, :outcome, :calls, :failed,
-    :estimated, :input, :output, :cost)
+    :estimated, :input, :output, :cost, :charge, :charged_cost)
   ON CONFLICT (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome)
   DO UPDATE SET call_count = rollup.call_count + excluded.call_count,
     failed_count = rollup.failed_count + excluded.failed_count,
@@ -75,7 +77,12 @@ _ADD_ROLLUP = """
     output_count = CASE WHEN rollup.output_count > :most - excluded.output_count
       THEN :most ELSE rollup.output_count + excluded.output_count END,
     cost_nano_usd = CASE WHEN rollup.cost_nano_usd > :most - excluded.cost_nano_usd
-      THEN :most ELSE rollup.cost_nano_usd + excluded.cost_nano_usd END"""
+      THEN :most ELSE rollup.cost_nano_usd + excluded.cost_nano_usd END,
+    charge_nano_usd = CASE WHEN rollup.charge_nano_usd > :most - excluded.charge_nano_usd
+      THEN :most ELSE rollup.charge_nano_usd + excluded.charge_nano_usd END,
+    charged_cost_nano_usd =
+      CASE WHEN rollup.charged_cost_nano_usd > :most - excluded.charged_cost_nano_usd
+      THEN :most ELSE rollup.charged_cost_nano_usd + excluded.charged_cost_nano_usd END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,8 @@ def add_rollups(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
                 "input": row.input_count,
                 "output": row.output_count,
                 "cost": row.cost_nano_usd,
+                "charge": row.charge_nano_usd,
+                "charged_cost": row.charged_cost_nano_usd,
             }
             for key, row in sums.items()
         ],
@@ -207,7 +216,7 @@ def booked_call(tx: Tx, call_id: str) -> Booked | None:
 
 
 def correct_call(tx: Tx, call_id: str, delta_nano_usd: int) -> None:
-    """Lower a call's cost by better evidence."""
+    """Add an entry to what a call costs: better evidence, or a price that was wrong."""
     changed = tx.run(
         """UPDATE call SET cost_nano_usd = cost_nano_usd + :delta
            WHERE call_id = :call AND cost_nano_usd + :delta >= 0""",

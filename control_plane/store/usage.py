@@ -31,7 +31,9 @@ def sums(
              COALESCE(SUM(estimated_count), 0) AS estimated,
              COALESCE(SUM(input_count), 0) AS input,
              COALESCE(SUM(output_count), 0) AS output,
-             COALESCE(SUM(cost_nano_usd), 0) AS cost
+             COALESCE(SUM(cost_nano_usd), 0) AS cost,
+             COALESCE(SUM(charge_nano_usd), 0) AS charge,
+             COALESCE(SUM(charged_cost_nano_usd), 0) AS charged_cost
            FROM rollup
            WHERE bucket_unix_ms >= :start AND bucket_unix_ms < :end
              AND (:project = '' OR project_id = :project)
@@ -55,6 +57,8 @@ def sums(
             input_count=int(row["input"]),
             output_count=int(row["output"]),
             cost_nano_usd=int(row["cost"]),
+            charge_nano_usd=int(row["charge"]),
+            charged_cost_nano_usd=int(row["charged_cost"]),
         )
         if total != Sums():
             found.append(UsageRow(group, total))

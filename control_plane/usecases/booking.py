@@ -22,6 +22,7 @@ from control_plane.core.windows import WindowSpan
 from control_plane.store import bad_records, budgets, leases, ledger, periods
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases.books import Books
+from control_plane.usecases.rate_cards import Charging
 
 
 @dataclass(slots=True)
@@ -164,6 +165,7 @@ def _calls(
         known = ledger.known_among(tx, [each.call.call_id for each in booked.calls])
         booked = core.fold(records, period_at, known)
         ledger.insert_calls(tx, holder, booked.calls, now_unix_ms)
+    Charging(tx).charge((each.call for each in booked.calls), booked.rollups)
     for repeated in booked.repeated:
         detail = (
             "a call was reported that the ledger has already: it is in the sums once, and what its "
@@ -268,7 +270,10 @@ def _adjust(
         moves.append((booked.spent_nano_usd, key, most))
     if call is not None:
         ledger.correct_call(tx, record.call_id, delta)
-        booked.rollups[call.rollup].cost_nano_usd += delta
+        row = booked.rollups[call.rollup]
+        row.cost_nano_usd += delta
+        before = call.cost_nano_usd
+        Charging(tx).follow(record.call_id, before, before + delta, row)
         for key in ledger.settled_periods(tx, call):
             if key not in record.vector:
                 most = periods.counted_nano_usd(tx, key) + booked.counted_nano_usd.get(key, 0)

@@ -1,6 +1,6 @@
 """The ledger as people read it: single calls, the stream of them, sums, refusals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core import fields, pages, usage
@@ -9,7 +9,7 @@ from control_plane.core.pages import Asked, Page
 from control_plane.core.usage import UsageAnswer, UsageQuestion, UsageRow
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS
 from control_plane.core.zones import check_zone
-from control_plane.store import budgets, call_log, holdings, installation
+from control_plane.store import budgets, call_log, corrections, holdings, installation
 from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
 from control_plane.usecases import projects
@@ -37,7 +37,7 @@ def get_call(tx: Tx, call_id: str) -> LoggedCall:
             f"the ledger has no call {call_id}: it may be open, or not reported yet",
             call_id=call_id,
         )
-    return call
+    return replace(call, corrections=corrections.of_call(tx, call_id))
 
 
 def list_calls(tx: Tx, asked: Asked, wanted: CallFilter) -> Page[LoggedCall]:

@@ -42,6 +42,24 @@ def set_price(
 ) -> Price:
     """Set the price of one model, from now or from a later instant on."""
     fields.check_reason(reason)
+    others = store.everything(tx, provider=price.provider)
+    return place(tx, price, valid_from_unix_ms, others, reason, act, source=OPERATOR)
+
+
+def place(
+    tx: Tx,
+    price: ModelPrice,
+    valid_from_unix_ms: int | None,
+    others: Iterable[Price],
+    reason: str,
+    act: Act,
+    *,
+    source: str,
+) -> Price:
+    """Put a price into the book, from now or from a later instant on, with its audit entry.
+
+    `others` are all prices of its provider.
+    """
     check_price(price)
     begins = act.now_unix_ms if valid_from_unix_ms is None else valid_from_unix_ms
     if not act.now_unix_ms <= begins < INSTANT_MAX_UNIX_MS:
@@ -49,7 +67,6 @@ def set_price(
             "price.valid_from_time",
             "lies in the past: calls of the past were charged. Leave it away for now",
         )
-    others = store.everything(tx, provider=price.provider)
     check_names_free(price, others)
     if store.count(tx) >= limits.PRICES_MAX:
         raise LimitExceededError(
@@ -57,7 +74,7 @@ def set_price(
             limit=str(limits.PRICES_MAX),
         )
     version = act.id(ids.PRICE_BOOK)
-    placed = Price(replace(price, version=version), begins, OPERATOR)
+    placed = Price(replace(price, version=version), begins, source)
     store.insert(tx, placed, act.now_unix_ms)
     policy.bump(tx)
     record(
@@ -67,10 +84,15 @@ def set_price(
         version=version,
         valid_from_unix_ms=begins,
         rates_pico_usd=[
-            f"{tier.above_input}:{kind}={rate_pico_usd}"
-            for tier in price.tiers
+            f"{name}{tier.above_input}:{kind}={rate_pico_usd}"
+            for name, tiers in (
+                ("", price.tiers),
+                *((f"{v.name}/", v.tiers) for v in price.variants),
+            )
+            for tier in tiers
             for kind, rate_pico_usd in sorted(tier.rates_pico_usd.items())
         ],
+        source=source,
         reason=reason,
     )
     return placed

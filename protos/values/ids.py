@@ -18,6 +18,7 @@ KEY = "key"
 SECRET = "sec"  # noqa: S105 - a prefix, not a secret
 BUDGET = "bgt"
 PRICE_BOOK = "pbk"
+RATE_CARD = "rtc"
 PROVIDER = "prv"
 SIDECAR = "sdc"
 CALL = "call"

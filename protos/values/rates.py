@@ -34,6 +34,9 @@ _PARENT: Mapping[str, str] = {
 }
 STANDARD: Final = ""
 """The variant of a call that was served as calls usually are."""
+DISPUTED: Final = "disputed"
+"""Part of the name of a variant that no call is charged by, but that its bound covers: what another
+catalogue says that the model costs."""
 
 
 class UnpriceableError(ValueError):
@@ -47,7 +50,8 @@ class UnpriceableError(ValueError):
 
 def variant_of(*parts: str) -> str:
     """The one name of a combination, such as "batch+us"; parts that are empty say nothing."""
-    return "+".join(sorted({part.lower() for part in parts if part}))
+    named = {name for part in parts for name in part.lower().split("+") if name}
+    return "+".join(sorted(named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,13 @@ class ModelPrice:
             if input_count > tier.above_input:
                 chosen = tier
         return chosen
+
+    def disputed_tiers_of(self, variant: str) -> tuple[Tier, ...]:
+        """What another catalogue says that a variant costs; empty when none is dearer."""
+        if not self.variants:
+            return ()
+        wanted = variant_of(DISPUTED, variant)
+        return next((one.tiers for one in self.variants if one.name == wanted), ())
 
     def has_rate(self, kind: str) -> bool:
         """Whether the standard tiers price a kind, or one of its parents."""

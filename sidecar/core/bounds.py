@@ -5,8 +5,9 @@ least one byte of the text that it was made from, and a request's JSON is never 
 texts in it. What bytes do not bound is added: what normalising may make of a text, images by their
 largest size, hidden preambles, and for what is only named and fetched elsewhere the whole window.
 Rates are the dearest that can apply: over all price versions in force until the longest call would
-end, all variants that it may be served as, all tiers that the prompt can reach, and cache writes
-where they can happen. What is billed by the piece is bounded by the most pieces.
+end, all variants that it may be served as (and what another catalogue says of them), all tiers that
+the prompt can reach, and cache writes where they can happen. What is billed by the piece is bounded
+by the most pieces.
 """
 
 import unicodedata
@@ -84,11 +85,12 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
     for price in prices:
         tokens = input_bound_tokens(asked, price)
         input_rate = output_rate = pieces_pico_usd = 0
-        for tier in reachable_tiers(asked, price):
+        for tier in _tiers_below(tokens, asked, price):
             input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked))
             pieces_pico_usd = max(pieces_pico_usd, pieces_worst_pico_usd(tier, asked))
             if price.output_max:
-                output_rate = max(output_rate, *map(tier.rate_pico_usd, asked.output_kinds))
+                for kind in asked.output_kinds:
+                    output_rate = max(output_rate, tier.rate_pico_usd(kind))
         predicted = asked.prediction_bytes * asked.choices * output_rate
         input_pico_usd = max(input_pico_usd, tokens * input_rate + pieces_pico_usd + predicted)
         output_rate_pico_usd = max(output_rate_pico_usd, output_rate)
@@ -104,11 +106,14 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
 
 def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
     """Every tier that a request may be charged by. Raises UnpriceableError."""
-    tokens = input_bound_tokens(asked, price)
+    return _tiers_below(input_bound_tokens(asked, price), asked, price)
+
+
+def _tiers_below(tokens: int, asked: Asked, price: ModelPrice) -> list[Tier]:
     return [
         tier
         for variant in asked.variants
-        for tier in price.tiers_of(variant)
+        for tier in (*price.tiers_of(variant), *price.disputed_tiers_of(variant))
         if not tier.above_input or tier.above_input < tokens
     ]
 
@@ -118,8 +123,11 @@ def pieces_worst_pico_usd(tier: Tier, asked: Asked) -> int:
 
     A rate for calls is charged once for each.
     """
+    rates = tier.rates_pico_usd
+    if not asked.pieces and kinds.INPUT in rates and kinds.CALLS not in rates:
+        return 0
     priced = pieces_of(asked, tier)
-    if not tier.has_rate(kinds.INPUT) and kinds.PIECE_KINDS.isdisjoint(priced):
+    if kinds.INPUT not in rates and kinds.PIECE_KINDS.isdisjoint(priced):
         raise UnpriceableError(kinds.INPUT)
     return sum(count * tier.rate_pico_usd(kind) for kind, count in priced.items())
 
@@ -135,9 +143,9 @@ def pieces_of(asked: Asked, tier: Tier) -> dict[str, int]:
 
 
 def _input_rate_pico_usd(tier: Tier, price: ModelPrice, asked: Asked) -> int:
-    if not tier.has_rate(kinds.INPUT):
+    if kinds.INPUT not in tier.rates_pico_usd:
         return 0
-    rate = 0
+    rate = tier.rates_pico_usd[kinds.INPUT]
     for kind in asked.input_kinds:
         rate = max(rate, tier.rate_pico_usd(kind), tier.rate_pico_usd(_CACHED.get(kind, kind)))
     if asked.cache_write or price.cache_write_implicit:

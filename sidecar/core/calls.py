@@ -112,6 +112,10 @@ class Settlement:
     """The model that the provider says it used."""
     tier: str = ""
     """The service tier that the provider says it used."""
+    variant: str = ""
+    """The variant of the price that it was charged by."""
+    price_version: str = ""
+    """The price that it was charged by, where that is another than at its start; else empty."""
     status: int = 0
     """The provider's HTTP status; 0 when there was none."""
     error_kind: str = ""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from protos.values import quantities as kinds
+from protos.values.rates import variant_of
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.http import strict_json
@@ -42,6 +43,7 @@ _OUTPUT_COUNTS = ("thinking_tokens",)
 _TIER_MAX_CHARACTERS = 64
 _WORD_MAX_CHARACTERS = 64
 _HOME_GEO = (None, "", "global", "not_available")
+_STANDARD_SPEEDS = (None, "", "standard")
 
 
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
@@ -79,6 +81,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             opaque=media.opaque,
             output_limit=limit,
             cache_write=_cache_write(value, body),
+            variants=_variants(value),
         ),
     )
 
@@ -87,10 +90,6 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
     for name, why in _REFUSED.items():
         if name in value and reading.is_given(value, name):
             raise unbounded(name, why)
-    if value.get("speed") not in (None, "standard"):
-        raise unbounded("speed", "the price book holds the rates of the standard speed only")
-    if value.get("inference_geo") not in _HOME_GEO:
-        raise unbounded("inference_geo", "the price book holds no rates by geography")
     if value.get("service_tier") not in (None, "auto", "standard_only"):
         raise unbounded("service_tier", "the price book holds the rates of the standard tier only")
     management = value.get("context_management")
@@ -102,6 +101,23 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
         kind = edit.get("type") if type(edit) is dict else None
         if type(kind) is not str or not kind.startswith("clear_"):
             raise unbounded("context_management", "what it writes beside the answer has no limit")
+
+
+def _variants(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the request may be served as: at its speed or at the standard one, at its place."""
+    place = _word(value, "inference_geo", _HOME_GEO)
+    speed = _word(value, "speed", _STANDARD_SPEEDS)
+    return (variant_of(place), variant_of(place, speed)) if speed else (variant_of(place),)
+
+
+def _word(value: Mapping[str, Any], name: str, usual: tuple[str | None, ...]) -> str:
+    """A choice that has a price of its own; "" for the usual one."""
+    word = value.get(name)
+    if word in usual:
+        return ""
+    if type(word) is not str or len(word) > _WORD_MAX_CHARACTERS:
+        raise BadRequestError(f"{name} must be a short text", name)
+    return word
 
 
 def _preamble_tokens(value: Mapping[str, Any]) -> int:
@@ -227,6 +243,11 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
         quantities={kind: count for kind, count in counted if count},
         answered_model=reading.told_text(model, reading.MODEL_MAX_CHARACTERS),
         tier=tier,
+        variant=variant_of(
+            tier if tier not in _STANDARD_TIERS else "",
+            _told_word(usage.get("speed"), _STANDARD_SPEEDS),
+            _told_word(usage.get("inference_geo"), _HOME_GEO),
+        ),
         unpriced=(
             *reading.unbelieved_counts(usage, _COUNTS),
             *reading.unbelieved_counts(creation, _CREATION_COUNTS, "cache_creation."),
@@ -235,26 +256,26 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
             *reading.unknown_counts(creation, _CREATION_KEYS, "cache_creation."),
             *reading.unknown_counts(output_parts, _OUTPUT_KEYS, "output_tokens_details."),
             *reading.unknown_counts(tools, frozenset(), "server_tool_use."),
-            *_dearer(usage, tier),
+            *_iterations(usage),
         ),
     )
 
 
-def _dearer(usage: Mapping[str, Any], tier: str) -> tuple[str, ...]:
-    """What the usage says was used and the price book holds no rates for."""
-    found: list[str] = []
-    if tier not in _STANDARD_TIERS:
-        found.append(f"service_tier={tier[:32]}")
-    if usage.get("speed") not in (None, "", "standard"):
-        found.append("speed")
-    if usage.get("inference_geo") not in _HOME_GEO:
-        found.append("inference_geo")
+def _told_word(word: Any, usual: tuple[str | None, ...]) -> str:
+    """A way of serving that has a price of its own; "" for the usual one."""
+    if word in usual:
+        return ""
+    return reading.told_text(word, _WORD_MAX_CHARACTERS) or "unreadable"
+
+
+def _iterations(usage: Mapping[str, Any]) -> tuple[str, ...]:
+    """Work beside the message itself, which the usage does not hold."""
     iterations = usage.get("iterations") or []
     if type(iterations) is not list or any(
         type(entry) is not dict or entry.get("type") != "message" for entry in iterations
     ):
-        found.append("iterations")
-    return tuple(found)
+        return ("iterations",)
+    return ()
 
 
 def seen_bytes(answer: Mapping[str, Any]) -> int:

@@ -475,6 +475,8 @@ class Forwarding:
             quantities=charge.quantities,
             answered_model=usage.answered_model if usage else "",
             tier=usage.tier if usage else "",
+            variant=usage.variant if usage else "",
+            price_version=self._answered_price(usage).version if usage else "",
             status=self._status,
             error_kind=kind,
             first_byte_ms=self._first_byte_ms,

@@ -87,6 +87,9 @@ def _end(call: wire.Call, ended: Settlement, ended_unix_ms: int) -> None:
     call.ended_unix_ms = ended_unix_ms
     call.answered_model = ended.answered_model
     call.tier = ended.tier
+    call.variant = ended.variant
+    if ended.price_version:
+        call.price_version = ended.price_version
     call.outcome = _OUTCOMES[ended.outcome]
     call.error_kind = ended.error_kind
     call.status = ended.status
@@ -341,7 +344,9 @@ def _tiers_from_wire(model: str, tiers: Iterable[wire.PriceTier]) -> tuple[Tier,
                 f"the price of {model} has a rate for {unknown[0]!r}, which this program "
                 "does not know; a newer sidecar is needed"
             )
-        found.append(Tier(tier.above_input_count, rates))
+        # What is billed by a kind that is not known here is refused before it could be used.
+        more = {rate.kind: rate.pico_usd for rate in tier.more_rates if rate.kind in kinds.KINDS}
+        found.append(Tier(tier.above_input_count, rates | more))
     return tuple(found)
 
 

@@ -262,7 +262,7 @@ def check_books(tx: Tx) -> None:
 
 def _check_period(row: Row) -> None:
     """Allocated = leases + overrun + counted; spent = the charges; lumps are charged once."""
-    beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
+    beside = row["overrun_nano_usd"] + row["counted_nano_usd"] + row["corrected_nano_usd"]
     assert row["allocated_nano_usd"] == row["leased"] + beside
     assert row["spent_nano_usd"] == row["spent_of_leases"] + beside == row["charged"]
     assert row["orphan_hold_nano_usd"] == row["orphaned"]

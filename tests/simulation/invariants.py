@@ -198,7 +198,7 @@ def _name(key: LeaseKey) -> str:
 
 def _check_period(key: LeaseKey, row: Row, sums: list[int]) -> None:
     """Allocated is what leases have and what is booked beside them; spent never passes it."""
-    beside = row["overrun_nano_usd"] + row["counted_nano_usd"]
+    beside = row["overrun_nano_usd"] + row["counted_nano_usd"] + row["corrected_nano_usd"]
     allocated, spent = row["allocated_nano_usd"], row["spent_nano_usd"]
     leased, spent_of_leases, orphaned = sums
     if (

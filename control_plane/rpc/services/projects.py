@@ -4,14 +4,16 @@ import grpc.aio
 
 from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire.budgets import budget_to_wire, new_budget_from_wire
+from control_plane.rpc.wire.instants import instant_from_wire
 from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.rpc.wire.projects import (
     new_project_from_wire,
     project_change_from_wire,
     project_to_wire,
 )
+from control_plane.rpc.wire.rate_cards import rate_card_from_wire, rate_card_to_wire
 from control_plane.store.engine import Tx
-from control_plane.usecases import budgets, projects
+from control_plane.usecases import budgets, projects, rate_cards
 from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
@@ -103,4 +105,27 @@ class ProjectServicer(v1.ProjectServiceServicer):
             lambda tx, act: project_to_wire(
                 projects.archive_project(tx, request.project_id, request.reason, act)
             ),
+        )
+
+    async def SetRateCard(self, request: v1.SetRateCardRequest, context: Context) -> v1.RateCard:
+        card = rate_card_from_wire(request.rate_card)
+        valid_from_unix_ms = instant_from_wire(request.rate_card, "valid_from_time")
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.RateCard,
+            lambda tx, act: rate_card_to_wire(
+                rate_cards.set_rate_card(tx, card, valid_from_unix_ms, request.reason, act)
+            ),
+        )
+
+    async def ListRateCards(
+        self, request: v1.ListRateCardsRequest, context: Context
+    ) -> v1.ListRateCardsResponse:
+        asked = asked_from_wire(request)
+        page = await self._transactions.read(
+            request, lambda tx: rate_cards.list_rate_cards(tx, asked, request.project_id)
+        )
+        return v1.ListRateCardsResponse(
+            rate_cards=map(rate_card_to_wire, page.items), next_page_token=page.next_token
         )

@@ -41,6 +41,19 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         parent_call_id=call.parent_call_id,
         provider_request_id=call.provider_request_id,
         position=logged.position,
+        variant=call.variant,
+        rate_card_version=logged.rate_card_version,
+        corrections=[
+            v1.CallCorrection(
+                price_version=one.price_version,
+                before_nano_usd=one.before_nano_usd,
+                after_nano_usd=one.after_nano_usd,
+                principal_id=one.actor,
+                reason=one.reason,
+                create_time=instant_to_wire(one.booked_unix_ms),
+            )
+            for one in logged.corrections
+        ],
     )
 
 
@@ -103,4 +116,6 @@ def _row_to_wire(row: UsageRow) -> v1.UsageRow:
         input_count=sums.input_count,
         output_count=sums.output_count,
         cost_nano_usd=sums.cost_nano_usd,
+        charge_nano_usd=sums.charge_nano_usd,
+        charged_cost_nano_usd=sums.charged_cost_nano_usd,
     )

@@ -135,6 +135,16 @@ def test_a_request_that_may_be_served_as_an_unpriced_variant_has_no_bound() -> N
         bound_of(Asked(text_bytes=1, variants=("", "fast")), [price(variants=(DEAR,))])
 
 
+def test_what_another_catalogue_says_counts_for_the_bound_alone() -> None:
+    disputed = Variant("disputed", (Tier(0, {kinds.INPUT: 300_000, kinds.OUTPUT: 400_000}),))
+    flexed = Variant("disputed+flex", (Tier(0, {kinds.INPUT: 90_000, kinds.OUTPUT: 200_000}),))
+    model = price(variants=(disputed, flexed, CHEAP))
+    assert bound_of(Asked(text_bytes=36), [model]).input_worst_nano_usd == 100 * 300
+    flex = bound_of(Asked(text_bytes=36, variants=("flex",)), [model])
+    assert flex.input_worst_nano_usd == 100 * 90
+    assert cost_nano_usd({kinds.INPUT: 1_000}, model) == 100_000
+
+
 SPEECH = {kinds.CHARACTERS: 15_000_000}
 PAINTING = {kinds.INPUT: 5_000_000, kinds.IMAGE_INPUT: 10_000_000, kinds.IMAGE_OUTPUT: 40_000_000}
 SEARCHING = {**RATES, kinds.WEB_SEARCH: 10_000_000_000, kinds.CALLS: 5_000_000}

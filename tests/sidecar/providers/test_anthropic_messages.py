@@ -139,8 +139,6 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
         {"tools": [{"type": "code_execution_20250825"}]},
         {"mcp_servers": [{"type": "url", "url": "https://x"}]},
         {"container": "c"},
-        {"speed": "fast"},
-        {"inference_geo": "us"},
         {"service_tier": "batch"},
         {"context_management": {"edits": [{"type": "compact_20260112"}]}},
         content({"type": "container_upload", "file_id": "f"}),
@@ -221,9 +219,6 @@ def test_usage_is_taken_apart_without_overlap(
     ("usage", "unpriced"),
     [
         ({"server_tool_use": {"web_search_requests": 2}}, "server_tool_use.web_search_requests"),
-        ({"speed": "fast"}, "speed"),
-        ({"inference_geo": "us"}, "inference_geo"),
-        ({"service_tier": "batch"}, "service_tier=batch"),
         ({"iterations": [{"type": "message"}, {"type": "compaction"}]}, "iterations"),
         ({"audio_tokens": 3}, "audio_tokens"),
     ],
@@ -232,3 +227,40 @@ def test_what_the_price_book_does_not_cover_is_named(usage: dict[str, Any], unpr
     found = anthropic_messages.usage_of({"usage": {"input_tokens": 1, **usage}})
     assert found is not None
     assert found.unpriced == (unpriced,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "variants"),
+    [
+        ({}, ("",)),
+        ({"speed": "standard", "inference_geo": "global"}, ("",)),
+        ({"speed": "fast"}, ("", "fast")),
+        ({"inference_geo": "us"}, ("us",)),
+        ({"inference_geo": "us", "speed": "fast"}, ("us", "fast+us")),
+    ],
+)
+def test_a_request_says_by_which_rates_it_may_be_served(
+    fields: dict[str, Any], variants: tuple[str, ...]
+) -> None:
+    assert read(**fields).asked.variants == variants
+
+
+@pytest.mark.parametrize("fields", [{"speed": 7}, {"inference_geo": "u" * 65}])
+def test_a_way_of_serving_is_a_short_text(fields: dict[str, Any]) -> None:
+    with pytest.raises(BadRequestError, match="short text"):
+        read(**fields)
+
+
+@pytest.mark.parametrize(
+    ("usage", "variant"),
+    [
+        ({"service_tier": "priority", "speed": "standard", "inference_geo": "global"}, ""),
+        ({"service_tier": "batch"}, "batch"),
+        ({"speed": "fast", "inference_geo": "us"}, "fast+us"),
+        ({"speed": 5}, "unreadable"),
+    ],
+)
+def test_the_usage_says_by_which_rates_it_was_served(usage: dict[str, Any], variant: str) -> None:
+    found = anthropic_messages.usage_of({"usage": {"input_tokens": 1, **usage}})
+    assert found is not None
+    assert (found.variant, found.unpriced) == (variant, ())

@@ -177,3 +177,13 @@ def test_an_answer_without_an_end_never_ends() -> None:
     grant = translate.grant_from_wire(wire.LeaseGrant(lease=wire.LeaseKey(budget_id="bgt_a")))
     assert grant.period_end_unix_ms is None
     assert grant.keep_nano_usd == 0
+
+
+def test_rates_of_later_kinds_are_taken_where_they_are_known() -> None:
+    rates = [wire.Rate(kind="input", pico_usd=1)]
+    more = [wire.Rate(kind="web_search", pico_usd=7), wire.Rate(kind="thoughts", pico_usd=9)]
+    tier = wire.PriceTier(rates=rates, more_rates=more)
+    message = policy_message(1, prices=[wire.Price(provider="p", model="m", tiers=[tier])])
+    price = translate.policy_from_wire(message, "").price("p", "m", NOON)
+    assert price is not None
+    assert price.tiers[0].rates_pico_usd == {"input": 1, "web_search": 7}

@@ -77,6 +77,9 @@ class Call(_message.Message):
     PARENT_CALL_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_REQUEST_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """Made by the sidecar, such as call_01jd…."""
     project_id: _builtins.str
@@ -133,6 +136,10 @@ class Call(_message.Message):
     """The provider's own id of the request."""
     position: _builtins.int
     """Where it stands in the ledger; rises with every booked call."""
+    variant: _builtins.str
+    """The variant of the price that it was charged by; empty for the standard rates."""
+    rate_card_version: _builtins.str
+    """The rate card that the client is charged by; empty without one."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was admitted."""
@@ -144,6 +151,10 @@ class Call(_message.Message):
     @_builtins.property
     def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What was used, by kind."""
+
+    @_builtins.property
+    def corrections(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallCorrection]:
+        """The entries that set its cost right, in their order; told by GetCall alone."""
 
     def __init__(
         self,
@@ -179,16 +190,63 @@ class Call(_message.Message):
         parent_call_id: _builtins.str = ...,
         provider_request_id: _builtins.str = ...,
         position: _builtins.int = ...,
+        variant: _builtins.str = ...,
+        rate_card_version: _builtins.str = ...,
+        corrections: _abc.Iterable[Global___CallCorrection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "charge_nano_usd", b"charge_nano_usd", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "corrections", b"corrections", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "rate_card_version", b"rate_card_version", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__charge_nano_usd: _TypeAlias = _typing.Literal["charge_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__charge_nano_usd: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__charge_nano_usd) -> _WhichOneofReturnType__charge_nano_usd | None: ...
 
 Global___Call: _TypeAlias = Call  # noqa: Y015
+
+@_typing.final
+class CallCorrection(_message.Message):
+    """An entry that set right what a call cost, after its price was wrong. Never edited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    BEFORE_NANO_USD_FIELD_NUMBER: _builtins.int
+    AFTER_NANO_USD_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    price_version: _builtins.str
+    """The version of the price that should have held."""
+    before_nano_usd: _builtins.int
+    """What the call cost before."""
+    after_nano_usd: _builtins.int
+    """What it costs after."""
+    principal_id: _builtins.str
+    """Who wrote it."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        price_version: _builtins.str = ...,
+        before_nano_usd: _builtins.int = ...,
+        after_nano_usd: _builtins.int = ...,
+        principal_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_nano_usd", b"after_nano_usd", "before_nano_usd", b"before_nano_usd", "create_time", b"create_time", "price_version", b"price_version", "principal_id", b"principal_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCorrection: _TypeAlias = CallCorrection  # noqa: Y015
 
 @_typing.final
 class UsageRow(_message.Message):
@@ -203,6 +261,8 @@ class UsageRow(_message.Message):
     INPUT_COUNT_FIELD_NUMBER: _builtins.int
     OUTPUT_COUNT_FIELD_NUMBER: _builtins.int
     COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    CHARGE_NANO_USD_FIELD_NUMBER: _builtins.int
+    CHARGED_COST_NANO_USD_FIELD_NUMBER: _builtins.int
     call_count: _builtins.int
     """Calls."""
     failed_count: _builtins.int
@@ -215,6 +275,10 @@ class UsageRow(_message.Message):
     """Tokens of output."""
     cost_nano_usd: _builtins.int
     """The cost."""
+    charge_nano_usd: _builtins.int
+    """What clients are charged, by their rate cards."""
+    charged_cost_nano_usd: _builtins.int
+    """What the calls cost that they are charged for: the margin is the charge less this."""
     @_builtins.property
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The value of each grouping, in the order that was asked for."""
@@ -229,10 +293,12 @@ class UsageRow(_message.Message):
         input_count: _builtins.int = ...,
         output_count: _builtins.int = ...,
         cost_nano_usd: _builtins.int = ...,
+        charge_nano_usd: _builtins.int = ...,
+        charged_cost_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "charge_nano_usd", b"charge_nano_usd", "charged_cost_nano_usd", b"charged_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,22 +23,47 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from protos.bursar.admin.v1 import price_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/bursar/admin/v1/price_service.proto\x12\x0f\x62ursar.admin.v1\x1a\"protos/bursar/admin/v1/price.proto\"b\n\x11ListPricesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0cshow_history\x18\x04 \x01(\x08\"U\n\x12ListPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.bursar.admin.v1.Price\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x0fSetPriceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05price\x18\x02 \x01(\x0b\x32\x16.bursar.admin.v1.Price\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xab\x01\n\x0cPriceService\x12U\n\nListPrices\x12\".bursar.admin.v1.ListPricesRequest\x1a#.bursar.admin.v1.ListPricesResponse\x12\x44\n\x08SetPrice\x12 .bursar.admin.v1.SetPriceRequest\x1a\x16.bursar.admin.v1.Priceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/bursar/admin/v1/price_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"protos/bursar/admin/v1/price.proto\"b\n\x11ListPricesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0cshow_history\x18\x04 \x01(\x08\"U\n\x12ListPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.bursar.admin.v1.Price\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x0fSetPriceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05price\x18\x02 \x01(\x0b\x32\x16.bursar.admin.v1.Price\x12\x0e\n\x06reason\x18\x03 \x01(\t\"S\n\x18QueryPriceChangesRequest\x12\x11\n\tproviders\x18\x01 \x03(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\x12\x14\n\x0clitellm_gzip\x18\x03 \x01(\x0c\"\xb4\x01\n\x0bPriceChange\x12,\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x1c.bursar.admin.v1.PriceEffect\x12(\n\x08proposed\x18\x02 \x01(\x0b\x32\x16.bursar.admin.v1.Price\x12\'\n\x07\x63urrent\x18\x03 \x01(\x0b\x32\x16.bursar.admin.v1.Price\x12\x13\n\x0bis_override\x18\x04 \x01(\x08\x12\x0f\n\x07remarks\x18\x05 \x03(\t\"<\n\x0cPriceLeftOut\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"\x9c\x01\n\x19QueryPriceChangesResponse\x12-\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1c.bursar.admin.v1.PriceChange\x12/\n\x08left_out\x18\x02 \x03(\x0b\x32\x1d.bursar.admin.v1.PriceLeftOut\x12\x0f\n\x07sources\x18\x03 \x03(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"\x9b\x01\n\x13\x41\x63\x63\x65ptPricesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12;\n\x08proposal\x18\x02 \x01(\x0b\x32).bursar.admin.v1.QueryPriceChangesRequest\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65\x61rer_only\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\"A\n\rAcceptedPrice\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"H\n\x14\x41\x63\x63\x65ptPricesResponse\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x0b\x32\x1e.bursar.admin.v1.AcceptedPrice\"\xc4\x01\n\x14QueryReratingRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rprice_version\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x66ter_position\x18\x06 \x01(\x03\"q\n\x12RerateCallsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x37\n\x08question\x18\x02 \x01(\x0b\x32%.bursar.admin.v1.QueryReratingRequest\x12\x0e\n\x06reason\x18\x03 \x01(\t\"i\n\x0eReratedProject\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x12\n\ncall_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x62\x65\x66ore_nano_usd\x18\x03 \x01(\x03\x12\x16\n\x0e\x61\x66ter_nano_usd\x18\x04 \x01(\x03\"\xa8\x01\n\x08Rerating\x12\x31\n\x08projects\x18\x01 \x03(\x0b\x32\x1f.bursar.admin.v1.ReratedProject\x12\x17\n\x0f\x65stimated_count\x18\x02 \x01(\x03\x12\x19\n\x11unpriceable_count\x18\x03 \x01(\x03\x12\x15\n\rprice_version\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x03\x12\x0c\n\x04more\x18\x06 \x01(\x08*\xa4\x01\n\x0bPriceEffect\x12\x1c\n\x18PRICE_EFFECT_UNSPECIFIED\x10\x00\x12\x14\n\x10PRICE_EFFECT_NEW\x10\x01\x12\x17\n\x13PRICE_EFFECT_DEARER\x10\x02\x12\x18\n\x14PRICE_EFFECT_CHEAPER\x10\x03\x12\x16\n\x12PRICE_EFFECT_MIXED\x10\x04\x12\x16\n\x12PRICE_EFFECT_WIDER\x10\x05\x32\x96\x04\n\x0cPriceService\x12U\n\nListPrices\x12\".bursar.admin.v1.ListPricesRequest\x1a#.bursar.admin.v1.ListPricesResponse\x12\x44\n\x08SetPrice\x12 .bursar.admin.v1.SetPriceRequest\x1a\x16.bursar.admin.v1.Price\x12j\n\x11QueryPriceChanges\x12).bursar.admin.v1.QueryPriceChangesRequest\x1a*.bursar.admin.v1.QueryPriceChangesResponse\x12[\n\x0c\x41\x63\x63\x65ptPrices\x12$.bursar.admin.v1.AcceptPricesRequest\x1a%.bursar.admin.v1.AcceptPricesResponse\x12Q\n\rQueryRerating\x12%.bursar.admin.v1.QueryReratingRequest\x1a\x19.bursar.admin.v1.Rerating\x12M\n\x0bRerateCalls\x12#.bursar.admin.v1.RerateCallsRequest\x1a\x19.bursar.admin.v1.Reratingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.price_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTPRICESREQUEST']._serialized_start=99
-  _globals['_LISTPRICESREQUEST']._serialized_end=197
-  _globals['_LISTPRICESRESPONSE']._serialized_start=199
-  _globals['_LISTPRICESRESPONSE']._serialized_end=284
-  _globals['_SETPRICEREQUEST']._serialized_start=286
-  _globals['_SETPRICEREQUEST']._serialized_end=378
-  _globals['_PRICESERVICE']._serialized_start=381
-  _globals['_PRICESERVICE']._serialized_end=552
+  _globals['_PRICEEFFECT']._serialized_start=1794
+  _globals['_PRICEEFFECT']._serialized_end=1958
+  _globals['_LISTPRICESREQUEST']._serialized_start=132
+  _globals['_LISTPRICESREQUEST']._serialized_end=230
+  _globals['_LISTPRICESRESPONSE']._serialized_start=232
+  _globals['_LISTPRICESRESPONSE']._serialized_end=317
+  _globals['_SETPRICEREQUEST']._serialized_start=319
+  _globals['_SETPRICEREQUEST']._serialized_end=411
+  _globals['_QUERYPRICECHANGESREQUEST']._serialized_start=413
+  _globals['_QUERYPRICECHANGESREQUEST']._serialized_end=496
+  _globals['_PRICECHANGE']._serialized_start=499
+  _globals['_PRICECHANGE']._serialized_end=679
+  _globals['_PRICELEFTOUT']._serialized_start=681
+  _globals['_PRICELEFTOUT']._serialized_end=741
+  _globals['_QUERYPRICECHANGESRESPONSE']._serialized_start=744
+  _globals['_QUERYPRICECHANGESRESPONSE']._serialized_end=900
+  _globals['_ACCEPTPRICESREQUEST']._serialized_start=903
+  _globals['_ACCEPTPRICESREQUEST']._serialized_end=1058
+  _globals['_ACCEPTEDPRICE']._serialized_start=1060
+  _globals['_ACCEPTEDPRICE']._serialized_end=1125
+  _globals['_ACCEPTPRICESRESPONSE']._serialized_start=1127
+  _globals['_ACCEPTPRICESRESPONSE']._serialized_end=1199
+  _globals['_QUERYRERATINGREQUEST']._serialized_start=1202
+  _globals['_QUERYRERATINGREQUEST']._serialized_end=1398
+  _globals['_RERATECALLSREQUEST']._serialized_start=1400
+  _globals['_RERATECALLSREQUEST']._serialized_end=1513
+  _globals['_RERATEDPROJECT']._serialized_start=1515
+  _globals['_RERATEDPROJECT']._serialized_end=1620
+  _globals['_RERATING']._serialized_start=1623
+  _globals['_RERATING']._serialized_end=1791
+  _globals['_PRICESERVICE']._serialized_start=1961
+  _globals['_PRICESERVICE']._serialized_end=2495
 # @@protoc_insertion_point(module_scope)

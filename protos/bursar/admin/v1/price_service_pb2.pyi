@@ -7,7 +7,9 @@ Administer price books."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.bursar.admin.v1 import price_pb2 as _price_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +21,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PriceEffect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriceEffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceEffect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRICE_EFFECT_UNSPECIFIED: _PriceEffect.ValueType  # 0
+    """Not told."""
+    PRICE_EFFECT_NEW: _PriceEffect.ValueType  # 1
+    """The model has no price yet."""
+    PRICE_EFFECT_DEARER: _PriceEffect.ValueType  # 2
+    """Some rates rise, none falls."""
+    PRICE_EFFECT_CHEAPER: _PriceEffect.ValueType  # 3
+    """Some rates fall, none rises."""
+    PRICE_EFFECT_MIXED: _PriceEffect.ValueType  # 4
+    """Some rates rise and some fall."""
+    PRICE_EFFECT_WIDER: _PriceEffect.ValueType  # 5
+    """No rate changes; limits, names, variants or kinds are added."""
+
+class PriceEffect(_PriceEffect, metaclass=_PriceEffectEnumTypeWrapper):
+    """What accepting a change does."""
+
+PRICE_EFFECT_UNSPECIFIED: PriceEffect.ValueType  # 0
+"""Not told."""
+PRICE_EFFECT_NEW: PriceEffect.ValueType  # 1
+"""The model has no price yet."""
+PRICE_EFFECT_DEARER: PriceEffect.ValueType  # 2
+"""Some rates rise, none falls."""
+PRICE_EFFECT_CHEAPER: PriceEffect.ValueType  # 3
+"""Some rates fall, none rises."""
+PRICE_EFFECT_MIXED: PriceEffect.ValueType  # 4
+"""Some rates rise and some fall."""
+PRICE_EFFECT_WIDER: PriceEffect.ValueType  # 5
+"""No rate changes; limits, names, variants or kinds are added."""
+Global___PriceEffect: _TypeAlias = PriceEffect  # noqa: Y015
 
 @_typing.final
 class ListPricesRequest(_message.Message):
@@ -113,3 +151,403 @@ class SetPriceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPriceRequest: _TypeAlias = SetPriceRequest  # noqa: Y015
+
+@_typing.final
+class QueryPriceChangesRequest(_message.Message):
+    """Which prices, from which catalogues."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    LITELLM_GZIP_FIELD_NUMBER: _builtins.int
+    litellm_gzip: _builtins.bytes
+    """litellm's model_prices_and_context_window.json, gzipped; empty for the extract that comes with
+    the software.
+    """
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The providers; empty for all that calls may be sent to and that the catalogues know."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these models, by id; empty for all. A price that an operator set is replaced only by name."""
+
+    def __init__(
+        self,
+        *,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        litellm_gzip: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["litellm_gzip", b"litellm_gzip", "models", b"models", "providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryPriceChangesRequest: _TypeAlias = QueryPriceChangesRequest  # noqa: Y015
+
+@_typing.final
+class PriceChange(_message.Message):
+    """One price that a catalogue proposes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECT_FIELD_NUMBER: _builtins.int
+    PROPOSED_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    IS_OVERRIDE_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    effect: Global___PriceEffect.ValueType
+    """What accepting it does."""
+    is_override: _builtins.bool
+    """An operator set the current price: the change is accepted only when its model is named."""
+    @_builtins.property
+    def proposed(self) -> _price_pb2.Price:
+        """The price; without valid_from_time it begins when it is accepted."""
+
+    @_builtins.property
+    def current(self) -> _price_pb2.Price:
+        """What would hold then without it; absent when the model is new."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where the sources disagree. Calls are charged by the proposed rate and bounded by the dearer."""
+
+    def __init__(
+        self,
+        *,
+        effect: Global___PriceEffect.ValueType = ...,
+        proposed: _price_pb2.Price | None = ...,
+        current: _price_pb2.Price | None = ...,
+        is_override: _builtins.bool = ...,
+        remarks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "proposed", b"proposed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "effect", b"effect", "is_override", b"is_override", "proposed", b"proposed", "remarks", b"remarks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceChange: _TypeAlias = PriceChange  # noqa: Y015
+
+@_typing.final
+class PriceLeftOut(_message.Message):
+    """A model that no price could be proposed for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model's id in the catalogue."""
+    why: _builtins.str
+    """What is missing."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceLeftOut: _TypeAlias = PriceLeftOut  # noqa: Y015
+
+@_typing.final
+class QueryPriceChangesResponse(_message.Message):
+    """What would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """Names exactly these changes. AcceptPrices takes it, and refuses when they are others by then."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceChange]:
+        """The changes, by provider, model and begin."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceLeftOut]:
+        """What could not be proposed."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The catalogues that were read, with their versions."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___PriceChange] | None = ...,
+        left_out: _abc.Iterable[Global___PriceLeftOut] | None = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "digest", b"digest", "left_out", b"left_out", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryPriceChangesResponse: _TypeAlias = QueryPriceChangesResponse  # noqa: Y015
+
+@_typing.final
+class AcceptPricesRequest(_message.Message):
+    """Which changes are accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROPOSAL_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    DEARER_ONLY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    digest: _builtins.str
+    """What it answered."""
+    dearer_only: _builtins.bool
+    """Only what is dearer; what is new or cheaper is left for a person."""
+    reason: _builtins.str
+    """Why, for the audit log."""
+    @_builtins.property
+    def proposal(self) -> Global___QueryPriceChangesRequest:
+        """What was asked of QueryPriceChanges."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        proposal: Global___QueryPriceChangesRequest | None = ...,
+        digest: _builtins.str = ...,
+        dearer_only: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proposal", b"proposal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dearer_only", b"dearer_only", "digest", b"digest", "proposal", b"proposal", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptPricesRequest: _TypeAlias = AcceptPricesRequest  # noqa: Y015
+
+@_typing.final
+class AcceptedPrice(_message.Message):
+    """One price that was accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model."""
+    version: _builtins.str
+    """The version of the price book that it is now."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptedPrice: _TypeAlias = AcceptedPrice  # noqa: Y015
+
+@_typing.final
+class AcceptPricesResponse(_message.Message):
+    """What was accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accepted(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceptedPrice]:
+        """The prices, by provider, model and begin."""
+
+    def __init__(
+        self,
+        *,
+        accepted: _abc.Iterable[Global___AcceptedPrice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptPricesResponse: _TypeAlias = AcceptPricesResponse  # noqa: Y015
+
+@_typing.final
+class QueryReratingRequest(_message.Message):
+    """Which calls, and by which price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider that was called."""
+    model: _builtins.str
+    """The model that answered, by its id or an alias."""
+    price_version: _builtins.str
+    """The version that should have held; empty for the one in force."""
+    after_position: _builtins.int
+    """Calls behind this place in the ledger: the position of the answer before, or 0."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Calls that began from then on."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Calls that began before then."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        price_version: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        after_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "end_time", b"end_time", "model", b"model", "price_version", b"price_version", "provider", b"provider", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryReratingRequest: _TypeAlias = QueryReratingRequest  # noqa: Y015
+
+@_typing.final
+class RerateCallsRequest(_message.Message):
+    """Which calls are corrected."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    reason: _builtins.str
+    """Why, for the audit log and the entries."""
+    @_builtins.property
+    def question(self) -> Global___QueryReratingRequest:
+        """As QueryRerating was asked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        question: Global___QueryReratingRequest | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["question", b"question", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerateCallsRequest: _TypeAlias = RerateCallsRequest  # noqa: Y015
+
+@_typing.final
+class ReratedProject(_message.Message):
+    """The corrections of one project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    BEFORE_NANO_USD_FIELD_NUMBER: _builtins.int
+    AFTER_NANO_USD_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """The project."""
+    call_count: _builtins.int
+    """Calls that are corrected."""
+    before_nano_usd: _builtins.int
+    """What they cost before."""
+    after_nano_usd: _builtins.int
+    """What they cost after."""
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+        before_nano_usd: _builtins.int = ...,
+        after_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_nano_usd", b"after_nano_usd", "before_nano_usd", b"before_nano_usd", "call_count", b"call_count", "project_id", b"project_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReratedProject: _TypeAlias = ReratedProject  # noqa: Y015
+
+@_typing.final
+class Rerating(_message.Message):
+    """The corrections that a part of the ledger needs, or got."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECTS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_COUNT_FIELD_NUMBER: _builtins.int
+    UNPRICEABLE_COUNT_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    estimated_count: _builtins.int
+    """Calls that are left as they are, because their cost is an estimate."""
+    unpriceable_count: _builtins.int
+    """Calls that used what the price has no rate for; left as they are too."""
+    price_version: _builtins.str
+    """The version that they were held against."""
+    position: _builtins.int
+    """How far the ledger was read."""
+    more: _builtins.bool
+    """Whether more follows: ask again from there."""
+    @_builtins.property
+    def projects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReratedProject]:
+        """The sums by project."""
+
+    def __init__(
+        self,
+        *,
+        projects: _abc.Iterable[Global___ReratedProject] | None = ...,
+        estimated_count: _builtins.int = ...,
+        unpriceable_count: _builtins.int = ...,
+        price_version: _builtins.str = ...,
+        position: _builtins.int = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_count", b"estimated_count", "more", b"more", "position", b"position", "price_version", b"price_version", "projects", b"projects", "unpriceable_count", b"unpriceable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rerating: _TypeAlias = Rerating  # noqa: Y015

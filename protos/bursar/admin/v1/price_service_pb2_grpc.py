@@ -47,6 +47,26 @@ class PriceServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetPriceRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Price.FromString,
                 _registered_method=True)
+        self.QueryPriceChanges = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/QueryPriceChanges',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesResponse.FromString,
+                _registered_method=True)
+        self.AcceptPrices = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/AcceptPrices',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesResponse.FromString,
+                _registered_method=True)
+        self.QueryRerating = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/QueryRerating',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryReratingRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
+                _registered_method=True)
+        self.RerateCalls = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/RerateCalls',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
+                _registered_method=True)
 
 
 class PriceServiceServicer:
@@ -67,6 +87,35 @@ class PriceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryPriceChanges(self, request, context):
+        """Shows what the catalogues of others would change of the prices. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptPrices(self, request, context):
+        """Accepts what QueryPriceChanges showed: all of it, or what is dearer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryRerating(self, request, context):
+        """Shows what calls would have cost by another version of their price. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RerateCalls(self, request, context):
+        """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+        entry is edited. Doing it again finds only what came since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PriceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +128,26 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.SetPrice,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetPriceRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Price.SerializeToString,
+            ),
+            'QueryPriceChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryPriceChanges,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesResponse.SerializeToString,
+            ),
+            'AcceptPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptPrices,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesResponse.SerializeToString,
+            ),
+            'QueryRerating': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryRerating,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryReratingRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.SerializeToString,
+            ),
+            'RerateCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerateCalls,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +205,114 @@ class PriceService:
             '/bursar.admin.v1.PriceService/SetPrice',
             protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetPriceRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryPriceChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/QueryPriceChanges',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryPriceChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/AcceptPrices',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.AcceptPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryRerating(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/QueryRerating',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.QueryReratingRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerateCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/RerateCalls',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
             options,
             channel_credentials,
             insecure,

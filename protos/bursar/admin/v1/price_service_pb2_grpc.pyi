@@ -39,6 +39,16 @@ class PriceServiceStub:
     """Lists the prices in force and those to come."""
     SetPrice: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.SetPriceRequest, _price_pb2.Price]
     """Sets the price of one model, from now or from a later instant on."""
+    QueryPriceChanges: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.QueryPriceChangesRequest, _price_service_pb2.QueryPriceChangesResponse]
+    """Shows what the catalogues of others would change of the prices. Changes nothing."""
+    AcceptPrices: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]
+    """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+    QueryRerating: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.QueryReratingRequest, _price_service_pb2.Rerating]
+    """Shows what calls would have cost by another version of their price. Changes nothing."""
+    RerateCalls: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.RerateCallsRequest, _price_service_pb2.Rerating]
+    """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+    entry is edited. Doing it again finds only what came since.
+    """
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -49,6 +59,16 @@ class PriceServiceAsyncStub(PriceServiceStub):
     """Lists the prices in force and those to come."""
     SetPrice: _aio.UnaryUnaryMultiCallable[_price_service_pb2.SetPriceRequest, _price_pb2.Price]  # type: ignore[assignment]
     """Sets the price of one model, from now or from a later instant on."""
+    QueryPriceChanges: _aio.UnaryUnaryMultiCallable[_price_service_pb2.QueryPriceChangesRequest, _price_service_pb2.QueryPriceChangesResponse]  # type: ignore[assignment]
+    """Shows what the catalogues of others would change of the prices. Changes nothing."""
+    AcceptPrices: _aio.UnaryUnaryMultiCallable[_price_service_pb2.AcceptPricesRequest, _price_service_pb2.AcceptPricesResponse]  # type: ignore[assignment]
+    """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+    QueryRerating: _aio.UnaryUnaryMultiCallable[_price_service_pb2.QueryReratingRequest, _price_service_pb2.Rerating]  # type: ignore[assignment]
+    """Shows what calls would have cost by another version of their price. Changes nothing."""
+    RerateCalls: _aio.UnaryUnaryMultiCallable[_price_service_pb2.RerateCallsRequest, _price_service_pb2.Rerating]  # type: ignore[assignment]
+    """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+    entry is edited. Doing it again finds only what came since.
+    """
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads prices and sets them. Nothing is deleted: a price holds until a later one begins."""
@@ -68,5 +88,39 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.Price, _abc.Awaitable[_price_pb2.Price]]:
         """Sets the price of one model, from now or from a later instant on."""
+
+    @_abc_1.abstractmethod
+    def QueryPriceChanges(
+        self,
+        request: _price_service_pb2.QueryPriceChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.QueryPriceChangesResponse, _abc.Awaitable[_price_service_pb2.QueryPriceChangesResponse]]:
+        """Shows what the catalogues of others would change of the prices. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def AcceptPrices(
+        self,
+        request: _price_service_pb2.AcceptPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.AcceptPricesResponse, _abc.Awaitable[_price_service_pb2.AcceptPricesResponse]]:
+        """Accepts what QueryPriceChanges showed: all of it, or what is dearer."""
+
+    @_abc_1.abstractmethod
+    def QueryRerating(
+        self,
+        request: _price_service_pb2.QueryReratingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.Rerating, _abc.Awaitable[_price_service_pb2.Rerating]]:
+        """Shows what calls would have cost by another version of their price. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RerateCalls(
+        self,
+        request: _price_service_pb2.RerateCallsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.Rerating, _abc.Awaitable[_price_service_pb2.Rerating]]:
+        """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
+        entry is edited. Doing it again finds only what came since.
+        """
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -100,3 +100,56 @@ class Project(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class RateCard(_message.Message):
+    """What a project is charged for its calls, apart from what they cost. A version never changes; a
+    later one replaces it when it begins.
+
+    A call is charged ceil((cost - included) x (1,000,000 + markup) / 1,000,000) and the fees, in
+    whole nano-dollars, rounded up once; a call that cost nothing is charged nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VALID_FROM_TIME_FIELD_NUMBER: _builtins.int
+    MARKUP_PPM_FIELD_NUMBER: _builtins.int
+    PER_CALL_NANO_USD_FIELD_NUMBER: _builtins.int
+    PER_EXECUTION_NANO_USD_FIELD_NUMBER: _builtins.int
+    INCLUDED_NANO_USD_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """The project."""
+    version: _builtins.str
+    """Made by the control plane; each charge names it."""
+    markup_ppm: _builtins.int
+    """What is added to the cost, in millionths of it; negative for a discount."""
+    per_call_nano_usd: _builtins.int
+    """A fee for each call that cost anything."""
+    per_execution_nano_usd: _builtins.int
+    """A fee for each run of a workflow that the caller named, with its first such call."""
+    included_nano_usd: _builtins.int
+    """Cost of each month, in the project's time zone, that is paid for otherwise."""
+    @_builtins.property
+    def valid_from_time(self) -> _timestamp_pb2.Timestamp:
+        """From when it holds; absent for now."""
+
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        version: _builtins.str = ...,
+        valid_from_time: _timestamp_pb2.Timestamp | None = ...,
+        markup_ppm: _builtins.int = ...,
+        per_call_nano_usd: _builtins.int = ...,
+        per_execution_nano_usd: _builtins.int = ...,
+        included_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from_time", b"valid_from_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["included_nano_usd", b"included_nano_usd", "markup_ppm", b"markup_ppm", "per_call_nano_usd", b"per_call_nano_usd", "per_execution_nano_usd", b"per_execution_nano_usd", "project_id", b"project_id", "valid_from_time", b"valid_from_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateCard: _TypeAlias = RateCard  # noqa: Y015

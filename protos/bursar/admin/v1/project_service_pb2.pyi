@@ -289,3 +289,93 @@ class ArchiveProjectRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ArchiveProjectRequest: _TypeAlias = ArchiveProjectRequest  # noqa: Y015
+
+@_typing.final
+class SetRateCardRequest(_message.Message):
+    """The new rate card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    reason: _builtins.str
+    """Why, for the audit log."""
+    @_builtins.property
+    def rate_card(self) -> _project_pb2.RateCard:
+        """The card; its version is made by the control plane."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        rate_card: _project_pb2.RateCard | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate_card", b"rate_card"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rate_card", b"rate_card", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRateCardRequest: _TypeAlias = SetRateCardRequest  # noqa: Y015
+
+@_typing.final
+class ListRateCardsRequest(_message.Message):
+    """Whose rate cards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; 50 by default, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before."""
+    project_id: _builtins.str
+    """The project."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRateCardsRequest: _TypeAlias = ListRateCardsRequest  # noqa: Y015
+
+@_typing.final
+class ListRateCardsResponse(_message.Message):
+    """A page of rate cards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_CARDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rate_cards(self) -> _containers.RepeatedCompositeFieldContainer[_project_pb2.RateCard]:
+        """The cards."""
+
+    def __init__(
+        self,
+        *,
+        rate_cards: _abc.Iterable[_project_pb2.RateCard] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "rate_cards", b"rate_cards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRateCardsResponse: _TypeAlias = ListRateCardsResponse  # noqa: Y015

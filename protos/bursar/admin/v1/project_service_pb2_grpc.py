@@ -72,6 +72,16 @@ class ProjectServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.Project.FromString,
                 _registered_method=True)
+        self.SetRateCard = channel.unary_unary(
+                '/bursar.admin.v1.ProjectService/SetRateCard',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.SetRateCardRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.RateCard.FromString,
+                _registered_method=True)
+        self.ListRateCards = channel.unary_unary(
+                '/bursar.admin.v1.ProjectService/ListRateCards',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.FromString,
+                _registered_method=True)
 
 
 class ProjectServiceServicer:
@@ -127,6 +137,20 @@ class ProjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRateCard(self, request, context):
+        """Sets what a project is charged, from now or from a later instant on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRateCards(self, request, context):
+        """Lists the rate cards of a project, in the order in which they begin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +188,16 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.ArchiveProject,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.Project.SerializeToString,
+            ),
+            'SetRateCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRateCard,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.SetRateCardRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.RateCard.SerializeToString,
+            ),
+            'ListRateCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRateCards,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -356,6 +390,60 @@ class ProjectService:
             '/bursar.admin.v1.ProjectService/ArchiveProject',
             protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRateCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProjectService/SetRateCard',
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.SetRateCardRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2.RateCard.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRateCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProjectService/ListRateCards',
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class ProjectServiceStub:
     """Lets calls pass again."""
     ArchiveProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ArchiveProjectRequest, _project_pb2.Project]
     """Ends a project for good: its keys are revoked, its ledger stays."""
+    SetRateCard: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.SetRateCardRequest, _project_pb2.RateCard]
+    """Sets what a project is charged, from now or from a later instant on."""
+    ListRateCards: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListRateCardsRequest, _project_service_pb2.ListRateCardsResponse]
+    """Lists the rate cards of a project, in the order in which they begin."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -69,6 +73,10 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """Lets calls pass again."""
     ArchiveProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ArchiveProjectRequest, _project_pb2.Project]  # type: ignore[assignment]
     """Ends a project for good: its keys are revoked, its ledger stays."""
+    SetRateCard: _aio.UnaryUnaryMultiCallable[_project_service_pb2.SetRateCardRequest, _project_pb2.RateCard]  # type: ignore[assignment]
+    """Sets what a project is charged, from now or from a later instant on."""
+    ListRateCards: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListRateCardsRequest, _project_service_pb2.ListRateCardsResponse]  # type: ignore[assignment]
+    """Lists the rate cards of a project, in the order in which they begin."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes, reads and changes projects."""
@@ -128,5 +136,21 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_pb2.Project, _abc.Awaitable[_project_pb2.Project]]:
         """Ends a project for good: its keys are revoked, its ledger stays."""
+
+    @_abc_1.abstractmethod
+    def SetRateCard(
+        self,
+        request: _project_service_pb2.SetRateCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.RateCard, _abc.Awaitable[_project_pb2.RateCard]]:
+        """Sets what a project is charged, from now or from a later instant on."""
+
+    @_abc_1.abstractmethod
+    def ListRateCards(
+        self,
+        request: _project_service_pb2.ListRateCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.ListRateCardsResponse, _abc.Awaitable[_project_service_pb2.ListRateCardsResponse]]:
+        """Lists the rate cards of a project, in the order in which they begin."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -128,6 +128,7 @@ class Call(_message.Message):
     CLAMPED_OUTPUT_COUNT_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     COUNTED_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """The call's id, made by the sidecar before it dispatched."""
     started_unix_ms: _builtins.int
@@ -184,6 +185,8 @@ class Call(_message.Message):
     """The provider's own id of the request."""
     clamped_output_count: _builtins.int
     """The limit on output tokens that was put on the wire because the cap was near; 0 when none was."""
+    variant: _builtins.str
+    """The variant of the price that the provider says served it; empty for the standard rates."""
     @_builtins.property
     def quantities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quantity]:
         """What was used."""
@@ -232,10 +235,11 @@ class Call(_message.Message):
         clamped_output_count: _builtins.int = ...,
         vector: _abc.Iterable[_lease_pb2.LeaseKey] | None = ...,
         counted: _abc.Iterable[_lease_pb2.BudgetRef] | None = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -285,21 +285,31 @@ class PriceTier(_message.Message):
 
     ABOVE_INPUT_COUNT_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    MORE_RATES_FIELD_NUMBER: _builtins.int
     above_input_count: _builtins.int
     """Applies when the whole prompt has more tokens than this; 0 for the base tier."""
     @_builtins.property
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rate]:
-        """The rates."""
+        """The rates of the kinds that the first version of this contract knew; a sidecar that does not
+        know one takes no snapshot with it.
+        """
+
+    @_builtins.property
+    def more_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rate]:
+        """The rates of all other kinds. A sidecar passes over those that it does not know, for it refuses
+        what is billed by them.
+        """
 
     def __init__(
         self,
         *,
         above_input_count: _builtins.int = ...,
         rates: _abc.Iterable[Global___Rate] | None = ...,
+        more_rates: _abc.Iterable[Global___Rate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_input_count", b"above_input_count", "rates", b"rates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_input_count", b"above_input_count", "more_rates", b"more_rates", "rates", b"rates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

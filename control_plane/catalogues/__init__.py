@@ -1,0 +1,1 @@
+"""What others publish about prices, read exactly into our kinds, tiers and variants."""
