@@ -54,6 +54,8 @@ class Stream:
     """Events after the last token, the usage among them."""
     broken: bytes
     """The event that says the stream broke."""
+    content_type: str = "text/event-stream; charset=utf-8"
+    """What it is; sound is no stream of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ class Plan:
     """The answer's events, if it is streamed."""
     heavy: bool = False
     """Whether making the body takes long enough to belong in a thread."""
+    content_type: str = "application/json"
+    """What a plain answer is."""
+    billed_whole: bool = False
+    """Whether an answer that is cut short is billed to its end: pictures and sound."""
     refusal: Answer | None = None
     """The error to answer with instead."""
 
@@ -95,6 +101,8 @@ class Plan:
 
     def generated(self, visible_tokens: int) -> Quantities:
         """Return what has been used once that many visible tokens were generated."""
+        if self.billed_whole:
+            return self.used
         tokens = min(self.used.output_tokens, self.used.reasoning_tokens + visible_tokens)
         return replace(self.used, output_tokens=tokens)
 
