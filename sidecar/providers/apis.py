@@ -12,8 +12,11 @@ from sidecar.providers import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_images,
     openai_moderations,
     openai_responses,
+    openai_speech,
+    openai_transcriptions,
     reading,
     token_counts,
 )
@@ -44,8 +47,9 @@ def _named_model(value: Mapping[str, Any], route: Route) -> str:
 class Api:
     """One API that is forwarded."""
 
-    writes_text: bool
-    """Whether its models write an answer, and not only take input."""
+    writes_text: bool | None
+    """Whether its models write an answer, and not only take input; None where it is the price that
+    says how it is bounded."""
     read: Read
     """Says what a request asks for."""
     rewrite: Rewrite
@@ -60,8 +64,28 @@ class Api:
     """Makes the meter of a stream; None where nothing is streamed."""
     model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
     """Finds the model that a request names; raises BadRequestError."""
+    answers_bytes: bool = False
+    """Its answers are bytes that pass as they come, unless they are events."""
 
 
+_PICTURES = Api(
+    writes_text=None,
+    read=openai_images.read,
+    rewrite=reading.as_it_came,
+    usage_of=openai_images.usage_of,
+    seen_bytes=openai_images.seen_bytes,
+    error_kind=openai_chat.error_kind,
+    meter=openai_images.ImageStream,
+)
+_RECORDINGS = Api(
+    writes_text=None,
+    read=openai_transcriptions.read,
+    rewrite=reading.as_it_came,
+    usage_of=openai_transcriptions.usage_of,
+    seen_bytes=openai_transcriptions.seen_bytes,
+    error_kind=openai_chat.error_kind,
+    meter=openai_transcriptions.TranscriptStream,
+)
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
         writes_text=True,
@@ -99,6 +123,20 @@ APIS: Mapping[Surface, Api] = {
         error_kind=openai_chat.error_kind,
         meter=None,
     ),
+    Surface.IMAGES: _PICTURES,
+    Surface.IMAGE_EDITS: _PICTURES,
+    Surface.SPEECH: Api(
+        writes_text=None,
+        read=openai_speech.read,
+        rewrite=reading.as_it_came,
+        usage_of=openai_speech.usage_of,
+        seen_bytes=openai_speech.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_speech.SpeechStream,
+        answers_bytes=True,
+    ),
+    Surface.TRANSCRIPTIONS: _RECORDINGS,
+    Surface.TRANSLATIONS: _RECORDINGS,
     Surface.MODERATIONS: Api(
         writes_text=False,
         read=openai_moderations.read,

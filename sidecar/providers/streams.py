@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from sidecar.core.metering import Seen, Usage
 from sidecar.http import limits, sse
 
+EVERYTHING = Seen(2**40)
+"""Of an answer whose bytes say nothing of its tokens: as much as the call allows."""
+
 
 class StreamMeter(ABC):
     """Reads one streamed answer, frame by frame."""
@@ -47,6 +50,11 @@ class StreamMeter(ABC):
         """The error that the provider sent within the stream, in a word."""
         self.done = False
         """The provider's mark of the end has come."""
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of the answer is held back, or kept to be read."""
+        return self._frames.pending_bytes
 
     @abstractmethod
     def read_frame(self, data: bytes) -> bool:
@@ -93,3 +101,30 @@ class StreamMeter(ABC):
             self._seen_bytes += self.seen_in(content)
         self._unread.clear()
         self._unread_bytes = 0
+
+
+class Untouched(StreamMeter):
+    """Lets an answer of bytes pass that tells nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Expect no mark of the end: the bytes end with the message."""
+        super().__init__(frames_matter=False)
+        self.done = True
+
+    def take(self, data: bytes) -> bytes:
+        """Pass all on."""
+        return data
+
+    def read_frame(self, data: bytes) -> bool:
+        """There are no frames."""
+        raise AssertionError(data[:0])
+
+    def seen_in(self, data: bytes) -> int:
+        """There are no frames."""
+        raise AssertionError(data[:0])
+
+    def seen(self) -> Seen:
+        """Bytes of sound bound nothing."""
+        return EVERYTHING

@@ -26,7 +26,8 @@ from sidecar.http.encoding import Inflater, UnreadableBodyError
 from sidecar.http.plain_heads import Header
 from sidecar.providers import envelopes
 from sidecar.providers.envelopes import Fault
-from sidecar.providers.streams import StreamMeter
+from sidecar.providers.streams import StreamMeter, Untouched
+from sidecar.runtime import call_faults
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.answers import read_answer
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
@@ -36,7 +37,6 @@ from sidecar.runtime.upstream import BrokenOffError, Line, UnreachableError, Uns
 
 _log = logging.getLogger(__name__)
 _REDACTED = b"[redacted]"
-_FROM_PROVIDER: Header = (b"x-bursar-upstream", b"provider")
 _BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLargeError)
 """The ways in which a provider's answer can be cut short or be no answer."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
@@ -154,10 +154,17 @@ class Forwarding:
             return
         self._exchange.step(Event.GOOD_HEAD)
         kind = head.values.get(b"content-type", b"")
-        if call.api.meter is not None and kind.lower().startswith(b"text/event-stream"):
-            await self._stream(reader, head, call.api.meter(call.request))
+        if (meter := self._meter_for(kind.lower())) is not None:
+            await self._stream(reader, head, meter)
         else:
             await self._answer(reader, head)
+
+    def _meter_for(self, kind: bytes) -> StreamMeter | None:
+        """The meter of an answer of this content type; None when it is no stream."""
+        api, request = self._call.api, self._call.request
+        if api.meter is not None and kind.startswith(b"text/event-stream"):
+            return api.meter(request)
+        return Untouched() if api.answers_bytes else None
 
     async def _dispatch(self) -> None:
         """Write the request, once more if the connection was stale. Raises FaultError."""
@@ -188,16 +195,7 @@ class Forwarding:
         except (UnreachableError, UnsentError) as error:
             self._error_kind = "upstream_unreachable"
             self._step(Event.UNSENT)
-            raise FaultError(
-                self._marked(
-                    envelopes.wire_fault(
-                        502,
-                        "upstream_unreachable",
-                        f"the provider cannot be reached: {error}. Nothing was sent or charged",
-                        retry=True,
-                    )
-                )
-            ) from None
+            raise FaultError(self._marked(call_faults.unreachable(error))) from None
 
     def _take(self, line: Line) -> Line:
         """Take over a connection. Raises UnreachableError when authority ended in the meantime."""
@@ -247,7 +245,8 @@ class Forwarding:
         body = await self._collect(reader)
         passed_on, body = self._plain(head, body)
         api = self._call.api
-        answer = {} if self._unreadable else await read_answer(body)
+        kind = head.values.get(b"content-type", b"")
+        answer = {} if self._unreadable else await read_answer(body, kind)
         self._usage = api.usage_of(answer)
         if self._usage is not None:
             self._exchange.step(Event.USAGE)
@@ -277,7 +276,7 @@ class Forwarding:
     async def _pass_error_on(self, reader: ResponseReader, head: ResponseHead) -> None:
         body = await self._collect(reader)
         passed_on, body = self._plain(head, body)
-        answer = {} if self._unreadable else await read_answer(body)
+        answer = {} if self._unreadable else await read_answer(body, b"")
         self._error_kind = self._call.api.error_kind(answer) or f"http_{head.status}"
         self._usage = self._call.api.usage_of(answer)
         if self._usage is not None:
@@ -285,12 +284,12 @@ class Forwarding:
         charge = self._step(Event.END)
         if head.status == 401:
             # The provider's words would show part of the secret, and blame the caller's key.
-            raise FaultError(self._marked(_SECRET_REFUSED))
+            raise FaultError(self._marked(call_faults.SECRET_REFUSED))
         secret = self._call.secret
         body = body.replace(secret, _REDACTED)
         passed_on = [header for header in passed_on if secret not in header[1]]
         passed_on.append((_COST, b"%d" % (charge.cost_nano_usd if charge else 0)))
-        passed_on.append(_FROM_PROVIDER)
+        passed_on.append(call_faults.FROM_PROVIDER)
         await self._send_whole(head.status, passed_on, body)
 
     # --- Streams ---------------------------------------------------------------------------------
@@ -302,6 +301,7 @@ class Forwarding:
         self._inflater = inflater = self._inflater_of(packed)
         self._meter = None if self._unreadable else meter
         out, tells_cost = self._stream_head(head)
+        held_bytes = limits.LARGE_BODY_BYTES
         while True:
             parts: list[bytes] = []
             ended = reader.take_body(parts)
@@ -313,6 +313,9 @@ class Forwarding:
             if out:
                 await caller.send(out)
                 out = b""
+            if meter.held_bytes > held_bytes:
+                caller.take_room(meter.held_bytes - held_bytes)
+                held_bytes = meter.held_bytes
             reader.feed(await line.receive())
         if inflater is not None:
             inflater.finish()
@@ -334,9 +337,17 @@ class Forwarding:
         passed_on = headers.to_caller(head.headers, head.values.get(b"connection"))
         if self._unreadable:
             passed_on.append((b"content-encoding", head.values[b"content-encoding"]))
-        caller.chunked = self._head.http_1_1
+        whole = isinstance(self._meter, Untouched) and self._inflater is None
+        length = head.body_bytes if whole else None
+        caller.chunked = self._head.http_1_1 and length is None
         tells_cost = False
-        if caller.chunked:
+        if self._meter is not None and self._meter.done and (known := self._known_usage()):
+            # Bytes that tell nothing: what they cost is known before, or never.
+            cost = metering.charge_of(known, self._call.price, self._hold.worst_nano_usd)
+            passed_on.append((_COST, b"%d" % cost.cost_nano_usd))
+        if length is not None:
+            passed_on.append((b"content-length", b"%d" % length))
+        elif caller.chunked:
             passed_on.append(codec.CHUNKED)
             tells_cost = b"trailers" in self._head.values.get(b"te", b"").lower()
             if tells_cost:
@@ -398,14 +409,7 @@ class Forwarding:
         self._error_kind = self._error_kind or "upstream_broke_off"
         self._end(Event.BREAK)
         caller = self._caller
-        fault = self._marked(
-            envelopes.wire_fault(
-                502,
-                "upstream_broke_off",
-                f"the provider broke off after it had the whole request ({words}); it may bill the "
-                "call, so it is charged by estimate",
-            )
-        )
+        fault = self._marked(call_faults.broke_off(words))
         if not caller.head_sent:
             raise FaultError(fault)
         caller.keep = False
@@ -414,17 +418,19 @@ class Forwarding:
             await caller.send(codec.chunk(event) + codec.LAST_CHUNK)
 
     def _marked(self, fault: Fault) -> Fault:
-        call_id = self._hold.call_id.encode()
-        return Fault(
-            face=fault.face,
-            message=fault.message,
-            retry=fault.retry,
-            details=fault.details,
-            headers=(*fault.headers, (b"x-bursar-call-id", call_id), _FROM_PROVIDER),
-        )
+        return call_faults.marked(fault, self._hold.call_id)
+
+    def _known_usage(self) -> Usage | None:
+        return metering.usage_by_request(self._call.request.asked, self._call.price)
 
     def _step(self, event: Event) -> Charge | None:
         """Tell the table what happened; if that ends the hold, end it."""
+        if event is Event.END and self._exchange.state is State.ANSWERING:
+            # Nothing tells what it used; of some calls the request itself does.
+            usage = self._known_usage()
+            if usage is not None:
+                self._usage = usage
+                self._exchange.step(Event.USAGE)
         row = self._exchange.step(event)
         if row.ending is None:
             return None
@@ -486,11 +492,3 @@ class Forwarding:
             self._admission.void(self._hold, outcome)
         else:
             self._admission.settle(self._hold, outcome)
-
-
-_SECRET_REFUSED = envelopes.wire_fault(
-    403,
-    "provider_secret_refused",
-    "the provider refused the agency's secret; your own key is good. Ask your agency to set the "
-    "provider's secret anew",
-)

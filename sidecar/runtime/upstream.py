@@ -22,7 +22,7 @@ from sidecar.http import limits
 from sidecar.http.codec import BadMessageError, ResponseReader
 from sidecar.http.pool import PoolPlan
 from sidecar.http.routes import Route
-from sidecar.http.surfaces import ANTHROPIC
+from sidecar.http.surfaces import ANTHROPIC, SURFACES
 from sidecar.http.tunnels import Address, BadAddressError, Tunnel, address_of, tunnel_of
 from sidecar.runtime.sockets import PlainStream
 
@@ -108,13 +108,15 @@ class Upstream:
         if route.query:
             target += f"?{route.query}"
         bearer = family != ANTHROPIC
-        lines = (
+        lines = [
             f"POST {target} HTTP/1.1",
             f"host: {self.address.authority}",
             f"authorization: Bearer {secret}" if bearer else f"x-api-key: {secret}",
-            "content-type: application/json",
             "accept-encoding: identity",
-        )
+        ]
+        if not SURFACES[route.surface].form:
+            # A form's own Content-Type says how to read it, and follows with the call.
+            lines.append("content-type: application/json")
         prefix = "".join(f"{line}\r\n" for line in lines).encode("ascii")
         if len(self.prefixes) >= limits.PREFIXES_MAX_ENTRIES:
             self.prefixes.clear()
