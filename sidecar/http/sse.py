@@ -45,7 +45,8 @@ class Frames:
         pending = self._pending
         if len(pending) > _LARGE_BYTES:
             tail = (pending[-_OVERLAP_BYTES:] + self._kept[-_OVERLAP_BYTES:])[-_OVERLAP_BYTES:]
-            if _FRAME_END.search(tail + data) is None:
+            ends_a_line = b"\n" in data or b"\r" in data
+            if not ends_a_line or _FRAME_END.search(tail + data) is None:
                 # To join a picture anew with each read would take its square.
                 self._kept += data
                 self._check_size()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from protos.values import quantities as kinds
@@ -56,31 +57,44 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
     _check_tools(value)
     media = _Media(model)
     media.look_at(messages)
-    speaks = _speaks(value)
     options = value.get("stream_options")
     if options is not None and type(options) is not dict:
         raise BadRequestError("stream_options must be an object", "stream_options")
     predicted = value.get("prediction")
+    asked = Asked(
+        text_bytes=len(body) - media.payload_bytes,
+        expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
+        media_tokens=media.tokens,
+        opaque=media.opaque,
+        choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
+        output_limit=_output_limit(value),
+        prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
+        cache_write=openai_options.cache_write(value),
+        variants=openai_options.variants_asked(value),
+    )
+    if media.heard or "modalities" in value or "audio" in value:
+        asked = _with_sound(asked, value, heard=media.heard)
     return CallRequest(
         model=model,
         streamed=reading.read_flag(value, "stream"),
         usage_wanted=options is not None and reading.read_flag(options, "include_usage"),
-        asked=Asked(
-            text_bytes=len(body) - media.payload_bytes,
-            expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
-            media_tokens=media.tokens,
-            opaque=media.opaque,
-            choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
-            output_limit=_output_limit(value),
-            prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
-            cache_write=openai_options.cache_write(value),
-            variants=openai_options.variants_asked(value),
-            input_kinds=(kinds.INPUT, kinds.AUDIO_INPUT) if media.heard else (kinds.INPUT,),
-            output_kinds=(kinds.OUTPUT, kinds.AUDIO_OUTPUT) if speaks else (kinds.OUTPUT,),
-            own_rates=(
-                *((kinds.AUDIO_INPUT,) if media.heard else ()),
-                *((kinds.AUDIO_OUTPUT,) if speaks else ()),
-            ),
+        asked=asked,
+    )
+
+
+def _with_sound(asked: Asked, value: Mapping[str, Any], *, heard: bool) -> Asked:
+    """What is asked for, where any of it may be sound: its rates must be its own."""
+    modalities = reading.read_list(value, "modalities")
+    if not all(modality in ("text", "audio") for modality in modalities):
+        raise unbounded("modalities", "only text and audio have a known cost")
+    speaks = "audio" in modalities or reading.is_given(value, "audio")
+    return replace(
+        asked,
+        input_kinds=(kinds.INPUT, kinds.AUDIO_INPUT) if heard else (kinds.INPUT,),
+        output_kinds=(kinds.OUTPUT, kinds.AUDIO_OUTPUT) if speaks else (kinds.OUTPUT,),
+        own_rates=(
+            *((kinds.AUDIO_INPUT,) if heard else ()),
+            *((kinds.AUDIO_OUTPUT,) if speaks else ()),
         ),
     )
 
@@ -97,14 +111,6 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
     for name, why in _REFUSED.items():
         if name in value and reading.is_given(value, name):
             raise unbounded(name, why)
-    for modality in reading.read_list(value, "modalities"):
-        if modality not in ("text", "audio"):
-            raise unbounded("modalities", "only text and audio have a known cost")
-
-
-def _speaks(value: Mapping[str, Any]) -> bool:
-    """Whether the answer may be spoken."""
-    return "audio" in (value.get("modalities") or ()) or reading.is_given(value, "audio")
 
 
 def _check_tools(value: Mapping[str, Any]) -> None:

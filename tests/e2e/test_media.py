@@ -51,10 +51,11 @@ def ask(stand: Stand, client: Client, what: Ask) -> Any:
 
 def is_known(stand: Stand, client: Client) -> bool:
     """Whether the sidecar has heard of a key that was made just now."""
-    try:
-        openai.OpenAI(base_url=f"{stand.url('one')}/v1", api_key=client.key).models.list()
-    except openai.AuthenticationError:
-        return False
+    with openai.OpenAI(base_url=f"{stand.url('one')}/v1", api_key=client.key) as sdk:
+        try:
+            sdk.models.list()
+        except openai.AuthenticationError:
+            return False
     return True
 
 
