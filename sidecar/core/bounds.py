@@ -23,6 +23,7 @@ SLACK_TOKENS = 64
 """What a provider adds around a prompt."""
 CHARACTERS_REMEMBERED = 4096
 """Characters whose expansion is remembered; more are worked out again."""
+_EITHER = kinds.PIECE_KINDS | kinds.OUTPUT_KINDS
 _CACHED: Mapping[str, str] = {
     kinds.INPUT: kinds.CACHED,
     kinds.AUDIO_INPUT: kinds.CACHED_AUDIO,
@@ -61,8 +62,12 @@ class Asked:
     output_kinds: tuple[str, ...] = (kinds.OUTPUT,)
     """What the output may be; where it is unknown which, the dearest counts."""
     pieces: Mapping[str, int] = field(default_factory=dict)
-    """The most units of what is not counted in tokens (searches, characters, milliseconds…), by
-    kind. Kinds that a call can be billed by instead of tokens count where the price has them."""
+    """The most units of what is counted ahead (searches, characters, pictures' tokens…), by kind.
+    Those of _EITHER are ways to bill the same thing: they count where the price has them."""
+    pieces_exact: bool = False
+    """The pieces are what will be billed, if the price is by them, and not only a bound."""
+    own_rates: tuple[str, ...] = ()
+    """Kinds that must have a rate of their own, for their parent's would be too low."""
 
 
 def input_bound_tokens(asked: Asked, price: ModelPrice) -> int:
@@ -88,6 +93,7 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         for tier in _tiers_below(tokens, asked, price):
             input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked))
             pieces_pico_usd = max(pieces_pico_usd, pieces_worst_pico_usd(tier, asked))
+            _check_rates(tier, price, asked)
             if price.output_max:
                 for kind in asked.output_kinds:
                     output_rate = max(output_rate, tier.rate_pico_usd(kind))
@@ -102,6 +108,18 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         output_max=output_max,
         output_limit=None if limit is None else min(limit, output_max),
     )
+
+
+def _check_rates(tier: Tier, price: ModelPrice, asked: Asked) -> None:
+    """Find something that bounds what is written. Raises UnpriceableError."""
+    for kind in asked.own_rates:
+        if kind not in tier.rates_pico_usd:
+            raise UnpriceableError(kind)
+    either = _EITHER & asked.pieces.keys()
+    if any(map(tier.has_rate, either)) or (price.output_max and asked.output_limit != 0):
+        return
+    if either or asked.output_limit != 0:
+        raise UnpriceableError(f"{asked.output_kinds[0]}, or no limit on it")
 
 
 def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
@@ -138,7 +156,7 @@ def pieces_of(asked: Asked, tier: Tier) -> dict[str, int]:
     return {
         kind: count
         for kind, count in used.items()
-        if count and (kind not in kinds.PIECE_KINDS or tier.has_rate(kind))
+        if count and (kind not in _EITHER or tier.has_rate(kind))
     }
 
 

@@ -45,6 +45,8 @@ class Usage:
     """What it reported that this program has no kind for, by name."""
     told_nano_usd: Mapping[str, int] = field(default_factory=dict)
     """What it says in money, by how it says so."""
+    own_rates: tuple[str, ...] = ()
+    """Kinds that must have a rate of their own, for their parent's would be too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,24 @@ def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str =
     except UnpriceableError as error:
         cost = _priced_part_nano_usd(used, price)
         unpriced = (*unpriced, error.kind)
+    else:
+        rates = price.tier(0, usage.variant).rates_pico_usd
+        lacking = (kind for kind in usage.own_rates if used.get(kind) and kind not in rates)
+        unpriced = (*unpriced, *lacking)
     if unpriced:
         cost = max(cost, worst_nano_usd)
     return Charge(cost, bool(unpriced), used, unpriced)
+
+
+def usage_by_request(asked: Asked, price: ModelPrice) -> Usage | None:
+    """What a whole answer has used though nothing in it tells; None when that is not known.
+
+    A price by the character or by the picture, without a rate for tokens, is paid for what was
+    asked for.
+    """
+    if not asked.pieces_exact or price.has_rate(kinds.INPUT):
+        return None
+    return Usage(pieces_of(asked, price.tiers[0]))
 
 
 def _with_call(used: Mapping[str, int], price: ModelPrice) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.http import strict_json
 from sidecar.providers import reading
-from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS
+from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS, anthropic_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
@@ -76,7 +76,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         asked=Asked(
             text_bytes=len(body) - media.payload_bytes,
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
-            media_tokens=media.images * ANTHROPIC_IMAGE_MAX_TOKENS,
+            media_tokens=media.image_tokens,
             preamble_tokens=_preamble_tokens(value),
             opaque=media.opaque,
             output_limit=limit,
@@ -151,10 +151,10 @@ def _cache_write(value: Mapping[str, Any], body: bytes) -> str:
 class _Media:
     """What of a prompt is not text."""
 
-    __slots__ = ("images", "opaque", "payload_bytes")
+    __slots__ = ("image_tokens", "opaque", "payload_bytes")
 
     def __init__(self) -> None:
-        self.images = 0
+        self.image_tokens = 0
         self.payload_bytes = 0
         self.opaque = False
 
@@ -165,8 +165,11 @@ class _Media:
             if kind in ("text", "tool_use", "thinking", "redacted_thinking", "search_result"):
                 continue
             if kind == "image":
-                self.images += 1
-                self.payload_bytes += _payload_bytes(block)
+                payload = _payload(block)
+                self.payload_bytes += len(payload)
+                self.image_tokens += (
+                    anthropic_image_tokens(payload) if payload else ANTHROPIC_IMAGE_MAX_TOKENS
+                )
             elif kind == "tool_result":
                 content = block.get("content")
                 if type(content) is list:
@@ -188,10 +191,11 @@ def _source(block: Mapping[str, Any]) -> Mapping[str, Any]:
     return source
 
 
-def _payload_bytes(block: Mapping[str, Any]) -> int:
+def _payload(block: Mapping[str, Any]) -> str:
+    """The picture in base64; "" for one that is named by an address."""
     source = _source(block)
     data = source.get("data")
-    return len(data) if source.get("type") == "base64" and type(data) is str else 0
+    return data if source.get("type") == "base64" and type(data) is str else ""
 
 
 def _is_plain_document(block: Mapping[str, Any]) -> bool:

@@ -251,3 +251,9 @@ def test_texts_that_grow_when_normalised_are_counted(text: str, growth: int) -> 
 def test_growth_is_never_less_than_what_normalising_adds(text: str) -> None:
     normal = unicodedata.normalize("NFKC", text)
     assert len(normal.encode()) - len(text.encode()) <= expanded_bytes(text)
+
+
+def test_a_kind_that_needs_a_rate_of_its_own_is_not_bounded_by_its_parents() -> None:
+    asked = Asked(text_bytes=10, own_rates=(kinds.AUDIO_INPUT,))
+    with pytest.raises(UnpriceableError, match="audio_input"):
+        bound_of(asked, [price()])

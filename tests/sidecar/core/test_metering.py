@@ -167,3 +167,28 @@ def test_an_estimate_is_never_above_what_was_held(seen: int, clamped: int | None
     held = hold(clamped=clamped)
     charge = metering.estimate_of(held, ASKED, PRICE, Seen(output_bytes=seen))
     assert charge.cost_nano_usd <= held.worst_nano_usd
+
+
+def test_a_kind_without_a_rate_of_its_own_is_not_charged_at_its_parents() -> None:
+    used = {kinds.INPUT: 10, kinds.AUDIO_INPUT: 10}
+    needy = Usage(used, own_rates=(kinds.AUDIO_INPUT, kinds.AUDIO_OUTPUT))
+    charge = metering.charge_of(needy, PRICE, 5_000)
+    assert (charge.cost_nano_usd, charge.unpriced) == (5_000, (kinds.AUDIO_INPUT,))
+    assert not metering.charge_of(Usage(used), PRICE, 5_000).estimated
+
+
+@pytest.mark.parametrize(
+    ("rates", "exact", "used"),
+    [
+        ({kinds.CHARACTERS: 1_000}, True, {kinds.CHARACTERS: 7}),
+        ({kinds.CHARACTERS: 1_000}, False, None),
+        ({kinds.INPUT: 1, kinds.CHARACTERS: 1_000}, True, None),
+    ],
+)
+def test_a_request_tells_what_it_cost_where_it_is_paid_by_what_was_asked_for(
+    rates: dict[str, int], exact: bool, used: dict[str, int] | None
+) -> None:
+    price = replace(PRICE, tiers=(Tier(0, rates),))
+    asked = Asked(text_bytes=9, pieces={kinds.CHARACTERS: 7, kinds.IMAGES: 2}, pieces_exact=exact)
+    usage = metering.usage_by_request(asked, price)
+    assert (None if usage is None else usage.quantities) == used

@@ -55,6 +55,43 @@ def test_choices_and_predictions_count() -> None:
     assert asked.prediction_bytes >= 5
 
 
+HEARD = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds_needed", "opaque"),
+    [
+        ({}, (), False),
+        ({"modalities": ["text"]}, (), False),
+        ({"modalities": ["text", "audio"]}, (kinds.AUDIO_OUTPUT,), False),
+        ({"audio": {"voice": "a"}}, (kinds.AUDIO_OUTPUT,), False),
+        ({"messages": [{"role": "user", "content": [HEARD]}]}, (kinds.AUDIO_INPUT,), False),
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, (kinds.AUDIO_INPUT,), True),
+    ],
+)
+def test_sound_needs_rates_of_its_own(
+    fields: dict[str, Any], kinds_needed: tuple[str, ...], opaque: bool
+) -> None:
+    asked = read(**fields).asked
+    assert asked.own_rates == kinds_needed
+    assert asked.opaque is opaque
+    assert set(asked.own_rates) <= {*asked.input_kinds, *asked.output_kinds}
+
+
+def test_sound_counts_by_its_length_and_not_by_its_bytes() -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "A" * 8_000, "format": "mp3"}}
+    value, body = body_of(messages=[{"role": "user", "content": [part]}])
+    asked = openai_chat.read(value, body, model="gpt-audio", expands_text=False).asked
+    assert asked.text_bytes == len(body) - 8_000
+    # 6,003 bytes at 4 kbit/s play 12.006 s.
+    assert asked.media_tokens == 241
+
+
+def test_a_recording_must_be_there() -> None:
+    with pytest.raises(BadRequestError, match="data in base64"):
+        read(messages=[{"role": "user", "content": [{"type": "input_audio"}]}])
+
+
 @pytest.mark.parametrize(
     ("model", "tokens"), [("gpt-4o", 1_445), ("gpt-4o-mini", 48_169), ("nobody-knows", 48_169)]
 )
@@ -135,15 +172,12 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
     "fields",
     [
         {"web_search_options": {"search_context_size": "low"}},
-        {"modalities": ["text", "audio"]},
-        {"audio": {"voice": "a"}},
+        {"modalities": ["text", "video"]},
         {"prompt_cache_options": {"ttl": "12h"}},
         {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": "mcp", "server_url": "https://x"}]},
         {"models": ["a", "b"]},
         {"plugins": [{"id": "web"}]},
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
-        {"messages": [{"role": "assistant", "audio": {"id": "a"}}]},
     ],
 )
 def test_what_cannot_be_bounded_or_priced_is_refused_by_name(fields: dict[str, Any]) -> None:
@@ -284,7 +318,6 @@ def test_usage_is_taken_apart_without_overlap(
             usage(prompt_tokens=1, prompt_tokens_details={"video_tokens": 2}),
             "prompt_tokens_details.video_tokens",
         ),
-        (usage(prompt_tokens=9, prompt_tokens_details={"audio_tokens": 2}), "audio_tokens"),
         (
             usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 2}),
             "prompt_tokens_details",
