@@ -57,6 +57,9 @@ class Asked:
     """The dearest kind of cache write that is asked for; empty for none."""
     variants: tuple[str, ...] = (STANDARD,)
     """Every variant of the price that the request may be served as."""
+    variants_if_priced: tuple[str, ...] = ()
+    """Those that it may be served as besides, if its model has them: where the price has none of
+    such a name, the model is not served so."""
     input_kinds: tuple[str, ...] = (kinds.INPUT,)
     """What its prompt may hold: text, and by their kinds audio, images and video."""
     output_kinds: tuple[str, ...] = (kinds.OUTPUT,)
@@ -127,10 +130,18 @@ def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
     return _tiers_below(input_bound_tokens(asked, price), asked, price)
 
 
+def reachable_variants(asked: Asked, price: ModelPrice) -> tuple[str, ...]:
+    """Every variant that a request may be charged by."""
+    if not asked.variants_if_priced or not price.variants:
+        return asked.variants
+    held = {variant.name for variant in price.variants}
+    return (*asked.variants, *(name for name in asked.variants_if_priced if name in held))
+
+
 def _tiers_below(tokens: int, asked: Asked, price: ModelPrice) -> list[Tier]:
     return [
         tier
-        for variant in asked.variants
+        for variant in reachable_variants(asked, price)
         for tier in (*price.tiers_of(variant), *price.disputed_tiers_of(variant))
         if not tier.above_input or tier.above_input < tokens
     ]

@@ -21,6 +21,7 @@ from sidecar.core.bounds import (
     pieces_of,
     pieces_worst_pico_usd,
     reachable_tiers,
+    reachable_variants,
 )
 from sidecar.core.calls import Hold
 
@@ -137,7 +138,8 @@ def estimate_of(hold: Hold, asked: Asked, price: ModelPrice, seen: Seen) -> Char
 
 def _told_nano_usd(known: Mapping[str, int], asked: Asked, price: ModelPrice) -> int:
     """What a prompt that was told costs at the dearest, and all pieces that may have been used."""
-    prompt = max(cost_nano_usd(known, price, variant) for variant in asked.variants)
+    variants = reachable_variants(asked, price)
+    prompt = max(cost_nano_usd(known, price, variant) for variant in variants)
     tiers = reachable_tiers(asked, price)
     return prompt - (-max(pieces_worst_pico_usd(tier, asked) for tier in tiers) // 1000)
 

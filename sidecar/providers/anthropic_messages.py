@@ -43,6 +43,9 @@ _OUTPUT_COUNTS = ("thinking_tokens",)
 _TIER_MAX_CHARACTERS = 64
 _WORD_MAX_CHARACTERS = 64
 _HOME_GEO = (None, "", "global", "not_available")
+_UNNAMED_GEO = (None, "", "not_available")
+_DEARER_GEO = "us"
+"""Where a workspace may be set to have its calls served, at a price of its own."""
 _STANDARD_SPEEDS = (None, "", "standard")
 
 
@@ -82,6 +85,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             output_limit=limit,
             cache_write=_cache_write(value, body),
             variants=_variants(value),
+            variants_if_priced=_variants_by_default(value),
         ),
     )
 
@@ -108,6 +112,16 @@ def _variants(value: Mapping[str, Any]) -> tuple[str, ...]:
     place = _word(value, "inference_geo", _HOME_GEO)
     speed = _word(value, "speed", _STANDARD_SPEEDS)
     return (variant_of(place), variant_of(place, speed)) if speed else (variant_of(place),)
+
+
+def _variants_by_default(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """What it may be served as besides, where it names no place: the workspace's default decides.
+
+    Source: Anthropic's documentation of data residency, `default_inference_geo` (2026-11).
+    """
+    if value.get("inference_geo") not in _UNNAMED_GEO:
+        return ()
+    return tuple(variant_of(_DEARER_GEO, variant) for variant in _variants(value))
 
 
 def _word(value: Mapping[str, Any], name: str, usual: tuple[str | None, ...]) -> str:

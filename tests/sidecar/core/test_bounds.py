@@ -130,6 +130,14 @@ def test_the_dearest_variant_that_can_serve_the_request_counts(
     assert (bound.input_worst_nano_usd, bound.output_rate_pico_usd) == (input_worst, output_rate)
 
 
+def test_a_variant_that_a_default_elsewhere_may_choose_counts_where_the_price_has_it() -> None:
+    asked = Asked(text_bytes=36, variants_if_priced=("priority",))
+    plain = bound_of(asked, [price(variants=(CHEAP,))])
+    assert plain == bound_of(Asked(text_bytes=36), [price()])
+    dear = bound_of(asked, [price(variants=(DEAR, CHEAP))])
+    assert (dear.input_worst_nano_usd, dear.output_rate_pico_usd) == (100 * 200, 800_000)
+
+
 def test_a_request_that_may_be_served_as_an_unpriced_variant_has_no_bound() -> None:
     with pytest.raises(UnpriceableError, match="fast"):
         bound_of(Asked(text_bytes=1, variants=("", "fast")), [price(variants=(DEAR,))])

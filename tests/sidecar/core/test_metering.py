@@ -137,6 +137,16 @@ def test_a_told_prompt_is_charged_at_the_dearest_variant_and_with_all_pieces() -
     assert charge.quantities == {kinds.INPUT: 10, kinds.WEB_SEARCH: 3, kinds.OUTPUT: 256}
 
 
+def test_a_told_prompt_is_charged_as_the_dearer_default_may_have_served_it() -> None:
+    rates = PRICE.tiers[0].rates_pico_usd
+    dear = {kind: 2 * rate for kind, rate in rates.items()}
+    price = replace(PRICE, variants=(Variant("us", (Tier(0, dear),)),))
+    asked = replace(ASKED, variants_if_priced=("us",))
+    seen = Seen(output_bytes=0, input_quantities={kinds.INPUT: 10})
+    charge = metering.estimate_of(hold(asked, price=price), asked, price, seen)
+    assert charge.cost_nano_usd == 10 * 200 + 256 * 800
+
+
 def test_an_answer_that_broke_off_is_charged_for_the_input_bound_and_what_was_seen() -> None:
     charge = metering.estimate_of(hold(), ASKED, PRICE, Seen(output_bytes=44))
     assert charge.cost_nano_usd == 1_000 * 100 + 300 * 400
