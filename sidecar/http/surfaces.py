@@ -120,7 +120,8 @@ SURFACES: Mapping[Surface, Row] = {
         "the answers asked for",
         "`usage`; of a stream its last chunk, which is asked for and hidden from callers who did "
         "not",
-        "searches, plugins, tools that run at the provider, fallback models; tiers, and spoken "
+        "searches, models that search by themselves, plugins, tools that run at the provider, "
+        "fallback models; tiers, and spoken "
         "input and output, without rates",
     ),
     Surface.RESPONSES: Row(

@@ -79,6 +79,8 @@ class Api:
     """Makes the meter of a stream; None where nothing is streamed."""
     model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
     """Finds the model that a request names; raises BadRequestError."""
+    check_model: Callable[[str], None] | None = None
+    """Refuses models that cannot be bounded here, by name; raises BadRequestError."""
     array_meter: Callable[[CallRequest], StreamMeter] | None = None
     """Makes the meter of a stream that is one JSON array; None where there is none."""
     tier_header: bytes = b""
@@ -126,6 +128,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
+        check_model=openai_chat.check_model,
     ),
     Surface.RESPONSES: Api(
         writes_text=True,
@@ -213,6 +216,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
+        check_model=openai_chat.check_model,
         model_of=_path_model,
     ),
     Surface.AZURE_EMBEDDINGS: Api(

@@ -8,6 +8,7 @@ from typing import Any
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Seen, Usage
+from sidecar.core.refusals import Reason
 from sidecar.http import strict_json
 from sidecar.providers import audio_duration, dialects, openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_tokens
@@ -20,6 +21,9 @@ _HEARERS = "gpt-"
 """How the names of models begin of which is known how many tokens they make of a second."""
 _GOOGLES = frozenset(("thinking_config", "thinkingConfig", "safety_settings", "safetySettings"))
 """What may be asked of Gemini beside OpenAI's own fields: it costs nothing that is not bounded."""
+
+_SEARCHERS = ("search-preview", "gpt-5-search-api")
+"""Parts of the names of models that search without being asked to."""
 
 _REFUSED = {
     "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
@@ -102,6 +106,17 @@ def _with_sound(asked: Asked, value: Mapping[str, Any], *, heard: bool) -> Asked
             *((kinds.AUDIO_OUTPUT,) if speaks else ()),
         ),
     )
+
+
+def check_model(model: str) -> None:
+    """Refuse models that search with each call. Raises BadRequestError."""
+    if any(part in model for part in _SEARCHERS):
+        raise BadRequestError(
+            f"{model[:64]} is not let through: it searches the web by itself, for a fee each "
+            "time, and nothing bounds how often. Name another model.",
+            "model",
+            Reason.UNBOUNDED_FEATURE,
+        )
 
 
 def _output_limit(value: Mapping[str, Any]) -> int | None:

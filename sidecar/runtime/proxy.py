@@ -41,7 +41,7 @@ from sidecar.http.surfaces import (
 )
 from sidecar.http.tunnels import BadAddressError
 from sidecar.providers import envelopes, forms, models, reading
-from sidecar.providers.apis import APIS
+from sidecar.providers.apis import APIS, Api
 from sidecar.providers.dialects import AZURE, Dialect, dialect_of
 from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.providers.reading import BadRequestError
@@ -189,10 +189,7 @@ class Proxy:
             )
             if not key.allows(price.model):
                 self._refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
-            if api.writes_text not in (None, bool(price.output_max)):
-                raise BadRequestError(
-                    f"{written} is not a model for {route.surface.value}", "model"
-                )
+            _check_model(api, route, written, price)
             expands = any(version.expands_text for version in prices)
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
             request = replace(
@@ -362,6 +359,16 @@ _NO_WEBSOCKET = NoRouteError(
     "endpoint_not_allowed",
     "WebSockets are not served: a session over one has no bound. Call by HTTP, streamed or not.",
 )
+
+
+def _check_model(api: Api, route: Route, written: str, price: ModelPrice) -> None:
+    """Refuse a model that its surface does not serve. Raises BadRequestError."""
+    if api.writes_text not in (None, bool(price.output_max)):
+        raise BadRequestError(f"{written} is not a model for {route.surface.value}", "model")
+    if api.check_model is not None:
+        # The name may stand for another's price, or the price's model may have another name.
+        for name in {written, price.model}:
+            api.check_model(name)
 
 
 def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:

@@ -188,6 +188,30 @@ def test_what_cannot_be_bounded_or_priced_is_refused_by_name(fields: dict[str, A
 
 
 @pytest.mark.parametrize(
+    "model",
+    [
+        *("gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11"),
+        *("gpt-5-search-api", "openai/gpt-5-search-api-2025-10-14"),
+    ],
+)
+def test_a_model_that_searches_by_itself_is_refused_by_name(model: str) -> None:
+    with pytest.raises(BadRequestError, match="searches the web") as caught:
+        openai_chat.check_model(model)
+    assert (caught.value.reason, caught.value.param) == (Reason.UNBOUNDED_FEATURE, "model")
+
+
+def test_other_models_are_not_refused_by_name() -> None:
+    for model in ("gpt-4o", "gpt-5", "o4-mini-deep-research", "search"):
+        openai_chat.check_model(model)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "qwen-omni"])
+def test_sound_at_a_model_of_another_house_is_bounded_by_the_window(model: str) -> None:
+    asked = read(model=model, messages=[{"role": "user", "content": [HEARD]}]).asked
+    assert asked.opaque
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"web_search_options": None},
