@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clients.rehearsal import limits, replies
+from clients.rehearsal import limits, pictures, replies
 from clients.rehearsal.incoming import JsonObject, Refusal, canonical
 from clients.rehearsal.knobs import without_directives
 from clients.rehearsal.prompt_cache import HOUR_1, MINUTES_5, Segment
 
 _MESSAGE_TOKENS = 3
-_IMAGE_TOKENS = 85
+_DOCUMENT_TOKENS = 85
 _TEXTS_DEPTH_MAX = 4
 
 
@@ -41,14 +41,14 @@ class Prompt:
         return any(segment.keep == HOUR_1 for segment in self.segments)
 
 
-def read_prompt(body: JsonObject) -> Prompt:
+def read_prompt(body: JsonObject, model: str) -> Prompt:
     """Read tools, system and messages."""
     segments = [_tool_segment(tool) for tool in _list_of_objects(body, "tools")]
     texts: list[str] = []
     head = ""
     for block in _blocks(body.get("system") or [], "system"):
         texts += _texts(block)
-        segments.append(_segment("system", block, 0))
+        segments.append(_segment("system", block, 0, model))
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refusal(400, "messages: at least one message is required")
@@ -59,7 +59,7 @@ def read_prompt(body: JsonObject) -> Prompt:
         said: list[str] = []
         for at, block in enumerate(_blocks(message.get("content"), f"messages.{index}.content")):
             said += _texts(block)
-            segments.append(_segment(role, block, _MESSAGE_TOKENS if at == 0 else 0))
+            segments.append(_segment(role, block, _MESSAGE_TOKENS if at == 0 else 0, model))
         texts += said
         if not head and role == "user":
             head = without_directives(" ".join(said))
@@ -125,13 +125,22 @@ def _tool_segment(tool: JsonObject) -> Segment:
     return Segment(content, replies.count_tokens(content), _keep(tool))
 
 
-def _segment(role: str, block: JsonObject, extra_tokens: int) -> Segment:
+def _segment(role: str, block: JsonObject, extra_tokens: int, model: str) -> Segment:
     bare = {name: value for name, value in block.items() if name != "cache_control"}
     content = canonical([role, bare])
     if block["type"] == "text" and isinstance(block.get("text"), str):
         tokens = replies.count_tokens(block["text"])
     else:
         tokens = replies.count_tokens(canonical(bare))
-        if block["type"] in ("image", "document"):
-            tokens = min(_IMAGE_TOKENS, tokens)
+        if block["type"] == "image":
+            tokens = _picture_tokens(block, model)
+        elif block["type"] == "document":
+            tokens = min(_DOCUMENT_TOKENS, tokens)
     return Segment(content, tokens + extra_tokens, _keep(block))
+
+
+def _picture_tokens(block: JsonObject, model: str) -> int:
+    source = block.get("source")
+    data = source.get("data") if isinstance(source, dict) else None
+    size = pictures.of_base64(data) if isinstance(data, str) else pictures.ASSUMED
+    return pictures.anthropic_tokens(model, size)

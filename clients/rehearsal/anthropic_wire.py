@@ -291,7 +291,7 @@ def plan_message(
     """Decide a message."""
     asked, model = _model_of(body)
     limit = _output_limit(body, model)
-    prompt = read_prompt(body)
+    prompt = read_prompt(body, model.name)
     knobs = for_call(knobs, headers.get(HEADER), prompt.texts)
     tier, multiplier = tier_of(PROVIDER, None, knobs)
     speed, geo, dearer = _speed_and_geo(body)
@@ -341,8 +341,8 @@ def plan_message(
 
 def count_tokens_json(body: JsonObject, headers: Mapping[str, str], knobs: Knobs) -> JsonObject:
     """Return what a prompt would count, which costs nothing."""
-    _model_of(body)
-    prompt = read_prompt(body)
+    _, model = _model_of(body)
+    prompt = read_prompt(body, model.name)
     knobs = for_call(knobs, headers.get(HEADER), prompt.texts)
     return {"input_tokens": prompt.tokens if knobs.prompt_tokens is None else knobs.prompt_tokens}
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from clients.rehearsal.prices import (
     FILE_SEARCH_NANO_USD,
+    NANO_USD_PER_USD,
     WEB_SEARCH_NANO_USD,
     Model,
     nano_usd_per_token,
@@ -47,6 +48,20 @@ class Quantities:
     """Searches of the web, each with a fee."""
     file_searches: int = 0
     """Searches of stored files, each with a fee."""
+    image_input_tokens: int = 0
+    """Tokens of pictures in the prompt, where they have a price of their own."""
+    audio_input_tokens: int = 0
+    """Tokens of sound in the prompt."""
+    image_output_tokens: int = 0
+    """Tokens of the pictures made."""
+    audio_output_tokens: int = 0
+    """Tokens of the sound made."""
+    pictures: int = 0
+    """Pictures made, where each has a price."""
+    characters: int = 0
+    """Characters spoken, where each has a price."""
+    milliseconds: int = 0
+    """Time heard, where it has a price."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -56,6 +71,8 @@ class Quantities:
             + self.cached_tokens
             + self.cache_write_tokens
             + self.cache_write_1h_tokens
+            + self.image_input_tokens
+            + self.audio_input_tokens
         )
 
     def overbilled(self, ppm: int) -> "Quantities":
@@ -82,10 +99,25 @@ def cost_nano_usd(model: Model, used: Quantities, multiplier: Fraction = Fractio
         + used.cache_write_tokens * nano_usd_per_token(model.cache_write)
         + used.cache_write_1h_tokens * nano_usd_per_token(model.cache_write_1h)
         + used.output_tokens * nano_usd_per_token(model.output)
+        + _media(model, used)
     )
     fees = used.web_searches * WEB_SEARCH_NANO_USD + used.file_searches * FILE_SEARCH_NANO_USD
     exact = tokens + fees
     return -(-exact.numerator // exact.denominator)
+
+
+def _media(model: Model, used: Quantities) -> Fraction:
+    """Return what pictures and sound cost, exactly."""
+    minutes = Fraction(used.milliseconds, 60_000)
+    return (
+        used.image_input_tokens * nano_usd_per_token(model.media.image_input or model.input)
+        + used.audio_input_tokens * nano_usd_per_token(model.media.audio_input)
+        + used.image_output_tokens * nano_usd_per_token(model.media.image_output)
+        + used.audio_output_tokens * nano_usd_per_token(model.media.audio_output)
+        + used.characters * nano_usd_per_token(model.media.per_million_characters)
+        + used.pictures * Fraction(model.media.per_picture or "0") * NANO_USD_PER_USD
+        + minutes * Fraction(model.media.per_minute or "0") * NANO_USD_PER_USD
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,17 @@ from clients.rehearsal import (
     anthropic_wire,
     gemini_embeddings,
     gemini_wire,
+    openai_audio,
     openai_completions,
     openai_embeddings,
+    openai_images,
     openai_manners,
     openai_moderations,
     openai_responses,
     openai_wire,
 )
-from clients.rehearsal.incoming import JsonObject, Request
+from clients.rehearsal.forms import parse_form
+from clients.rehearsal.incoming import JsonObject, Request, parse_object
 from clients.rehearsal.knobs import Knobs
 from clients.rehearsal.plan import Ids, Plan
 from clients.rehearsal.prompt_cache import PromptCache
@@ -50,6 +53,7 @@ class Metered(NamedTuple):
 
     provider: str
     plan: Callable[[Request, JsonObject, Circumstances], Plan]
+    read: Callable[[Request], JsonObject] = parse_object
 
 
 class Free(NamedTuple):
@@ -99,6 +103,33 @@ METERED: Mapping[str, Metered] = {
         lambda request, body, at: openai_embeddings.plan_embeddings(
             body, request.headers, at.knobs
         ),
+    ),
+    openai_images.IMAGES_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_images.plan_images(
+            body, request.headers, at.knobs, at.unix_s, edits=False
+        ),
+    ),
+    openai_images.EDITS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_images.plan_images(
+            body, request.headers, at.knobs, at.unix_s, edits=True
+        ),
+        parse_form,
+    ),
+    openai_audio.SPEECH_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_audio.plan_speech(body, request.headers, at.knobs),
+    ),
+    openai_audio.TRANSCRIPTIONS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_audio.plan_transcript(body, request.headers, at.knobs),
+        parse_form,
+    ),
+    openai_audio.TRANSLATIONS_PATH: Metered(
+        OPENAI,
+        lambda request, body, at: openai_audio.plan_transcript(body, request.headers, at.knobs),
+        parse_form,
     ),
     openai_moderations.MODERATIONS_PATH: Metered(
         OPENAI,

@@ -69,9 +69,11 @@ class Answer:
     status: int
     """The status code."""
     body: bytes
-    """The body, always JSON."""
+    """The body."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers besides content-type and content-length."""
+    content_type: str = "application/json"
+    """What the body is."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault

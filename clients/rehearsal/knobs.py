@@ -125,6 +125,9 @@ class Knobs:
         0, 0, 100_000_000, "report and bill every quantity this much higher, rounded up"
     )
     omit_usage: bool = _switch(default=False, does="bill, but do not say what was used")
+    media_bytes: int = _whole(
+        2_000, 1, limits.MEDIA_BYTES_MAX, "size of a picture, or of the sound, that is answered"
+    )
     split_bytes: int | None = _whole(
         None, 1, limits.BODY_BYTES_MAX, "write answers in pieces of this many bytes"
     )

@@ -57,6 +57,27 @@ HOSTED_CALLS_MAX = 100
 PROMPTS_MAX = 1_024
 """Prompts in one legacy completion."""
 
+PICTURES_MAX = 10
+"""Pictures in one call, as at OpenAI."""
+
+PARTIAL_PICTURES_MAX = 3
+"""Unfinished pictures on the way to one, as at OpenAI."""
+
+SPOKEN_CHARS_MAX = 4_096
+"""Characters of one call for speech, as at OpenAI."""
+
+SOUND_CHUNK_BYTES = 1_024
+"""Sound in one streamed chunk."""
+
+MEDIA_BYTES_MAX = 32 * 1024 * 1024
+"""The largest picture or sound that a knob accepts."""
+
+MEDIA_BYTES_INLINE_MAX = 100_000
+"""Larger pictures than this are made in a thread, so that streams keep their pace."""
+
+FORM_PARTS_MAX = 100
+"""Parts of one form."""
+
 CACHE_BREAKPOINTS_MAX = 4
 """Blocks with cache_control in one request, as at Anthropic."""
 

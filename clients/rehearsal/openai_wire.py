@@ -5,9 +5,9 @@ The names and shapes are those of the official SDK's types. Usage rides on a str
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clients.rehearsal import limits, replies
+from clients.rehearsal import limits, pictures, recordings, replies
 from clients.rehearsal.bill import Quantities
 from clients.rehearsal.incoming import (
     Answer,
@@ -33,7 +33,7 @@ from clients.rehearsal.plan import (
     tier_of,
     worst_case,
 )
-from clients.rehearsal.prices import Model, find
+from clients.rehearsal.prices import TEXT, Model, find
 
 PROVIDER = "openai"
 CHAT_PATH = "/v1/chat/completions"
@@ -64,7 +64,9 @@ class Prompt:
     head: str
     """The first user message, for the bill."""
     tokens: int
-    """What it all counts."""
+    """What it all counts, but for what is heard."""
+    heard_tokens: int = 0
+    """What its recordings count."""
 
 
 def error_body(status: int, message: str | None, code: str | None, param: str | None) -> JsonObject:
@@ -104,8 +106,8 @@ def answer_headers(request_id: str, latency_ms: int, prompt_tokens: int) -> list
     ]
 
 
-def model_of(body: JsonObject) -> tuple[str, Model]:
-    """Return a model that writes text, as the request names it."""
+def model_of(body: JsonObject, serves: str = TEXT) -> tuple[str, Model]:
+    """Return a model as the request names it; unless something else is said, one of text."""
     name = required_text(body, "model")
     # Gemini's models can be called in OpenAI's format as well.
     model = find(name, PROVIDER) or find(name, "gemini")
@@ -115,22 +117,24 @@ def model_of(body: JsonObject) -> tuple[str, Model]:
             f"The model `{name[:100]}` does not exist or you do not have access to it.",
             code="model_not_found",
         )
-    if model.embeds or model.moderates:
+    if model.embeds or model.moderates or model.serves != serves:
         raise Refusal(404, f"`{name}` is not a model for this endpoint.", param="model")
     return name, model
 
 
-def _read_messages(body: JsonObject) -> Prompt:
+def _read_messages(body: JsonObject, model: Model) -> Prompt:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refusal(400, "messages: expected a list with one message at least", param="messages")
     texts: list[str] = []
     head = ""
-    tokens = PRIMER_TOKENS
+    tokens, heard = PRIMER_TOKENS, 0
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise Refusal(400, f"messages[{index}]: expected an object with a role")
-        said, weighed = _read_content(message.get("content"), f"messages[{index}].content")
+        where = f"messages[{index}].content"
+        said, weighed, sound = _read_content(message.get("content"), where, model)
+        heard += sound
         calls = message.get("tool_calls")
         tokens += MESSAGE_TOKENS + weighed + sum(map(replies.count_tokens, said))
         tokens += replies.count_tokens(canonical(calls)) if calls else 0
@@ -140,28 +144,41 @@ def _read_messages(body: JsonObject) -> Prompt:
     for name in ("tools", "functions", "response_format"):
         if body.get(name):
             tokens += replies.count_tokens(canonical(body[name]))
-    return Prompt(tuple(texts), head[: limits.PROMPT_HEAD_CHARS], tokens)
+    return Prompt(tuple(texts), head[: limits.PROMPT_HEAD_CHARS], tokens, heard)
 
 
-def _read_content(content: object, where: str) -> tuple[list[str], int]:
-    """Return the texts of a message, and the tokens of what is not text."""
+def _read_content(content: object, where: str, model: Model) -> tuple[list[str], int, int]:
+    """Return the texts of a message, the tokens of what is not text, and of what is heard."""
     if content is None:
-        return [], 0
+        return [], 0, 0
     if isinstance(content, str):
-        return [content], 0
+        return [content], 0, 0
     if not isinstance(content, list):
         raise Refusal(400, f"{where}: expected a text or a list of parts", param=where)
     texts: list[str] = []
-    weighed = 0
+    weighed = heard = 0
     for part in content:
         if not isinstance(part, dict):
             raise Refusal(400, f"{where}: expected a list of objects", param=where)
         text = part.get("text", part.get("refusal"))
         if isinstance(text, str):
             texts.append(text)
+        elif part.get("type") == "image_url":
+            weighed += _picture_tokens(part.get("image_url"), model)
+        elif part.get("type") == "input_audio":
+            if model.media.audio_input is None:
+                raise Refusal(400, f"{where}: {model.name} does not hear", param=where)
+            heard += recordings.heard_in_part(part.get("input_audio"))
         else:
             weighed += min(IMAGE_TOKENS, replies.count_tokens(canonical(part)))
-    return texts, weighed
+    return texts, weighed, heard
+
+
+def _picture_tokens(image: object, model: Model) -> int:
+    given = image if isinstance(image, dict) else {"url": image}
+    url = given.get("url")
+    size = pictures.of_data_url(url) if isinstance(url, str) else pictures.ASSUMED
+    return pictures.openai_tokens(model.name, size, given.get("detail"))
 
 
 def _called_tool(body: JsonObject, knobs: Knobs) -> replies.ToolCall | None:
@@ -199,6 +216,8 @@ class _Chat:
     """Whether chunks say `"usage": null`."""
     knobs: Knobs
     """The call's knobs."""
+    speaks: bool = False
+    """Whether the answer is spoken, and its text only a transcript."""
 
     def finish(self, choice: replies.Reply) -> str:
         if choice.finish == "length":
@@ -215,6 +234,9 @@ class _Chat:
                 function = {"name": self.tool.name, "arguments": choice.text}
                 call = {"id": self.tool_ids[index], "type": "function", "function": function}
                 message |= {"content": None, "tool_calls": [call]}
+            if self.speaks:
+                sound = {**self._sound(index), "transcript": choice.text}
+                message |= {"content": None, "audio": sound}
             choices.append(
                 {
                     "index": index,
@@ -257,6 +279,8 @@ class _Chat:
         frames = []
         for index in range(len(self.choices)):
             delta: JsonObject = {"content": mark}
+            if self.speaks:
+                delta = {"audio": {"id": f"audio_{index}", "transcript": mark}}
             if self.tool is not None:
                 delta = {"tool_calls": [{"index": 0, "function": {"arguments": mark}}]}
             whole = json_event(self._chunk(index, delta, None), self.knobs)
@@ -274,8 +298,16 @@ class _Chat:
                 before, after = frames[index]
                 yield Chunk(before + encode(text) + after, tokens)
 
+    def _sound(self, index: int) -> JsonObject:
+        data = pictures.made_up(f"{index}", self.knobs.media_bytes)
+        return {"id": f"audio_{index}", "expires_at": self.base["created"], "data": data}
+
     def closing(self) -> tuple[bytes, ...]:
         events = [
+            json_event(self._chunk(index, {"audio": self._sound(index)}, None), self.knobs)
+            for index in range(len(self.choices) if self.speaks else 0)
+        ]
+        events += [
             json_event(self._chunk(index, {}, self.finish(choice)), self.knobs)
             for index, choice in enumerate(self.choices)
         ]
@@ -298,20 +330,21 @@ class _Chat:
 def chat_usage(billed: Quantities) -> JsonObject:
     """Return what a chat completion used, in OpenAI's words."""
     shown = billed.output_tokens - billed.reasoning_tokens
+    made = billed.output_tokens + billed.audio_output_tokens
     return {
         "prompt_tokens": billed.prompt_tokens,
-        "completion_tokens": billed.output_tokens,
-        "total_tokens": billed.prompt_tokens + billed.output_tokens,
+        "completion_tokens": made,
+        "total_tokens": billed.prompt_tokens + made,
         "prompt_tokens_details": {
             "cached_tokens": billed.cached_tokens,
             "cache_write_tokens": billed.cache_write_tokens,
-            "audio_tokens": 0,
+            "audio_tokens": billed.audio_input_tokens,
             "image_tokens": 0,
-            "text_tokens": billed.prompt_tokens,
+            "text_tokens": billed.prompt_tokens - billed.audio_input_tokens,
         },
         "completion_tokens_details": {
             "reasoning_tokens": billed.reasoning_tokens,
-            "audio_tokens": 0,
+            "audio_tokens": billed.audio_output_tokens,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
             "text_tokens": shown,
@@ -360,25 +393,37 @@ def tier_asked(body: JsonObject) -> str | None:
     return None if asked == "auto" else asked
 
 
+def _speaks(body: JsonObject, model: Model) -> bool:
+    """Return whether the answer is spoken."""
+    wanted = body.get("modalities")
+    if not isinstance(wanted, list) or "audio" not in wanted:
+        return False
+    if model.media.audio_output is None or not isinstance(body.get("audio"), dict):
+        raise Refusal(400, "modalities: audio needs a model that speaks, and the field audio")
+    return True
+
+
 def plan_chat(
     body: JsonObject, headers: Mapping[str, str], knobs: Knobs, ids: Ids, unix_s: int
 ) -> Plan:
     """Decide a chat completion."""
     asked, model = model_of(body)
-    prompt = _read_messages(body)
+    prompt = _read_messages(body, model)
     knobs = for_call(knobs, headers.get(HEADER), prompt.texts)
     tier, multiplier = tier_of(PROVIDER, tier_asked(body), knobs)
     limit = _output_limit(body, model)
     tool = _called_tool(body, knobs)
     reasoning = min(knobs.reasoning_tokens, limit)
     choices = _answers(body, model, knobs, tool, limit - reasoning)
+    speaks = _speaks(body, model)
     read = split_prompt(model, prompt.tokens, knobs)
-    used = Quantities(
-        read.input_tokens,
-        read.cached_tokens,
-        read.cache_write_tokens,
-        output_tokens=sum(reasoning + len(choice.pieces) for choice in choices),
+    written = sum(reasoning + len(choice.pieces) for choice in choices)
+    used = replace(
+        read,
+        output_tokens=written,
         reasoning_tokens=reasoning * len(choices),
+        audio_input_tokens=prompt.heard_tokens,
+        audio_output_tokens=min(limit * len(choices) - written, 4 * written) if speaks else 0,
     )
     streamed = flag(body, "stream")
     options = body.get("stream_options")
@@ -402,6 +447,7 @@ def plan_chat(
         usage=None if knobs.omit_usage else chat_usage(used.overbilled(knobs.overbill_ppm)),
         usage_on_chunks=streamed and flag(options or {}, "include_usage"),
         knobs=knobs,
+        speaks=speaks,
     )
     return Plan(
         model=model,
@@ -414,4 +460,5 @@ def plan_chat(
         prompt=prompt.head,
         body=chat.body,
         stream=chat.stream() if streamed else None,
+        billed_whole=speaks,
     )

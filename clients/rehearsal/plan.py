@@ -55,7 +55,7 @@ class Stream:
     broken: bytes
     """The event that says the stream broke."""
     content_type: str = "text/event-stream; charset=utf-8"
-    """What the whole is."""
+    """What the whole is; sound is no stream of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,10 @@ class Plan:
     """The answer's events, if it is streamed."""
     heavy: bool = False
     """Whether making the body takes long enough to belong in a thread."""
+    content_type: str = "application/json"
+    """What a plain answer is."""
+    billed_whole: bool = False
+    """Whether an answer that is cut short is billed to its end: pictures and sound."""
     refusal: Answer | None = None
     """The error to answer with instead."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -107,6 +111,8 @@ class Plan:
 
     def generated(self, visible_tokens: int) -> Quantities:
         """Return what has been used once that many visible tokens were generated."""
+        if self.billed_whole:
+            return self.used
         tokens = min(self.used.output_tokens, self.used.reasoning_tokens + visible_tokens)
         return replace(self.used, output_tokens=tokens)
 

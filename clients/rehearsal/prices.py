@@ -5,12 +5,38 @@ has its context window end there, so the jump is never reached. A price of None 
 does not exist for the model. Tiers, speed and geography multiply the whole call.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 
 TOKENS_PER_PRICE = 1_000_000
 NANO_USD_PER_USD = 1_000_000_000
+
+
+TEXT, PICTURES, SPEECH, TRANSCRIPTS = "text", "pictures", "speech", "transcripts"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRates:
+    """What pictures and sound cost at a model."""
+
+    image_input: str | None = None
+    """USD per million tokens of pictures that are to be edited; None: as text."""
+    image_output: str | None = None
+    """USD per million tokens of pictures made."""
+    audio_input: str | None = None
+    """USD per million tokens of sound heard; None: it hears none."""
+    audio_output: str | None = None
+    """USD per million tokens of sound made; None: it makes none."""
+    per_picture: str | None = None
+    """USD for a picture, where tokens cost nothing."""
+    per_million_characters: str | None = None
+    """USD for a million characters spoken, where tokens cost nothing."""
+    per_minute: str | None = None
+    """USD for a minute heard, where tokens cost nothing."""
+
+
+NO_MEDIA = MediaRates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +69,10 @@ class Model:
     """Length of an embedding vector; 0 for models that write text."""
     moderates: bool = False
     """Whether this model judges texts, for nothing."""
+    serves: str = TEXT
+    """What it makes: text (or vectors, or judgements), pictures, speech or transcripts."""
+    media: MediaRates = NO_MEDIA
+    """What pictures and sound cost."""
 
     @property
     def embeds(self) -> bool:
@@ -85,6 +115,21 @@ def _moderation(name: str, *aliases: str) -> Model:
     return Model(name, "openai", "0", None, None, None, "0", 1_000_000, 0, aliases, moderates=True)
 
 
+def _media(
+    name: str,
+    serves: str,
+    rates: MediaRates,
+    *aliases: str,
+    texts: tuple[str, str] = ("0", "0"),
+    cached: str | None = None,
+    tokens: tuple[int, int] = (1_000_000, 0),
+) -> Model:
+    """A model of pictures or sound, and what a million tokens of text cost at it."""
+    read, written = texts
+    row = Model(name, "openai", read, cached, None, None, written, *tokens, aliases)
+    return replace(row, serves=serves, media=rates)
+
+
 def _cent(name: str, provider: str) -> Model:
     """Ten output tokens cost exactly one cent, a prompt nothing; 40 tokens are the most."""
     return Model(name, provider, "0", "0", "0", "0", "1000", 1_000_000, 40, default_reply_tokens=10)
@@ -120,6 +165,48 @@ MODELS: tuple[Model, ...] = (
     _embedding("text-embedding-3-small", "0.02", 1_536),
     _embedding("text-embedding-3-large", "0.13", 3_072),
     _moderation("omni-moderation-latest", "omni-moderation-2024-09-26"),
+    _media(
+        "gpt-image-1-mini",
+        PICTURES,
+        MediaRates(image_input="2.5", image_output="8"),
+        texts=("2", "0"),
+        cached="0.2",
+    ),
+    _media("tts-1", SPEECH, MediaRates(per_million_characters="15")),
+    _media("tts-1-hd", SPEECH, MediaRates(per_million_characters="30")),
+    _media(
+        "gpt-4o-mini-tts",
+        SPEECH,
+        MediaRates(audio_output="12"),
+        texts=("0.6", "0"),
+        tokens=(2_000, 16_384),
+    ),
+    _media("whisper-1", TRANSCRIPTS, MediaRates(per_minute="0.006")),
+    _media(
+        "gpt-4o-transcribe",
+        TRANSCRIPTS,
+        MediaRates(audio_input="6"),
+        texts=("2.5", "10"),
+        tokens=(16_000, 2_000),
+    ),
+    _media(
+        "gpt-audio",
+        TEXT,
+        MediaRates(audio_input="32", audio_output="64"),
+        "gpt-audio-2025-08-28",
+        texts=("2.5", "10"),
+        tokens=(128_000, 16_384),
+    ),
+    _media(
+        "rehearsal-picture",
+        PICTURES,
+        MediaRates(image_input="8", image_output="30"),
+        texts=("5", "0"),
+        tokens=(100_000, 40_000),
+    ),
+    _media("rehearsal-cent-picture", PICTURES, MediaRates(per_picture="0.01")),
+    _media("rehearsal-cent-speech", SPEECH, MediaRates(per_million_characters="1000")),
+    _media("rehearsal-cent-transcript", TRANSCRIPTS, MediaRates(per_minute="0.06")),
     # input, cache read, 5 minute write, 1 hour write, output; context, output limit
     _claude(
         "claude-opus-5-5", ("4", "0.2", "5", "8", "20"), (1_000_000, 128_000), "claude-opus-5.5"

@@ -96,7 +96,7 @@ class Provider:
         body: JsonObject = {}
         try:
             self._authorise(request, provider)
-            body = parse_object(request)
+            body = METERED[key_of(request.path)].read(request)
             plan = self._plan(request, body, unix_s)
         except KnobError as error:
             refusal = Refusal(400, f"rehearsal knob: {error}")

@@ -304,12 +304,13 @@ class _Connection:
         plan, call = metered.plan, metered.call
         body = await trio.to_thread.run_sync(plan.body) if plan.heavy else plan.body()
         call.status = 200
+        answer = Answer(200, body, metered.headers, plan.content_type)
         if plan.knobs.hangup_after_chunks is not None:
-            await self._send(_head_of(Answer(200, body, metered.headers)))
+            await self._send(_head_of(answer))
             await self._send_body(body[: len(body) // 2], plan.knobs.split_bytes)
             self._hang_up(metered, plan.used)
         self._settle(metered, "done", plan.used)
-        await self._send_answer(Answer(200, body, metered.headers), plan.knobs.split_bytes)
+        await self._send_answer(answer, plan.knobs.split_bytes)
 
     async def _play_stream(self, metered: Metered, stream: Stream) -> None:
         plan, call = metered.plan, metered.call
@@ -358,7 +359,7 @@ class _Connection:
 
 def _head_of(answer: Answer) -> h11.Response:
     headers = [
-        ("content-type", "application/json"),
+        ("content-type", answer.content_type),
         ("content-length", str(len(answer.body))),
         *answer.headers,
     ]

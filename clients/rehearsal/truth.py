@@ -52,6 +52,7 @@ def prices_answer() -> Answer:
                 "cache_write_1h": model.cache_write_1h,
                 "output": model.output if model.max_output_tokens else None,
             },
+            "usd_of_media": dataclasses.asdict(model.media),
             "usd_per_thousand_calls": SEARCH_USD_PER_THOUSAND
             if model.provider == "openai" and model.max_output_tokens
             else {},

@@ -1,4 +1,4 @@
-"""The price book that comes with the software: list prices of chat and embedding models.
+"""The price book that comes with the software: list prices of models that read and write text.
 
 Rates are the providers' list prices in US dollars per million tokens as of BOOK_VERSION, taken
 from the catalogue genai-prices 0.2.3 (MIT) and read exactly. That catalogue has no limits on
@@ -11,6 +11,7 @@ input's. Models that are served only on other surfaces than these are left out.
 from typing import Final
 
 from control_plane.core.built_in_gemini import gemini_prices
+from control_plane.core.built_in_media_prices import media_prices
 from protos.values import quantities as kinds
 from protos.values.money import usd_per_million_to_pico
 from protos.values.rates import ModelPrice, Tier
@@ -270,5 +271,10 @@ _ANTHROPIC: Final = (
     _claude("claude-opus-5-5", ("4", "0.2", "5", "8", "20"), _CLAUDE, "claude-opus-5.5"),
 )
 
-BOOK: Final[tuple[ModelPrice, ...]] = (*_OPENAI, *_ANTHROPIC, *gemini_prices(BOOK_VERSION))
+BOOK: Final[tuple[ModelPrice, ...]] = (
+    *_OPENAI,
+    *media_prices(BOOK_VERSION),
+    *_ANTHROPIC,
+    *gemini_prices(BOOK_VERSION),
+)
 """Every price that comes with the software."""

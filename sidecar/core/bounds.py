@@ -23,6 +23,7 @@ SLACK_TOKENS = 64
 """What a provider adds around a prompt."""
 CHARACTERS_REMEMBERED = 4096
 """Characters whose expansion is remembered; more are worked out again."""
+_EITHER = kinds.PIECE_KINDS | kinds.OUTPUT_KINDS
 _CACHED: Mapping[str, str] = {
     kinds.INPUT: kinds.CACHED,
     kinds.AUDIO_INPUT: kinds.CACHED_AUDIO,
@@ -56,13 +57,20 @@ class Asked:
     """The dearest kind of cache write that is asked for; empty for none."""
     variants: tuple[str, ...] = (STANDARD,)
     """Every variant of the price that the request may be served as."""
+    variants_if_priced: tuple[str, ...] = ()
+    """Those that it may be served as besides, if its model has them: where the price has none of
+    such a name, the model is not served so."""
     input_kinds: tuple[str, ...] = (kinds.INPUT,)
     """What its prompt may hold: text, and by their kinds audio, images and video."""
     output_kinds: tuple[str, ...] = (kinds.OUTPUT,)
     """What the output may be; where it is unknown which, the dearest counts."""
     pieces: Mapping[str, int] = field(default_factory=dict)
-    """The most units of what is not counted in tokens (searches, characters, milliseconds…), by
-    kind. Kinds that a call can be billed by instead of tokens count where the price has them."""
+    """The most units of what is counted ahead (searches, characters, pictures' tokens…), by kind.
+    Those of _EITHER are ways to bill the same thing: they count where the price has them."""
+    pieces_exact: bool = False
+    """The pieces are what will be billed, if the price is by them, and not only a bound."""
+    own_rates: tuple[str, ...] = ()
+    """Kinds that must have a rate of their own, for their parent's would be too low."""
 
 
 def input_bound_tokens(asked: Asked, price: ModelPrice) -> int:
@@ -88,6 +96,7 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         for tier in _tiers_below(tokens, asked, price):
             input_rate = max(input_rate, _input_rate_pico_usd(tier, price, asked))
             pieces_pico_usd = max(pieces_pico_usd, pieces_worst_pico_usd(tier, asked))
+            _check_rates(tier, price, asked)
             if price.output_max:
                 for kind in asked.output_kinds:
                     output_rate = max(output_rate, tier.rate_pico_usd(kind))
@@ -104,15 +113,35 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
     )
 
 
+def _check_rates(tier: Tier, price: ModelPrice, asked: Asked) -> None:
+    """Find something that bounds what is written. Raises UnpriceableError."""
+    for kind in asked.own_rates:
+        if kind not in tier.rates_pico_usd:
+            raise UnpriceableError(kind)
+    either = _EITHER & asked.pieces.keys()
+    if any(map(tier.has_rate, either)) or (price.output_max and asked.output_limit != 0):
+        return
+    if either or asked.output_limit != 0:
+        raise UnpriceableError(f"{asked.output_kinds[0]}, or no limit on it")
+
+
 def reachable_tiers(asked: Asked, price: ModelPrice) -> list[Tier]:
     """Every tier that a request may be charged by. Raises UnpriceableError."""
     return _tiers_below(input_bound_tokens(asked, price), asked, price)
 
 
+def reachable_variants(asked: Asked, price: ModelPrice) -> tuple[str, ...]:
+    """Every variant that a request may be charged by."""
+    if not asked.variants_if_priced or not price.variants:
+        return asked.variants
+    held = {variant.name for variant in price.variants}
+    return (*asked.variants, *(name for name in asked.variants_if_priced if name in held))
+
+
 def _tiers_below(tokens: int, asked: Asked, price: ModelPrice) -> list[Tier]:
     return [
         tier
-        for variant in asked.variants
+        for variant in reachable_variants(asked, price)
         for tier in (*price.tiers_of(variant), *price.disputed_tiers_of(variant))
         if not tier.above_input or tier.above_input < tokens
     ]
@@ -138,7 +167,7 @@ def pieces_of(asked: Asked, tier: Tier) -> dict[str, int]:
     return {
         kind: count
         for kind, count in used.items()
-        if count and (kind not in kinds.PIECE_KINDS or tier.has_rate(kind))
+        if count and (kind not in _EITHER or tier.has_rate(kind))
     }
 
 

@@ -21,6 +21,7 @@ from sidecar.core.bounds import (
     pieces_of,
     pieces_worst_pico_usd,
     reachable_tiers,
+    reachable_variants,
 )
 from sidecar.core.calls import Hold
 
@@ -45,6 +46,8 @@ class Usage:
     """What it reported that this program has no kind for, by name."""
     told_nano_usd: Mapping[str, int] = field(default_factory=dict)
     """What it says in money, by how it says so."""
+    own_rates: tuple[str, ...] = ()
+    """Kinds that must have a rate of their own, for their parent's would be too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,24 @@ def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str =
     except UnpriceableError as error:
         cost = _priced_part_nano_usd(used, price)
         unpriced = (*unpriced, error.kind)
+    else:
+        rates = price.tier(0, usage.variant).rates_pico_usd
+        lacking = (kind for kind in usage.own_rates if used.get(kind) and kind not in rates)
+        unpriced = (*unpriced, *lacking)
     if unpriced:
         cost = max(cost, worst_nano_usd)
     return Charge(cost, bool(unpriced), used, unpriced)
+
+
+def usage_by_request(asked: Asked, price: ModelPrice) -> Usage | None:
+    """What a whole answer has used though nothing in it tells; None when that is not known.
+
+    A price by the character or by the picture, without a rate for tokens, is paid for what was
+    asked for.
+    """
+    if not asked.pieces_exact or price.has_rate(kinds.INPUT):
+        return None
+    return Usage(pieces_of(asked, price.tiers[0]))
 
 
 def _with_call(used: Mapping[str, int], price: ModelPrice) -> Mapping[str, int]:
@@ -120,7 +138,8 @@ def estimate_of(hold: Hold, asked: Asked, price: ModelPrice, seen: Seen) -> Char
 
 def _told_nano_usd(known: Mapping[str, int], asked: Asked, price: ModelPrice) -> int:
     """What a prompt that was told costs at the dearest, and all pieces that may have been used."""
-    prompt = max(cost_nano_usd(known, price, variant) for variant in asked.variants)
+    variants = reachable_variants(asked, price)
+    prompt = max(cost_nano_usd(known, price, variant) for variant in variants)
     tiers = reachable_tiers(asked, price)
     return prompt - (-max(pieces_worst_pico_usd(tier, asked) for tier in tiers) // 1000)
 

@@ -25,10 +25,19 @@ DISCARD_MAX_BYTES = 256 * KIB
 LARGE_BODY_BYTES = 1 * MIB
 """From here on JSON is read in a thread, so that one call does not hold up the others."""
 
+FORM_PARTS_MAX_PARTS = 64
+"""Parts of one form. An image edit has sixteen images and about twenty fields."""
+FORM_HEAD_MAX_BYTES = 4 * KIB
+"""The headers of one part of a form."""
+FORM_TEXT_MAX_BYTES = 256 * KIB
+"""One text of a form. The longest prompt of an image has 32,000 characters."""
+
 JSON_DEPTH_MAX_TIMES = 128
 """Objects and arrays inside each other."""
 FRAME_MAX_BYTES = 4 * MIB
-"""One server-sent event. Image parts come whole in one event."""
+"""One server-sent event."""
+PICTURE_FRAME_MAX_BYTES = 32 * MIB
+"""One server-sent event that brings a picture, whole: 3,840 by 2,160 pixels in base64."""
 UNREAD_DELTAS_MAX_BYTES = 16 * KIB
 """Stream kept unread for the estimate of an answer that breaks off; then it is folded."""
 
@@ -76,9 +85,11 @@ LINGER_MS = 2_000
 assert HEAD_MAX_BYTES <= READ_MAX_BYTES
 assert TARGET_MAX_BYTES < HEAD_MAX_BYTES
 assert REQUEST_BODY_MAX_BYTES <= BUFFERED_MAX_BYTES
+assert FORM_HEAD_MAX_BYTES < FORM_TEXT_MAX_BYTES < REQUEST_BODY_MAX_BYTES
 assert ANSWER_BODY_MAX_BYTES <= BUFFERED_MAX_BYTES
 assert UPSTREAM_IDLE_MAX_CONNECTIONS <= UPSTREAM_MAX_CONNECTIONS
-assert UNREAD_DELTAS_MAX_BYTES < FRAME_MAX_BYTES < ANSWER_BODY_MAX_BYTES
+assert UNREAD_DELTAS_MAX_BYTES < FRAME_MAX_BYTES < PICTURE_FRAME_MAX_BYTES
+assert PICTURE_FRAME_MAX_BYTES < ANSWER_BODY_MAX_BYTES
 assert CONNECT_MS < LONGEST_CALL_MS
 assert CATCH_UP_QUIET_MS < CATCH_UP_MS < CATCH_UP_MAX_MS
 assert HANG_UP_CHECK_MS < LINGER_MS < HEAD_DEADLINE_MS

@@ -12,6 +12,8 @@ from sidecar.http import limits
 _FRAME_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
+_LARGE_BYTES = 4 * limits.KIB
+"""From here on what comes is first searched for an end by itself."""
 _OVERLAP_BYTES = 3
 """The longest piece of a frame's end (CR LF CR LF) that can lie before a split."""
 
@@ -23,11 +25,14 @@ class FrameTooLargeError(Exception):
 class Frames:
     """Cuts a stream into frames."""
 
-    __slots__ = ("_after_cr", "_pending")
+    __slots__ = ("_after_cr", "_kept", "_max_bytes", "_pending")
 
-    def __init__(self) -> None:
-        """Begin at the start of a stream."""
+    def __init__(self, max_bytes: int | None = None) -> None:
+        """Begin at the start of a stream; its frames may be larger than usual."""
+        self._max_bytes = max_bytes or limits.FRAME_MAX_BYTES
         self._pending = b""
+        self._kept = bytearray()
+        """What follows the pending bytes of a large frame, and has no end in it."""
         self._after_cr = False
         """The last frame ended in CR: a LF that comes next is the rest of its line end."""
 
@@ -38,6 +43,15 @@ class Frames:
             if data.startswith(b"\n"):
                 return [b"\n", *self.feed(data[1:])]
         pending = self._pending
+        if len(pending) > _LARGE_BYTES:
+            tail = (pending[-_OVERLAP_BYTES:] + self._kept[-_OVERLAP_BYTES:])[-_OVERLAP_BYTES:]
+            ends_a_line = b"\n" in data or b"\r" in data
+            if not ends_a_line or _FRAME_END.search(tail + data) is None:
+                # To join a picture anew with each read would take its square.
+                self._kept += data
+                self._check_size()
+                return []
+            pending = self._joined()
         if pending:
             scan_from = max(0, len(pending) - _OVERLAP_BYTES)
             data = pending + data
@@ -62,17 +76,27 @@ class Frames:
 
     def _keep(self, rest: bytes) -> None:
         self._pending = rest
-        if len(rest) > limits.FRAME_MAX_BYTES:
-            raise FrameTooLargeError(f"an event is larger than {limits.FRAME_MAX_BYTES} bytes")
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self.pending_bytes > self._max_bytes:
+            raise FrameTooLargeError(f"an event is larger than {self._max_bytes} bytes")
+
+    def _joined(self) -> bytes:
+        if self._kept:
+            self._pending += self._kept
+            self._kept.clear()
+        return self._pending
 
     @property
     def pending_bytes(self) -> int:
         """How much of a frame has come that is not complete."""
-        return len(self._pending)
+        return len(self._pending) + len(self._kept)
 
     def rest(self) -> bytes:
         """What is left of an incomplete frame at the end of the stream."""
-        rest, self._pending = self._pending, b""
+        rest = self._joined()
+        self._pending = b""
         return rest
 
     @staticmethod

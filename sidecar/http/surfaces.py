@@ -22,6 +22,11 @@ class Surface(StrEnum):
     RESPONSES = "/v1/responses"
     COMPLETIONS = "/v1/completions"
     EMBEDDINGS = "/v1/embeddings"
+    IMAGES = "/v1/images/generations"
+    IMAGE_EDITS = "/v1/images/edits"
+    SPEECH = "/v1/audio/speech"
+    TRANSCRIPTIONS = "/v1/audio/transcriptions"
+    TRANSLATIONS = "/v1/audio/translations"
     MODERATIONS = "/v1/moderations"
     RESPONSES_COUNT = "/v1/responses/input_tokens"
     MESSAGES = "/v1/messages"
@@ -73,6 +78,8 @@ class Row(NamedTuple):
     """Which of its requests are refused, because nothing bounds or prices them."""
     own_events: str = ""
     """The shape of errors in its streams, where it is not the family's."""
+    form: bool = False
+    """Its requests are forms (multipart/form-data), not JSON."""
 
     @property
     def events(self) -> str:
@@ -95,16 +102,27 @@ _GEMINI_REFUSED = (
     "nobody here knows, tiers without rates"
 )
 _GEMINI_EMBEDDED = "`usageMetadata`; where there is none, the bound is the charge"
+_PICTURES_TOLD = "`usage`, of a stream the sum of all pictures; else pictures asked for"
+_RECORDING_BOUND = (
+    "the length of the recording: exact for plain WAV, else as long as its bytes last at 4 kbit/s "
+    "(MP3: 8); by tokens 20 a second, and the model's limit on output"
+)
+_RECORDING_TOLD = (
+    "`usage`, in tokens or seconds; plain text and subtitles tell none: charged at the bound, as "
+    "an estimate"
+)
 SURFACES: Mapping[Surface, Row] = {
     Surface.CHAT: Row(
         Kind.METERED,
         OPENAI,
-        "bytes of the request as tokens, the caller's or the model's limit on output, times the "
-        "answers asked for",
+        "bytes of the request as tokens, pictures by their size, sound by its length (of models "
+        "that are not OpenAI's, their window); the caller's or the model's limit on output, times "
+        "the answers asked for",
         "`usage`; of a stream its last chunk, which is asked for and hidden from callers who did "
         "not",
-        "searches, plugins, tools that run at the provider, spoken input and output, fallback "
-        "models, tiers without rates",
+        "searches, models that search by themselves, plugins, tools that run at the provider, "
+        "fallback models; tiers, and spoken "
+        "input and output, without rates",
     ),
     Surface.RESPONSES: Row(
         Kind.METERED,
@@ -127,6 +145,31 @@ SURFACES: Mapping[Surface, Row] = {
         "`usage`; of a stream its last chunk, as of chats",
     ),
     Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),
+    Surface.IMAGES: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the prompt, and pictures times the tokens of their size and quality, where those "
+        "are published; else times the price book's `output_max` or its rate for `images`",
+        _PICTURES_TOLD,
+        "SVG, moving pictures, models without a bound on a picture",
+    ),
+    Surface.IMAGE_EDITS: Row(
+        Kind.METERED,
+        OPENAI,
+        "the same, and for each picture sent its largest number of tokens, or the model's window",
+        _PICTURES_TOLD,
+        "SVG, moving pictures, models without a bound on a picture, requests in JSON",
+        form=True,
+    ),
+    Surface.SPEECH: Row(
+        Kind.METERED,
+        OPENAI,
+        "characters of the request, or its bytes and the model's limit on output",
+        "characters of the request; by tokens only a stream of events tells: sound alone is "
+        "charged at its bound, as an estimate",
+    ),
+    Surface.TRANSCRIPTIONS: Row(Kind.METERED, OPENAI, _RECORDING_BOUND, _RECORDING_TOLD, form=True),
+    Surface.TRANSLATIONS: Row(Kind.METERED, OPENAI, _RECORDING_BOUND, _RECORDING_TOLD, form=True),
     Surface.MODERATIONS: Row(
         Kind.METERED,
         OPENAI,
@@ -139,7 +182,8 @@ SURFACES: Mapping[Surface, Row] = {
     Surface.MESSAGES: Row(
         Kind.METERED,
         ANTHROPIC,
-        "bytes (and what normalising can add), `max_tokens`, cache writes",
+        "bytes (and what normalising can add), `max_tokens`, cache writes; at a speed or a place "
+        "with a price of its own, the dearest it may be served at",
         "`usage`; of a stream `message_start` and the last `message_delta`",
         "tools that run at the provider, MCP servers, containers, fallbacks, compaction, speeds, "
         "geographies and tiers without rates",

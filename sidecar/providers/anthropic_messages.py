@@ -9,7 +9,7 @@ from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.http import strict_json
 from sidecar.providers import reading
-from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS
+from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS, anthropic_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
@@ -43,6 +43,9 @@ _OUTPUT_COUNTS = ("thinking_tokens",)
 _TIER_MAX_CHARACTERS = 64
 _WORD_MAX_CHARACTERS = 64
 _HOME_GEO = (None, "", "global", "not_available")
+_UNNAMED_GEO = (None, "", "not_available")
+_DEARER_GEO = "us"
+"""Where a workspace may be set to have its calls served, at a price of its own."""
 _STANDARD_SPEEDS = (None, "", "standard")
 
 
@@ -76,12 +79,13 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         asked=Asked(
             text_bytes=len(body) - media.payload_bytes,
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
-            media_tokens=media.images * ANTHROPIC_IMAGE_MAX_TOKENS,
+            media_tokens=media.image_tokens,
             preamble_tokens=_preamble_tokens(value),
             opaque=media.opaque,
             output_limit=limit,
             cache_write=_cache_write(value, body),
             variants=_variants(value),
+            variants_if_priced=_variants_by_default(value),
         ),
     )
 
@@ -108,6 +112,16 @@ def _variants(value: Mapping[str, Any]) -> tuple[str, ...]:
     place = _word(value, "inference_geo", _HOME_GEO)
     speed = _word(value, "speed", _STANDARD_SPEEDS)
     return (variant_of(place), variant_of(place, speed)) if speed else (variant_of(place),)
+
+
+def _variants_by_default(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """What it may be served as besides, where it names no place: the workspace's default decides.
+
+    Source: Anthropic's documentation of data residency, `default_inference_geo` (2026-11).
+    """
+    if value.get("inference_geo") not in _UNNAMED_GEO:
+        return ()
+    return tuple(variant_of(_DEARER_GEO, variant) for variant in _variants(value))
 
 
 def _word(value: Mapping[str, Any], name: str, usual: tuple[str | None, ...]) -> str:
@@ -151,10 +165,10 @@ def _cache_write(value: Mapping[str, Any], body: bytes) -> str:
 class _Media:
     """What of a prompt is not text."""
 
-    __slots__ = ("images", "opaque", "payload_bytes")
+    __slots__ = ("image_tokens", "opaque", "payload_bytes")
 
     def __init__(self) -> None:
-        self.images = 0
+        self.image_tokens = 0
         self.payload_bytes = 0
         self.opaque = False
 
@@ -165,8 +179,11 @@ class _Media:
             if kind in ("text", "tool_use", "thinking", "redacted_thinking", "search_result"):
                 continue
             if kind == "image":
-                self.images += 1
-                self.payload_bytes += _payload_bytes(block)
+                payload = _payload(block)
+                self.payload_bytes += len(payload)
+                self.image_tokens += (
+                    anthropic_image_tokens(payload) if payload else ANTHROPIC_IMAGE_MAX_TOKENS
+                )
             elif kind == "tool_result":
                 content = block.get("content")
                 if type(content) is list:
@@ -188,10 +205,11 @@ def _source(block: Mapping[str, Any]) -> Mapping[str, Any]:
     return source
 
 
-def _payload_bytes(block: Mapping[str, Any]) -> int:
+def _payload(block: Mapping[str, Any]) -> str:
+    """The picture in base64; "" for one that is named by an address."""
     source = _source(block)
     data = source.get("data")
-    return len(data) if source.get("type") == "base64" and type(data) is str else 0
+    return data if source.get("type") == "base64" and type(data) is str else ""
 
 
 def _is_plain_document(block: Mapping[str, Any]) -> bool:

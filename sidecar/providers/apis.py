@@ -15,8 +15,11 @@ from sidecar.providers import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_images,
     openai_moderations,
     openai_responses,
+    openai_speech,
+    openai_transcriptions,
     reading,
     token_counts,
 )
@@ -59,8 +62,9 @@ def _as_told(usage: Usage, tier: str) -> Usage:
 class Api:
     """One API that is forwarded."""
 
-    writes_text: bool
-    """Whether its models write an answer, and not only take input."""
+    writes_text: bool | None
+    """Whether its models write an answer, and not only take input; None where it is the price that
+    says how it is bounded."""
     read: Read
     """Says what a request asks for."""
     rewrite: Rewrite
@@ -75,12 +79,16 @@ class Api:
     """Makes the meter of a stream; None where nothing is streamed."""
     model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
     """Finds the model that a request names; raises BadRequestError."""
+    check_model: Callable[[str], None] | None = None
+    """Refuses models that cannot be bounded here, by name; raises BadRequestError."""
     array_meter: Callable[[CallRequest], StreamMeter] | None = None
     """Makes the meter of a stream that is one JSON array; None where there is none."""
     tier_header: bytes = b""
     """The header of an answer that tells the tier which served it; empty where none does."""
     served_as: Callable[[Usage, str], Usage] = _as_told
     """Adds what the tier's header tells to a usage."""
+    answers_bytes: bool = False
+    """Its answers are bytes that pass as they come, unless they are events."""
 
 
 _GEMINI: dict[str, Any] = {
@@ -93,6 +101,24 @@ _GEMINI: dict[str, Any] = {
     "served_as": gemini_content.served_as,
 }
 """What all of Gemini's surfaces have in common."""
+_PICTURES = Api(
+    writes_text=None,
+    read=openai_images.read,
+    rewrite=reading.as_it_came,
+    usage_of=openai_images.usage_of,
+    seen_bytes=openai_images.seen_bytes,
+    error_kind=openai_chat.error_kind,
+    meter=openai_images.ImageStream,
+)
+_RECORDINGS = Api(
+    writes_text=None,
+    read=openai_transcriptions.read,
+    rewrite=reading.as_it_came,
+    usage_of=openai_transcriptions.usage_of,
+    seen_bytes=openai_transcriptions.seen_bytes,
+    error_kind=openai_chat.error_kind,
+    meter=openai_transcriptions.TranscriptStream,
+)
 APIS: Mapping[Surface, Api] = {
     Surface.CHAT: Api(
         writes_text=True,
@@ -102,6 +128,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
+        check_model=openai_chat.check_model,
     ),
     Surface.RESPONSES: Api(
         writes_text=True,
@@ -130,6 +157,20 @@ APIS: Mapping[Surface, Api] = {
         error_kind=openai_chat.error_kind,
         meter=None,
     ),
+    Surface.IMAGES: _PICTURES,
+    Surface.IMAGE_EDITS: _PICTURES,
+    Surface.SPEECH: Api(
+        writes_text=None,
+        read=openai_speech.read,
+        rewrite=reading.as_it_came,
+        usage_of=openai_speech.usage_of,
+        seen_bytes=openai_speech.seen_bytes,
+        error_kind=openai_chat.error_kind,
+        meter=openai_speech.SpeechStream,
+        answers_bytes=True,
+    ),
+    Surface.TRANSCRIPTIONS: _RECORDINGS,
+    Surface.TRANSLATIONS: _RECORDINGS,
     Surface.MODERATIONS: Api(
         writes_text=False,
         read=openai_moderations.read,
@@ -175,6 +216,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_chat.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_chat.ChatStream,
+        check_model=openai_chat.check_model,
         model_of=_path_model,
     ),
     Surface.AZURE_EMBEDDINGS: Api(

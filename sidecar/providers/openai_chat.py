@@ -2,25 +2,31 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Seen, Usage
+from sidecar.core.refusals import Reason
 from sidecar.http import strict_json
-from sidecar.providers import dialects, openai_options, reading
-from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
+from sidecar.providers import audio_duration, dialects, openai_options, reading
+from sidecar.providers.media import inline_payload_bytes, openai_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
 
 _NEW_LIMIT = "max_completion_tokens"
 _OLD_LIMIT = "max_tokens"
+_HEARERS = "gpt-"
+"""How the names of models begin of which is known how many tokens they make of a second."""
 _GOOGLES = frozenset(("thinking_config", "thinkingConfig", "safety_settings", "safetySettings"))
 """What may be asked of Gemini beside OpenAI's own fields: it costs nothing that is not bounded."""
 
+_SEARCHERS = ("search-preview", "gpt-5-search-api")
+"""Parts of the names of models that search without being asked to."""
+
 _REFUSED = {
     "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
-    "audio": "spoken output has rates of its own that the price book does not hold",
     "search_parameters": "a search is billed by itself, and nothing bounds how many there are",
     "plugins": "what a plugin costs is not metered",
     "models": "which of them answers, and at which price, is not known before",
@@ -56,29 +62,61 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         raise BadRequestError("messages must be a list with at least one message", "messages")
     _refuse_unbounded(value)
     _check_tools(value)
-    payload_bytes, images, opaque = _media_of(messages)
+    media = _Media(model)
+    media.look_at(messages)
     options = value.get("stream_options")
     if options is not None and type(options) is not dict:
         raise BadRequestError("stream_options must be an object", "stream_options")
     predicted = value.get("prediction")
+    asked = Asked(
+        text_bytes=len(body) - media.payload_bytes,
+        expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
+        media_tokens=media.tokens,
+        opaque=media.opaque,
+        choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
+        output_limit=_output_limit(value),
+        prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
+        cache_write=openai_options.cache_write(value),
+        variants=openai_options.variants_asked(value),
+    )
+    if media.heard or "modalities" in value or "audio" in value:
+        asked = _with_sound(asked, value, heard=media.heard)
     return CallRequest(
         model=model,
         streamed=reading.read_flag(value, "stream"),
         usage_wanted=options is not None and reading.read_flag(options, "include_usage"),
         usage_each_wanted=options is not None
         and reading.read_flag(options, "continuous_usage_stats"),
-        asked=Asked(
-            text_bytes=len(body) - payload_bytes,
-            expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
-            media_tokens=images * openai_image_max_tokens(model) if images else 0,
-            opaque=opaque,
-            choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
-            output_limit=_output_limit(value),
-            prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
-            cache_write=openai_options.cache_write(value),
-            variants=openai_options.variants_asked(value),
+        asked=asked,
+    )
+
+
+def _with_sound(asked: Asked, value: Mapping[str, Any], *, heard: bool) -> Asked:
+    """What is asked for, where any of it may be sound: its rates must be its own."""
+    modalities = reading.read_list(value, "modalities")
+    if not all(modality in ("text", "audio") for modality in modalities):
+        raise unbounded("modalities", "only text and audio have a known cost")
+    speaks = "audio" in modalities or reading.is_given(value, "audio")
+    return replace(
+        asked,
+        input_kinds=(kinds.INPUT, kinds.AUDIO_INPUT) if heard else (kinds.INPUT,),
+        output_kinds=(kinds.OUTPUT, kinds.AUDIO_OUTPUT) if speaks else (kinds.OUTPUT,),
+        own_rates=(
+            *((kinds.AUDIO_INPUT,) if heard else ()),
+            *((kinds.AUDIO_OUTPUT,) if speaks else ()),
         ),
     )
+
+
+def check_model(model: str) -> None:
+    """Refuse models that search with each call. Raises BadRequestError."""
+    if any(part in model for part in _SEARCHERS):
+        raise BadRequestError(
+            f"{model[:64]} is not let through: it searches the web by itself, for a fee each "
+            "time, and nothing bounds how often. Name another model.",
+            "model",
+            Reason.UNBOUNDED_FEATURE,
+        )
 
 
 def _output_limit(value: Mapping[str, Any]) -> int | None:
@@ -98,8 +136,6 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
         google = beside.get("google") if type(beside) is dict and len(beside) == 1 else None
         if type(google) is not dict or not google.keys() <= _GOOGLES:
             raise unbounded("extra_body", "what it asks of the provider is not known here")
-    if value.get("modalities") not in (None, ["text"], []):
-        raise unbounded("modalities", "only text has a rate in the price book")
 
 
 def _check_tools(value: Mapping[str, Any]) -> None:
@@ -113,44 +149,71 @@ def _check_tools(value: Mapping[str, Any]) -> None:
             raise unbounded(f"the tool {kind[:64]}", "it runs at the provider, without a bound")
 
 
-def _media_of(messages: list[Any]) -> tuple[int, int, bool]:
-    """Bytes of inline images, the number of images, and whether anything else is not text."""
-    payload_bytes = images = 0
-    opaque = False
-    for message in messages:
-        if type(message) is not dict:
-            raise BadRequestError("each of messages must be an object", "messages")
-        if message.get("audio") is not None:
-            raise unbounded("audio", _REFUSED["audio"])
-        content = message.get("content")
-        if type(content) is not list:
-            if content is not None and type(content) is not str:
+class _Media:
+    """What of a prompt is not text."""
+
+    __slots__ = ("_model", "heard", "opaque", "payload_bytes", "tokens")
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self.payload_bytes = 0
+        self.tokens = 0
+        self.opaque = False
+        self.heard = False
+        """Whether any of it is sound."""
+
+    def look_at(self, messages: list[Any]) -> None:
+        """Count what stands in messages. Raises BadRequestError."""
+        for message in messages:
+            if type(message) is not dict:
+                raise BadRequestError("each of messages must be an object", "messages")
+            if message.get("audio") is not None:
+                # An earlier spoken answer, named by its id.
+                self.heard = self.opaque = True
+            content = message.get("content")
+            if type(content) is list:
+                for part in content:
+                    self._look_at_part(part)
+            elif content is not None and type(content) is not str:
                 raise BadRequestError("content must be a text or a list of parts", "messages")
-            continue
-        for part in content:
-            kind = part.get("type") if type(part) is dict else None
-            if kind in ("text", "refusal"):
-                continue
-            if kind == "image_url":
-                images += 1
-                payload_bytes += _image_payload_bytes(part)
-            elif kind == "input_audio":
-                raise unbounded("input_audio", "the price book holds no rate for spoken input")
-            elif type(kind) is str:
-                opaque = True
+
+    def _look_at_part(self, part: Any) -> None:
+        kind = part.get("type") if type(part) is dict else None
+        if kind in ("text", "refusal"):
+            return
+        if kind == "image_url":
+            url, detail = _image_url(part)
+            self.payload_bytes += inline_payload_bytes(url)
+            self.tokens += openai_image_tokens(self._model, url, detail)
+        elif kind == "input_audio":
+            data = _audio_data(part)
+            self.heard = True
+            self.payload_bytes += len(data)
+            if self._model.startswith(_HEARERS):
+                self.tokens += audio_duration.max_tokens(audio_duration.of_base64(data))
             else:
-                raise BadRequestError(
-                    "each part of content must be an object with a type", "messages"
-                )
-    return payload_bytes, images, opaque
+                self.opaque = True
+        elif type(kind) is str:
+            self.opaque = True
+        else:
+            raise BadRequestError("each part of content must be an object with a type", "messages")
 
 
-def _image_payload_bytes(part: Mapping[str, Any]) -> int:
+def _audio_data(part: Mapping[str, Any]) -> str:
+    """A recording in base64."""
+    data = reading.part_of(part, "input_audio").get("data")
+    if type(data) is not str:
+        raise BadRequestError("input_audio must be an object with data in base64", "messages")
+    return data
+
+
+def _image_url(part: Mapping[str, Any]) -> tuple[str, object]:
+    """Where an image is, and in which detail it is to be looked at."""
     image = part.get("image_url")
-    url = image.get("url") if type(image) is dict else image
+    url, detail = (image.get("url"), image.get("detail")) if type(image) is dict else (image, None)
     if type(url) is not str:
         raise BadRequestError("image_url must be an object with a url", "messages")
-    return inline_payload_bytes(url)
+    return url, detail
 
 
 def rewrite(
@@ -214,7 +277,6 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         *reading.unknown_counts(prompt_parts, _PROMPT_KEYS, "prompt_tokens_details."),
         *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
         *(("prompt_tokens_details",) if rest < 0 else ()),
-        *(("audio_tokens",) if heard or spoken else ()),
         *(("x_groq.usage_breakdown",) if groq.get("usage_breakdown") else ()),
     )
     counted = (
@@ -233,6 +295,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         variant=openai_options.variant_told(tier),
         unpriced=unpriced,
         told_nano_usd=reading.told_money(usage),
+        own_rates=(kinds.AUDIO_INPUT, kinds.AUDIO_OUTPUT),
     )
 
 
@@ -256,6 +319,13 @@ def error_kind(answer: Any) -> str:
     return reading.told_text(error.get("code") or error.get("type"), _WORD_MAX_CHARACTERS)
 
 
+def stream_error_kind(data: bytes) -> str:
+    """What an event within a stream says went wrong, in a word; "" when it is no error."""
+    if data.startswith(b'{"error"') or b'"type":"error"' in data[:64]:
+        return error_kind(told_object(data)) or "error"
+    return ""
+
+
 class ChatStream(StreamMeter):
     """Meters a stream of chunks, and takes out what tells usage that nobody asked for.
 
@@ -276,7 +346,7 @@ class ChatStream(StreamMeter):
 
     def read_frame(self, data: bytes) -> bool:
         if data.startswith(b'{"error"'):
-            self.error_kind = error_kind(told_object(data)) or "error"
+            self.error_kind = stream_error_kind(data)
         elif b'"usage"' in data and _USAGE_OBJECT.search(data) is not None:
             chunk = told_object(data)
             usage = usage_of(chunk)

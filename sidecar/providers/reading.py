@@ -47,6 +47,8 @@ _DECIDING = frozenset(
         *("model", "messages", "input", "max_tokens", "max_completion_tokens", "n", "stream"),
         *("stream_options", "service_tier", "tools", "modalities", "audio", "web_search_options"),
         *("prediction", "system", "speed", "inference_geo", "mcp_servers", "container", "plugins"),
+        *("size", "quality", "partial_images", "input_fidelity", "output_format", "frame_count"),
+        *("svg", "stream_format", "chunking_strategy", "file", "image", "mask"),
         *("models", "prompt_cache_retention", "cache_control", "context_management", "fallbacks"),
         *("previous_response_id", "conversation", "prompt", "background", "max_output_tokens"),
         *("max_tool_calls", "tool_choice", "reasoning", "prompt_cache_options", "best_of"),

@@ -15,6 +15,9 @@ from typing import ClassVar, Protocol
 from sidecar.core.metering import Seen, Usage
 from sidecar.http import limits, sse
 
+EVERYTHING = Seen(2**40)
+"""Of an answer whose bytes say nothing of its tokens: as much as the call allows."""
+
 
 class Cutter(Protocol):
     """Cuts a stream into frames."""
@@ -76,6 +79,11 @@ class StreamMeter(ABC):
         self.done = False
         """The provider's mark of the end has come."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of the answer is held back, or kept to be read."""
+        return self._frames.pending_bytes
+
     @abstractmethod
     def read_frame(self, data: bytes) -> bool:
         """Look at the data of a frame; False to take the frame out of the stream."""
@@ -123,3 +131,30 @@ class StreamMeter(ABC):
             self._seen_bytes += self.seen_in(content)
         self._unread.clear()
         self._unread_bytes = 0
+
+
+class Untouched(StreamMeter):
+    """Lets an answer of bytes pass that tells nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Expect no mark of the end: the bytes end with the message."""
+        super().__init__(frames_matter=False)
+        self.done = True
+
+    def take(self, data: bytes) -> bytes:
+        """Pass all on."""
+        return data
+
+    def read_frame(self, data: bytes) -> bool:
+        """There are no frames."""
+        raise AssertionError(data[:0])
+
+    def seen_in(self, data: bytes) -> int:
+        """There are no frames."""
+        raise AssertionError(data[:0])
+
+    def seen(self) -> Seen:
+        """Bytes of sound bound nothing."""
+        return EVERYTHING

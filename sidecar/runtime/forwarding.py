@@ -16,9 +16,10 @@ from dataclasses import replace
 import trio
 
 from sidecar.clock import Clock
+from sidecar.core import metering
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.exchange import Ending, Event, Exchange, Row, State
-from sidecar.core.metering import Charge, Seen
+from sidecar.core.metering import Charge, Seen, Usage
 from sidecar.http import codec, headers, limits
 from sidecar.http.codec import RequestHead, ResponseHead
 from sidecar.http.plain_heads import Header
@@ -26,6 +27,7 @@ from sidecar.providers import envelopes
 from sidecar.providers.dialects import Abort, Secret
 from sidecar.providers.envelopes import Fault
 from sidecar.providers.streams import StreamMeter
+from sidecar.runtime import call_faults
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.answers import read_answer
 from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
@@ -36,7 +38,6 @@ from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import Line, UnreachableError, UnsentError
 
 _REDACTED = b"[redacted]"
-_FROM_PROVIDER: Header = (b"x-bursar-upstream", b"provider")
 _COST = b"x-bursar-cost-nano-usd"
 
 
@@ -151,16 +152,7 @@ class Forwarding:
         except (UnreachableError, UnsentError) as error:
             self._incoming.error_kind = "upstream_unreachable"
             self._step(Event.UNSENT)
-            raise FaultError(
-                self._marked(
-                    envelopes.wire_fault(
-                        502,
-                        "upstream_unreachable",
-                        f"the provider cannot be reached: {error}. Nothing was sent or charged",
-                        retry=True,
-                    )
-                )
-            ) from None
+            raise FaultError(self._marked(call_faults.unreachable(error))) from None
 
     def _take(self, line: Line) -> Line:
         """Take over a connection. Raises UnreachableError when authority ended in the meantime."""
@@ -186,7 +178,8 @@ class Forwarding:
     async def _answer(self, head: ResponseHead) -> None:
         passed_on, body = await self._whole(head)
         api, incoming = self._call.api, self._incoming
-        answer = {} if incoming.unreadable else await read_answer(body)
+        kind = head.values.get(b"content-type", b"")
+        answer = {} if incoming.unreadable else await read_answer(body, kind)
         incoming.usage = api.usage_of(answer)
         if incoming.usage is not None:
             self._exchange.step(Event.USAGE)
@@ -216,7 +209,7 @@ class Forwarding:
     async def _pass_error_on(self, head: ResponseHead) -> None:
         passed_on, body = await self._whole(head)
         api, incoming = self._call.api, self._incoming
-        answer = {} if incoming.unreadable else await read_answer(body)
+        answer = {} if incoming.unreadable else await read_answer(body, b"")
         incoming.error_kind = api.error_kind(answer) or f"http_{head.status}"
         incoming.usage = api.usage_of(answer)
         if incoming.usage is not None:
@@ -224,12 +217,12 @@ class Forwarding:
         charge = self._step(Event.END)
         if head.status == 401 or self._blames_secret(body):
             # The provider's words would show part of the secret, and blame the caller's key.
-            raise FaultError(self._marked(_SECRET_REFUSED))
+            raise FaultError(self._marked(call_faults.SECRET_REFUSED))
         secret = self._call.secret
         body = body.replace(secret, _REDACTED)
         passed_on = [header for header in passed_on if secret not in header[1]]
         passed_on.append((_COST, b"%d" % (charge.cost_nano_usd if charge else 0)))
-        passed_on.append(_FROM_PROVIDER)
+        passed_on.append(call_faults.FROM_PROVIDER)
         await self._send_whole(head.status, passed_on, body)
 
     def _blames_secret(self, body: bytes) -> bool:
@@ -247,6 +240,7 @@ class Forwarding:
         if not meter.tells_by_events:
             caller.events = ""
         out, tells_cost = self._stream_head(head)
+        held_bytes = limits.LARGE_BODY_BYTES
         while True:
             data, ended = incoming.piece()
             out += self._chunk(data)
@@ -255,6 +249,9 @@ class Forwarding:
             if out:
                 await caller.send(out)
                 out = b""
+            if meter.held_bytes > held_bytes:
+                caller.take_room(meter.held_bytes - held_bytes)
+                held_bytes = meter.held_bytes
             incoming.reader.feed(await line.receive())
         out += self._chunk(incoming.end_stream())
         charge = self._step(Event.BREAK if incoming.ended_early() else Event.END)
@@ -268,10 +265,19 @@ class Forwarding:
     def _stream_head(self, head: ResponseHead) -> tuple[bytes, bool]:
         """The head of a stream, and whether it promises the cost after its end."""
         caller = self._caller
+        incoming = self._incoming
         passed_on = self._passed_on(head)
-        caller.chunked = self._head.http_1_1
+        length = incoming.untouched_bytes(head)
+        caller.chunked = self._head.http_1_1 and length is None
         tells_cost = False
-        if caller.chunked:
+        meter = incoming.meter
+        if meter is not None and meter.done and (known := self._known_usage()):
+            # Bytes that tell nothing: what they cost is known before, or never.
+            cost = metering.charge_of(known, self._call.price, self._hold.worst_nano_usd)
+            passed_on.append((_COST, b"%d" % cost.cost_nano_usd))
+        if length is not None:
+            passed_on.append((b"content-length", b"%d" % length))
+        elif caller.chunked:
             passed_on.append(codec.CHUNKED)
             tells_cost = b"trailers" in self._head.values.get(b"te", b"").lower()
             if tells_cost:
@@ -293,6 +299,9 @@ class Forwarding:
         """Leave an answer that nobody reads any more, and that is billed to its end, to a drain."""
         incoming = self._incoming
         if self._call.request.dialect.abort is not Abort.DRAIN or incoming.line is None:
+            return False
+        if self._call.api.writes_text is None:
+            # Events with pictures are too large to be held for nobody, and sound tells nothing.
             return False
         if self._exchange.state not in (State.SENT, State.ANSWERING) or incoming.unreadable:
             return False
@@ -321,14 +330,7 @@ class Forwarding:
         self._incoming.error_kind = self._incoming.error_kind or "upstream_broke_off"
         self._end(Event.BREAK)
         caller = self._caller
-        fault = self._marked(
-            envelopes.wire_fault(
-                502,
-                "upstream_broke_off",
-                f"the provider broke off after it had the whole request ({words}); it may bill the "
-                "call, so it is charged by estimate",
-            )
-        )
+        fault = self._marked(call_faults.broke_off(words))
         if not caller.head_sent:
             raise FaultError(fault)
         caller.keep = False
@@ -337,17 +339,19 @@ class Forwarding:
             await caller.send(codec.chunk(event) + codec.LAST_CHUNK)
 
     def _marked(self, fault: Fault) -> Fault:
-        call_id = self._hold.call_id.encode()
-        return Fault(
-            face=fault.face,
-            message=fault.message,
-            retry=fault.retry,
-            details=fault.details,
-            headers=(*fault.headers, (b"x-bursar-call-id", call_id), _FROM_PROVIDER),
-        )
+        return call_faults.marked(fault, self._hold.call_id)
+
+    def _known_usage(self) -> Usage | None:
+        return metering.usage_by_request(self._call.request.asked, self._call.price)
 
     def _step(self, event: Event) -> Charge | None:
         """Tell the table what happened; if that ends the hold, end it."""
+        if event is Event.END and self._exchange.state is State.ANSWERING:
+            # Nothing tells what it used; of some calls the request itself does.
+            usage = self._known_usage()
+            if usage is not None:
+                self._incoming.usage = usage
+                self._exchange.step(Event.USAGE)
         row = self._exchange.step(event)
         if row.ending is None:
             return None
@@ -378,11 +382,3 @@ class Forwarding:
             self._admission.void(self._hold, outcome)
         else:
             self._admission.settle(self._hold, outcome)
-
-
-_SECRET_REFUSED = envelopes.wire_fault(
-    403,
-    "provider_secret_refused",
-    "the provider refused the agency's secret; your own key is good. Ask your agency to set the "
-    "provider's secret anew",
-)

@@ -11,7 +11,7 @@ from sidecar.core.metering import Seen, Usage
 from sidecar.http import encoding, limits, sse
 from sidecar.http.codec import BadMessageError, ResponseHead, ResponseReader
 from sidecar.http.encoding import Inflater, UnreadableBodyError
-from sidecar.providers.streams import StreamMeter
+from sidecar.providers.streams import StreamMeter, Untouched
 from sidecar.runtime.catching_up import catch_up
 from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import BrokenOffError, Line
@@ -145,7 +145,7 @@ class Incoming:
             return api.meter(request)
         if api.array_meter is not None and kind.startswith(b"application/json"):
             return api.array_meter(request)
-        return None
+        return Untouched() if api.answers_bytes else None
 
     def begin_stream(self, head: ResponseHead, meter: StreamMeter) -> None:
         """Meter what follows, if it can be read."""
@@ -156,6 +156,11 @@ class Incoming:
             else:
                 self.unreadable = True
         self.meter = None if self.unreadable else meter
+
+    def untouched_bytes(self, head: ResponseHead) -> int | None:
+        """How many bytes a stream passes on that is neither read nor opened, if its head tells."""
+        whole = isinstance(self.meter, Untouched) and self._inflater is None
+        return head.body_bytes if whole else None
 
     def piece(self) -> tuple[bytes, bool]:
         """What has come of a stream, metered, to be passed on; and whether that was its end."""

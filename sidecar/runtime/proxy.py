@@ -5,7 +5,9 @@ before the body is read that needs no body.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 import trio
@@ -20,16 +22,26 @@ from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.instants import Now
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
-from sidecar.http import codec, encoding, headers, hosts, limits, routes, strict_json
+from sidecar.http import codec, encoding, headers, hosts, limits, multipart, routes, strict_json
 from sidecar.http.codec import RequestHead
 from sidecar.http.encoding import UnreadableBodyError
+from sidecar.http.multipart import BadFormError
 from sidecar.http.plain_heads import Header
 from sidecar.http.routes import NoRouteError, Route
 from sidecar.http.strict_json import BadJsonError
-from sidecar.http.surfaces import ANTHROPIC, AT_AZURE, AT_GEMINI, GEMINI, SURFACES, Kind, Surface
+from sidecar.http.surfaces import (
+    ANTHROPIC,
+    AT_AZURE,
+    AT_GEMINI,
+    GEMINI,
+    SURFACES,
+    Kind,
+    Row,
+    Surface,
+)
 from sidecar.http.tunnels import BadAddressError
-from sidecar.providers import envelopes, models, reading
-from sidecar.providers.apis import APIS
+from sidecar.providers import envelopes, forms, models, reading
+from sidecar.providers.apis import APIS, Api
 from sidecar.providers.dialects import AZURE, Dialect, dialect_of
 from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.providers.reading import BadRequestError
@@ -145,7 +157,7 @@ class Proxy:
         caller.family, caller.events = row.family, row.events
         policy = self._admission.policy
         key = self._key(head, route, policy, self._clock.now())
-        _check_encoding(head)
+        _check_encoding(head, row)
         body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
         if b"content-encoding" in head.values:
             body = _opened(head, body, caller)
@@ -167,7 +179,7 @@ class Proxy:
         api, row = APIS[route.surface], SURFACES[route.surface]
         attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
         try:
-            value = await _read_body(body)
+            value = await _read_body(body, head, row)
             written = api.model_of(value, route)
             provider = self._provider(policy, route, written, attributes)
             prices = self._prices(policy, provider, written, attributes)
@@ -177,10 +189,7 @@ class Proxy:
             )
             if not key.allows(price.model):
                 self._refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
-            if api.writes_text != bool(price.output_max):
-                raise BadRequestError(
-                    f"{written} is not a model for {route.surface.value}", "model"
-                )
+            _check_model(api, route, written, price)
             expands = any(version.expands_text for version in prices)
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
             request = replace(
@@ -194,9 +203,13 @@ class Proxy:
             self._refuse(_unpriced(written, f": {error}"), attributes, "model")
         except BadJsonError as error:
             self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
+        except BadFormError as error:
+            self._refuse(Refusal(Reason.INVALID_REQUEST, f"bad form: {error}"), attributes)
         upstream, prefix, secret = self._way_to(provider, dialect, route, attributes)
         if row.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
+        if row.form:
+            prefix += b"content-type: %b\r\n" % head.values[b"content-type"]
         call = NewCall(
             attributes=attributes,
             secret_id=key.secret_id,
@@ -268,7 +281,9 @@ class Proxy:
             upstream = self._upstreams.to(provider)
             line = dialect.secret.value + secret
             target = upstream.target(route, dialect.root)
-            prefix = upstream.prefixes.get((target, line)) or upstream.add_prefix(target, line)
+            known = upstream.prefixes.get((target, line))
+            form = SURFACES[route.surface].form
+            prefix = known or upstream.add_prefix(target, line, form=form)
         except Refused as refused:
             self._refuse(refused.refusal, attributes)
         except BadAddressError as error:
@@ -346,6 +361,16 @@ _NO_WEBSOCKET = NoRouteError(
 )
 
 
+def _check_model(api: Api, route: Route, written: str, price: ModelPrice) -> None:
+    """Refuse a model that its surface does not serve. Raises BadRequestError."""
+    if api.writes_text not in (None, bool(price.output_max)):
+        raise BadRequestError(f"{written} is not a model for {route.surface.value}", "model")
+    if api.check_model is not None:
+        # The name may stand for another's price, or the price's model may have another name.
+        for name in {written, price.model}:
+            api.check_model(name)
+
+
 def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:
     values = head.values
     workflow, step = values.get(b"x-bursar-workflow", b""), values.get(b"x-bursar-step", b"")
@@ -355,10 +380,12 @@ def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:
 _JSON: Header = (b"content-type", b"application/json")
 
 
-def _check_encoding(head: RequestHead) -> None:
+def _check_encoding(head: RequestHead, row: Row) -> None:
     """Refuse a body that could not be read, before it is read. Raises FaultError."""
     kind = head.values.get(b"content-type")
-    if kind is not None and kind.partition(b";")[0].strip().lower() not in _JSON_TYPES:
+    if row.form:
+        _check_form(kind or b"")
+    elif kind is not None and kind.partition(b";")[0].strip().lower() not in _JSON_TYPES:
         words = "the body must be JSON: send it with Content-Type: application/json"
         raise FaultError(wire_fault(415, "unsupported_media_type", words))
     packed = head.values.get(b"content-encoding")
@@ -366,6 +393,16 @@ def _check_encoding(head: RequestHead) -> None:
         return
     words = "the body may be compressed with gzip or deflate, or not at all"
     raise FaultError(wire_fault(415, "unsupported_encoding", words))
+
+
+def _check_form(kind: bytes) -> None:
+    if not multipart.is_form(kind):
+        words = "the body must be a form: send it with Content-Type: multipart/form-data"
+        raise FaultError(wire_fault(415, "unsupported_media_type", words))
+    try:
+        multipart.boundary_of(kind)
+    except BadFormError as error:
+        raise FaultError(wire_fault(400, "invalid_request", f"{error}")) from None
 
 
 def _opened(head: RequestHead, body: bytes, caller: Caller) -> bytes:
@@ -384,10 +421,19 @@ def _opened(head: RequestHead, body: bytes, caller: Caller) -> bytes:
     return opened
 
 
-async def _read_body(body: bytes) -> dict[str, Any]:
+async def _read_body(body: bytes, head: RequestHead, row: Row) -> dict[str, Any]:
+    """The fields of a request. Raises BadJsonError, BadFormError, BadRequestError."""
+    read: Callable[[bytes], Any] = strict_json.read
+    if row.form:
+        boundary = multipart.boundary_of(head.values[b"content-type"])
+        read = partial(_read_form, boundary=boundary)
     if len(body) > limits.LARGE_BODY_BYTES:
-        return reading.read_object(await trio.to_thread.run_sync(strict_json.read, body))
-    return reading.read_object(strict_json.read(body))
+        return reading.read_object(await trio.to_thread.run_sync(read, body))
+    return reading.read_object(read(body))
+
+
+def _read_form(body: bytes, boundary: bytes) -> dict[str, Any]:
+    return forms.object_of(multipart.read(body, boundary))
 
 
 def _unpriced(model: str, why: str = "") -> Refusal:

@@ -100,17 +100,19 @@ class Upstream:
         self.prefixes: dict[tuple[str, str], bytes] = {}
         """How the heads of calls begin, by target and the line with the secret."""
 
-    def add_prefix(self, target: str, secret_line: str) -> bytes:
+    def add_prefix(self, target: str, secret_line: str, *, form: bool = False) -> bytes:
         """Remember how the heads of calls to a target begin. Raises BadAddressError."""
         if not (secret_line.isascii() and secret_line.isprintable()):
             raise BadAddressError("its secret holds characters that no header takes; set it anew")
-        lines = (
+        lines = [
             f"POST {target} HTTP/1.1",
             f"host: {self.address.authority}",
             secret_line,
-            "content-type: application/json",
             "accept-encoding: identity",
-        )
+        ]
+        if not form:
+            # A form's own Content-Type says how to read it, and follows with the call.
+            lines.append("content-type: application/json")
         prefix = "".join(f"{line}\r\n" for line in lines).encode("ascii")
         if len(self.prefixes) >= limits.PREFIXES_MAX_ENTRIES:
             self.prefixes.clear()

@@ -144,6 +144,26 @@ class Bursar:
         self._channel.close()
 
 
+REHEARSAL_PRICES: tuple[tuple[str, str, tuple[int, int], dict[str, int]], ...] = (
+    ("openai", "rehearsal-cent", (1_000_000, 40), {"input": 0, "output": 10**9}),
+    ("anthropic", "claude-rehearsal-cent", (1_000_000, 40), {"input": 0, "output": 10**9}),
+    ("gemini", "gemini-rehearsal-cent", (1_000_000, 40), {"input": 0, "output": 10**9}),
+    ("openai", "rehearsal-cent-picture", (1_000_000, 0), {"images": 10**10}),
+    ("openai", "rehearsal-cent-speech", (1_000_000, 0), {"characters": 10**9}),
+    ("openai", "rehearsal-cent-transcript", (1_000_000, 0), {"milliseconds": 10**6}),
+    (
+        "openai",
+        "rehearsal-picture",
+        (100_000, 40_000),
+        {"input": 5 * 10**6, "image_input": 8 * 10**6, "image_output": 30 * 10**6},
+    ),
+)
+"""Models that only the rehearsal provider has: name, limits, pico-dollars by kind.
+
+Ten tokens, a picture, ten characters and ten seconds cost a cent.
+"""
+
+
 class Stand:
     """An installation that a story plays in."""
 
@@ -362,11 +382,7 @@ class Stand:
             time.sleep(0.05)
 
     def _price_the_cent_models(self) -> None:
-        for provider, model in (
-            ("openai", "rehearsal-cent"),
-            ("anthropic", "claude-rehearsal-cent"),
-            ("gemini", "gemini-rehearsal-cent"),
-        ):
+        for provider, model, limits, rates in REHEARSAL_PRICES:
             self.bursar.ask(
                 self.bursar.prices.SetPrice,
                 admin.SetPriceRequest(
@@ -374,17 +390,17 @@ class Stand:
                     price=admin.Price(
                         provider=provider,
                         model=model,
-                        input_max_count=1_000_000,
-                        output_max_count=40,
+                        input_max_count=limits[0],
+                        output_max_count=limits[1],
                         tiers=[
                             admin.PriceTier(
                                 rates=[
-                                    admin.Rate(kind="input", pico_usd=0),
-                                    admin.Rate(kind="output", pico_usd=1_000_000_000),
+                                    admin.Rate(kind=kind, pico_usd=pico_usd)
+                                    for kind, pico_usd in rates.items()
                                 ]
                             )
                         ],
                     ),
-                    reason="ten tokens of output cost a cent",
+                    reason="as the rehearsal provider bills it",
                 ),
             )

@@ -11,6 +11,7 @@ import anthropic
 import openai
 import pytest
 
+from tests.e2e.media_ways import MEDIA_WAYS
 from tests.e2e.stand import Client, Stand
 from tests.e2e.traffic import Answer, Caller, burst
 from tests.e2e.ways import WAYS, Sdks, Way
@@ -20,7 +21,7 @@ CAP_CENTS = 10
 CALLS = 24
 MODES = [
     pytest.param(way, stream, id=f"{way.surface}-{'streamed' if stream else 'plain'}")
-    for way in WAYS
+    for way in (*WAYS, *MEDIA_WAYS)
     for stream in (False, True)
     if not stream or way.streamed is not None
 ]

@@ -1,12 +1,13 @@
 """The bill against numbers worked out by hand."""
 
+from dataclasses import astuple
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from clients.rehearsal.bill import NOTHING, Bill, Call, Quantities, Subject, cost_nano_usd
-from clients.rehearsal.prices import MODELS, TIERS, Model, find
+from clients.rehearsal.prices import MODELS, NO_MEDIA, TEXT, TIERS, Model, find
 
 SUBJECT = Subject(
     request_id="req_1",
@@ -74,7 +75,8 @@ def test_the_table_is_whole() -> None:
     assert len({each.name for each in MODELS}) == len(MODELS)
     for each in MODELS:
         assert each.provider in TIERS
-        assert (each.embeds or each.moderates) == (each.max_output_tokens == 0)
+        writes = not (each.embeds or each.moderates)
+        assert writes == (each.max_output_tokens > 0) or each.serves != TEXT
         for price in (each.input, each.cached_input, each.cache_write, each.output):
             assert price is None or Fraction(price) >= 0
 
@@ -177,3 +179,6 @@ def test_the_readme_shows_the_price_table_as_it_is() -> None:
         ]
         cells += [f"{each.max_input_tokens:,}", f"{each.max_output_tokens:,}"]
         assert f"| `{each.name}` | {' | '.join(cells)} |" in shown
+        if each.media != NO_MEDIA:
+            rates = " | ".join(rate or "-" for rate in astuple(each.media))
+            assert f"| `{each.name}` | {rates} |" in shown

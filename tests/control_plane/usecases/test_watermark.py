@@ -48,8 +48,7 @@ def unknown_nano_usd(world: World) -> int:
 
 def test_the_last_transactions_are_lost_and_nobody_is_granted_twice(world: World) -> None:
     """Scenario 17: what a fail-over loses comes back from those who hold it."""
-    ref = world.budget("b", USD)
-    one, two = world.sidecar("one"), world.sidecar("two")
+    ref, one, two = world.budget("b", USD), world.sidecar("one"), world.sidecar("two")
     first = one.wait(30 * CENT, ref)
     assert opened(one, first)
     copy = world.backup()
@@ -118,8 +117,7 @@ def test_a_backup_of_an_hour_ago_one_gone_one_silent_one_new(world: World) -> No
 
 def test_without_the_watermark_the_one_that_is_gone_would_be_forgotten(world: World) -> None:
     """What mutant M13 takes away."""
-    ref = world.budget("b", USD)
-    here, gone = world.sidecar("here"), world.sidecar("gone")
+    ref, here, gone = world.budget("b", USD), world.sidecar("here"), world.sidecar("gone")
     speak(here, gone)
     copy = world.backup()
     assert opened(gone, gone.wait(80 * CENT, ref))
@@ -134,8 +132,7 @@ def test_without_the_watermark_the_one_that_is_gone_would_be_forgotten(world: Wo
 def test_what_was_granted_and_given_back_many_times_holds_up_no_more_than_the_cap(
     world: World,
 ) -> None:
-    ref = world.budget("b", USD)
-    here, gone = world.sidecar("here"), world.sidecar("gone")
+    ref, here, gone = world.budget("b", USD), world.sidecar("here"), world.sidecar("gone")
     speak(here, gone)
     copy = world.backup()
     for _ in range(10):
@@ -165,8 +162,7 @@ def test_what_was_granted_and_given_back_many_times_holds_up_no_more_than_the_ca
 
 
 def test_nobody_is_told_that_a_budget_is_used_up_while_it_is_learnt(world: World) -> None:
-    ref = world.budget("b", USD)
-    one, two = world.sidecar("one"), world.sidecar("two")
+    ref, one, two = world.budget("b", USD), world.sidecar("one"), world.sidecar("two")
     speak(one, two)
     copy = world.backup()
     for _ in range(5):
@@ -206,8 +202,7 @@ def test_the_same_copy_is_put_back_twice(world: World) -> None:
 
 
 def test_a_copy_that_was_made_while_it_learnt_begins_to_learn_anew(world: World) -> None:
-    ref = world.budget("b", USD)
-    one, two = world.sidecar("one"), world.sidecar("two")
+    ref, one, two = world.budget("b", USD), world.sidecar("one"), world.sidecar("two")
     speak(one, two)
     before = world.backup()
     held = one.wait(30 * CENT, ref)
@@ -381,8 +376,7 @@ def test_a_copy_from_before_the_first_grant_without_its_watermark_calls_nobody_a
 
 def test_a_generation_from_far_away_is_untrue_without_a_watermark_too(world: World) -> None:
     """A generation at the end of all numbers could never be followed by another."""
-    ref = world.budget("b", USD)
-    one, liar = world.sidecar("one"), world.sidecar("liar")
+    ref, one, liar = world.budget("b", USD), world.sidecar("one"), world.sidecar("liar")
     assert opened(one, one.wait(CENT, ref))
     copy = world.backup()
     world.store.close()
@@ -406,8 +400,7 @@ def claims(thief: VirtualSidecar, more_nano_usd: int) -> Status:
 def test_a_claimant_that_falls_silent_stops_the_others_for_a_minute_and_once_an_hour(
     world: World,
 ) -> None:
-    ref = world.budget("b", USD)
-    thief, other = world.sidecar("thief"), world.sidecar("other")
+    ref, thief, other = world.budget("b", USD), world.sidecar("thief"), world.sidecar("other")
     assert opened(thief, thief.wait(CENT, ref))
     speak(thief, other)
     assert claims(thief, 1) is Status.LEARNING
@@ -433,8 +426,7 @@ def test_a_claimant_that_falls_silent_stops_the_others_for_a_minute_and_once_an_
 
 @pytest.mark.parametrize("ended", ["fenced", "revoked"])
 def test_who_is_stopped_is_never_waited_for(world: World, ended: str) -> None:
-    ref = world.budget("b", USD)
-    stopped, here = world.sidecar("stopped"), world.sidecar("here")
+    ref, stopped, here = world.budget("b", USD), world.sidecar("stopped"), world.sidecar("here")
     held = stopped.wait(20 * CENT, ref)
     assert opened(stopped, held)
     if ended == "fenced":
@@ -458,8 +450,7 @@ def test_who_is_stopped_is_never_waited_for(world: World, ended: str) -> None:
 def test_after_a_restore_grants_go_on_beside_all_that_the_missing_one_may_hold(
     world: World,
 ) -> None:
-    ref = world.budget("b", USD)
-    here, gone = world.sidecar("here"), world.sidecar("gone")
+    ref, here, gone = world.budget("b", USD), world.sidecar("here"), world.sidecar("gone")
     speak(here, gone)
     copy = world.backup()
     assert opened(gone, gone.wait(60 * CENT, ref))
@@ -487,8 +478,7 @@ def test_after_a_restore_grants_go_on_beside_all_that_the_missing_one_may_hold(
 def test_without_a_watermark_that_knows_the_missing_are_waited_for_however_long_it_takes(
     world: World,
 ) -> None:
-    ref = world.budget("b", USD)
-    here, gone = world.sidecar("here"), world.sidecar("gone")
+    ref, here, gone = world.budget("b", USD), world.sidecar("here"), world.sidecar("gone")
     speak(here, gone)
     copy = world.backup()
     assert opened(gone, gone.wait(60 * CENT, ref))

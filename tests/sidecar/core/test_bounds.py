@@ -130,6 +130,14 @@ def test_the_dearest_variant_that_can_serve_the_request_counts(
     assert (bound.input_worst_nano_usd, bound.output_rate_pico_usd) == (input_worst, output_rate)
 
 
+def test_a_variant_that_a_default_elsewhere_may_choose_counts_where_the_price_has_it() -> None:
+    asked = Asked(text_bytes=36, variants_if_priced=("priority",))
+    plain = bound_of(asked, [price(variants=(CHEAP,))])
+    assert plain == bound_of(Asked(text_bytes=36), [price()])
+    dear = bound_of(asked, [price(variants=(DEAR, CHEAP))])
+    assert (dear.input_worst_nano_usd, dear.output_rate_pico_usd) == (100 * 200, 800_000)
+
+
 def test_a_request_that_may_be_served_as_an_unpriced_variant_has_no_bound() -> None:
     with pytest.raises(UnpriceableError, match="fast"):
         bound_of(Asked(text_bytes=1, variants=("", "fast")), [price(variants=(DEAR,))])
@@ -251,3 +259,9 @@ def test_texts_that_grow_when_normalised_are_counted(text: str, growth: int) -> 
 def test_growth_is_never_less_than_what_normalising_adds(text: str) -> None:
     normal = unicodedata.normalize("NFKC", text)
     assert len(normal.encode()) - len(text.encode()) <= expanded_bytes(text)
+
+
+def test_a_kind_that_needs_a_rate_of_its_own_is_not_bounded_by_its_parents() -> None:
+    asked = Asked(text_bytes=10, own_rates=(kinds.AUDIO_INPUT,))
+    with pytest.raises(UnpriceableError, match="audio_input"):
+        bound_of(asked, [price()])

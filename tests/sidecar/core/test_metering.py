@@ -137,6 +137,16 @@ def test_a_told_prompt_is_charged_at_the_dearest_variant_and_with_all_pieces() -
     assert charge.quantities == {kinds.INPUT: 10, kinds.WEB_SEARCH: 3, kinds.OUTPUT: 256}
 
 
+def test_a_told_prompt_is_charged_as_the_dearer_default_may_have_served_it() -> None:
+    rates = PRICE.tiers[0].rates_pico_usd
+    dear = {kind: 2 * rate for kind, rate in rates.items()}
+    price = replace(PRICE, variants=(Variant("us", (Tier(0, dear),)),))
+    asked = replace(ASKED, variants_if_priced=("us",))
+    seen = Seen(output_bytes=0, input_quantities={kinds.INPUT: 10})
+    charge = metering.estimate_of(hold(asked, price=price), asked, price, seen)
+    assert charge.cost_nano_usd == 10 * 200 + 256 * 800
+
+
 def test_an_answer_that_broke_off_is_charged_for_the_input_bound_and_what_was_seen() -> None:
     charge = metering.estimate_of(hold(), ASKED, PRICE, Seen(output_bytes=44))
     assert charge.cost_nano_usd == 1_000 * 100 + 300 * 400
@@ -167,3 +177,28 @@ def test_an_estimate_is_never_above_what_was_held(seen: int, clamped: int | None
     held = hold(clamped=clamped)
     charge = metering.estimate_of(held, ASKED, PRICE, Seen(output_bytes=seen))
     assert charge.cost_nano_usd <= held.worst_nano_usd
+
+
+def test_a_kind_without_a_rate_of_its_own_is_not_charged_at_its_parents() -> None:
+    used = {kinds.INPUT: 10, kinds.AUDIO_INPUT: 10}
+    needy = Usage(used, own_rates=(kinds.AUDIO_INPUT, kinds.AUDIO_OUTPUT))
+    charge = metering.charge_of(needy, PRICE, 5_000)
+    assert (charge.cost_nano_usd, charge.unpriced) == (5_000, (kinds.AUDIO_INPUT,))
+    assert not metering.charge_of(Usage(used), PRICE, 5_000).estimated
+
+
+@pytest.mark.parametrize(
+    ("rates", "exact", "used"),
+    [
+        ({kinds.CHARACTERS: 1_000}, True, {kinds.CHARACTERS: 7}),
+        ({kinds.CHARACTERS: 1_000}, False, None),
+        ({kinds.INPUT: 1, kinds.CHARACTERS: 1_000}, True, None),
+    ],
+)
+def test_a_request_tells_what_it_cost_where_it_is_paid_by_what_was_asked_for(
+    rates: dict[str, int], exact: bool, used: dict[str, int] | None
+) -> None:
+    price = replace(PRICE, tiers=(Tier(0, rates),))
+    asked = Asked(text_bytes=9, pieces={kinds.CHARACTERS: 7, kinds.IMAGES: 2}, pieces_exact=exact)
+    usage = metering.usage_by_request(asked, price)
+    assert (None if usage is None else usage.quantities) == used

@@ -37,7 +37,7 @@ def test_a_served_target_means_one_thing(method: str, target: str, wanted: Route
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("/v1/images/generations", 403),
+        ("/v1/images/variations", 403),
         ("/v1/messages/batches", 403),
         ("/v1/messages/", 403),
         ("//v1/messages", 403),

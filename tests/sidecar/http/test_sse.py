@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.http import limits, sse
@@ -54,6 +54,36 @@ def test_whatever_comes_no_byte_is_lost(stream: bytes, step: int) -> None:
     for at in range(0, len(stream), step):
         passed += b"".join(frames.feed(stream[at : at + step]))
     assert passed + frames.rest() == stream
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    end=LINE_ENDS,
+    sizes=st.lists(st.integers(3_000, 20_000), min_size=1, max_size=3),
+    step=st.sampled_from([1, 2, 3]) | st.integers(64, 9_000),
+    tail=st.integers(0, 3),
+)
+def test_large_frames_are_cut_where_small_ones_are(
+    end: bytes, sizes: list[int], step: int, tail: int
+) -> None:
+    frames = [b"data: " + b"x" * size + end + end for size in sizes]
+    stream = b"".join(frames) + b"data: y"[:tail]
+    cutter = sse.Frames()
+    found: list[bytes] = []
+    for at in range(0, len(stream), step):
+        found += cutter.feed(stream[at : at + step])
+        assert cutter.pending_bytes <= max(sizes) + 10
+    assert [len(sse.data_of(frame)) for frame in found if frame != b"\n"] == sizes
+    assert b"".join(found) + cutter.rest() == stream
+
+
+def test_a_stream_of_pictures_may_have_larger_frames() -> None:
+    cutter = sse.Frames(limits.PICTURE_FRAME_MAX_BYTES)
+    piece = b"x" * limits.MIB
+    for _ in range(32):
+        assert cutter.feed(piece) == []
+    with pytest.raises(sse.FrameTooLargeError):
+        cutter.feed(piece)
 
 
 def test_mixed_line_ends_end_a_frame() -> None:

@@ -245,6 +245,22 @@ def test_a_request_says_by_which_rates_it_may_be_served(
     assert read(**fields).asked.variants == variants
 
 
+@pytest.mark.parametrize(
+    ("fields", "variants"),
+    [
+        ({}, ("us",)),
+        ({"inference_geo": None}, ("us",)),
+        ({"speed": "fast"}, ("us", "fast+us")),
+        ({"inference_geo": "global"}, ()),
+        ({"inference_geo": "us"}, ()),
+    ],
+)
+def test_a_request_without_a_place_may_be_served_at_the_workspaces(
+    fields: dict[str, Any], variants: tuple[str, ...]
+) -> None:
+    assert read(**fields).asked.variants_if_priced == variants
+
+
 @pytest.mark.parametrize("fields", [{"speed": 7}, {"inference_geo": "u" * 65}])
 def test_a_way_of_serving_is_a_short_text(fields: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError, match="short text"):

@@ -55,6 +55,43 @@ def test_choices_and_predictions_count() -> None:
     assert asked.prediction_bytes >= 5
 
 
+HEARD = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds_needed", "opaque"),
+    [
+        ({}, (), False),
+        ({"modalities": ["text"]}, (), False),
+        ({"modalities": ["text", "audio"]}, (kinds.AUDIO_OUTPUT,), False),
+        ({"audio": {"voice": "a"}}, (kinds.AUDIO_OUTPUT,), False),
+        ({"messages": [{"role": "user", "content": [HEARD]}]}, (kinds.AUDIO_INPUT,), False),
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, (kinds.AUDIO_INPUT,), True),
+    ],
+)
+def test_sound_needs_rates_of_its_own(
+    fields: dict[str, Any], kinds_needed: tuple[str, ...], opaque: bool
+) -> None:
+    asked = read(**fields).asked
+    assert asked.own_rates == kinds_needed
+    assert asked.opaque is opaque
+    assert set(asked.own_rates) <= {*asked.input_kinds, *asked.output_kinds}
+
+
+def test_sound_counts_by_its_length_and_not_by_its_bytes() -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "A" * 8_000, "format": "mp3"}}
+    value, body = body_of(messages=[{"role": "user", "content": [part]}])
+    asked = openai_chat.read(value, body, model="gpt-audio", expands_text=False).asked
+    assert asked.text_bytes == len(body) - 8_000
+    # 6,003 bytes at 4 kbit/s play 12.006 s.
+    assert asked.media_tokens == 241
+
+
+def test_a_recording_must_be_there() -> None:
+    with pytest.raises(BadRequestError, match="data in base64"):
+        read(messages=[{"role": "user", "content": [{"type": "input_audio"}]}])
+
+
 @pytest.mark.parametrize(
     ("model", "tokens"), [("gpt-4o", 1_445), ("gpt-4o-mini", 48_169), ("nobody-knows", 48_169)]
 )
@@ -135,15 +172,12 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
     "fields",
     [
         {"web_search_options": {"search_context_size": "low"}},
-        {"modalities": ["text", "audio"]},
-        {"audio": {"voice": "a"}},
+        {"modalities": ["text", "video"]},
         {"prompt_cache_options": {"ttl": "12h"}},
         {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": "mcp", "server_url": "https://x"}]},
         {"models": ["a", "b"]},
         {"plugins": [{"id": "web"}]},
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
-        {"messages": [{"role": "assistant", "audio": {"id": "a"}}]},
     ],
 )
 def test_what_cannot_be_bounded_or_priced_is_refused_by_name(fields: dict[str, Any]) -> None:
@@ -151,6 +185,30 @@ def test_what_cannot_be_bounded_or_priced_is_refused_by_name(fields: dict[str, A
         read(**fields)
     assert caught.value.reason is Reason.UNBOUNDED_FEATURE
     assert caught.value.param in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11"),
+        *("gpt-5-search-api", "openai/gpt-5-search-api-2025-10-14"),
+    ],
+)
+def test_a_model_that_searches_by_itself_is_refused_by_name(model: str) -> None:
+    with pytest.raises(BadRequestError, match="searches the web") as caught:
+        openai_chat.check_model(model)
+    assert (caught.value.reason, caught.value.param) == (Reason.UNBOUNDED_FEATURE, "model")
+
+
+def test_other_models_are_not_refused_by_name() -> None:
+    for model in ("gpt-4o", "gpt-5", "o4-mini-deep-research", "search"):
+        openai_chat.check_model(model)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "qwen-omni"])
+def test_sound_at_a_model_of_another_house_is_bounded_by_the_window(model: str) -> None:
+    asked = read(model=model, messages=[{"role": "user", "content": [HEARD]}]).asked
+    assert asked.opaque
 
 
 @pytest.mark.parametrize(
@@ -284,7 +342,6 @@ def test_usage_is_taken_apart_without_overlap(
             usage(prompt_tokens=1, prompt_tokens_details={"video_tokens": 2}),
             "prompt_tokens_details.video_tokens",
         ),
-        (usage(prompt_tokens=9, prompt_tokens_details={"audio_tokens": 2}), "audio_tokens"),
         (
             usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 2}),
             "prompt_tokens_details",

@@ -83,6 +83,24 @@ def policy_of(rehearsal: Rehearsal, manner: str) -> Policy:
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("gpt-4o-search-preview", "search"), ("gpt-4o-mini", "gpt-4o-search-preview")],
+)
+async def test_a_model_that_searches_by_itself_is_refused_whatever_its_name(
+    tmp_path: Path, rehearsal: Rehearsal, model: str, name: str
+) -> None:
+    (plain,) = [dated for dated in wire.prices_of(rehearsal) if dated.price.model == "gpt-4o-mini"]
+    searching = replace(plain, price=replace(plain.price, model=model, aliases=(name,)))
+    policy = wire.policy_for(rehearsal.url, [searching])
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(CHAT, chat("Say it", model=name), port=sidecar.port)
+        answer = await exchange(sidecar.port, data)
+    assert answer.status == 403
+    assert b"searches the web by itself" in answer.body
+    assert rehearsal.bill()["calls"] == []
+
+
 def chunks_of(body: bytes) -> list[Any]:
     events = [part for part in body.split(b"\n\n") if part.startswith(b"data: {")]
     return [json.loads(event.removeprefix(b"data: ")) for event in events]

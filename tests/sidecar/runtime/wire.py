@@ -163,6 +163,7 @@ def prices_of(rehearsal: Rehearsal) -> list[DatedPrice]:
         }
         for name, rate in row["usd_per_thousand_calls"].items():
             rates[name] = int(Decimal(rate) * 1_000_000_000)
+        rates |= _media_rates(rates, row["usd_of_media"])
         found.append(
             ModelPrice(
                 provider=row["provider"],
@@ -175,6 +176,27 @@ def prices_of(rehearsal: Rehearsal) -> list[DatedPrice]:
             )
         )
     return [DatedPrice(price, 0) for price in found]
+
+
+def _media_rates(rates: dict[str, int], told: Mapping[str, str | None]) -> dict[str, int]:
+    """The rates of pictures and sound; what is billed by the piece has none for tokens."""
+    units: dict[str, tuple[str, int | Decimal]] = {
+        "image_input": (kinds.IMAGE_INPUT, 1_000_000),
+        "image_output": (kinds.IMAGE_OUTPUT, 1_000_000),
+        "audio_input": (kinds.AUDIO_INPUT, 1_000_000),
+        "audio_output": (kinds.AUDIO_OUTPUT, 1_000_000),
+        "per_picture": (kinds.IMAGES, 10**12),
+        "per_million_characters": (kinds.CHARACTERS, 1_000_000),
+        "per_minute": (kinds.MILLISECONDS, Decimal(10**12) / 60_000),
+    }
+    found = {
+        units[name][0]: int(Decimal(rate) * units[name][1])
+        for name, rate in told.items()
+        if rate is not None
+    }
+    if found.keys() & kinds.PIECE_KINDS:
+        rates.clear()
+    return found
 
 
 def policy_for(url: str, prices: list[DatedPrice], *, capless: bool = True) -> Policy:
