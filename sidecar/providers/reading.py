@@ -90,9 +90,11 @@ def read_object(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise BadRequestError("the body must be a JSON object")
     for name in value:
-        if name.lower() in _DECIDING and name not in _DECIDING:
-            # A reader that ignores case would take it for the field that the bound rests on.
-            raise BadRequestError(f"write {name.lower()} in small letters", name.lower())
+        folded = name.casefold()
+        if folded in _DECIDING and name not in _DECIDING:
+            # A reader that ignores case would take it for the field that the bound rests on; some
+            # fold as Unicode does, to which a long s is an s.
+            raise BadRequestError(f"write {folded} in small letters", folded)
     return value
 
 
