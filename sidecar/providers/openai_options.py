@@ -8,7 +8,8 @@ from protos.values.rates import STANDARD, variant_of
 from sidecar.providers import dialects, reading
 from sidecar.providers.reading import BadRequestError, unbounded
 
-_STANDARD_TIERS = frozenset(("", "default", "auto", "standard"))
+_STANDARD_TIERS = frozenset(("", "default", "auto", "standard", "on_demand"))
+"""What the usual rates are called; `on_demand` is Groq's word."""
 _SAME_TIERS = {"fast": "priority"}
 """Tiers that answers name otherwise than requests do."""
 _SHORT_CACHES = (None, "", "in_memory", "in-memory")

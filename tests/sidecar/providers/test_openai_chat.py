@@ -389,6 +389,7 @@ def test_an_error_is_named_in_a_word(answer: Any, word: str) -> None:
         ("flex", ("", "flex")),
         ("fast", ("", "priority")),
         ("priority", ("", "priority")),
+        ("on_demand", ("",)),
     ],
 )
 def test_a_tier_may_be_served_as_itself_or_as_usual(
@@ -398,7 +399,8 @@ def test_a_tier_may_be_served_as_itself_or_as_usual(
 
 
 @pytest.mark.parametrize(
-    ("told", "variant"), [("default", ""), ("priority", "priority"), ("flex", "flex")]
+    ("told", "variant"),
+    [("default", ""), ("on_demand", ""), ("priority", "priority"), ("flex", "flex")],
 )
 def test_the_tier_that_an_answer_tells_is_the_variant_of_its_price(told: str, variant: str) -> None:
     found = openai_chat.usage_of({**usage(prompt_tokens=1), "service_tier": told})
