@@ -30,6 +30,7 @@ _USAGE_KEYS = frozenset(
         *("input_tokens", "output_tokens", "cache_creation_input_tokens"),
         *("cache_read_input_tokens", "cache_creation", "output_tokens_details"),
         *("server_tool_use", "service_tier", "speed", "inference_geo", "iterations"),
+        *reading.MONEY_KEYS,
     )
 )
 _CREATION_KEYS = frozenset(("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"))
@@ -276,6 +277,7 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
             *reading.unknown_counts(tools, frozenset(), "server_tool_use."),
             *_iterations(usage),
         ),
+        told_nano_usd=reading.told_money(usage),
     )
 
 

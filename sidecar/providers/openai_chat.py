@@ -36,7 +36,7 @@ _USAGE_KEYS = frozenset(
         *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"),
         *("completion_tokens_details", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens"),
         *("queue_time", "prompt_time", "completion_time", "total_time"),
-        *("cost", "cost_details", "is_byok", "cost_in_usd_ticks"),
+        *reading.MONEY_KEYS,
     )
 )
 _PROMPT_KEYS = frozenset(

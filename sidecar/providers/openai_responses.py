@@ -36,6 +36,7 @@ _USAGE_KEYS = frozenset(
     (
         *("input_tokens", "output_tokens", "total_tokens"),
         *("input_tokens_details", "output_tokens_details"),
+        *reading.MONEY_KEYS,
     )
 )
 _INPUT_KEYS = frozenset(("cached_tokens", "cache_write_tokens", "cache_write_tokens_details"))
@@ -219,6 +220,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
             *(("input_tokens_details",) if rest < 0 else ()),
             *unpriced_items,
         ),
+        told_nano_usd=reading.told_money(usage),
     )
 
 

@@ -25,6 +25,8 @@ _COST_MAX_USD = 1_000_000
 _TICKS_MAX = _COST_MAX_USD * 10**10
 _COST_LEAST_EXPONENT = -30
 """What is smaller is a nano-dollar, and not worth exact arithmetic."""
+MONEY_KEYS = frozenset(("cost", "cost_details", "is_byok", "cost_in_usd_ticks"))
+"""Where a usage tells money, on whichever surface."""
 COUNT_MAX_UNITS = 10**9
 """No call uses more of anything; a provider that says so is not believed."""
 

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.providers import dialects, openai_chat, reading
+from sidecar.providers import (
+    anthropic_messages,
+    dialects,
+    openai_chat,
+    openai_responses,
+    reading,
+)
 from sidecar.providers.dialects import Abort, Money, Secret, dialect_of
+from sidecar.providers.openai_responses import ResponseStream
 
 
 @pytest.mark.parametrize(
@@ -85,6 +92,36 @@ def test_money_is_read_exactly_and_rounded_up_once(usage: str, told: dict[str, i
     found = openai_chat.usage_of(reading.told_object(data))
     assert found is not None
     assert dict(found.told_nano_usd) == told
+
+
+MONEY = [
+    ('"cost": 0.000123, "cost_details": {"upstream_inference_cost": null}', {"credits": 123_000}),
+    ('"cost_in_usd_ticks": 37756000', {"ticks": 3_775_600}),
+]
+
+
+@pytest.mark.parametrize(("money", "told"), MONEY)
+def test_money_is_told_by_responses_and_messages_as_by_chats(
+    money: str, told: dict[str, int]
+) -> None:
+    usage = f'{{"input_tokens": 3, "output_tokens": 4, {money}}}'
+    whole = f'{{"model": "m", "usage": {usage}}}'.encode()
+    for usage_of in (openai_responses.usage_of, anthropic_messages.usage_of):
+        found = usage_of(reading.told_object(whole))
+        assert found is not None
+        assert (dict(found.told_nano_usd), found.unpriced) == (told, ())
+
+
+@pytest.mark.parametrize(("money", "told"), MONEY)
+def test_money_at_the_end_of_a_streamed_response_is_read(money: str, told: dict[str, int]) -> None:
+    value = {"model": "m", "input": "Hi.", "stream": True}
+    body = json.dumps(value).encode()
+    request = openai_responses.read(value, body, model="m", expands_text=False)
+    meter = ResponseStream(request)
+    usage = f'{{"input_tokens": 3, "output_tokens": 4, {money}}}'
+    meter.take(f'data: {{"type":"response.completed","response":{{"usage":{usage}}}}}\n\n'.encode())
+    assert meter.usage is not None
+    assert (dict(meter.usage.told_nano_usd), meter.usage.unpriced) == (told, ())
 
 
 def test_numbers_stay_floats_where_no_money_is_told() -> None:
