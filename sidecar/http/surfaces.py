@@ -140,8 +140,8 @@ SURFACES: Mapping[Surface, Row] = {
     Surface.COMPLETIONS: Row(
         Kind.METERED,
         OPENAI,
-        "bytes of the request as tokens, `max_tokens` (16 when it is absent), times the prompts, "
-        "times `n` or `best_of`",
+        "bytes of the request as tokens, `max_tokens` (16 when it is absent, which is then sent), "
+        "times the prompts, times `n` or `best_of`",
         "`usage`; of a stream its last chunk, as of chats",
     ),
     Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),

@@ -9,7 +9,7 @@ from sidecar.providers.openai_chat import ChatStream
 from sidecar.providers.reading import BadRequestError, CallRequest
 
 DEFAULT_OUTPUT_TOKENS = 16
-"""The limit on an answer when the request has none."""
+"""The limit on an answer when the request has none: OpenAI's, put on the wire for all others."""
 
 
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
@@ -43,9 +43,14 @@ def rewrite(
     provider: str,
     output_limit: int | None,
 ) -> bytes:
-    """The body as it goes to the provider; it always has a limit."""
+    """The body as it goes to the provider; it always has a limit.
+
+    Servers with a default of their own write to the model's end where a request names none.
+    """
     del output_limit
-    members = openai_chat.usage_asked(value, request, provider)
+    members: dict[str, Any] = {**openai_chat.usage_asked(value, request, provider)}
+    if value.get("max_tokens") is None:
+        members["max_tokens"] = DEFAULT_OUTPUT_TOKENS
     return reading.with_members(value, body, members) if members else body
 
 

@@ -55,12 +55,28 @@ def test_what_cannot_be_read_is_refused(fields: dict[str, Any], param: str) -> N
     assert caught.value.param == param
 
 
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [({}, 16), ({"max_tokens": None}, 16), ({"max_tokens": 0}, 0), ({"max_tokens": 9}, 9)],
+)
+@pytest.mark.parametrize("provider", ["openai", "ollama", "llamacpp", "openrouter", "vllm", ""])
+def test_the_limit_that_is_held_is_the_limit_that_is_sent(
+    provider: str, fields: dict[str, Any], limit: int
+) -> None:
+    value = {"model": "m", "prompt": "Hello.", **fields}
+    request = read(prompt="Hello.", **fields)
+    body = json.dumps(value).encode()
+    sent = json.loads(openai_completions.rewrite(value, body, request, provider, None))
+    assert sent == value | {"max_tokens": limit}
+    assert request.asked.output_limit == limit
+
+
 def test_usage_is_asked_for_and_hidden_and_what_was_seen_is_counted() -> None:
     request = read(prompt="Hello.", stream=True)
     value = {"model": "m", "prompt": "Hello.", "stream": True}
     body = json.dumps(value).encode()
     sent = json.loads(openai_completions.rewrite(value, body, request, "openai", None))
-    assert sent == value | {"stream_options": {"include_usage": True}}
+    assert sent == value | {"stream_options": {"include_usage": True}, "max_tokens": 16}
     meter = CompletionStream(request)
     chunk = b'data: {"choices":[{"index":0,"text":"abcd","finish_reason":null}]}\n\n'
     told = b'data: {"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1}}\n\n'
