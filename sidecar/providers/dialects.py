@@ -58,7 +58,8 @@ class Dialect:
     secret: Secret = Secret.BEARER
     abort: Abort = Abort.DRAIN
     output_field: str = "max_tokens"
-    """Where a limit on the output of a chat goes."""
+    """Where a limit on the output of a chat goes. Whoever reads the new field reads the old one,
+    too, where a request has that alone; not so the other way round."""
     asks_usage: bool = True
     """Whether a streamed chat tells its usage only when asked; some refuse to be asked."""
     tells_each_chunk: bool = False

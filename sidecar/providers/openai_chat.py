@@ -225,8 +225,14 @@ def rewrite(
 ) -> bytes:
     """The body as it goes to the provider."""
     members: dict[str, Any] = {}
+    field = dialects.named(provider).output_field
     if output_limit is not None:
-        members[dialects.named(provider).output_field] = output_limit
+        members[field] = output_limit
+    elif field == _OLD_LIMIT and reading.is_given(value, _NEW_LIMIT) and not value.get(_OLD_LIMIT):
+        # It is known to read only the old field. Both at once are an error at some, so it moves.
+        members[field] = request.asked.output_limit
+        value = {name: member for name, member in value.items() if name != _NEW_LIMIT}
+        body = strict_json.write(value)
     members |= usage_asked(value, request, provider)
     members |= openai_options.default_tier(value, provider)
     return reading.with_members(value, body, members) if members else body

@@ -252,6 +252,24 @@ def test_a_clamped_limit_goes_on_the_wire_under_the_name_that_the_provider_knows
     assert rewrite(limit=100, max_completion_tokens=None)[0]["max_completion_tokens"] == 100
 
 
+@pytest.mark.parametrize("provider", ["deepseek", "together", "ollama", "vllm", ""])
+def test_a_limit_moves_to_the_field_that_the_provider_reads(provider: str) -> None:
+    assert read(max_completion_tokens=10).asked.output_limit == 10
+    for old in ({}, {"max_tokens": None}):
+        out, _ = rewrite(provider, max_completion_tokens=10, temperature=0.5, **old)
+        assert out == body_of(temperature=0.5, max_tokens=10)[0]
+    both, _ = rewrite(provider, max_completion_tokens=10, max_tokens=7)
+    assert (both["max_completion_tokens"], both["max_tokens"]) == (10, 7)
+    assert "max_tokens" not in rewrite(provider, max_completion_tokens=None)[0]
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "groq", "xai"])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_stays_where_the_provider_reads_both_fields(provider: str, name: str) -> None:
+    out, _ = rewrite(provider, service_tier="flex", **{name: 10})
+    assert out == body_of(service_tier="flex", **{name: 10})[0]
+
+
 @pytest.mark.parametrize(
     ("provider", "fields", "options"),
     [
