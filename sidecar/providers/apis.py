@@ -11,6 +11,7 @@ from sidecar.providers import (
     anthropic_messages,
     gemini_content,
     gemini_embeddings,
+    gemini_fields,
     gemini_streams,
     openai_chat,
     openai_completions,
@@ -33,7 +34,11 @@ class Read(Protocol):
     def __call__(
         self, value: dict[str, Any], body: bytes, *, model: str, expands_text: bool
     ) -> CallRequest:
-        """Say what the request asks for; `model` is what `model_of` found."""
+        """Say what the request asks for.
+
+        `model` is the price's: what is billed goes by that, whatever the deployment or the alias
+        that was written is called.
+        """
         ...
 
 
@@ -96,7 +101,7 @@ _GEMINI: dict[str, Any] = {
     "usage_of": gemini_content.usage_of,
     "seen_bytes": gemini_content.seen_bytes,
     "error_kind": gemini_content.error_kind,
-    "model_of": _path_model,
+    "model_of": gemini_fields.path_model,
     "tier_header": b"x-gemini-service-tier",
     "served_as": gemini_content.served_as,
 }
@@ -251,6 +256,7 @@ APIS: Mapping[Surface, Api] = {
             "rewrite": reading.as_it_came,
             "usage_of": token_counts.usage_of,
             "seen_bytes": token_counts.seen_bytes,
+            "model_of": _path_model,
         },
     ),
     Surface.GEMINI_EMBED: Api(

@@ -90,7 +90,6 @@ def _read(
 ) -> CallRequest:
     fields = gemini_fields.named(value, "")
     gemini_fields.refuse_unknown(fields, _KNOWN, _REFUSED)
-    gemini_fields.check_model(fields, model)
     contents = fields.get("contents")
     if type(contents) not in (list, dict) or not contents:
         raise BadRequestError("contents must be a list with at least one content", "contents")

@@ -16,7 +16,7 @@ _KNOWN = frozenset(
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request for one embedding says. Raises BadRequestError."""
     media = gemini_fields.Media(model)
-    _look_at(value, model, media)
+    _look_at(value, media)
     return _request(value, body, model, media, 1, expands_text=expands_text)
 
 
@@ -26,20 +26,18 @@ def read_batch(
     """What a request for many embeddings says. Raises BadRequestError."""
     fields = gemini_fields.named(value, "")
     gemini_fields.refuse_unknown(fields, frozenset(("requests", "model")), {})
-    gemini_fields.check_model(fields, model)
     requests = reading.read_list(fields, "requests")
     if not 1 <= len(requests) <= INPUTS_MAX:
         raise BadRequestError(f"requests must be a list of 1 to {INPUTS_MAX}", "requests")
     media = gemini_fields.Media(model)
     for request in requests:
-        _look_at(request, model, media)
+        _look_at(request, media)
     return _request(value, body, model, media, len(requests), expands_text=expands_text)
 
 
-def _look_at(value: Any, model: str, media: gemini_fields.Media) -> None:
+def _look_at(value: Any, media: gemini_fields.Media) -> None:
     fields = gemini_fields.named(value, "requests")
     gemini_fields.refuse_unknown(fields, _KNOWN, {})
-    gemini_fields.check_model(fields, model)
     if "content" not in fields:
         raise BadRequestError("content is missing", "content")
     media.look_at(fields["content"], "content")

@@ -10,6 +10,7 @@ from typing import Any
 
 from protos.values import quantities as kinds
 from sidecar.http import strict_json
+from sidecar.http.routes import Route
 from sidecar.providers import reading
 from sidecar.providers.media import audio_max_tokens, gemini_image_max_tokens
 from sidecar.providers.reading import BadRequestError, unbounded
@@ -93,11 +94,14 @@ def refuse_unknown(
             raise unbounded(where + name[:64], "this program does not know what it may cost")
 
 
-def check_model(fields: Mapping[str, Any], model: str, where: str = "") -> None:
-    """Refuse a body that names another model than its path. Raises BadRequestError."""
-    given = fields.get("model")
-    if given is not None and given not in (model, f"models/{model}"):
-        raise BadRequestError(f"{where}model must be the model of the path", "model")
+def path_model(value: Mapping[str, Any], route: Route) -> str:
+    """The model in the path, which no part of the body may contradict. Raises BadRequestError."""
+    batch = value.get("requests")
+    for part in (value, *(batch if type(batch) is list else ())):
+        given = part.get("model") if type(part) is dict else None
+        if given not in (None, route.model, f"models/{route.model}"):
+            raise BadRequestError("model must be the model of the path", "model")
+    return route.model
 
 
 def tools_preamble_tokens(fields: Mapping[str, Any]) -> int:

@@ -65,7 +65,7 @@ class CallRequest:
     """What a request says, as far as the sidecar must know it."""
 
     model: str
-    """The model, as the caller wrote it."""
+    """The model, as the price book calls it."""
     streamed: bool
     """Whether the answer is to be streamed."""
     usage_wanted: bool

@@ -193,7 +193,7 @@ class Proxy:
             expands = any(version.expands_text for version in prices)
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
             request = replace(
-                api.read(value, body, model=written, expands_text=expands), dialect=dialect
+                api.read(value, body, model=price.model, expands_text=expands), dialect=dialect
             )
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)

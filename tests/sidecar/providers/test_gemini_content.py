@@ -7,7 +7,9 @@ import pytest
 
 from protos.values import quantities as kinds
 from sidecar.core.refusals import Reason
-from sidecar.providers import gemini_content, gemini_embeddings
+from sidecar.http.routes import Route
+from sidecar.http.surfaces import Surface
+from sidecar.providers import gemini_content, gemini_embeddings, gemini_fields
 from sidecar.providers.gemini_streams import ArrayStream, ContentStream
 from sidecar.providers.reading import BadRequestError, CallRequest
 
@@ -124,7 +126,6 @@ def test_tools_may_be_shown_with_more_white_space_than_they_came_with() -> None:
         ({"tools": [{"google_search_retrieval": {}}]}, Reason.UNBOUNDED_FEATURE, "search"),
         ({"tools": [{"codeExecution": {}}]}, Reason.UNBOUNDED_FEATURE, "runs"),
         ({"tools": [{"googleMaps": {}, "functionDeclarations": []}]}, Reason.UNBOUNDED_FEATURE, ""),
-        ({"model": "models/gemini-2.5-pro"}, Reason.INVALID_REQUEST, "path"),
         ({"contents": []}, Reason.INVALID_REQUEST, "contents"),
         ({"contents": "Hello"}, Reason.INVALID_REQUEST, "contents"),
         ({"contents": [{"parts": [7]}]}, Reason.INVALID_REQUEST, "parts"),
@@ -323,6 +324,22 @@ def test_an_array_is_metered_as_events_are() -> None:
     assert meter.usage.quantities[kinds.OUTPUT] == 4
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "models/gemini-2.5-pro"},
+        {"model": ["gemini-2.5-flash"]},
+        {"requests": [{"model": f"models/{MODEL}"}, {"model": "models/other"}]},
+    ],
+)
+def test_a_body_may_not_name_another_model_than_its_path(body: dict[str, Any]) -> None:
+    route = Route(Surface.GEMINI_CONTENT, model=MODEL)
+    with pytest.raises(BadRequestError, match="model of the path"):
+        gemini_fields.path_model(body, route)
+    same = {"model": MODEL, "requests": [{"model": f"models/{MODEL}"}, {}]}
+    assert gemini_fields.path_model(same, route) == MODEL
+
+
 def test_embeddings_are_bounded_each_by_a_window() -> None:
     one = {"content": {"parts": [{"text": "Hi"}]}, "taskType": "RETRIEVAL_QUERY"}
     value: dict[str, Any] = {"requests": [{"model": f"models/{MODEL}", **one}] * 3}
@@ -333,7 +350,6 @@ def test_embeddings_are_bounded_each_by_a_window() -> None:
     assert single.asked.inputs == 1
     refused: list[dict[str, Any]] = [
         {"requests": []},
-        {"requests": [{"model": "models/other", **one}]},
         {"requests": [{"model": MODEL}]},
         {},
     ]

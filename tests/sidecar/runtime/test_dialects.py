@@ -187,6 +187,37 @@ async def test_azure_is_called_by_deployment_and_charged_by_the_model_that_it_is
     assert sidecar.booked.cost_nano_usd == int(billed["cost_nano_usd"]) > 0
 
 
+@pytest.mark.parametrize("named_by", ["deployment", "alias"])
+async def test_a_picture_is_bounded_by_the_model_that_looks_at_it_whatever_its_name(
+    tmp_path: Path, rehearsal: Rehearsal, named_by: str
+) -> None:
+    """A picture makes 48,169 tokens at most at gpt-4o-mini, and 1,445 at gpt-4o."""
+    found = policy_of(rehearsal, "azure")
+    (mini,) = [dated for dated in found.prices if dated.price.model == "gpt-4o-mini"]
+    (azure,) = found.providers
+    if named_by == "alias":
+        mini = replace(mini, price=replace(mini.price, aliases=("gpt-4o",)))
+    else:
+        azure = replace(azure, deployments={"gpt-4o": "gpt-4o-mini"})
+    policy = Policy(
+        version=1,
+        projects=found.projects,
+        keys=found.keys,
+        budgets=found.budgets,
+        prices=[mini],
+        providers=[azure],
+    )
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    messages = [{"role": "user", "content": [image]}]
+    body = chat(model="gpt-4o", max_tokens=1) | {"messages": messages}
+    async with serving(tmp_path, policy) as sidecar:
+        await exchange(sidecar.port, request(CHAT, body, port=sidecar.port))
+    (hold,) = sidecar.booked.opened
+    assert hold.call.attributes.model == "gpt-4o-mini"
+    rate_pico_usd = mini.price.tiers[0].rates_pico_usd["input"]
+    assert hold.worst_nano_usd * 1_000 >= 48_169 * rate_pico_usd
+
+
 async def test_no_deployment_of_azures_is_looked_for_at_another_provider(
     tmp_path: Path, rehearsal: Rehearsal
 ) -> None:
