@@ -92,6 +92,7 @@ class Row(NamedTuple):
         return "GET" if self.kind is Kind.LOCAL else "POST"
 
 
+_UNKNOWN = "fields that nobody here knows"
 _GEMINI_BOUND = (
     "bytes (and what normalising can add), images and sound by their largest, "
     "`generationConfig.maxOutputTokens` or the model's limit, times the candidates asked for"
@@ -121,8 +122,7 @@ SURFACES: Mapping[Surface, Row] = {
         "`usage`; of a stream its last chunk, which is asked for and hidden from callers who did "
         "not",
         "searches, models that search by themselves, plugins, tools that run at the provider, "
-        "fallback models; tiers, and spoken "
-        "input and output, without rates",
+        f"fallback models; tiers, and spoken input and output, without rates; {_UNKNOWN}",
     ),
     Surface.RESPONSES: Row(
         Kind.METERED,
@@ -134,7 +134,7 @@ SURFACES: Mapping[Surface, Row] = {
         "`response.failed`",
         "background responses, MCP servers, containers, images and computers as tools, searches "
         "without `max_tool_calls` or a rate, compaction, several agents, pro reasoning, stored "
-        "prompts that may bring tools",
+        f"prompts that may bring tools, plugins, fallback models; {_UNKNOWN}",
         RESPONSES_EVENTS,
     ),
     Surface.COMPLETIONS: Row(
@@ -143,8 +143,15 @@ SURFACES: Mapping[Surface, Row] = {
         "bytes of the request as tokens, `max_tokens` (16 when it is absent, which is then sent), "
         "times the prompts, times `n` or `best_of`",
         "`usage`; of a stream its last chunk, as of chats",
+        f"plugins, fallback models; {_UNKNOWN}",
     ),
-    Surface.EMBEDDINGS: Row(Kind.METERED, OPENAI, "bytes of the request as tokens", "`usage`"),
+    Surface.EMBEDDINGS: Row(
+        Kind.METERED,
+        OPENAI,
+        "bytes of the request as tokens",
+        "`usage`",
+        "plugins, fallback models",
+    ),
     Surface.IMAGES: Row(
         Kind.METERED,
         OPENAI,
@@ -185,8 +192,8 @@ SURFACES: Mapping[Surface, Row] = {
         "bytes (and what normalising can add), `max_tokens`, cache writes; at a speed or a place "
         "with a price of its own, the dearest it may be served at",
         "`usage`; of a stream `message_start` and the last `message_delta`",
-        "tools that run at the provider, MCP servers, containers, fallbacks, compaction, speeds, "
-        "geographies and tiers without rates",
+        "tools that run at the provider, MCP servers, containers, fallbacks, compaction beside an "
+        f"answer, speeds, geographies and tiers without rates; {_UNKNOWN}",
     ),
     Surface.AZURE_CHAT: Row(
         Kind.METERED, OPENAI, "as chat completions, by the model that the deployment is", "`usage`"

@@ -8,7 +8,7 @@ from protos.values.rates import variant_of
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
 from sidecar.http import strict_json
-from sidecar.providers import reading
+from sidecar.providers import known_fields, reading
 from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS, anthropic_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
@@ -82,7 +82,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
             media_tokens=media.image_tokens,
             preamble_tokens=_preamble_tokens(value),
-            opaque=media.opaque,
+            opaque=media.opaque or _goes_on(value),
             output_limit=limit,
             cache_write=_cache_write(value, body),
             variants=_variants(value),
@@ -92,6 +92,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
 
 
 def _refuse_unbounded(value: Mapping[str, Any]) -> None:
+    known_fields.refuse_unknown(value, known_fields.MESSAGES)
     for name, why in _REFUSED.items():
         if name in value and reading.is_given(value, name):
             raise unbounded(name, why)
@@ -106,6 +107,12 @@ def _refuse_unbounded(value: Mapping[str, Any]) -> None:
         kind = edit.get("type") if type(edit) is dict else None
         if type(kind) is not str or not kind.startswith("clear_"):
             raise unbounded("context_management", "what it writes beside the answer has no limit")
+
+
+def _goes_on(value: Mapping[str, Any]) -> bool:
+    """Whether it goes on from messages that the provider keeps, which nobody sees here."""
+    thread = value.get("thread")
+    return thread is not None and not (type(thread) is dict and thread.get("type") == "create")
 
 
 def _variants(value: Mapping[str, Any]) -> tuple[str, ...]:

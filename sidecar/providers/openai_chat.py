@@ -10,7 +10,7 @@ from sidecar.core.bounds import Asked
 from sidecar.core.metering import Seen, Usage
 from sidecar.core.refusals import Reason
 from sidecar.http import strict_json
-from sidecar.providers import audio_duration, dialects, openai_options, reading
+from sidecar.providers import audio_duration, dialects, known_fields, openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
 from sidecar.providers.streams import StreamMeter
@@ -19,18 +19,9 @@ _NEW_LIMIT = "max_completion_tokens"
 _OLD_LIMIT = "max_tokens"
 _HEARERS = "gpt-"
 """How the names of models begin of which is known how many tokens they make of a second."""
-_GOOGLES = frozenset(("thinking_config", "thinkingConfig", "safety_settings", "safetySettings"))
-"""What may be asked of Gemini beside OpenAI's own fields: it costs nothing that is not bounded."""
-
 _SEARCHERS = ("search-preview", "gpt-5-search-api")
 """Parts of the names of models that search without being asked to."""
 
-_REFUSED = {
-    "web_search_options": "a search is billed by itself, and nothing bounds how many there are",
-    "search_parameters": "a search is billed by itself, and nothing bounds how many there are",
-    "plugins": "what a plugin costs is not metered",
-    "models": "which of them answers, and at which price, is not known before",
-}
 _USAGE_KEYS = frozenset(
     (
         *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"),
@@ -60,7 +51,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
     messages = value.get("messages")
     if type(messages) is not list or not messages:
         raise BadRequestError("messages must be a list with at least one message", "messages")
-    _refuse_unbounded(value)
+    known_fields.refuse_unknown(value, known_fields.CHAT)
     _check_tools(value)
     media = _Media(model)
     media.look_at(messages)
@@ -73,7 +64,10 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         expanded_bytes=reading.growth_of(value, body) if expands_text else 0,
         media_tokens=media.tokens,
         opaque=media.opaque,
-        choices=reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
+        choices=max(
+            reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1,
+            reading.read_count(value, "best_of", 1, reading.CHOICES_MAX) or 1,
+        ),
         output_limit=_output_limit(value),
         prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
         cache_write=openai_options.cache_write(value),
@@ -125,17 +119,6 @@ def _output_limit(value: Mapping[str, Any]) -> int | None:
     if new is None or old is None:
         return old if new is None else new
     return max(new, old)
-
-
-def _refuse_unbounded(value: Mapping[str, Any]) -> None:
-    for name, why in _REFUSED.items():
-        if name in value and reading.is_given(value, name):
-            raise unbounded(name, why)
-    beside = value.get("extra_body")
-    if beside is not None:
-        google = beside.get("google") if type(beside) is dict and len(beside) == 1 else None
-        if type(google) is not dict or not google.keys() <= _GOOGLES:
-            raise unbounded("extra_body", "what it asks of the provider is not known here")
 
 
 def _check_tools(value: Mapping[str, Any]) -> None:

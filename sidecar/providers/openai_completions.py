@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.core.bounds import Asked
-from sidecar.providers import openai_chat, openai_embeddings, reading
+from sidecar.providers import known_fields, openai_chat, openai_embeddings, reading
 from sidecar.providers.openai_chat import ChatStream
 from sidecar.providers.reading import BadRequestError, CallRequest
 
@@ -14,6 +14,7 @@ DEFAULT_OUTPUT_TOKENS = 16
 
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
     """What a request says and asks for. Raises BadRequestError."""
+    known_fields.refuse_unknown(value, known_fields.COMPLETIONS)
     given = value.get("prompt")
     prompts = 1 if given is None else openai_embeddings.inputs_of(given, "prompt")
     shown = reading.read_count(value, "n", 1, reading.CHOICES_MAX) or 1

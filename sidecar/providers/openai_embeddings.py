@@ -3,7 +3,7 @@
 from typing import Any
 
 from sidecar.core.bounds import Asked
-from sidecar.providers import reading
+from sidecar.providers import known_fields, reading
 from sidecar.providers.reading import BadRequestError, CallRequest
 
 INPUTS_MAX = 2_048
@@ -11,7 +11,11 @@ INPUTS_MAX = 2_048
 
 
 def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) -> CallRequest:
-    """What a request says and asks for. Raises BadRequestError."""
+    """What a request says and asks for. Raises BadRequestError.
+
+    Only its input costs, so fields that are not known do no harm.
+    """
+    known_fields.refuse_unbounded(value)
     return CallRequest(
         model=model,
         streamed=False,

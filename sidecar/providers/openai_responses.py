@@ -10,7 +10,7 @@ from typing import Any
 from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
-from sidecar.providers import openai_options, reading
+from sidecar.providers import known_fields, openai_options, reading
 from sidecar.providers.media import inline_payload_bytes, openai_image_max_tokens
 from sidecar.providers.openai_tools import hosted_calls, read_tools
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
@@ -79,6 +79,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
 
 
 def _refuse_unbounded(value: Mapping[str, Any]) -> None:
+    known_fields.refuse_unknown(value, known_fields.RESPONSES)
     for name, why in _REFUSED.items():
         if name in value and reading.is_given(value, name):
             raise unbounded(name, why)

@@ -54,7 +54,7 @@ _DECIDING = frozenset(
         *("models", "prompt_cache_retention", "cache_control", "context_management", "fallbacks"),
         *("previous_response_id", "conversation", "prompt", "background", "max_output_tokens"),
         *("max_tool_calls", "tool_choice", "reasoning", "prompt_cache_options", "best_of"),
-        *("multi_agent", "background_options"),
+        *("multi_agent", "background_options", "search_parameters", "extra_body", "preset"),
     )
 )
 """Fields on which the bound of a call rests."""

@@ -277,18 +277,26 @@ async def test_a_stream_that_is_left_is_settled_as_its_provider_bills_it(
 
 
 @pytest.mark.parametrize(
-    "field",
+    ("path", "body"),
     [
-        {"web_search_options": {}},
-        {"extra_body": {"google": {"cached_content": "x"}}},
-        {"models": ["a", "b"]},
+        (CHAT, chat(web_search_options={})),
+        (CHAT, chat(extra_body={"google": {"cached_content": "x"}})),
+        (CHAT, chat(models=["a", "b"])),
+        (CHAT, chat(data_sources=[{"type": "azure_search"}])),
+        ("/v1/responses", wire.response(models=["a", "b"], plugins=[{"id": "web"}])),
+        ("/v1/completions", wire.completion(plugins=[{"id": "web"}])),
     ],
 )
-async def test_what_has_no_bound_is_refused_also_when_it_says_nothing_more(
-    tmp_path: Path, rehearsal: Rehearsal, field: dict[str, Any]
+@pytest.mark.parametrize("free", [False, True])
+async def test_what_has_no_bound_is_refused_also_when_it_says_nothing_more_or_is_free(
+    tmp_path: Path, rehearsal: Rehearsal, path: str, body: dict[str, Any], free: bool
 ) -> None:
-    policy = wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
-    async with serving(tmp_path, policy) as sidecar:
-        answer = await exchange(sidecar.port, request(CHAT, chat(**field), port=sidecar.port))
+    prices = wire.prices_of(rehearsal)
+    if free:
+        nothing = (Tier(0, {"input": 0, "output": 0}),)
+        prices = [replace(each, price=replace(each.price, tiers=nothing)) for each in prices]
+    async with serving(tmp_path, wire.policy_for(rehearsal.url, prices)) as sidecar:
+        answer = await exchange(sidecar.port, request(path, body, port=sidecar.port))
     assert answer.status == 403
     assert answer.json()["error"]["code"] == "unbounded_feature"
+    assert rehearsal.bill()["calls"] == []
