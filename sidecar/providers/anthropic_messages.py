@@ -279,6 +279,7 @@ def usage_from(usage: Mapping[str, Any], model: Any) -> Usage:
             *reading.unbelieved_counts(creation, _CREATION_COUNTS, "cache_creation."),
             *reading.unbelieved_counts(output_parts, _OUTPUT_COUNTS, "output_tokens_details."),
             *reading.unknown_counts(usage, _USAGE_KEYS),
+            *reading.unread_money(usage),
             *reading.unknown_counts(creation, _CREATION_KEYS, "cache_creation."),
             *reading.unknown_counts(output_parts, _OUTPUT_KEYS, "output_tokens_details."),
             *reading.unknown_counts(tools, frozenset(), "server_tool_use."),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from protos.values.rates import ModelPrice
 from sidecar.core.metering import Usage
 from sidecar.http.routes import Route
 from sidecar.http.surfaces import Surface
@@ -84,8 +85,8 @@ class Api:
     """Makes the meter of a stream; None where nothing is streamed."""
     model_of: Callable[[Mapping[str, Any], Route], str] = _named_model
     """Finds the model that a request names; raises BadRequestError."""
-    check_model: Callable[[str], None] | None = None
-    """Refuses models that cannot be bounded here, by name; raises BadRequestError."""
+    check_model: Callable[[str, ModelPrice], None] | None = None
+    """Refuses models that cannot be bounded here, by name and price; raises BadRequestError."""
     array_meter: Callable[[CallRequest], StreamMeter] | None = None
     """Makes the meter of a stream that is one JSON array; None where there is none."""
     tier_header: bytes = b""
@@ -143,6 +144,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_responses.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_responses.ResponseStream,
+        check_model=openai_chat.check_model,
     ),
     Surface.COMPLETIONS: Api(
         writes_text=True,
@@ -152,6 +154,7 @@ APIS: Mapping[Surface, Api] = {
         seen_bytes=openai_completions.seen_bytes,
         error_kind=openai_chat.error_kind,
         meter=openai_completions.CompletionStream,
+        check_model=openai_chat.check_model,
     ),
     Surface.EMBEDDINGS: Api(
         writes_text=False,

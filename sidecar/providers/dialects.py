@@ -43,6 +43,8 @@ class Money(Enum):
     UNTOLD = "untold"
     TICKS = "ticks"
     """`usage.cost_in_usd_ticks`, in 1e-10 dollars."""
+    TOTAL = "total"
+    """`usage.cost.total_cost`, in dollars."""
     CREDITS = "credits"
     """`usage.cost`, in dollars; of a caller's own key the upstream's cost is added."""
 
@@ -110,7 +112,13 @@ DIALECTS = (
     ),
     Dialect("together", ("api.together.xyz", "api.together.ai"), abort=Abort.CANCEL),
     Dialect("fireworks", ("api.fireworks.ai",), abort=Abort.CANCEL, root="/inference/v1"),
-    Dialect("perplexity", ("api.perplexity.ai",), asks_usage=False, root=""),
+    Dialect(
+        "perplexity",
+        ("api.perplexity.ai",),
+        asks_usage=False,
+        money=Money.TOTAL,
+        root="",
+    ),
     Dialect("ollama", abort=Abort.CANCEL),
     Dialect("llamacpp", abort=Abort.CANCEL),
     Dialect("vllm", abort=Abort.CANCEL, tells_each_chunk=True),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Seen, Usage
 from sidecar.core.refusals import Reason
@@ -19,8 +20,10 @@ _NEW_LIMIT = "max_completion_tokens"
 _OLD_LIMIT = "max_tokens"
 _HEARERS = "gpt-"
 """How the names of models begin of which is known how many tokens they make of a second."""
-_SEARCHERS = ("search-preview", "gpt-5-search-api")
-"""Parts of the names of models that search without being asked to."""
+_SEARCHERS = ("search-preview", "gpt-5-search-api", ":online")
+"""Parts of the names of models that search without being asked to, as often as they like."""
+_SEARCHERS_AT_A_RATE = ("sonar",)
+"""The same of those whose searches their price may hold by the call, but not by the search."""
 
 _USAGE_KEYS = frozenset(
     (
@@ -102,9 +105,12 @@ def _with_sound(asked: Asked, value: Mapping[str, Any], *, heard: bool) -> Asked
     )
 
 
-def check_model(model: str) -> None:
-    """Refuse models that search with each call. Raises BadRequestError."""
-    if any(part in model for part in _SEARCHERS):
+def check_model(model: str, price: ModelPrice) -> None:
+    """Refuse models that search by themselves, for a fee by the search. Raises BadRequestError."""
+    searchers: tuple[str, ...] = _SEARCHERS
+    if any(tier.has_rate(kinds.WEB_SEARCH) for tier in price.tiers):
+        searchers += _SEARCHERS_AT_A_RATE
+    if any(part in model for part in searchers):
         raise BadRequestError(
             f"{model[:64]} is not let through: it searches the web by itself, for a fee each "
             "time, and nothing bounds how often. Name another model.",
@@ -263,6 +269,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
         *reading.unbelieved_counts(prompt_parts, _PROMPT_COUNTS, "prompt_tokens_details."),
         *reading.unbelieved_counts(output_parts, _OUTPUT_COUNTS, "completion_tokens_details."),
         *reading.unknown_counts(usage, _USAGE_KEYS),
+        *reading.unread_money(usage),
         *reading.unknown_counts(prompt_parts, _PROMPT_KEYS, "prompt_tokens_details."),
         *reading.unknown_counts(output_parts, _COMPLETION_KEYS, "completion_tokens_details."),
         *(("prompt_tokens_details",) if rest < 0 else ()),

@@ -215,6 +215,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
                 output_parts, ("reasoning_tokens",), "output_tokens_details."
             ),
             *reading.unknown_counts(usage, _USAGE_KEYS),
+            *reading.unread_money(usage),
             *reading.unknown_counts(input_parts, _INPUT_KEYS, "input_tokens_details."),
             *reading.unknown_counts(write_parts, _WRITE_KEYS, "cache_write_tokens_details."),
             *reading.unknown_counts(output_parts, _OUTPUT_KEYS, "output_tokens_details."),

@@ -233,6 +233,9 @@ def told_money(usage: Mapping[str, Any]) -> dict[str, int]:
     ticks = usage.get("cost_in_usd_ticks")
     if type(ticks) is int and 0 <= ticks <= _TICKS_MAX:
         told[Money.TICKS.value] = -(-ticks // _TICKS_PER_NANO_USD)
+    total = _nano_usd(part_of(usage, "cost").get("total_cost"))
+    if total is not None:
+        told[Money.TOTAL.value] = total
     cost = _nano_usd(usage.get("cost"))
     if usage.get("is_byok") is True:
         upstream = _nano_usd(part_of(usage, "cost_details").get("upstream_inference_cost"))
@@ -240,6 +243,11 @@ def told_money(usage: Mapping[str, Any]) -> dict[str, int]:
     if cost is not None:
         told[Money.CREDITS.value] = cost
     return told
+
+
+def unread_money(usage: Mapping[str, Any]) -> tuple[str, ...]:
+    """A cost that is told in parts: only who is known to tell one is charged by it."""
+    return ("cost",) if type(usage.get("cost")) is dict else ()
 
 
 def _nano_usd(usd: Any) -> int | None:

@@ -368,7 +368,7 @@ def _check_model(api: Api, route: Route, written: str, price: ModelPrice) -> Non
     if api.check_model is not None:
         # The name may stand for another's price, or the price's model may have another name.
         for name in {written, price.model}:
-            api.check_model(name)
+            api.check_model(name, price)
 
 
 def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:

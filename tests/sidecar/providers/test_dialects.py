@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.metering import Charge, charge_of
 from sidecar.providers import (
     anthropic_messages,
     dialects,
@@ -15,6 +16,7 @@ from sidecar.providers import (
 )
 from sidecar.providers.dialects import Abort, Money, Secret, dialect_of
 from sidecar.providers.openai_responses import ResponseStream
+from tests.sidecar import builders
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,9 @@ def test_names_and_hosts_are_given_once() -> None:
         ('{"cost_in_usd_ticks": 1}', {"ticks": 1}),
         ('{"cost_in_usd_ticks": 12345678901}', {"ticks": 1_234_567_891}),
         ('{"cost_in_usd_ticks": 1.5}', {}),
+        ('{"cost": {"request_cost": 0.005, "total_cost": 0.00512}}', {"total": 5_120_000}),
+        ('{"cost": {"total_cost": "0.1"}}', {}),
+        ('{"cost": {"request_cost": 0.005}}', {}),
         ("{}", {}),
     ],
 )
@@ -164,6 +169,24 @@ def test_usage_is_found_where_each_provider_tells_it(
     found = openai_chat.usage_of(json.loads(json.dumps(answer)))
     assert found is not None
     assert (dict(found.quantities), found.unpriced) == (quantities, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "cost", "charged"),
+    [
+        ("perplexity", '{"total_cost": 0.00512}', Charge(5_120_000, quantities={"input": 1})),
+        ("perplexity", "{}", Charge(9_000, True, {"input": 1}, ("cost",))),
+        ("", '{"total_cost": 0.00512}', Charge(9_000, True, {"input": 1}, ("cost",))),
+    ],
+)
+def test_a_cost_in_parts_is_charged_where_it_is_known_and_never_passed_over(
+    name: str, cost: str, charged: Charge
+) -> None:
+    answer = f'{{"usage": {{"prompt_tokens": 1, "cost": {cost}}}}}'.encode()
+    found = openai_chat.usage_of(reading.told_object(answer))
+    assert found is not None
+    price = builders.price("sonar").price
+    assert charge_of(found, price, 9_000, dialects.named(name).money.value) == charged
 
 
 def test_every_way_of_telling_money_has_a_provider() -> None:

@@ -1,14 +1,17 @@
 """OpenAI chat completions: what is asked, what is refused, what goes on the wire, what was used."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from protos.values import quantities as kinds
+from protos.values.rates import Tier
 from sidecar.core.refusals import Reason
 from sidecar.providers import openai_chat
 from sidecar.providers.reading import BadRequestError, CallRequest, read_model
+from tests.sidecar.builders import price
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -191,18 +194,27 @@ def test_what_cannot_be_bounded_or_priced_is_refused_by_name(fields: dict[str, A
     "model",
     [
         *("gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11"),
-        *("gpt-5-search-api", "openai/gpt-5-search-api-2025-10-14"),
+        *("gpt-5-search-api", "openai/gpt-5-search-api-2025-10-14", "openai/gpt-4o:online"),
     ],
 )
 def test_a_model_that_searches_by_itself_is_refused_by_name(model: str) -> None:
     with pytest.raises(BadRequestError, match="searches the web") as caught:
-        openai_chat.check_model(model)
+        openai_chat.check_model(model, price(model).price)
     assert (caught.value.reason, caught.value.param) == (Reason.UNBOUNDED_FEATURE, "model")
 
 
 def test_other_models_are_not_refused_by_name() -> None:
-    for model in ("gpt-4o", "gpt-5", "o4-mini-deep-research", "search"):
-        openai_chat.check_model(model)
+    for model in ("gpt-4o", "gpt-5", "o4-mini-deep-research", "search", "sonar-pro"):
+        openai_chat.check_model(model, price(model).price)
+
+
+@pytest.mark.parametrize("model", ["sonar-pro", "perplexity/sonar"])
+def test_a_model_that_searches_unasked_is_refused_where_searches_have_a_rate(model: str) -> None:
+    plain = price(model).price
+    rates = {**plain.tiers[0].rates_pico_usd, kinds.WEB_SEARCH: 5_000_000_000}
+    with pytest.raises(BadRequestError, match="searches the web"):
+        openai_chat.check_model(model, replace(plain, tiers=(Tier(0, rates),)))
+    openai_chat.check_model("gpt-4o", replace(plain, tiers=(Tier(0, rates),)))
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "qwen-omni"])
