@@ -56,7 +56,7 @@ class Call:
     vector: tuple[LeaseKey, ...]
     """The leases it was opened on, by rising key: it is charged to exactly these."""
     counted: tuple[BudgetRef, ...]
-    """Budgets without a cap that count it."""
+    """Budgets that count it without a lease: those without a cap, and all of a free call."""
     variant: str = ""
     """The variant of the price that it was charged by; empty for the standard rates."""
 

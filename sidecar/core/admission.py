@@ -49,6 +49,13 @@ class Route:
     counted_names: tuple[str, ...] = ()
     """Their names, for messages."""
 
+    def counted_beside(self, leases: Sequence[Lease]) -> tuple[AccountKey, ...]:
+        """All that count a call which no lease pays for.
+
+        A call that is free opens on none; should it be billed all the same, caps feel that, too.
+        """
+        return self.counted if leases else (*self.counted, *(each.key for each in self.accounts))
+
 
 @dataclass(slots=True, eq=False)
 class Case:

@@ -62,7 +62,7 @@ class OpenCalls:
             started_unix_ms=now.unix_ms,
         )
         record = translate.record_begun(
-            hold, [lease.key for lease in leases], case.route.counted, region
+            hold, [lease.key for lease in leases], case.route.counted_beside(leases), region
         )
         number, group = self._journal.open_call(translate.open_to_wire(record))
         opened = OpenCall(hold=hold, leases=leases, record=record, number=number, group=group)

@@ -89,6 +89,22 @@ def test_an_overrun_that_no_cap_feels_is_an_alarm_all_the_same(world: World) -> 
     assert world.period(counting)["spent_nano_usd"] == 12 * CENT
 
 
+def test_an_overrun_of_a_call_without_a_lease_moves_the_caps_that_count_it(world: World) -> None:
+    ref = world.budget("b", USD)
+    sidecar = world.sidecar("a")
+    sidecar.open["call"] = (0, ())
+    sidecar.settle("call", USD - CENT, counted=(ref,))
+    assert sidecar.sync().status is Status.OK
+    assert alarms(world) == ["OVERRUN"]
+    period = world.period(ref)
+    assert period["spent_nano_usd"] == period["allocated_nano_usd"] == USD - CENT
+    sidecar.wait(2 * CENT, ref)
+    sidecar.sync()
+    assert world.period(ref)["allocated_nano_usd"] <= USD
+    assert len(sidecar.open) == 0
+    world.check()
+
+
 @pytest.mark.parametrize("room", [limits.BAD_RECORDS_MAX, 2])
 def test_what_was_refused_is_no_fork_when_it_is_told_again(
     world: World, monkeypatch: pytest.MonkeyPatch, room: int

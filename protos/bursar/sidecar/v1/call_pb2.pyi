@@ -199,7 +199,9 @@ class Call(_message.Message):
 
     @_builtins.property
     def counted(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.BudgetRef]:
-        """Budgets without a cap that count this call."""
+        """Budgets that count this call without a lease: those without a cap, and of a call that is free by
+        its price all others, too.
+        """
 
     def __init__(
         self,
