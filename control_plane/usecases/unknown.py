@@ -16,7 +16,8 @@ those that a person excused, that were revoked, whose journals are lost.
 2. Of each that spoke, G - R <= g - r: no grant is known that was not made, and all that it gave
    back it has told.
 3. So the others hold at most room = cap - sum(G - R of those that spoke). All of it is covered when
-   held = room - sum(G - R of the others): that is what `narrow` leaves.
+   held = room - sum(G - R of the others): that is what `narrow` leaves. What a person released is
+   held by nobody, so it covers nothing: neither there nor in the sum.
 4. No more than `unclaimed` can be missing, so no more than that is held.
 
 The room is that of all others together. One of them may have given back long ago what the copy
@@ -175,7 +176,8 @@ def narrow(tx: Tx) -> None:
                 tx, held.key, without_sidecar_id=UNKNOWN.sidecar_id
             )
             most = max(0, mark.cap_nano_usd - known)
-            less = min(held.held_back_nano_usd, held.outstanding_nano_usd - most)
+            covered = held.outstanding_nano_usd - held.released_nano_usd
+            less = min(held.held_back_nano_usd, covered - most)
             if less > 0:
                 periods.move(tx, held.key, allocated_nano_usd=-less, orphan_hold_nano_usd=-less)
                 leases.put(tx, replace(held, returned_nano_usd=held.returned_nano_usd + less))
