@@ -22,8 +22,9 @@ those that a person excused, that were revoked, whose journals are lost.
 
 The room is that of all others together. One of them may have given back long ago what the copy
 takes it to hold, and another may have got it. When the one tells that, late, its G - R falls and
-the room does not: what is held has to grow by as much. When it shows grants, its G - R grows and
-what is held falls. Whatever the others tell, held = min(unclaimed, room - sum(G - R of the others))
+the room does not: what is held has to grow by as much. So it has to when a person releases what
+one of the others holds. When it shows grants, its G - R grows and what is held falls. Whatever the
+others tell and people release, held = min(unclaimed, room - sum(G - R of the others))
 must go on being so, and `follow` sees to it. By that `allocated` never grows. Once another has told
 all, room and sum lose the same G - R, and it is one of those that spoke: what it gives back from
 then on was its own for certain, and is free.

@@ -12,8 +12,9 @@ from control_plane.core.leases import BudgetRef
 from control_plane.core.log import OrphanFilter
 from control_plane.core.principals import Principal, Role
 from control_plane.entropy import Entropy
-from control_plane.store import installation
-from control_plane.usecases import learning
+from control_plane.store import installation, sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases import learning, orphans
 from control_plane.usecases.acts import Act
 from control_plane.usecases.leases import release_orphans
 from tests.control_plane.leasing_world import CENT, NOON, USD, World
@@ -196,4 +197,44 @@ def test_what_was_released_covers_nothing_when_learning_ends_once_more(story: St
     story.speaks()
     # The cap can be passed by what the person released, and by nothing else.
     assert story.free + 40 * CENT + 90 * CENT <= USD + released
+    world.check()
+
+
+def test_what_a_person_releases_of_one_that_did_not_speak_another_may_have_got(
+    story: Story,
+) -> None:
+    world = story.world
+    call_id = story.opens(story.early, 50 * CENT)
+    copy = world.backup()
+    story.gives_back(story.early, call_id)
+    story.opens(story.gone, 90 * CENT)
+    world.put_back(copy)
+    story.speaks()
+    story.early.register(lost=True)
+    assert story.releases(EARLY) == 50 * CENT
+    # It was idle indeed: it had given all of it back, and gone got that.
+    assert story.unknown >= 90 * CENT
+    assert story.free <= 10 * CENT
+    world.check()
+
+
+def test_what_a_person_releases_of_one_that_had_spoken_is_free(story: Story) -> None:
+    world = story.world
+    story.opens(story.here, 40 * CENT)
+    copy = world.backup()
+    story.gives_back(story.gone, story.opens(story.gone, 60 * CENT))
+    story.opens(story.gone, 60 * CENT)
+    world.put_back(copy)
+    story.speaks()
+    assert story.free == 0
+
+    def fence(tx: Tx) -> None:
+        sidecar = sidecars.get(tx, HERE)
+        assert sidecar is not None
+        orphans.fence(tx, sidecar, sidecar.epoch, "a copy of its journal", world.now)
+
+    world.do(fence)
+    assert story.releases(HERE) == 40 * CENT
+    assert story.free == 40 * CENT
+    assert story.unknown == 60 * CENT
     world.check()
