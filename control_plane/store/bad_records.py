@@ -30,20 +30,10 @@ def keep(tx: Tx, holder: Holder, records: Iterable[Unreadable], now_unix_ms: int
     )
 
 
-def seqs_among(tx: Tx, holder: Holder, first_seq: int, last_seq: int) -> frozenset[int] | None:
-    """Which records from one number to another were not booked; None when nobody knows.
-
-    A sidecar that has filled its room may have told more of them than are kept.
-    """
-    row = tx.row(
-        "SELECT COUNT(*) AS n FROM bad_record WHERE sidecar_id = :sidecar",
-        {"sidecar": holder.sidecar_id},
-    )
-    assert row is not None
-    if row["n"] >= limits.BAD_RECORDS_MAX:
-        return None
+def raw_among(tx: Tx, holder: Holder, first_seq: int, last_seq: int) -> dict[int, bytes]:
+    """Records from one number to another that were not booked, as far as they are kept."""
     rows = tx.rows(
-        """SELECT seq FROM bad_record
+        """SELECT seq, raw FROM bad_record
            WHERE sidecar_id = :sidecar AND epoch = :epoch AND seq BETWEEN :first AND :last""",
         {
             "sidecar": holder.sidecar_id,
@@ -52,4 +42,13 @@ def seqs_among(tx: Tx, holder: Holder, first_seq: int, last_seq: int) -> frozens
             "last": last_seq,
         },
     )
-    return frozenset(row["seq"] for row in rows)
+    return {row["seq"]: row["raw"] for row in rows}
+
+
+def are_all_kept(tx: Tx, sidecar_id: str) -> bool:
+    """Whether a sidecar has room left; else it may have told more of them than are kept."""
+    row = tx.row(
+        "SELECT COUNT(*) AS n FROM bad_record WHERE sidecar_id = :sidecar", {"sidecar": sidecar_id}
+    )
+    assert row is not None
+    return bool(row["n"] < limits.BAD_RECORDS_MAX)

@@ -39,6 +39,8 @@ def open_for(tx: Tx, entropy: Entropy) -> None:
     file.begins_at(row["change_no"])
     known_id = row["watermark_id"]
     file.finish(known_id)
+    if file.problem:
+        return
     if not _make_folder(file) or file.read():
         _match(tx, file, known_id)
     elif known_id and _has_granted(tx):

@@ -185,6 +185,8 @@ class WatermarkFile:
             return
         if not begun.damage and known_id and begun.watermark.watermark_id == known_id:
             self._replace_old()
+            if self._broken:
+                self.problem = f"{self._beside} could not take the place of {self.path}"
         else:
             self._beside.unlink(missing_ok=True)
 
@@ -199,9 +201,9 @@ class WatermarkFile:
         """
         if not self._beside.exists():
             return
-        with contextlib.suppress(FileNotFoundError):
-            self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
         try:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
             self._beside.rename(self.path)
             self._sync_folder()
         except OSError:
@@ -254,7 +256,12 @@ class WatermarkFile:
             if os.write(descriptor, data) != len(data):
                 raise OSError
             self._sync(descriptor)
-            unfinished.rename(self.path if self._before is None else self._beside)
+            if self._before is not None:
+                unfinished.rename(self._beside)
+            else:
+                unfinished.rename(self.path)
+                # One that never took its place says less from now on, and must never take it.
+                self._beside.unlink(missing_ok=True)
             self._sync_folder()
         except OSError:
             self._broken = True

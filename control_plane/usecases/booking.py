@@ -34,6 +34,8 @@ class Evidence:
     """A sidecar holds or spent money that this database never granted."""
     impossible: bool = False
     """A sidecar claims money that no database of this installation ever granted."""
+    refused: bool = False
+    """Something could not be booked: it was kept where there was room."""
 
 
 class CountingPeriods:
@@ -88,6 +90,7 @@ def book(
         records = [record for record in records if not _booked_beside(tx, holder, record)]
     booked = _calls(tx, holder, records, found, now_unix_ms)
     if booked.unreadable:
+        found.refused = True
         _keep_unreadable(tx, holder, booked.unreadable, now_unix_ms)
     for key in sorted(booked.periods):
         periods.adopt(tx, key)

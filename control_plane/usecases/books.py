@@ -1,11 +1,18 @@
 """Takes evidence about the leases of one holder: what was spent, given back, and once granted."""
 
 from control_plane.core import evidence
+from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder, Lease, PeriodKey
-from control_plane.store import leases, sidecars
+from control_plane.store import leases, ledger, sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans, unknown
 from control_plane.usecases.moves import carry_out
+
+_CONTESTED = (
+    "since the database was restored sidecars showed more grants of this budget than ever were, so "
+    "one of them is wrong or forged: all of it is held and nobody is stopped; look who holds what, "
+    "revoke the credential that may be stolen, and release what it never had"
+)
 
 
 class Books:
@@ -95,7 +102,7 @@ class Books:
         more = granted_nano_usd - lease.granted_nano_usd
         if more <= 0:
             return lease
-        claim = unknown.judge(self._tx, lease.key, more, self._now_unix_ms)
+        claim = unknown.judge(self._tx, lease.key, more, granted_nano_usd, self._now_unix_ms)
         if claim.impossible:
             self.impossible = True
             return lease
@@ -104,10 +111,14 @@ class Books:
     def _carry_out(self, move: evidence.Move) -> Lease:
         key, more = move.lease.key, move.unknown_nano_usd
         if more > 0 and not self._forked:
-            claim = unknown.judge(self._tx, key, more, self._now_unix_ms)
+            total = move.lease.granted_nano_usd
+            claim = unknown.judge(self._tx, key, more, total, self._now_unix_ms)
             self.database_is_old |= claim.database_is_old
             self.impossible |= claim.impossible
-            covered = unknown.take(self._tx, key, more, self._now_unix_ms)
+            if claim.contested:
+                alarm = Alarm("OLD_DATABASE", self._holder, _CONTESTED, key, amount_nano_usd=more)
+                ledger.raise_alarm(self._tx, alarm, self._now_unix_ms)
+            covered = unknown.take(self._tx, key, more, claim, self._now_unix_ms)
             self._fallen_nano_usd = (self._fallen_nano_usd or 0) - covered
         self.moved.add(key)
         carry_out(self._tx, move, self._now_unix_ms)

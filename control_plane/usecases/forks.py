@@ -9,6 +9,7 @@ A copy says the same again and again, in any order: what is known changes nothin
 what the copies of one life of a journal may add to the ledger.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from control_plane.core.reports import Report
 from control_plane.core.sidecars import Cursor, Sidecar
 from control_plane.store import bad_records, forks, leases, ledger, sidecars
 from control_plane.store.engine import Tx
-from control_plane.usecases import booking, orphans
+from control_plane.usecases import booking, late, orphans
 
 _FORKED = (
     "its records do not continue those that are booked: a copy of its journal is or was in use; "
@@ -33,16 +34,20 @@ _TOO_MUCH = (
 )
 
 
-def diverges(tx: Tx, holder: Holder, records: Sequence[Line]) -> bool:
-    """Whether records whose numbers are booked say something that is not.
+def diverges(tx: Tx, holder: Holder, cursor: Cursor, report: Report) -> bool:
+    """Whether records whose numbers are booked surely say something that is not.
 
-    What was refused when it came first is in no ledger either, and proves nothing.
+    What was refused when it came first is in no ledger either, and proves nothing; nor does
+    anything where it is not known any more what was refused.
     """
-    refused = bad_records.seqs_among(tx, holder, records[0].seq, records[-1].seq)
-    if refused is None:
+    if not _is_all_known(tx, holder, cursor):
         return False
-    for record in records:
+    refused = _refused(tx, holder, report)
+    for record, raw in zip(report.records, report.raw_records, strict=True):
         if record.seq in refused:
+            kept = refused[record.seq]
+            if kept and kept != raw[: limits.BAD_RECORD_BYTES_MAX] and _is_new(tx, holder, record):
+                return True
             continue
         match record:
             case Return():
@@ -53,6 +58,57 @@ def diverges(tx: Tx, holder: Holder, records: Sequence[Line]) -> bool:
                 if _is_new(tx, holder, record):
                     return True
     return False
+
+
+def take_beside(tx: Tx, holder: Holder, cursor: Cursor, report: Report, now_unix_ms: int) -> None:
+    """Book what nobody can say was refused before: calls that the ledger has not, fencing nobody.
+
+    It may be a copy's, so that it must not be acknowledged and be in no ledger; or the same
+    journal's once more, which proves nothing and leaves no trace where it is refused again. Of a
+    journal whose time is over and of which records were dropped, it is what its leases have money
+    for.
+    """
+    refused = _refused(tx, holder, report)
+    unsure = report.records
+    if _is_all_known(tx, holder, cursor):
+        unsure = tuple(record for record in unsure if refused.get(record.seq) == b"")
+    if cursor.dropped_count:
+        unsure = late.within_leases(tx, holder, unsure)
+    told = {record.seq: raw for record, raw in zip(report.records, report.raw_records, strict=True)}
+    fresh = _once(
+        record
+        for record in unsure
+        if refused.get(record.seq) != told[record.seq][: limits.BAD_RECORD_BYTES_MAX]
+        and _is_new(tx, holder, record)
+    )
+    if fresh and cursor.beside_count + len(fresh) > limits.FORK_RECORDS_MAX:
+        _refuse(tx, holder, cursor, now_unix_ms)
+        return
+    for record in fresh:
+        with contextlib.suppress(_RefusedAgainError), tx.savepoint():
+            if _book_beside(tx, holder, [record], now_unix_ms).refused:
+                raise _RefusedAgainError
+
+
+class _RefusedAgainError(Exception):
+    """Takes back what the attempt to book a record did."""
+
+
+def _is_all_known(tx: Tx, holder: Holder, cursor: Cursor) -> bool:
+    """Whether all that was refused of a journal is kept."""
+    return not cursor.dropped_count and bad_records.are_all_kept(tx, holder.sidecar_id)
+
+
+def _refused(tx: Tx, holder: Holder, report: Report) -> dict[int, bytes]:
+    return bad_records.raw_among(tx, holder, report.records[0].seq, report.records[-1].seq)
+
+
+def _book_beside(
+    tx: Tx, holder: Holder, fresh: Sequence[Line], now_unix_ms: int
+) -> booking.Evidence:
+    first = sidecars.take_places_beside(tx, holder, len(fresh))
+    numbered = [replace(record, seq=first - place) for place, record in enumerate(fresh)]
+    return booking.book(tx, holder, numbered, now_unix_ms, forked=True)
 
 
 def branch_of(tx: Tx, holder: Holder, report: Report) -> bytes | None:
@@ -83,9 +139,7 @@ def take(
         _refuse(tx, holder, known, now_unix_ms)
         return 0
     if fresh:
-        first = sidecars.take_places_beside(tx, holder, len(fresh))
-        numbered = [replace(record, seq=first - place) for place, record in enumerate(fresh)]
-        booking.book(tx, holder, numbered, now_unix_ms, forked=True)
+        _book_beside(tx, holder, fresh, now_unix_ms)
     last_seq = report.from_seq + len(report.records) - 1
     if fresh or before is not None:
         # What is only said again opens no place of its own.

@@ -54,6 +54,12 @@ def within_bounds(
     return booked
 
 
+def within_leases(tx: Tx, holder: Holder, records: Sequence[Line]) -> tuple[Line, ...]:
+    """Those of some records that spend what the leases have, or give it back: never dropped."""
+    left = _Left(tx, holder)
+    return tuple(record for record in records if left.takes(record))
+
+
 class _Left:
     """What the leases of a holder have left, each read once."""
 

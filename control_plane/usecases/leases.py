@@ -14,7 +14,7 @@ from control_plane.core.sidecars import Sidecar
 from control_plane.store import budgets, periods, sidecars
 from control_plane.store import leases as store
 from control_plane.store.engine import Tx
-from control_plane.usecases import reach
+from control_plane.usecases import reach, unknown
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.moves import carry_out
@@ -126,6 +126,7 @@ def _decide(
     for lease in found:
         move = step(lease)
         carry_out(tx, move, act.now_unix_ms)
+        _follow(tx, move, act.now_unix_ms)
         after.append(move.lease)
     periods.open_unsettled(tx, {lease.key for lease in found})
     record(
@@ -148,6 +149,18 @@ def _decide(
         remaining_count,
         remaining_nano_usd,
     )
+
+
+def _follow(tx: Tx, move: Move, now_unix_ms: int) -> None:
+    """What one gives up that has not spoken since a restore, another may have got before it.
+
+    That it is unspent there says nothing about the others: it is held for them until somebody
+    decides about that too.
+    """
+    freed_nano_usd = -move.allocated_nano_usd
+    holder = move.lease.holder
+    if freed_nano_usd and holder != UNKNOWN and not sidecars.has_spoken(tx, holder):
+        unknown.follow(tx, move.lease.key, freed_nano_usd, now_unix_ms)
 
 
 class _Around:

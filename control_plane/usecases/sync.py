@@ -160,10 +160,12 @@ def _record(
     if branch is None and found.standing is Standing.GAP:
         return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
     forked = branch is not None or found.standing is Standing.FORKS
-    diverges = found.standing is Standing.BEFORE and not cursor.dropped_count
-    if forked or (diverges and forks.diverges(tx, holder, report.records)):
+    before = found.standing is Standing.BEFORE
+    if forked or (before and forks.diverges(tx, holder, cursor, report)):
         acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
         return _Recorded(acked, Status.FENCED)
+    if before:
+        forks.take_beside(tx, holder, cursor, report, now_unix_ms)
     evidence = booking.Evidence()
     if found.standing is Standing.CONTINUES and count > found.skip:
         fresh = report.records[found.skip :]

@@ -16,16 +16,24 @@ those that a person excused, that were revoked, whose journals are lost.
 2. Of each that spoke, G - R <= g - r: no grant is known that was not made, and all that it gave
    back it has told.
 3. So the others hold at most room = cap - sum(G - R of those that spoke). All of it is covered when
-   held = room - sum(G - R of the others): that is what `narrow` leaves.
+   held = room - sum(G - R of the others): that is what `narrow` leaves. What a person released is
+   held by nobody, so it covers nothing: neither there nor in the sum.
 4. No more than `unclaimed` can be missing, so no more than that is held.
 
 The room is that of all others together. One of them may have given back long ago what the copy
 takes it to hold, and another may have got it. When the one tells that, late, its G - R falls and
-the room does not: what is held has to grow by as much. When it shows grants, its G - R grows and
-what is held falls. Whatever the others tell, held = min(unclaimed, room - sum(G - R of the others))
+the room does not: what is held has to grow by as much. So it has to when a person releases what
+one of the others holds. When it shows grants, its G - R grows and what is held falls. Whatever the
+others tell and people release, held = min(unclaimed, room - sum(G - R of the others))
 must go on being so, and `follow` sees to it. By that `allocated` never grows. Once another has told
 all, room and sum lose the same G - R, and it is one of those that spoke: what it gives back from
 then on was its own for certain, and is free.
+
+One of them may lie, with a stolen credential, and be the first to claim all that may be missing.
+Then the true claim of another finds nothing unclaimed. It is evidence, so it is booked beside the
+lie, with an alarm: `allocated` may pass the cap by what was lied, so that nothing is granted until
+a person has released it, and what honest ones hold is held whatever the liar gives back or a person
+takes from it. Nobody is fenced for what another said; who alone claims more than the ceiling is.
 """
 
 from dataclasses import dataclass, replace
@@ -49,6 +57,8 @@ class Claim:
 
     database_is_old: bool = False
     """Only a database that is older than the sidecar does not know them."""
+    contested: bool = False
+    """Not all that sidecars showed since a restore can be so, and nobody knows who is wrong."""
     impossible: bool = False
     """The watermark says that they were never made."""
 
@@ -63,14 +73,22 @@ def hold(tx: Tx) -> None:
         period = periods.get(tx, key)
         assert period is not None
         more = mark.ceiling_nano_usd - period.granted_total_nano_usd - period.unclaimed_nano_usd
-        if more <= 0 or not periods.is_unclosed(tx, key):
+        held = leases.get(tx, UNKNOWN, key)
+        if (more <= 0 and held is not None) or not periods.is_unclosed(tx, key):
             continue
-        periods.expect_claims(tx, key, more)
-        _hold_more(tx, leases.get(tx, UNKNOWN, key) or Lease(UNKNOWN, key), more)
+        # Also where nothing is left to hold: that there is such a lease says that claims came.
+        periods.expect_claims(tx, key, max(0, more))
+        _hold_more(tx, held or Lease(UNKNOWN, key), max(0, more))
 
 
-def judge(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> Claim:
-    """Judge a proof of grants beyond those that are known of a lease."""
+def judge(
+    tx: Tx, key: PeriodKey, more_nano_usd: int, total_nano_usd: int, now_unix_ms: int
+) -> Claim:
+    """Judge a proof of grants beyond those that are known of a lease, `total_nano_usd` with them.
+
+    Where a restored database took claims, somebody else may have shown what never was, and first.
+    So a claimer is proven wrong by its own total alone.
+    """
     period = periods.get(tx, key)
     known = period.granted_total_nano_usd if period else 0
     unclaimed = period.unclaimed_nano_usd if period else 0
@@ -86,20 +104,25 @@ def judge(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> Claim
     ceiling = mark.ceiling_nano_usd if mark is not None else 0
     if known + more_nano_usd <= ceiling:
         return Claim(database_is_old=True)
+    if total_nano_usd <= ceiling and leases.get(tx, UNKNOWN, key) is not None:
+        return Claim(contested=True)
     return Claim(impossible=True)
 
 
-def take(tx: Tx, key: PeriodKey, more_nano_usd: int, now_unix_ms: int) -> int:
+def take(tx: Tx, key: PeriodKey, more_nano_usd: int, claim: Claim, now_unix_ms: int) -> int:
     """Let known grants grow by what a sidecar has shown; how much of it was thought possible.
 
-    What is held for it has to `follow`, once all that goes with it is known.
+    What is held for it has to `follow`, once all that goes with it is known. No ceiling follows
+    what is contested: else the next claim could be larger, and so on. What was granted in truth is
+    below it, and a later grant raises it above all that is known by then.
     """
     period = periods.get(tx, key)
     assert period is not None
     covered = min(more_nano_usd, period.unclaimed_nano_usd)
     periods.claim(tx, key, more_nano_usd, covered)
     forgotten = _is_forgotten(tx, key, now_unix_ms)
-    if more_nano_usd > covered and period.cap_nano_usd is not None and not forgotten:
+    may_raise = not (forgotten or claim.contested)
+    if more_nano_usd > covered and period.cap_nano_usd is not None and may_raise:
         # Whether or not the second place can say so: what is spent is spent.
         total = period.granted_total_nano_usd + period.unclaimed_nano_usd
         tx.watermark.cover({key: Mark(total + more_nano_usd - covered, period.cap_nano_usd)})
@@ -175,7 +198,8 @@ def narrow(tx: Tx) -> None:
                 tx, held.key, without_sidecar_id=UNKNOWN.sidecar_id
             )
             most = max(0, mark.cap_nano_usd - known)
-            less = min(held.held_back_nano_usd, held.outstanding_nano_usd - most)
+            covered = held.outstanding_nano_usd - held.released_nano_usd
+            less = min(held.held_back_nano_usd, covered - most)
             if less > 0:
                 periods.move(tx, held.key, allocated_nano_usd=-less, orphan_hold_nano_usd=-less)
                 leases.put(tx, replace(held, returned_nano_usd=held.returned_nano_usd + less))

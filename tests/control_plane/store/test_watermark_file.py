@@ -166,3 +166,42 @@ def test_a_database_that_was_never_watched_gets_a_watermark(tmp_path: Path) -> N
     assert [mark.ceiling_nano_usd >= granted for mark in marks.values()] == [True]
     assert again.read(lambda tx: tx.watermark.trouble).result() == ""
     again.close()
+
+
+def in_the_way(folder: Path) -> Path:
+    """A folder where the old file is to be set aside: the rename fails."""
+    found = folder / f"{WATERMARK_FILE}.set-aside"
+    found.mkdir()
+    return found
+
+
+def test_a_begun_file_that_could_not_take_its_place_never_takes_it_later(tmp_path: Path) -> None:
+    file = begun(tmp_path, Disk())
+    obstacle = in_the_way(tmp_path)
+    file.begin(Watermark(watermark_id="newer"))
+    file.settle()
+    assert "cannot be written" in file.trouble
+    assert not file.cover({KEY: Mark(USD, 10 * USD)})
+    file.mend()
+    assert file.trouble == ""
+    assert file.cover({KEY: Mark(USD, 10 * USD)})
+    obstacle.rmdir()
+    again = WatermarkFile(file.path, Disk().sync)
+    again.finish("newer")
+    assert again.read()
+    assert again.state.marks == file.state.marks != {}
+
+
+def test_a_begun_file_that_cannot_take_its_place_at_the_start_is_kept(tmp_path: Path) -> None:
+    file = begun(tmp_path, Disk())
+    file.begin(Watermark(watermark_id="newer"))
+    obstacle = in_the_way(tmp_path)
+    again = WatermarkFile(file.path, Disk().sync)
+    again.finish("newer")
+    assert "could not take the place" in again.trouble
+    assert not again.cover({KEY: Mark(USD, 10 * USD)})
+    obstacle.rmdir()
+    third = WatermarkFile(file.path, Disk().sync)
+    third.finish("newer")
+    assert third.read()
+    assert third.state.watermark_id == "newer"

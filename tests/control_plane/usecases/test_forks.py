@@ -3,11 +3,12 @@
 import random
 from copy import copy, deepcopy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from control_plane import limits
-from control_plane.core.calls import Adjust, Settle
+from control_plane.core.calls import Adjust, Settle, Unreadable
 from control_plane.core.leases import BudgetRef
 from control_plane.core.reports import Status
 from tests.control_plane.leasing_world import CENT, USD, World
@@ -288,3 +289,44 @@ def test_a_fork_of_a_life_that_is_over_is_booked_too(
     assert world.period(ref)["spent_nano_usd"] == 2 * CENT
     assert [kind for kind, _ in alarms(world)] == ["JOURNAL_LOST", "FENCED"]
     assert third.sync().status is Status.OK
+
+
+@pytest.mark.parametrize("room", [2, limits.BAD_RECORDS_MAX])
+def test_a_copys_call_at_a_refused_number_is_booked_before_it_is_acknowledged(
+    world: World,
+    ref: BudgetRef,
+    pair: tuple[VirtualSidecar, VirtualSidecar],
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+) -> None:
+    """Also when a sidecar has filled its room, so that nobody knows what was refused."""
+    monkeypatch.setattr(limits, "BAD_RECORDS_MAX", room)
+    one, two = pair
+    for number in range(3):
+        one.append(partial(Unreadable, why="it is no Record", raw=b"%d" % number))
+    assert one.sync().status is Status.OK
+    spend(two, ref, "two-x", CENT)
+    two.sync()
+    assert two.acked == len(two.journal)
+    assert costs(world) == {"two-x": CENT}
+    assert world.period(ref)["spent_nano_usd"] == CENT
+    two.acked -= 1
+    two.sync()
+    assert costs(world) == {"two-x": CENT}
+    assert world.period(ref)["spent_nano_usd"] == CENT
+    world.check()
+
+
+def test_a_copys_call_is_booked_where_records_of_its_journal_were_dropped(
+    world: World, ref: BudgetRef, pair: tuple[VirtualSidecar, VirtualSidecar]
+) -> None:
+    one, two = pair
+    for number in range(3):
+        spend(one, ref, f"one-{number}", CENT)
+    one.sync()
+    world.do(lambda tx: tx.run("UPDATE cursor SET dropped_count = 1"))
+    spend(two, ref, "two-x", CENT)
+    two.sync()
+    assert two.acked == len(two.journal)
+    assert costs(world)["two-x"] == CENT
+    world.check()

@@ -3,15 +3,25 @@
 Of all stories: three sidecars and a dollar. `early` and `gone` are excused, `here` alone speaks.
 """
 
+import random
 from dataclasses import dataclass
 
 import pytest
 
 from control_plane.core.leases import BudgetRef
-from control_plane.store import installation
-from control_plane.usecases import learning
-from tests.control_plane.leasing_world import CENT, USD, World
+from control_plane.core.log import OrphanFilter
+from control_plane.core.principals import Principal, Role
+from control_plane.entropy import Entropy
+from control_plane.store import installation, sidecars
+from control_plane.store.engine import Tx
+from control_plane.usecases import learning, orphans
+from control_plane.usecases.acts import Act
+from control_plane.usecases.leases import release_orphans
+from tests.control_plane.leasing_world import CENT, NOON, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
+
+HERE, EARLY, GONE = (f"sdc_{number:026d}" for number in range(3))
+MIA = Principal("prn_1", "Mia", Role.OWNER, NOON)
 
 
 @dataclass
@@ -42,10 +52,23 @@ class Story:
 
     def speaks(self) -> None:
         """All that are waited for have told all that they hold."""
-        self.world.do(lambda tx: learning.excuse(tx, ["early", "gone"]))
+        self.world.do(lambda tx: learning.excuse(tx, [EARLY, GONE]))
         for _ in range(2):
             self.here.sync()
         assert not self.world.do(installation.get).learning
+
+    def releases(self, sidecar_id: str) -> int:
+        """A person gives back what orphans of a sidecar hold; how much that was."""
+        held = self.world.number(
+            """SELECT SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd - released_nano_usd)
+               FROM lease WHERE sidecar_id = :id AND state = 'ORPHANED'""",
+            id=sidecar_id,
+        )
+        act = Act(MIA, "ReleaseOrphans", "r1", NOON, Entropy(random.Random(1).randbytes))
+        wanted = OrphanFilter(sidecar_id=sidecar_id)
+        self.world.do(lambda tx: release_orphans(tx, wanted, held, "it was idle", act))
+        self.world.check()
+        return held
 
     @property
     def free(self) -> int:
@@ -65,7 +88,7 @@ class Story:
 @pytest.fixture
 def story(world: World) -> Story:
     ref = world.budget("b", USD)
-    here, early, gone = (world.sidecar(name) for name in ("here", "early", "gone"))
+    here, early, gone = (world.sidecar(name) for name in (HERE, EARLY, GONE))
     for sidecar in (here, early, gone):
         sidecar.wants = False
         sidecar.sync()
@@ -150,6 +173,68 @@ def test_who_comes_late_gives_back_for_everybody_once_it_has_spoken(story: Story
         story.early.sync()
     assert story.free == 0
     story.gives_back(story.early, held)
+    assert story.free == 40 * CENT
+    assert story.unknown == 60 * CENT
+    world.check()
+
+
+def test_what_was_released_covers_nothing_when_learning_ends_once_more(story: Story) -> None:
+    world = story.world
+    call_id = story.opens(story.early, 50 * CENT)
+    copy = world.backup()
+    story.gives_back(story.early, call_id)
+    story.opens(story.gone, 90 * CENT)
+    world.put_back(copy)
+    story.speaks()
+    released = story.releases("unknown")
+    assert released == 50 * CENT
+    story.early.sync()
+    call_id = story.here.wait(40 * CENT, story.ref)
+    for _ in range(3):
+        story.here.sync()
+    assert call_id in story.here.opened
+    world.do(lambda tx: learning.begin_generation(tx, world.now))
+    story.speaks()
+    # The cap can be passed by what the person released, and by nothing else.
+    assert story.free + 40 * CENT + 90 * CENT <= USD + released
+    world.check()
+
+
+def test_what_a_person_releases_of_one_that_did_not_speak_another_may_have_got(
+    story: Story,
+) -> None:
+    world = story.world
+    call_id = story.opens(story.early, 50 * CENT)
+    copy = world.backup()
+    story.gives_back(story.early, call_id)
+    story.opens(story.gone, 90 * CENT)
+    world.put_back(copy)
+    story.speaks()
+    story.early.register(lost=True)
+    assert story.releases(EARLY) == 50 * CENT
+    # It was idle indeed: it had given all of it back, and gone got that.
+    assert story.unknown >= 90 * CENT
+    assert story.free <= 10 * CENT
+    world.check()
+
+
+def test_what_a_person_releases_of_one_that_had_spoken_is_free(story: Story) -> None:
+    world = story.world
+    story.opens(story.here, 40 * CENT)
+    copy = world.backup()
+    story.gives_back(story.gone, story.opens(story.gone, 60 * CENT))
+    story.opens(story.gone, 60 * CENT)
+    world.put_back(copy)
+    story.speaks()
+    assert story.free == 0
+
+    def fence(tx: Tx) -> None:
+        sidecar = sidecars.get(tx, HERE)
+        assert sidecar is not None
+        orphans.fence(tx, sidecar, sidecar.epoch, "a copy of its journal", world.now)
+
+    world.do(fence)
+    assert story.releases(HERE) == 40 * CENT
     assert story.free == 40 * CENT
     assert story.unknown == 60 * CENT
     world.check()
