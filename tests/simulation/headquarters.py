@@ -127,6 +127,9 @@ class _Context:
 class _Servicer(SidecarServicer):
     """The servicer on a store that answers at once: it never has to wait."""
 
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
     async def _write(self, fn: Callable[[Tx], T]) -> T:
         return self._deps.store.write(fn).result()
 

@@ -1,10 +1,13 @@
 """Sidecars over real gRPC: join, register, sync, watch, drain, and what is refused."""
 
+import asyncio
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import grpc
 import nacl.public
@@ -14,11 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from control_plane import limits
 from control_plane.core.ledger import CHAIN_START, chain_after
+from control_plane.rpc.sidecar_service import SidecarServicer
+from control_plane.store.engine import Tx
 from protos.bursar.admin import v1 as admin
 from protos.bursar.sidecar import v1
 from protos.values import keys
 from tests.control_plane.served import DEADLINE_S, Served
 
+T = TypeVar("T")
 CENT = 10_000_000
 
 
@@ -319,6 +325,68 @@ def test_an_idle_holder_is_asked_to_give_back(
     recall = stream.next("recall")
     assert recall.lease == granted.lease
     assert recall.keep_nano_usd <= granted.granted_nano_usd - 40 * CENT
+
+
+class Caller:
+    """Who asks, when the servicer is called without a wire."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._metadata = remote.metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+class HeldStore:
+    """A store whose writes begin, say so, and wait until they may go on."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self.begun = asyncio.Event()
+        self.go = threading.Event()
+
+    def read(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        return self._served.store.read(fn)
+
+    def write(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        def held(tx: Tx) -> T:
+            self._served.loop.call_soon_threadsafe(self.begun.set)
+            assert self.go.wait(DEADLINE_S)
+            return fn(tx)
+
+        return self._served.store.write(held)
+
+
+def test_others_hear_what_a_sync_decided_though_its_caller_hung_up(
+    served: Served, remote: Remote, stream: Stream, budget_id: str
+) -> None:
+    granted = remote.sync(demands=[waiting("call_1", 90 * CENT, budget_id)]).leases[0]
+    level = v1.LeaseReport(
+        lease=granted.lease,
+        granted_seen_nano_usd=granted.granted_nano_usd,
+        available_nano_usd=granted.granted_nano_usd,
+    )
+    remote.sync(leases=[level])
+    other = joined(served, 2)
+    asked = v1.SyncRequest(
+        epoch=other.epoch,
+        incarnation=other.incarnation,
+        sync_no=1,
+        demands=[waiting("call_2", 50 * CENT, budget_id)],
+    )
+    store = HeldStore(served)
+    servicer = SidecarServicer(replace(served.deps, store=cast(Any, store)))
+
+    async def hang_up() -> None:
+        serving = asyncio.ensure_future(servicer.Sync(asked, cast(Any, Caller(other))))
+        await store.begun.wait()
+        serving.cancel()
+        await asyncio.wait([serving])
+        assert serving.cancelled()
+        store.go.set()
+
+    asyncio.run_coroutine_threadsafe(hang_up(), served.loop).result(DEADLINE_S)
+    assert stream.next("recall").lease == granted.lease
 
 
 def test_a_quiet_stream_beats(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
