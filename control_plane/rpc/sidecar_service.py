@@ -82,7 +82,7 @@ class SidecarServicer(v1.SidecarServiceServicer):
         try:
             answer = await self._write(
                 lambda tx: sync(
-                    tx, sidecar_id, report, self._deps.levels, now, self._deps.hub.watchers
+                    tx, sidecar_id, report, self._deps.levels, now, self._deps.hub.watching
                 )
             )
         except StoreBusyError:
@@ -100,6 +100,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
         self, request: v1.WatchRequest, context: Context
     ) -> AsyncIterator[v1.WatchResponse]:
         sidecar_id = await self._who(context)
+        if not await self._in_charge(sidecar_id, request.incarnation):
+            return  # Else it would end the stream of the process that is.
         stream = self._deps.hub.subscribe(sidecar_id, request.incarnation)
         version = request.policy_version
         try:
@@ -135,6 +137,16 @@ class SidecarServicer(v1.SidecarServiceServicer):
                 raise UnauthenticatedError("the sidecar credential is unknown here: join again")
             known = self._known[digest] = found.sidecar_id
         return known
+
+    async def _in_charge(self, sidecar_id: str, incarnation: str) -> bool:
+        """Whether a process is the one that speaks for its sidecar, and may hold money.
+
+        Of a revoked sidecar none is asked for: its first look at the policy refuses it.
+        """
+        sidecar = await self._read(lambda tx: sidecars.get(tx, sidecar_id))
+        if sidecar is None or sidecar.revoked_unix_ms:
+            return True
+        return sidecar.incarnation == incarnation and sidecar.state != "FENCED"
 
     async def _snapshot(self, sidecar_id: str, known_version: int) -> v1.Policy | None:
         """The policy for a sidecar, if it is newer than the version that it has."""

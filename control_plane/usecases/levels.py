@@ -22,6 +22,8 @@ class Heard:
 
     unix_ms: int
     """When."""
+    incarnation: str
+    """Which process of it."""
     demands: tuple[Demand, ...] = ()
 
 
@@ -74,7 +76,13 @@ class Levels:
             )
             self.recalled.pop((sidecar_id, report.lease), None)
 
-    def queue(self, sidecar_id: str, calls: tuple[WaitingCall, ...], now_unix_ms: int) -> None:
+    def queue(
+        self,
+        sidecar_id: str,
+        incarnation: str,
+        calls: tuple[WaitingCall, ...],
+        now_unix_ms: int,
+    ) -> None:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
@@ -93,7 +101,12 @@ class Levels:
             )
             for call in calls
         )
-        self.heard[sidecar_id] = Heard(now_unix_ms, demands)
+        self.heard[sidecar_id] = Heard(now_unix_ms, incarnation, demands)
+
+    def process_of(self, sidecar_id: str) -> str:
+        """The process of a sidecar that spoke last; "" when none did."""
+        heard = self.heard.get(sidecar_id)
+        return heard.incarnation if heard is not None else ""
 
     def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
         """The waiting calls of all sidecars that spoke just now, oldest first.

@@ -285,6 +285,12 @@ def remote(served: Served) -> Remote:
     return joined(served, 1)
 
 
+def remote_id(served: Served) -> str:
+    stub = admin.SidecarAdminServiceStub(served.channel)
+    listed = served.call(stub.ListSidecars, admin.ListSidecarsRequest())
+    return str(listed.sidecars[0].sidecar_id)
+
+
 @pytest.fixture
 def stream(remote: Remote) -> Iterator[Stream]:
     opened = Stream(remote)
@@ -405,16 +411,32 @@ def test_a_second_stream_of_a_sidecar_ends_the_first(remote: Remote, stream: Str
     second.close()
 
 
+@pytest.mark.parametrize("why", ["another process", "fenced"])
+def test_who_does_not_speak_for_its_sidecar_takes_no_stream_from_who_does(
+    served: Served, remote: Remote, why: str
+) -> None:
+    opened = Stream(remote, policy_version=10**6)
+    assert opened.next("nudge")
+    copy = Remote(served, 1)
+    copy.incarnation = "process-of-a-copy" if why == "another process" else remote.incarnation
+    if why == "fenced":
+        served.write(lambda tx: tx.run("UPDATE sidecar SET state = 'FENCED'"))
+    refused = Stream(copy)
+    assert refused.next("nudge") is None
+    assert served.deps.hub.watching(remote_id(served), remote.incarnation)
+    refused.close()
+    opened.close()
+
+
 def test_a_revoked_sidecar_loses_its_stream_and_keeps_its_voice(
     served: Served, remote: Remote, stream: Stream
 ) -> None:
     assert stream.next("heartbeat")
     stub = admin.SidecarAdminServiceStub(served.channel)
-    sidecar_id = served.call(stub.ListSidecars, admin.ListSidecarsRequest()).sidecars[0].sidecar_id
     served.call(
         stub.RevokeSidecar,
         admin.RevokeSidecarRequest(
-            request_id=served.id(), sidecar_id=sidecar_id, reason="host is gone"
+            request_id=served.id(), sidecar_id=remote_id(served), reason="host is gone"
         ),
     )
     assert stream.next("recall") is None
