@@ -48,6 +48,8 @@ class Levels:
 
     offered: Counter[str] = field(default_factory=Counter)
     """Offers that were sent to a sidecar since it last spoke."""
+    offered_unix_ms: dict[str, int] = field(default_factory=dict)
+    """When the first of them was sent."""
 
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""
@@ -57,6 +59,7 @@ class Levels:
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
+        self.offered_unix_ms.pop(sidecar_id, None)
         for key in [key for key in self.recalled if key[0] == sidecar_id]:
             del self.recalled[key]
 
@@ -87,6 +90,7 @@ class Levels:
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
+        self.offered_unix_ms.pop(sidecar_id, None)
         earlier = self.heard.get(sidecar_id)
         known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
         demands = tuple(
@@ -190,13 +194,20 @@ class Levels:
         if found:
             self.settled[sidecar_id] = found
 
-    def may_be_offered(self, sidecar_id: str) -> bool:
-        """Whether a sidecar spoke since it was last sent money, or nearly."""
-        return self.offered[sidecar_id] < limits.UNHEARD_OFFERS_MAX
+    def may_be_offered(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        """Whether a sidecar spoke since it was last sent money, or nearly; else it is nudged.
 
-    def remember_offer(self, sidecar_id: str) -> None:
+        One that took an offer need not speak, so it is not taken to be dead for that. But whether
+        it lives is asked before it is sent more than comes within a moment.
+        """
+        since = self.offered_unix_ms.get(sidecar_id, now_unix_ms)
+        lately = abs(now_unix_ms - since) < limits.NUDGE_UNANSWERED_MS
+        return lately and self.offered[sidecar_id] < limits.UNHEARD_OFFERS_MAX
+
+    def remember_offer(self, sidecar_id: str, now_unix_ms: int) -> None:
         """Note an offer that goes out."""
         self.offered[sidecar_id] += 1
+        self.offered_unix_ms.setdefault(sidecar_id, now_unix_ms)
 
     def answered(self) -> frozenset[str]:
         """Calls that wait no more once the latest answer to their sidecar arrives."""

@@ -43,12 +43,12 @@ class Decided:
     named: tuple[str, ...]
 
 
-def choose(ready: Iterable[str], levels: Levels, watching: Watching) -> list[str]:
+def choose(ready: Iterable[str], levels: Levels, watching: Watching, now_unix_ms: int) -> list[str]:
     """Those of the sidecars whose calls could be named or refused that an offer may go to."""
     fit = [
         one
         for one in sorted(ready)
-        if watching(one, levels.process_of(one)) and levels.may_be_offered(one)
+        if watching(one, levels.process_of(one)) and levels.may_be_offered(one, now_unix_ms)
     ]
     return fit[: limits.SYNC_OFFERS_MAX]
 
@@ -94,7 +94,7 @@ def decide_for(
     granted = granting.apply(holder, plan.without_refills(), found)
     levels.reservations = dict(plan.reservations)
     levels.remember_answered(holder.sidecar_id, {*granted.named, *plan.unpayable})
-    levels.remember_offer(holder.sidecar_id)
+    levels.remember_offer(holder.sidecar_id, now_unix_ms)
     return Decided(granting.answers(holder, levels, situation, plan, found), granted.named)
 
 

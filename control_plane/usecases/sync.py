@@ -261,7 +261,7 @@ def _with_money(
     levels.remember_answered(holder.sidecar_id, ended)
     waits_ms = [c.patience_ms - c.age_ms for c in report.demands if c.call_id not in ended]
     told = granting.answers(holder, levels, situation, plan, found)
-    chosen = offering.choose(plan.ready, levels, watching)
+    chosen = offering.choose(plan.ready, levels, watching, now_unix_ms)
     nudges = (plan.nudges | plan.ready.difference(chosen)) - {holder.sidecar_id}
     return replace(
         answer,

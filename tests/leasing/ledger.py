@@ -137,7 +137,7 @@ class Ledger:
         levels.remember_answered(sidecar_id, ended)
         waits_ms = [c.patience_ms - c.age_ms for c in told.demands if c.call_id not in ended]
         answered = granting.answers(holder, levels, situation, plan, rows)
-        chosen = offering.choose(plan.ready, levels, self.watching)
+        chosen = offering.choose(plan.ready, levels, self.watching, now_unix_ms)
         nudges = (plan.nudges | plan.ready.difference(chosen)) - {sidecar_id}
         return Decided(
             sync_no=told.sync_no,

@@ -182,8 +182,14 @@ def test_a_recall_stays_unanswered_until_its_holder_speaks_or_begins_anew() -> N
 def test_a_sidecar_is_sent_a_few_offers_until_it_speaks_again() -> None:
     levels = Levels(NOW)
     for _ in range(limits.UNHEARD_OFFERS_MAX):
-        assert levels.may_be_offered("s")
-        levels.remember_offer("s")
-    assert not levels.may_be_offered("s")
+        assert levels.may_be_offered("s", NOW)
+        levels.remember_offer("s", NOW)
+    assert not levels.may_be_offered("s", NOW)
     levels.queue("s", "1", (), NOW)
-    assert levels.may_be_offered("s")
+    assert levels.may_be_offered("s", NOW)
+    levels.remember_offer("s", NOW + 7)
+    assert levels.may_be_offered("s", NOW + 6 + limits.NUDGE_UNANSWERED_MS)
+    levels.remember_offer("s", NOW + 6 + limits.NUDGE_UNANSWERED_MS)
+    assert not levels.may_be_offered("s", NOW + 7 + limits.NUDGE_UNANSWERED_MS)
+    levels.forget("s")
+    assert levels.may_be_offered("s", NOW + 7 + limits.NUDGE_UNANSWERED_MS)

@@ -89,9 +89,20 @@ def test_no_money_goes_to_who_does_not_watch_or_may_hold_none(
 def test_who_does_not_speak_is_offered_only_a_little(world: World, crowded: Crowd) -> None:
     _, one, _, first = crowded
     for _ in range(limits.UNHEARD_OFFERS_MAX):
-        world.levels.remember_offer("two")
+        world.levels.remember_offer("two", world.now)
     assert settled(one, first, 20 * CENT).offers == ()
     assert ("two", "nudge") in world.pushed
+
+
+def test_who_was_silent_since_its_first_offer_is_asked_before_it_is_sent_more(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, _, first = crowded
+    world.levels.remember_offer("two", world.now)
+    world.pass_ms(limits.NUDGE_UNANSWERED_MS)
+    assert settled(one, first, 20 * CENT).offers == ()
+    assert ("two", "nudge") in world.pushed
+    assert world.period(ref)["granted_total_nano_usd"] == USD
 
 
 def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:
