@@ -112,6 +112,8 @@ def offers(
         sidecar = sidecars.get(tx, sidecar_id)
         if sidecar is None or sidecar.revoked_unix_ms or sidecar.state != "ACTIVE":
             continue
+        if sidecar.generation_seen < generation:
+            continue  # What it holds is not known: see usecases/sync.py.
         holder = Holder(sidecar_id, sidecar.epoch)
         decided = decide_for(holder, levels, found, now_unix_ms)
         if decided is not None:

@@ -108,7 +108,10 @@ def sync(
     # Those that it spoke of, and those it may not know of: a lost answer's grants.
     wanted = {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
     situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
-    if tx.watermark.problem or (learns and learning.stops_grants(tx, meta, now_unix_ms)):
+    # Before it has told all that it holds, a grant could vanish in what it was granted already.
+    untold = report.generation_seen < meta.generation
+    stopped = learns and learning.stops_grants(tx, meta, now_unix_ms)
+    if untold or stopped or tx.watermark.problem:
         return _without_money(holder, levels, situation, found, answer)
     return _with_money(tx, holder, report, levels, situation, found, answer, watching)
 
