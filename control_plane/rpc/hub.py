@@ -9,7 +9,7 @@ makes things faster.
 
 import asyncio
 import contextlib
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from control_plane import limits
@@ -39,7 +39,8 @@ class Subscription:
         self.incarnation = incarnation
         self.ended = False
         self._recalls: dict[LeaseKey, int] = {}
-        self._nudge = False
+        # What was said to an earlier stream, or to none, may have been heard by nobody.
+        self._nudge = True
         self._offer: Offer | None = None
         self._policy = True
         self._wake = asyncio.Event()
@@ -128,11 +129,6 @@ class Hub:
         if stream is not None:
             stream.offer(offer)
 
-    @property
-    def watchers(self) -> Container[str]:
-        """The sidecars that have a stream; may be asked from any thread."""
-        return self._streams.keys()
-
     def nudge(self, sidecar_ids: Iterable[str]) -> None:
         """Ask sidecars to sync now."""
         for sidecar_id in sidecar_ids:
@@ -146,9 +142,10 @@ class Hub:
         if stream is not None:
             stream.end()
 
-    def watching(self, sidecar_id: str) -> bool:
-        """Whether the sidecar has a stream open."""
-        return sidecar_id in self._streams
+    def watching(self, sidecar_id: str, incarnation: str) -> bool:
+        """Whether this process of a sidecar has a stream open; may be asked from any thread."""
+        stream = self._streams.get(sidecar_id)
+        return stream is not None and stream.incarnation == incarnation
 
     def ledger_moved(self) -> None:
         """Let everyone who follows the ledger read on; call it after the commit."""

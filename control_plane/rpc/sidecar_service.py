@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 import grpc
 
@@ -13,6 +13,7 @@ from control_plane.core.reports import Answer, Report, Status
 from control_plane.rpc import policy_wire, sidecar_wire
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Directives
+from control_plane.rpc.under_way import UnderWay
 from control_plane.store import installation, sidecars
 from control_plane.store.engine import StoreBusyError, Tx
 from control_plane.telemetry import event
@@ -34,6 +35,7 @@ class SidecarServicer(v1.SidecarServiceServicer):
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._known: dict[bytes, str] = {}
+        self._under_way = UnderWay()
 
     async def Join(self, request: v1.JoinRequest, context: Context) -> v1.JoinResponse:
         asked = Join(
@@ -72,11 +74,15 @@ class SidecarServicer(v1.SidecarServiceServicer):
     async def Sync(self, request: v1.SyncRequest, context: Context) -> v1.SyncResponse:
         sidecar_id = await self._who(context)
         report = sidecar_wire.report_from_wire(request)
+        return await self._finish(self._synced(sidecar_id, report))
+
+    async def _synced(self, sidecar_id: str, report: Report) -> v1.SyncResponse:
+        """Book a report, and tell others what came of it: also when its sender hangs up."""
         now = self._deps.clock.unix_ms()
         try:
             answer = await self._write(
                 lambda tx: sync(
-                    tx, sidecar_id, report, self._deps.levels, now, self._deps.hub.watchers
+                    tx, sidecar_id, report, self._deps.levels, now, self._deps.hub.watching
                 )
             )
         except StoreBusyError:
@@ -94,6 +100,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
         self, request: v1.WatchRequest, context: Context
     ) -> AsyncIterator[v1.WatchResponse]:
         sidecar_id = await self._who(context)
+        if not await self._in_charge(sidecar_id, request.incarnation):
+            return  # Else it would end the stream of the process that is.
         stream = self._deps.hub.subscribe(sidecar_id, request.incarnation)
         version = request.policy_version
         try:
@@ -129,6 +137,16 @@ class SidecarServicer(v1.SidecarServiceServicer):
                 raise UnauthenticatedError("the sidecar credential is unknown here: join again")
             known = self._known[digest] = found.sidecar_id
         return known
+
+    async def _in_charge(self, sidecar_id: str, incarnation: str) -> bool:
+        """Whether a process is the one that speaks for its sidecar, and may hold money.
+
+        Of a revoked sidecar none is asked for: its first look at the policy refuses it.
+        """
+        sidecar = await self._read(lambda tx: sidecars.get(tx, sidecar_id))
+        if sidecar is None or sidecar.revoked_unix_ms:
+            return True
+        return sidecar.incarnation == incarnation and sidecar.state != "FENCED"
 
     async def _snapshot(self, sidecar_id: str, known_version: int) -> v1.Policy | None:
         """The policy for a sidecar, if it is newer than the version that it has."""
@@ -185,6 +203,9 @@ class SidecarServicer(v1.SidecarServiceServicer):
                 from_seq=report.from_seq,
                 acked_seq=answer.acked_seq,
             )
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self._under_way.finish(work)
 
     async def _write(self, fn: Callable[[Tx], T]) -> T:
         return await asyncio.wrap_future(self._deps.store.write(fn))

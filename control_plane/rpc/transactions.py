@@ -12,7 +12,7 @@ Rules for a change:
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -22,6 +22,7 @@ from control_plane.rpc import callers
 from control_plane.rpc.callers import Caller
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.kept_secrets import KeptSecrets
+from control_plane.rpc.under_way import UnderWay
 from control_plane.store.engine import Tx
 from control_plane.usecases import principals
 from control_plane.usecases.acts import Act
@@ -38,7 +39,7 @@ class Transactions:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._kept = KeptSecrets()
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._under_way = UnderWay()
 
     @property
     def deps(self) -> Deps:
@@ -93,17 +94,7 @@ class Transactions:
             self._deps.hub.policy_changed()
             return answer
 
-        # A caller that goes away, or a deadline, must not keep sidecars from hearing of a commit.
-        task = asyncio.ensure_future(carry_out())
-        self._under_way.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
-
-    def _done(self, task: asyncio.Future[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            # Whoever waits for it hears of the error; when nobody does, that is no news.
-            task.exception()
+        return await self._under_way.finish(carry_out())
 
     def _act(self, tx: Tx, caller: Caller, request_id: str, now_unix_ms: int) -> Act:
         principal = principals.permit(tx, caller.token, caller.service, caller.method, now_unix_ms)

@@ -22,6 +22,8 @@ class Heard:
 
     unix_ms: int
     """When."""
+    incarnation: str
+    """Which process of it."""
     demands: tuple[Demand, ...] = ()
 
 
@@ -46,6 +48,8 @@ class Levels:
 
     offered: Counter[str] = field(default_factory=Counter)
     """Offers that were sent to a sidecar since it last spoke."""
+    offered_unix_ms: dict[str, int] = field(default_factory=dict)
+    """When the first of them was sent."""
 
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""
@@ -55,6 +59,7 @@ class Levels:
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
+        self.offered_unix_ms.pop(sidecar_id, None)
         for key in [key for key in self.recalled if key[0] == sidecar_id]:
             del self.recalled[key]
 
@@ -74,11 +79,18 @@ class Levels:
             )
             self.recalled.pop((sidecar_id, report.lease), None)
 
-    def queue(self, sidecar_id: str, calls: tuple[WaitingCall, ...], now_unix_ms: int) -> None:
+    def queue(
+        self,
+        sidecar_id: str,
+        incarnation: str,
+        calls: tuple[WaitingCall, ...],
+        now_unix_ms: int,
+    ) -> None:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
         self.settled.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
+        self.offered_unix_ms.pop(sidecar_id, None)
         earlier = self.heard.get(sidecar_id)
         known = {d.call_id: d.since_unix_ms for d in earlier.demands} if earlier else {}
         demands = tuple(
@@ -93,7 +105,12 @@ class Levels:
             )
             for call in calls
         )
-        self.heard[sidecar_id] = Heard(now_unix_ms, demands)
+        self.heard[sidecar_id] = Heard(now_unix_ms, incarnation, demands)
+
+    def process_of(self, sidecar_id: str) -> str:
+        """The process of a sidecar that spoke last; "" when none did."""
+        heard = self.heard.get(sidecar_id)
+        return heard.incarnation if heard is not None else ""
 
     def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
         """The waiting calls of all sidecars that spoke just now, oldest first.
@@ -177,13 +194,20 @@ class Levels:
         if found:
             self.settled[sidecar_id] = found
 
-    def may_be_offered(self, sidecar_id: str) -> bool:
-        """Whether a sidecar spoke since it was last sent money, or nearly."""
-        return self.offered[sidecar_id] < limits.UNHEARD_OFFERS_MAX
+    def may_be_offered(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        """Whether a sidecar spoke since it was last sent money, or nearly; else it is nudged.
 
-    def remember_offer(self, sidecar_id: str) -> None:
+        One that took an offer need not speak, so it is not taken to be dead for that. But whether
+        it lives is asked before it is sent more than comes within a moment.
+        """
+        since = self.offered_unix_ms.get(sidecar_id, now_unix_ms)
+        lately = abs(now_unix_ms - since) < limits.NUDGE_UNANSWERED_MS
+        return lately and self.offered[sidecar_id] < limits.UNHEARD_OFFERS_MAX
+
+    def remember_offer(self, sidecar_id: str, now_unix_ms: int) -> None:
         """Note an offer that goes out."""
         self.offered[sidecar_id] += 1
+        self.offered_unix_ms.setdefault(sidecar_id, now_unix_ms)
 
     def answered(self) -> frozenset[str]:
         """Calls that wait no more once the latest answer to their sidecar arrives."""

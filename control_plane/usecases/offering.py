@@ -8,11 +8,12 @@ Rules.
 2. It carries the same numbers as an answer and is merged like one, so that losing, repeating or
    delaying it does nothing. It is sent after its COMMIT. It renews no authority, as nothing shows
    that the sidecar still hears.
-3. It goes only to a living epoch that watches, and only a few go before the sidecar speaks again:
+3. It goes only to a living epoch whose process watches (the stream of one that ended may stay open
+   for long), and only a few go before the sidecar speaks again:
    money for one that is gone lies idle.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from control_plane import limits
@@ -25,6 +26,14 @@ from control_plane.usecases import granting
 from control_plane.usecases.granting import Gathering
 from control_plane.usecases.levels import Levels
 
+Watching = Callable[[str, str], bool]
+"""Whether a process of a sidecar has a stream open, by the sidecar's id and its incarnation."""
+
+
+def nobody_watches(_sidecar_id: str, _incarnation: str) -> bool:
+    """Where there are no streams."""
+    return False
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -34,27 +43,34 @@ class Decided:
     named: tuple[str, ...]
 
 
-def choose(ready: Iterable[str], levels: Levels, watching: Container[str]) -> list[str]:
+def choose(ready: Iterable[str], levels: Levels, watching: Watching, now_unix_ms: int) -> list[str]:
     """Those of the sidecars whose calls could be named or refused that an offer may go to."""
-    fit = [one for one in sorted(ready) if one in watching and levels.may_be_offered(one)]
+    fit = [
+        one
+        for one in sorted(ready)
+        if watching(one, levels.process_of(one)) and levels.may_be_offered(one, now_unix_ms)
+    ]
     return fit[: limits.SYNC_OFFERS_MAX]
 
 
 def next_sync_ms(
-    sidecar_id: str,
-    watching: Container[str],
+    waits_ms: Iterable[int],
     told: Iterable[GrantAnswer],
     now_unix_ms: int,
     *,
-    waits: bool,
+    watches: bool,
     nudged: bool,
 ) -> int:
-    """When a sidecar shall speak again: soon while calls wait and no stream brings them money.
+    """When a sidecar shall speak again whose waiting calls will wait for so long yet, each.
 
-    And when those that were `nudged` have not come, as their calls hold nobody up then; and just
-    after a window turns in which calls wait: they are met from the next one.
+    Soon while no stream brings them money, and while one of them gives up before a quiet Sync: a
+    stream may be open that reaches nobody. When those that were `nudged` have not come, as their
+    calls hold nobody up then. And just after a window turns in which calls wait: they are met from
+    the next one.
     """
-    if waits and sidecar_id not in watching:
+    shortest_ms = min(waits_ms, default=None)
+    waits = shortest_ms is not None
+    if shortest_ms is not None and not (watches and shortest_ms >= limits.SYNC_INTERVAL_MS):
         return limits.SYNC_SOON_MS
     if waits and nudged:
         return limits.NUDGE_UNANSWERED_MS + limits.NUDGE_INTERVAL_MS
@@ -78,7 +94,7 @@ def decide_for(
     granted = granting.apply(holder, plan.without_refills(), found)
     levels.reservations = dict(plan.reservations)
     levels.remember_answered(holder.sidecar_id, {*granted.named, *plan.unpayable})
-    levels.remember_offer(holder.sidecar_id)
+    levels.remember_offer(holder.sidecar_id, now_unix_ms)
     return Decided(granting.answers(holder, levels, situation, plan, found), granted.named)
 
 
@@ -96,6 +112,8 @@ def offers(
         sidecar = sidecars.get(tx, sidecar_id)
         if sidecar is None or sidecar.revoked_unix_ms or sidecar.state != "ACTIVE":
             continue
+        if sidecar.generation_seen < generation:
+            continue  # What it holds is not known: see usecases/sync.py.
         holder = Holder(sidecar_id, sidecar.epoch)
         decided = decide_for(holder, levels, found, now_unix_ms)
         if decided is not None:

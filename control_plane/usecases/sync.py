@@ -6,7 +6,6 @@ epoch, incarnation, sync number. Only then levels, demands and grants. An answer
 case, so that what was booked is committed; nothing is raised after the first row was written.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from control_plane import limits
@@ -38,6 +37,7 @@ from control_plane.usecases import (
     scope,
 )
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.offering import Watching, nobody_watches
 from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
 
@@ -69,9 +69,9 @@ def sync(
     report: Report,
     levels: Levels,
     now_unix_ms: int,
-    watching: Container[str] = (),
+    watching: Watching = nobody_watches,
 ) -> Answer:
-    """Take a sidecar's report and answer it; `watching` are the sidecars with an open stream."""
+    """Take a sidecar's report and answer it; `watching` tells whose stream is open."""
     sidecar = sidecars.get(tx, sidecar_id)
     if sidecar is None:
         raise UnauthenticatedError("this sidecar is unknown here: let it join again")
@@ -102,13 +102,16 @@ def sync(
         return answer
     _note(tx, sidecar, report, now_unix_ms)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
-    levels.queue(sidecar_id, report.demands, now_unix_ms)
+    levels.queue(sidecar_id, report.incarnation, report.demands, now_unix_ms)
     learns = not learning.end_if_all_spoke(tx, meta)
     found = granting.Gathering(tx, now_unix_ms, learns=learns)
     # Those that it spoke of, and those it may not know of: a lost answer's grants.
     wanted = {lease.lease for lease in report.leases} | leases.outstanding_of(tx, holder)
     situation = granting.gather(found, holder, levels, wanted, now_unix_ms)
-    if tx.watermark.problem or (learns and learning.stops_grants(tx, meta, now_unix_ms)):
+    # Before it has told all that it holds, a grant could vanish in what it was granted already.
+    untold = report.generation_seen < meta.generation
+    stopped = learns and learning.stops_grants(tx, meta, now_unix_ms)
+    if untold or stopped or tx.watermark.problem:
         return _without_money(holder, levels, situation, found, answer)
     return _with_money(tx, holder, report, levels, situation, found, answer, watching)
 
@@ -251,7 +254,7 @@ def _with_money(
     situation: Situation,
     found: granting.Gathering,
     answer: Answer,
-    watching: Container[str],
+    watching: Watching,
 ) -> Answer:
     now_unix_ms = situation.now_unix_ms
     plan = decide(situation)
@@ -261,9 +264,9 @@ def _with_money(
     levels.remember_short(plan.short, now_unix_ms)
     ended = {*granted.named, *plan.unpayable, *plan.hopeless}
     levels.remember_answered(holder.sidecar_id, ended)
-    waits = any(call.call_id not in ended for call in report.demands)
+    waits_ms = [c.patience_ms - c.age_ms for c in report.demands if c.call_id not in ended]
     told = granting.answers(holder, levels, situation, plan, found)
-    chosen = offering.choose(plan.ready, levels, watching)
+    chosen = offering.choose(plan.ready, levels, watching, now_unix_ms)
     nudges = (plan.nudges | plan.ready.difference(chosen)) - {holder.sidecar_id}
     return replace(
         answer,
@@ -273,7 +276,11 @@ def _with_money(
         # on its way, says which budgets it needs instead.
         hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
         next_sync_ms=offering.next_sync_ms(
-            holder.sidecar_id, watching, told, now_unix_ms, waits=waits, nudged=bool(nudges)
+            waits_ms,
+            told,
+            now_unix_ms,
+            watches=watching(holder.sidecar_id, report.incarnation),
+            nudged=bool(nudges),
         ),
         recalls=plan.recalls,
         nudges=levels.take_nudges(nudges, now_unix_ms),

@@ -5,8 +5,10 @@ budget needs, while authority lasts. A call that touches a DIRECT budget opens o
 plane named it; naming is permission, not money, so every lease is checked all the same. A worst
 case above what the control plane says is unspent is refused at once: that number only falls until
 the cap changes, the window turns, another database serves, or what a lost journal held comes free.
-Of the last nobody tells, so an old word is asked for again. Being busy is never remembered. What
-cannot cost anything needs no money: it opens on no lease, whoever is there.
+Of the last nobody tells, so an old word is asked for again. Being busy is never remembered. What no
+provider ever bills needs no money: it opens on no lease, whoever is there. A price of zero is no
+such promise: its call opens on leases like any other, so that a bill all the same is charged to
+them and stops the next one. It takes no money, so it waits for no turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -168,7 +170,7 @@ def decide(
     route = case.route
     if not route.accounts and not route.counted:
         return Refuse(plain_refusal(Reason.NO_BUDGET))
-    if case.call.bound.is_free:
+    if case.call.bound.unbilled:
         return Open(unclamped(case.call.bound), ())
     leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
     left_nano_usd = None
@@ -178,6 +180,8 @@ def decide(
     shortages = _hopeless_shortages(case, leases, limited.worst_nano_usd, away=at.away)
     if any(each.reason is not Reason.UNREACHABLE for each in shortages):
         return Refuse(refusal_of(shortages))
+    if not limited.worst_nano_usd:
+        named, claims = True, NO_CLAIMS  # It takes nothing from anybody, so it needs no turn.
     room_nano_usd = _room_nano_usd(route, leases, at, named=named, claims=claims)
     if limited.worst_nano_usd > room_nano_usd and near_cap(case.call.bound, left_nano_usd):
         floor = at.lengths.floor_count(workflow_key(case.call))

@@ -25,10 +25,12 @@ class Bound:
     """Tokens of output that the model writes at most per answer; 0 for embeddings."""
     output_limit: int | None
     """The caller's own limit per answer, already at most output_max; None when it set none."""
+    unbilled: bool = False
+    """The provider bills no call of this surface, whatever it answers."""
 
     @property
     def is_free(self) -> bool:
-        """Whether the call costs nothing, whatever it answers."""
+        """Whether the call costs nothing by its prices. A bill may say otherwise: an overrun."""
         return not (self.input_worst_nano_usd or (self.output_max and self.output_rate_pico_usd))
 
     def worst_nano_usd(self, output_count: int) -> int:
@@ -38,7 +40,12 @@ class Bound:
 
 
 NO_COST = Bound(
-    input_worst_nano_usd=0, output_rate_pico_usd=0, choices=1, output_max=0, output_limit=None
+    input_worst_nano_usd=0,
+    output_rate_pico_usd=0,
+    choices=1,
+    output_max=0,
+    output_limit=None,
+    unbilled=True,
 )
 """The bound of a call that its provider bills nothing for."""
 

@@ -155,7 +155,7 @@ class Admission:
         """Whether a call that was opened a while ago may still go out."""
         now = self._clock.now()
         allowed = standing_refusal(self._policy, hold.call, now.unix_ms) is None
-        lasts = hold.call.bound.is_free or self._lasts(self._open.leases(hold), now)
+        lasts = hold.call.bound.unbilled or self._lasts(self._open.leases(hold), now)
         return allowed and not self.fenced and lasts
 
     def settle(self, hold: Hold, outcome: Settlement) -> None:
@@ -434,7 +434,7 @@ class Admission:
         now = self._clock.now()
         refusal = self._standing(opened.hold.call, now)
         if refusal is None:
-            if opened.hold.call.bound.is_free:
+            if opened.hold.call.bound.unbilled:
                 return None
             usable = self._lasts(opened.leases, now)
             if usable and not self.paused:

@@ -469,6 +469,7 @@ class ControlLink:
             # A restored database may count its policies from further back, and may not know what
             # is held here: whoever shows that it has seen the generation has told it all leases.
             self._admission.allowance.say_again()
+            self._admission.hurry()
             self._generation = self._policy.generation = generation
             self._stable_seq = 0
 

@@ -4,7 +4,7 @@ Everything runs inline. After every step `check` holds the books to what must al
 """
 
 import shutil
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from control_plane.store.engine import Row, Tx, Value
 from control_plane.store.sqlite import DATABASE_FILE, InlineStore, open_inline
 from control_plane.usecases import learning
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.offering import Watching, nobody_watches
 from protos.values.selectors import Selector, SplitBy
 from tests.control_plane.virtual_sidecar import VirtualSidecar
 
@@ -53,8 +54,7 @@ class World:
         self.folder = folder
         self.store: InlineStore = open_inline(folder, self.clock)
         self.levels = Levels(started_unix_ms=NOON)
-        self.watching: Container[str] = ()
-        """Sidecars with an open stream."""
+        self.watching: Watching = nobody_watches
         self.pushed: list[tuple[str, str]] = []
         """Sidecars and directives that went out by Watch: "recall" or "nudge"."""
         self.sidecars: dict[str, VirtualSidecar] = {}

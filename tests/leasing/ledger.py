@@ -4,7 +4,7 @@ What is ours here is only what the database does: a period, its leases, and the 
 grant passes a cap. `test_ledger.py` holds it to the real use case on SQLite, answer by answer.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from control_plane.usecases import granting, offering
 from control_plane.usecases.levels import Levels
 
 EPOCH = 1
+PROCESS = "the only one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ class Ledger:
         self.running = {BudgetRef(key.budget_id, key.partition): key for key in self.periods}
         self.leases: dict[PeriodKey, dict[str, Lease]] = {key: {} for key in self.periods}
         self.levels = Levels(started_unix_ms=now_unix_ms)
-        self.watching: Container[str] = ()
-        """Sidecars with an open stream."""
+        self.watching: offering.Watching = offering.nobody_watches
         self.granted: list[tuple[PeriodState, Lease]] = []
         """Grants of this Sync: the period and the lease as they were before."""
         self._last_sync_no: dict[str, int] = {}
@@ -124,7 +124,7 @@ class Ledger:
         self.granted.clear()
         levels = self.levels
         levels.hear(sidecar_id, told.leases, now_unix_ms)
-        levels.queue(sidecar_id, told.demands, now_unix_ms)
+        levels.queue(sidecar_id, PROCESS, told.demands, now_unix_ms)
         rows = MemoryRows(self)
         wanted = {report.lease for report in told.leases} | self._outstanding(sidecar_id)
         situation = granting.gather(rows, holder, levels, wanted, now_unix_ms)
@@ -135,9 +135,9 @@ class Ledger:
         levels.remember_short(plan.short, now_unix_ms)
         ended = {*granted.named, *plan.unpayable, *plan.hopeless}
         levels.remember_answered(sidecar_id, ended)
-        waits = any(call.call_id not in ended for call in told.demands)
+        waits_ms = [c.patience_ms - c.age_ms for c in told.demands if c.call_id not in ended]
         answered = granting.answers(holder, levels, situation, plan, rows)
-        chosen = offering.choose(plan.ready, levels, self.watching)
+        chosen = offering.choose(plan.ready, levels, self.watching, now_unix_ms)
         nudges = (plan.nudges | plan.ready.difference(chosen)) - {sidecar_id}
         return Decided(
             sync_no=told.sync_no,
@@ -147,11 +147,10 @@ class Ledger:
             recalls=plan.recalls,
             nudges=levels.take_nudges(nudges, now_unix_ms),
             next_sync_ms=offering.next_sync_ms(
-                sidecar_id,
-                self.watching,
+                waits_ms,
                 answered,
                 now_unix_ms,
-                waits=waits,
+                watches=self.watching(sidecar_id, PROCESS),
                 nudged=bool(nudges),
             ),
             offers=tuple(self._offers(chosen, rows, now_unix_ms)),

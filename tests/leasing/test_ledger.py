@@ -24,7 +24,7 @@ class Paired(World):
             installation.budget(name, cap)
         self.real = {one.name: installation.sidecar(one.name) for one in self.sidecars}
         self.compared = self.offered = 0
-        installation.watching = self.real
+        installation.watching = lambda name, _: name in self.real
 
     def decide(self, name: str, told: Told) -> Decided | None:
         self.installation.clock.now_unix_ms = self.loop.unix_ms()

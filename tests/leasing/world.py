@@ -97,7 +97,7 @@ class World:
             for number in range(case.sidecars)
         ]
         self._by_name = {one.name: one for one in self.sidecars}
-        self.ledger.watching = self._by_name
+        self.ledger.watching = lambda name, _: name in self._by_name
         self.run = Run(case, self.truth, self.sidecars, self.loop)
         self._arrivals = case.arrivals(random.Random(seed))
         self._last_us = 0

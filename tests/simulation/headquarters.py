@@ -85,11 +85,15 @@ class _Directives:
     """What decisions say to sidecars, handed to the simulated network."""
 
     def __init__(
-        self, push: Callable[[str, wire.WatchResponse], None], watchers: Container[str]
+        self, push: Callable[[str, wire.WatchResponse], None], names: Container[str]
     ) -> None:
         self._push = push
-        self.watchers = watchers
+        self._names = names
         self.policy_moved = False
+
+    def watching(self, sidecar_id: str, _incarnation: str) -> bool:
+        """Whoever there is may be told: the network loses what nobody takes."""
+        return sidecar_id in self._names
 
     def recall(self, sidecar_id: str, lease: LeaseKey, keep_nano_usd: int) -> None:
         named = sidecar_wire.lease_key_to_wire(lease)
@@ -126,6 +130,9 @@ class _Context:
 
 class _Servicer(SidecarServicer):
     """The servicer on a store that answers at once: it never has to wait."""
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
 
     async def _write(self, fn: Callable[[Tx], T]) -> T:
         return self._deps.store.write(fn).result()
@@ -183,13 +190,13 @@ class Headquarters:
         clock: TrueClock,
         chance: random.Random,
         push: Callable[[str, wire.WatchResponse], None],
-        watchers: Container[str],
+        names: Container[str],
     ) -> None:
         """Open the database of a folder, and found the installation."""
         self.folder = folder
         self.clock = clock
         self.entropy = Entropy(chance.randbytes)
-        self.directives = _Directives(push, watchers)
+        self.directives = _Directives(push, names)
         self.vault = Vault(folder / "encryption.key", None, chance.randbytes)
         _lay_template(folder)
         self.store: InlineStore = open_inline(folder, clock)

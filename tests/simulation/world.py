@@ -244,8 +244,12 @@ class SimulatedSidecar:
     def _sync(self, request: wire.SyncRequest) -> wire.SyncResponse:
         world = self.simulation.world
         report = sidecar_wire.report_from_wire(request)
-        watching = self.simulation.sidecars.keys()
-        answer = world.do(lambda tx: sync(tx, self.name, report, world.levels, world.now, watching))
+        names = self.simulation.sidecars
+        answer = world.do(
+            lambda tx: sync(
+                tx, self.name, report, world.levels, world.now, lambda name, _: name in names
+            )
+        )
         world.check()
         for recall in answer.recalls:
             lease = sidecar_wire.lease_key_to_wire(recall.key)

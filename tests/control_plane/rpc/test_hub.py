@@ -17,9 +17,9 @@ def heard(stream: Subscription, timeout_ms: int = 5_000) -> Directives | None:
     return asyncio.run(listen())
 
 
-def test_a_stream_begins_by_looking_at_the_policy() -> None:
+def test_a_stream_begins_with_a_look_at_the_policy_and_a_nudge() -> None:
     stream = Hub().subscribe("s", "1")
-    assert heard(stream, 0) == Directives((), nudge=False, offer=None, policy=True)
+    assert heard(stream, 0) == Directives((), nudge=True, offer=None, policy=True)
     assert heard(stream, 0) == Directives((), nudge=False, offer=None, policy=False)
 
 
@@ -49,8 +49,7 @@ def test_a_newer_offer_replaces_the_older_one_and_is_said_once() -> None:
     again = heard(stream, 0)
     assert again is not None
     assert again.offer is None
-    assert "s" in hub.watchers
-    assert "nobody" not in hub.watchers
+    assert not hub.watching("nobody", "1")
 
 
 def test_recalls_that_nobody_hears_are_bounded() -> None:
@@ -71,11 +70,12 @@ def test_a_second_stream_ends_the_first_and_outlives_its_end() -> None:
     second = hub.subscribe("s", "2")
     assert heard(first) is None
     hub.unsubscribe(first)
-    assert hub.watching("s")
+    assert hub.watching("s", "2")
+    assert not hub.watching("s", "1")
     hub.policy_changed()
     assert heard(second) is not None
     hub.unsubscribe(second)
-    assert not hub.watching("s")
+    assert not hub.watching("s", "2")
 
 
 def test_a_waiting_stream_wakes_at_once() -> None:

@@ -1,10 +1,13 @@
 """Sidecars over real gRPC: join, register, sync, watch, drain, and what is refused."""
 
+import asyncio
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import grpc
 import nacl.public
@@ -14,11 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from control_plane import limits
 from control_plane.core.ledger import CHAIN_START, chain_after
+from control_plane.rpc.sidecar_service import SidecarServicer
+from control_plane.store.engine import Tx
 from protos.bursar.admin import v1 as admin
 from protos.bursar.sidecar import v1
 from protos.values import keys
 from tests.control_plane.served import DEADLINE_S, Served
 
+T = TypeVar("T")
 CENT = 10_000_000
 
 
@@ -279,6 +285,12 @@ def remote(served: Served) -> Remote:
     return joined(served, 1)
 
 
+def remote_id(served: Served) -> str:
+    stub = admin.SidecarAdminServiceStub(served.channel)
+    listed = served.call(stub.ListSidecars, admin.ListSidecarsRequest())
+    return str(listed.sidecars[0].sidecar_id)
+
+
 @pytest.fixture
 def stream(remote: Remote) -> Iterator[Stream]:
     opened = Stream(remote)
@@ -321,6 +333,68 @@ def test_an_idle_holder_is_asked_to_give_back(
     assert recall.keep_nano_usd <= granted.granted_nano_usd - 40 * CENT
 
 
+class Caller:
+    """Who asks, when the servicer is called without a wire."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._metadata = remote.metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+class HeldStore:
+    """A store whose writes begin, say so, and wait until they may go on."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self.begun = asyncio.Event()
+        self.go = threading.Event()
+
+    def read(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        return self._served.store.read(fn)
+
+    def write(self, fn: Callable[[Tx], T]) -> "Future[T]":
+        def held(tx: Tx) -> T:
+            self._served.loop.call_soon_threadsafe(self.begun.set)
+            assert self.go.wait(DEADLINE_S)
+            return fn(tx)
+
+        return self._served.store.write(held)
+
+
+def test_others_hear_what_a_sync_decided_though_its_caller_hung_up(
+    served: Served, remote: Remote, stream: Stream, budget_id: str
+) -> None:
+    granted = remote.sync(demands=[waiting("call_1", 90 * CENT, budget_id)]).leases[0]
+    level = v1.LeaseReport(
+        lease=granted.lease,
+        granted_seen_nano_usd=granted.granted_nano_usd,
+        available_nano_usd=granted.granted_nano_usd,
+    )
+    remote.sync(leases=[level])
+    other = joined(served, 2)
+    asked = v1.SyncRequest(
+        epoch=other.epoch,
+        incarnation=other.incarnation,
+        sync_no=1,
+        demands=[waiting("call_2", 50 * CENT, budget_id)],
+    )
+    store = HeldStore(served)
+    servicer = SidecarServicer(replace(served.deps, store=cast(Any, store)))
+
+    async def hang_up() -> None:
+        serving = asyncio.ensure_future(servicer.Sync(asked, cast(Any, Caller(other))))
+        await store.begun.wait()
+        serving.cancel()
+        await asyncio.wait([serving])
+        assert serving.cancelled()
+        store.go.set()
+
+    asyncio.run_coroutine_threadsafe(hang_up(), served.loop).result(DEADLINE_S)
+    assert stream.next("recall").lease == granted.lease
+
+
 def test_a_quiet_stream_beats(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HEARTBEAT_MS", 20)
     opened = Stream(remote, policy_version=10**6)
@@ -337,16 +411,32 @@ def test_a_second_stream_of_a_sidecar_ends_the_first(remote: Remote, stream: Str
     second.close()
 
 
+@pytest.mark.parametrize("why", ["another process", "fenced"])
+def test_who_does_not_speak_for_its_sidecar_takes_no_stream_from_who_does(
+    served: Served, remote: Remote, why: str
+) -> None:
+    opened = Stream(remote, policy_version=10**6)
+    assert opened.next("nudge")
+    copy = Remote(served, 1)
+    copy.incarnation = "process-of-a-copy" if why == "another process" else remote.incarnation
+    if why == "fenced":
+        served.write(lambda tx: tx.run("UPDATE sidecar SET state = 'FENCED'"))
+    refused = Stream(copy)
+    assert refused.next("nudge") is None
+    assert served.deps.hub.watching(remote_id(served), remote.incarnation)
+    refused.close()
+    opened.close()
+
+
 def test_a_revoked_sidecar_loses_its_stream_and_keeps_its_voice(
     served: Served, remote: Remote, stream: Stream
 ) -> None:
     assert stream.next("heartbeat")
     stub = admin.SidecarAdminServiceStub(served.channel)
-    sidecar_id = served.call(stub.ListSidecars, admin.ListSidecarsRequest()).sidecars[0].sidecar_id
     served.call(
         stub.RevokeSidecar,
         admin.RevokeSidecarRequest(
-            request_id=served.id(), sidecar_id=sidecar_id, reason="host is gone"
+            request_id=served.id(), sidecar_id=remote_id(served), reason="host is gone"
         ),
     )
     assert stream.next("recall") is None

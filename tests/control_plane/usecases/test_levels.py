@@ -42,35 +42,35 @@ def names(levels: Levels, asker: str, now: int) -> list[str]:
 
 def test_a_call_keeps_the_earliest_start_that_was_ever_computed() -> None:
     levels = Levels(NOW)
-    levels.queue("s", (waiting("c", 100),), NOW)
-    levels.queue("s", (waiting("c", 400),), NOW + 500)  # came late: it would look younger
+    levels.queue("s", "1", (waiting("c", 100),), NOW)
+    levels.queue("s", "1", (waiting("c", 400),), NOW + 500)  # came late: it would look younger
     assert levels.live_demands("s", NOW + 500)[0].since_unix_ms == NOW - 100
 
 
 def test_demands_end_some_seconds_after_they_were_said() -> None:
     levels = Levels(NOW)
     patient = replace(waiting("c"), patience_ms=60_000)
-    levels.queue("s", (patient,), NOW)
+    levels.queue("s", "1", (patient,), NOW)
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS - 1) == ["c"]
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS) == []
 
 
 def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quiet() -> None:
     levels = Levels(NOW)
-    levels.queue("s", (waiting("old", 19_000), waiting("young", 500)), NOW)
+    levels.queue("s", "1", (waiting("old", 19_000), waiting("young", 500)), NOW)
     assert names(levels, "s", NOW + 999) == ["old", "young"]
     assert names(levels, "s", NOW + 1_000) == ["young"]
     # The clock was set ahead: what waits for 500 ms still has patience.
-    levels.queue("s", (waiting("young", 500),), NOW + 60_000)
+    levels.queue("s", "1", (waiting("young", 500),), NOW + 60_000)
     assert names(levels, "s", NOW + 60_000) == ["young"]
 
 
 def test_a_crowd_at_one_client_hides_no_other_client_and_never_the_asker() -> None:
     levels = Levels(NOW)
     crowd = tuple(waiting(f"a{n}", 10_000 - n) for n in range(200))
-    levels.queue("crowd", crowd, NOW)
-    levels.queue("other", (waiting("b", 0, B),), NOW)
-    levels.queue("me", (waiting("mine"),), NOW)
+    levels.queue("crowd", "1", crowd, NOW)
+    levels.queue("other", "1", (waiting("b", 0, B),), NOW)
+    levels.queue("me", "1", (waiting("mine"),), NOW)
     seen = names(levels, "me", NOW)
     assert len(seen) == limits.DECISION_SET_DEMANDS_MAX + 2
     assert {"b", "mine"} <= set(seen)
@@ -98,7 +98,7 @@ def test_a_call_that_an_answer_ended_is_known_until_its_sidecar_speaks_again() -
     levels.remember_answered("s", ("call_1", "call_2"))
     levels.remember_answered("t", ("call_3",))
     assert levels.answered() == {"call_1", "call_2", "call_3"}
-    levels.queue("s", (), NOW + 100)
+    levels.queue("s", "1", (), NOW + 100)
     assert levels.answered() == {"call_3"}
     levels.forget("t")
     assert not levels.answered()
@@ -106,13 +106,13 @@ def test_a_call_that_an_answer_ended_is_known_until_its_sidecar_speaks_again() -
 
 def test_calls_of_a_sidecar_that_does_not_come_when_it_is_nudged_hold_nobody_up() -> None:
     levels = Levels(NOW)
-    levels.queue("s", (waiting("call_1"),), NOW)
+    levels.queue("s", "1", (waiting("call_1"),), NOW)
     levels.take_nudges(frozenset("s"), NOW + 100)
     levels.take_nudges(frozenset("s"), NOW + 1_000)
     late = NOW + 100 + limits.NUDGE_UNANSWERED_MS
     assert names(levels, "", late - 1) == ["call_1"]
     assert names(levels, "", late) == []
-    levels.queue("s", (waiting("call_1"),), late)
+    levels.queue("s", "1", (waiting("call_1"),), late)
     assert names(levels, "", late + 5_000) == ["call_1"]
 
 
@@ -129,7 +129,7 @@ def test_nobody_is_silent_before_this_process_listened_long_enough() -> None:
     levels = Levels(NOW)
     assert not levels.silent("s", NOW + limits.SILENT_AFTER_MS)
     assert levels.silent("s", NOW + limits.SILENT_AFTER_MS + 1)
-    levels.queue("s", (), NOW + 50_000)
+    levels.queue("s", "1", (), NOW + 50_000)
     assert not levels.silent("s", NOW + 60_000)
 
 
@@ -157,7 +157,7 @@ def test_what_is_over_is_forgotten() -> None:
 
 def test_a_clock_that_is_set_back_makes_old_what_was_said_before() -> None:
     levels = Levels(NOW)
-    levels.queue("s", (waiting("c"),), NOW)
+    levels.queue("s", "1", (waiting("c"),), NOW)
     levels.remember_recalls((Recall("s", KEY, 0, 7),), NOW)
     levels.take_nudges(frozenset("a"), NOW)
     back = NOW - 600_000
@@ -165,7 +165,7 @@ def test_a_clock_that_is_set_back_makes_old_what_was_said_before() -> None:
     assert levels.pending(back) == {}
     assert levels.unanswered(back) == {("s", KEY)}
     assert levels.take_nudges(frozenset("a"), back) == {"a"}
-    levels.queue("s", (waiting("c"),), back)
+    levels.queue("s", "1", (waiting("c"),), back)
     assert names(levels, "", back) == ["c"]
 
 
@@ -182,8 +182,14 @@ def test_a_recall_stays_unanswered_until_its_holder_speaks_or_begins_anew() -> N
 def test_a_sidecar_is_sent_a_few_offers_until_it_speaks_again() -> None:
     levels = Levels(NOW)
     for _ in range(limits.UNHEARD_OFFERS_MAX):
-        assert levels.may_be_offered("s")
-        levels.remember_offer("s")
-    assert not levels.may_be_offered("s")
-    levels.queue("s", (), NOW)
-    assert levels.may_be_offered("s")
+        assert levels.may_be_offered("s", NOW)
+        levels.remember_offer("s", NOW)
+    assert not levels.may_be_offered("s", NOW)
+    levels.queue("s", "1", (), NOW)
+    assert levels.may_be_offered("s", NOW)
+    levels.remember_offer("s", NOW + 7)
+    assert levels.may_be_offered("s", NOW + 6 + limits.NUDGE_UNANSWERED_MS)
+    levels.remember_offer("s", NOW + 6 + limits.NUDGE_UNANSWERED_MS)
+    assert not levels.may_be_offered("s", NOW + 7 + limits.NUDGE_UNANSWERED_MS)
+    levels.forget("s")
+    assert levels.may_be_offered("s", NOW + 7 + limits.NUDGE_UNANSWERED_MS)

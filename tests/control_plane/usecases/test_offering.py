@@ -18,8 +18,14 @@ def crowded(world: World) -> tuple[BudgetRef, VirtualSidecar, VirtualSidecar, st
     one.sync()
     two.wait(40 * CENT, ref)
     two.sync()
-    world.watching = {"one", "two"}
+    watched(world, one, two)
     return ref, one, two, first
+
+
+def watched(world: World, *streams: VirtualSidecar) -> None:
+    """Let the processes that these sidecars have now hold a stream open each."""
+    known = {(one.name, one.incarnation) for one in streams}
+    world.watching = lambda *asked: asked in known
 
 
 def settled(one: VirtualSidecar, call_id: str, cost: int) -> Answer:
@@ -57,13 +63,17 @@ def test_a_call_that_nothing_can_pay_any_more_is_told_what_is_left(
     assert one.sync().offers == ()
 
 
-@pytest.mark.parametrize("who", ["nobody", "another life", "fenced", "revoked"])
+@pytest.mark.parametrize("who", ["nobody", "another process", "another life", "fenced", "revoked"])
 def test_no_money_goes_to_who_does_not_watch_or_may_hold_none(
     world: World, crowded: Crowd, who: str
 ) -> None:
     ref, one, two, first = crowded
     if who == "nobody":
-        world.watching = {"one"}
+        watched(world, one)
+    elif who == "another process":
+        # The stream of the one that died is still open: nothing that goes there is heard.
+        two.register()
+        two.sync()
     elif who == "another life":
         two.register(lost=True)
     else:
@@ -72,21 +82,46 @@ def test_no_money_goes_to_who_does_not_watch_or_may_hold_none(
         world.do(lambda tx: tx.run(fenced if who == "fenced" else revoked))
     answer = settled(one, first, 20 * CENT)
     assert answer.offers == ()
-    assert (("two", "nudge") in world.pushed) == (who == "nobody")
+    assert (("two", "nudge") in world.pushed) == (who in {"nobody", "another process"})
     assert world.period(ref)["granted_total_nano_usd"] == USD
 
 
 def test_who_does_not_speak_is_offered_only_a_little(world: World, crowded: Crowd) -> None:
     _, one, _, first = crowded
     for _ in range(limits.UNHEARD_OFFERS_MAX):
-        world.levels.remember_offer("two")
+        world.levels.remember_offer("two", world.now)
     assert settled(one, first, 20 * CENT).offers == ()
     assert ("two", "nudge") in world.pushed
+
+
+def test_who_was_silent_since_its_first_offer_is_asked_before_it_is_sent_more(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, _, first = crowded
+    world.levels.remember_offer("two", world.now)
+    world.pass_ms(limits.NUDGE_UNANSWERED_MS)
+    assert settled(one, first, 20 * CENT).offers == ()
+    assert ("two", "nudge") in world.pushed
+    assert world.period(ref)["granted_total_nano_usd"] == USD
 
 
 def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:
     _, one, two, _ = crowded
     one.sync()
     assert two.sync().next_sync_ms == limits.SYNC_INTERVAL_MS
-    world.watching = ()
+    world.pass_ms(limits.PATIENCE_DEFAULT_MS - limits.SYNC_INTERVAL_MS + 1)
+    # Its stream may reach nobody: what it brought shows before its call gives up.
+    assert two.sync().next_sync_ms == limits.SYNC_SOON_MS
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "that of its process that died"])
+def test_who_waits_and_watches_by_no_stream_of_its_own_asks_again_soon(
+    world: World, crowded: Crowd, whose: str
+) -> None:
+    _, one, two, _ = crowded
+    one.sync()
+    if whose == "nobody's":
+        watched(world, one)
+    else:
+        two.register()
     assert two.sync().next_sync_ms == limits.SYNC_SOON_MS

@@ -364,3 +364,20 @@ def test_a_stale_sync_is_recorded_and_granted_nothing(world: World) -> None:
     assert sidecar.send(old).status is Status.STALE
     assert world.period(ref)["spent_nano_usd"] == CENT
     assert world.period(ref)["granted_total_nano_usd"] == before
+
+
+def test_a_call_that_should_cost_nothing_is_named_without_money_and_its_bill_stops_the_next(
+    world: World,
+) -> None:
+    ref, one = world.budget("b", USD), world.sidecar("one")
+    call_id = one.wait(0, ref)
+    one.sync()
+    assert call_id in one.opened
+    assert world.period(ref)["granted_total_nano_usd"] == 0
+    one.settle(call_id, 5 * CENT)
+    one.sync()
+    assert world.period(ref)["overrun_nano_usd"] == 5 * CENT
+    second = one.wait(0, ref)
+    one.sync()
+    assert second not in one.opened
+    world.check()

@@ -4,13 +4,15 @@ Of all stories: three sidecars and a dollar. `early` and `gone` are excused, `he
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.leases import BudgetRef
 from control_plane.core.log import OrphanFilter
 from control_plane.core.principals import Principal, Role
+from control_plane.core.reports import Status
 from control_plane.entropy import Entropy
 from control_plane.store import installation, sidecars
 from control_plane.store.engine import Tx
@@ -237,4 +239,29 @@ def test_what_a_person_releases_of_one_that_had_spoken_is_free(story: Story) -> 
     assert story.releases(HERE) == 40 * CENT
     assert story.free == 40 * CENT
     assert story.unknown == 60 * CENT
+    world.check()
+
+
+def test_who_has_not_told_all_that_it_holds_is_granted_nothing_that_could_vanish_in_it(
+    story: Story,
+) -> None:
+    world, here, early = story.world, story.here, story.early
+    copy = world.backup()
+    story.opens(here, 50 * CENT)
+    world.put_back(copy)
+    before = story.unknown
+    world.pass_ms(limits.LEARNING_STOP_MS)
+    # What it was granted since the copy it told long ago: it tells what changed, and asks.
+    call_id = here.wait(10 * CENT, story.ref)
+    world.watching = lambda *_: True
+    answer = here.send(replace(here.report(), leases=()))
+    assert (answer.status, answer.named) == (Status.LEARNING, ())
+    here.take(answer)
+    # Nor is it offered any when another speaks.
+    assert early.sync().offers == ()
+    assert world.period(story.ref)["granted_total_nano_usd"] == 0
+    here.sync()
+    assert call_id in here.opened
+    # All of what is held for nobody that it has shown is let go, though it was granted more.
+    assert story.unknown == before - 50 * CENT
     world.check()

@@ -420,6 +420,7 @@ def test_a_claimant_that_falls_silent_stops_the_others_for_a_minute_and_once_an_
     more = world.period(ref)["unclaimed_nano_usd"] + 1
     assert claims(thief, more) is not Status.FENCED
     assert is_learning(world)
+    other.sync()  # It hears of the new generation, and tells what it holds.
     assert opened(other, other.wait(10 * CENT, ref))
     world.check()
 

@@ -440,7 +440,24 @@ def test_who_is_cut_off_asks_whatever_was_said_before() -> None:
     assert hopeful(world)
 
 
-def test_what_costs_nothing_opens_on_no_lease_whatever_stands_in_the_way() -> None:
+def test_a_price_of_zero_is_no_promise_its_call_opens_on_leases_and_not_after_an_overrun() -> None:
+    world = World()
+    free = new_call(0)
+    assert free.bound.is_free
+    assert isinstance(world.decide(free), Wait)
+    world.told(granted=0)
+    plan = world.decide(free)
+    assert isinstance(plan, Open)
+    (lease,) = plan.leases
+    assert (lease.key.budget_id, plan.limited.worst_nano_usd) == ("bgt_a", 0)
+    lease.overrun_seq = 7
+    assert isinstance(world.decide(free), Wait)
+    lease.overrun_seq = 0
+    world.told(granted=0, frozen=True)
+    assert world.refusal(free).reason is Reason.EXHAUSTED
+
+
+def test_what_no_provider_bills_opens_on_no_lease_whatever_stands_in_the_way() -> None:
     world = World()
     world.away = world.paused = True
     world.heard = False
@@ -448,6 +465,6 @@ def test_what_costs_nothing_opens_on_no_lease_whatever_stands_in_the_way() -> No
     assert plan == Open(Limited(0, None), ())
 
 
-def test_what_costs_nothing_and_no_budget_counts_is_refused_all_the_same() -> None:
+def test_what_no_provider_bills_and_no_budget_counts_is_refused_all_the_same() -> None:
     world = World(policy(budget(project="prj_else")))
     assert world.refusal(new_call(what=NO_COST)).reason is Reason.NO_BUDGET

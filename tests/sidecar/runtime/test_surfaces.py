@@ -31,7 +31,6 @@ MEASURED = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content"
 FREE = [
     ("/v1/responses/input_tokens", COUNTED),
     ("/v1/messages/count_tokens", MEASURED),
-    ("/v1/moderations", JUDGED),
 ]
 
 
@@ -128,6 +127,27 @@ async def test_what_is_free_passes_without_a_lease_and_is_booked_at_nothing(
     assert (outcome.outcome, outcome.cost_nano_usd) == (Outcome.OK, 0)
     assert not outcome.estimated
     assert rehearsal.billed_nano_usd == 0
+
+
+async def test_a_price_of_zero_needs_a_lease_and_is_booked_on_it(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        asked = request("/v1/moderations", JUDGED, port=sidecar.port)
+        answer = await exchange(sidecar.port, asked)
+        assert answer.status == 200, answer.body
+        assert answer.headers["x-bursar-cost-nano-usd"] == "0"
+        (hold,) = sidecar.booked.opened
+        assert (hold.worst_nano_usd, hold.call.bound.unbilled) == (0, False)
+        assert sidecar.booked.only().cost_nano_usd == 0
+    capped = wire.policy_for(rehearsal.url, list(policy.prices), capless=False)
+    (tmp_path / "capped").mkdir()
+    async with serving(tmp_path / "capped", capped) as sidecar:
+        sidecar.admission.away = True
+        sidecar.admission.heard_until_boot_ms = 0
+        asked = request("/v1/moderations", JUDGED, port=sidecar.port)
+        assert (await exchange(sidecar.port, asked)).status == 503
+        assert not sidecar.booked.opened
 
 
 async def test_what_is_free_and_breaks_off_costs_nothing_either(
