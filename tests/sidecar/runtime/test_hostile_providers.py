@@ -106,6 +106,25 @@ async def test_usage_that_cannot_be_believed_is_charged_at_the_worst_case(
     assert (outcome.cost_nano_usd, outcome.estimated) == (worst_nano_usd, True)
 
 
+ODD_COSTS = (b"1e99999999999999999999", b"1e-99999999999999999999", b"0." + b"1" * 500_000)
+"""Numbers that JSON can say and exact arithmetic cannot, or not in time."""
+
+
+@pytest.mark.parametrize("cost", ODD_COSTS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cost_that_is_no_amount_is_passed_over_for_the_tokens(
+    tmp_path: Path, cost: bytes, stream: bool
+) -> None:
+    told = json.dumps(used()).encode()[:-2] + b',"cost":' + cost + b"}}"
+    answer = streamed(told, b"[DONE]") if stream else said(told)
+    body = chat(stream=stream)
+    async with before(answer, tmp_path) as sidecar:
+        answered = await exchange(sidecar.port, request(CHAT, body, port=sidecar.port))
+    outcome = sidecar.booked.only()
+    assert answered.status == 200
+    assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 1_000 + 9 * 2_000, False)
+
+
 STREAMS: list[tuple[str, bytes]] = [
     (CHAT, streamed(used(completion_tokens=ABSURD), b"[DONE]")),
     (CHAT, streamed({"choices": 5}, {"choices": [{"delta": 5}]})),
