@@ -18,6 +18,9 @@ from sidecar.runtime.upstream import BrokenOffError, Line
 
 BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLargeError)
 """The ways in which a provider's answer can be cut short or be no answer."""
+NO_ROOM = "no_room"
+"""What a call's record says when this sidecar, and not the provider, broke off for want of memory:
+the provider may go on."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 
 

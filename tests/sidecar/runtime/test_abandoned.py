@@ -154,3 +154,31 @@ async def test_a_stream_whose_end_had_come_already_is_charged_exactly(tmp_path: 
     outcome = sidecar.booked.only()
     assert not outcome.estimated
     assert outcome.quantities == {"input": 9, "output": 4}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_finds_no_room_is_charged_and_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr(limits, "BUFFERED_MAX_BYTES", 10_000)
+    monkeypatch.setattr(limits, "LARGE_BODY_BYTES", 10_000)
+    if stream:
+        reply = STREAM + b'data: {"choices":[{"index":0,"delta":{"content":"' + b"a" * 90_000
+    else:
+        reply = b"HTTP/1.1 200 OK\r\nContent-Length: 90001\r\n\r\n" + b" " * 90_000
+    async with (
+        answering(reply, sent=trio.Event()) as url,
+        serving(tmp_path, policy_at(url)) as sidecar,
+    ):
+        if stream:
+            data = request(CHAT, chat(stream=True), port=sidecar.port)
+            told = await wire.until_closed(sidecar.port, data)
+            assert b"upstream_broke_off" in told
+        else:
+            answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+            assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
+            assert answer.headers["x-bursar-error"] == "upstream_broke_off"
+    outcome = sidecar.booked.only()
+    worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
+    assert (outcome.error_kind, outcome.estimated) == ("no_room", True)
+    assert stream or outcome.cost_nano_usd == worst_nano_usd
