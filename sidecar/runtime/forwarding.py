@@ -126,7 +126,7 @@ class Forwarding:
         # Whole answers are billed to their end; a hang-up would not stop that.
         caller.watched = call.request.streamed
         head = await incoming.head()
-        if self._exchange.state is State.REFUSING:
+        if self._exchange.state in (State.REFUSING, State.FAILING):
             await self._pass_error_on(head)
         elif (meter := incoming.stream_meter(head)) is not None:
             await self._stream(head, meter)
@@ -220,7 +220,7 @@ class Forwarding:
         passed_on, body = await self._whole(head)
         api, incoming = self._call.api, self._incoming
         answer = {} if incoming.unreadable else await read_answer(body, b"")
-        incoming.error_kind = api.error_kind(answer) or f"http_{head.status}"
+        incoming.note_error(api.error_kind(answer))
         incoming.usage = api.usage_of(answer)
         if incoming.usage is not None:
             self._exchange.step(Event.USAGE)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import trio
 from protos.values import quantities as kinds
 from protos.values.rates import ModelPrice, Tier
 from sidecar.core.calls import Outcome
-from sidecar.core.policy import DatedPrice
+from sidecar.core.policy import DatedPrice, Policy
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import chat, exchange, message, request, serving
 
@@ -33,8 +34,25 @@ def prices() -> list[DatedPrice]:
     ]
 
 
+def called(name: str, policy: Policy) -> Policy:
+    """A policy whose provider of OpenAI's API goes by another name."""
+    openai, *_ = policy.providers
+    return Policy(
+        version=1,
+        projects=policy.projects,
+        keys=policy.keys,
+        budgets=policy.budgets,
+        prices=[
+            replace(dated, price=replace(dated.price, provider=name))
+            for dated in policy.prices
+            if dated.price.provider == "openai"
+        ],
+        providers=[replace(openai, name=name)],
+    )
+
+
 @asynccontextmanager
-async def before(answer: bytes, folder: Path) -> AsyncIterator[wire.Sidecar]:
+async def before(answer: bytes, folder: Path, name: str = "openai") -> AsyncIterator[wire.Sidecar]:
     """A sidecar before a provider that says the same to every request, and hangs up."""
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -45,7 +63,9 @@ async def before(answer: bytes, folder: Path) -> AsyncIterator[wire.Sidecar]:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        async with serving(folder, wire.policy_for(url, prices())) as sidecar:
+        policy = wire.policy_for(url, prices())
+        policy = policy if name == "openai" else called(name, policy)
+        async with serving(folder, policy) as sidecar:
             yield sidecar
             assert "mistake" not in sidecar.log.getvalue()
         nursery.cancel_scope.cancel()
@@ -213,3 +233,31 @@ async def test_an_error_that_tells_usage_is_charged_and_stays_an_error(tmp_path:
     assert answer.status == 500
     assert outcome.outcome is Outcome.PROVIDER_ERROR
     assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 1_000 + 9 * 2_000, False)
+
+
+FILTERED = {"error": {"code": "content_filter", "type": None, "status": 400}}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "billed"),
+    [
+        ("azure", said(FILTERED, 400), True),
+        ("azure", said({"error": {"code": "context_length_exceeded"}}, 400), True),
+        ("azure", said({"error": {"code": "Timeout"}}, 408), True),
+        ("azure", said(b"no reason given", 400), True),
+        ("azure", said(FILTERED, 400)[:-9], True),
+        ("azure", said({"error": {"code": None, "type": "invalid_request_error"}}, 400), False),
+        ("azure", said({"error": {"code": "429"}}, 429), False),
+        ("openai", said(FILTERED, 400), False),
+    ],
+)
+async def test_an_error_that_its_provider_may_bill_is_charged_at_the_worst_case(
+    tmp_path: Path, name: str, answer: bytes, billed: bool
+) -> None:
+    async with before(answer, tmp_path, name) as sidecar:
+        await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    outcome = sidecar.booked.only()
+    worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
+    assert outcome.outcome is Outcome.PROVIDER_ERROR
+    assert (outcome.cost_nano_usd, outcome.estimated) == (worst_nano_usd * billed, billed)
+    assert bool(sidecar.booked.voided) is not billed
