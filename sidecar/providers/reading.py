@@ -190,8 +190,9 @@ def as_it_came(
 
 def told_object(data: bytes) -> dict[str, Any]:
     """The JSON object that a provider sent; an empty one when it is none."""
-    # Money is told in fractions, which a float would not keep; parsing all as such costs time.
-    exact = _fraction if b'"cost' in data else None
+    # Money and lengths are told in fractions, which a float would not keep; parsing all as such
+    # costs time.
+    exact = _fraction if b'"cost' in data or b'"seconds"' in data else None
     try:
         value = json.loads(data, parse_float=exact)
     except (ValueError, RecursionError):
