@@ -387,6 +387,7 @@ class Forwarding:
             outcome=row.outcome if incoming.status < 300 else Outcome.PROVIDER_ERROR,
             cost_nano_usd=charge.cost_nano_usd,
             estimated=charge.estimated,
+            cost_told=charge.told,
             quantities=charge.quantities,
             answered_model=usage.answered_model if usage else "",
             tier=usage.tier if usage else "",
