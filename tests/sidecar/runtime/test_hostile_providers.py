@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import trio
 from protos.values import quantities as kinds
 from protos.values.rates import ModelPrice, Tier
 from sidecar.core.calls import Outcome
-from sidecar.core.policy import DatedPrice, Policy
+from sidecar.core.policy import DatedPrice
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import chat, exchange, message, request, serving
 
@@ -34,23 +33,6 @@ def prices() -> list[DatedPrice]:
     ]
 
 
-def called(name: str, policy: Policy) -> Policy:
-    """A policy whose provider of OpenAI's API goes by another name."""
-    openai, *_ = policy.providers
-    return Policy(
-        version=1,
-        projects=policy.projects,
-        keys=policy.keys,
-        budgets=policy.budgets,
-        prices=[
-            replace(dated, price=replace(dated.price, provider=name))
-            for dated in policy.prices
-            if dated.price.provider == "openai"
-        ],
-        providers=[replace(openai, name=name)],
-    )
-
-
 @asynccontextmanager
 async def before(answer: bytes, folder: Path, name: str = "openai") -> AsyncIterator[wire.Sidecar]:
     """A sidecar before a provider that says the same to every request, and hangs up."""
@@ -64,7 +46,7 @@ async def before(answer: bytes, folder: Path, name: str = "openai") -> AsyncIter
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         policy = wire.policy_for(url, prices())
-        policy = policy if name == "openai" else called(name, policy)
+        policy = policy if name == "openai" else wire.renamed(name, policy)
         async with serving(folder, policy) as sidecar:
             yield sidecar
             assert "mistake" not in sidecar.log.getvalue()
