@@ -31,6 +31,8 @@ class Rerating:
     """The sums by project."""
     estimated_count: int
     """Calls that are left as they are, because their cost is an estimate."""
+    told_count: int
+    """Calls that are left as they are, because their provider said what they cost in money."""
     unpriceable_count: int
     """Calls that used what the price has no rate for; left as they are too."""
     price_version: str
@@ -96,10 +98,11 @@ def _whole(
 ) -> Rerating:
     """Ask part by part until the ledger's end, by one version, and sum the answers up."""
     sums: dict[str, ReratedProject] = {}
-    estimated = unpriceable = 0
+    estimated = told = unpriceable = 0
     while True:
         answer = ask(question)
         estimated += answer.estimated_count
+        told += answer.told_count
         unpriceable += answer.unpriceable_count
         for one in answer.projects:
             before = sums.get(one.project_id)
@@ -116,6 +119,7 @@ def _whole(
     return Rerating(
         projects=tuple(sums[project_id] for project_id in sorted(sums)),
         estimated_count=estimated,
+        told_count=told,
         unpriceable_count=unpriceable,
         price_version=answer.price_version,
     )

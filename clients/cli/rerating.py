@@ -92,6 +92,11 @@ def _show(session: Session, bursar: Bursar, done: Rerating) -> None:
     )
     if done.estimated_count:
         session.say(f"{count_text(done.estimated_count)} estimates are left as they are.")
+    if done.told_count:
+        session.say(
+            f"{count_text(done.told_count)} calls cost what their provider said in money: they are "
+            "left as they are."
+        )
     if done.unpriceable_count:
         session.warn(
             f"{count_text(done.unpriceable_count)} calls used what this price has no rate for: they"

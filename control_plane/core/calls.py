@@ -59,6 +59,8 @@ class Call:
     """Budgets that count it without a lease: those without a cap, and all of a free call."""
     variant: str = ""
     """The variant of the price that it was charged by; empty for the standard rates."""
+    cost_told: bool = False
+    """The cost is what the provider said in money, which no price sets right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Rules:
 1. A call is re-rated from what it used: its quantities, and the variant that the provider reported.
-   An estimate rests on a bound and not on a report, so it is left as it is, and counted.
+   An estimate rests on a bound and not on a report, and what a provider billed by its own sum on
+   no price: both are left as they are, and counted.
 2. A correction is the difference to what the call costs by now, so that doing it twice finds
    nothing to do.
 3. It belongs to the periods that the call was charged to, whether they are closed or not. It moves
@@ -66,6 +67,8 @@ class Rerating:
     corrections: tuple[Correction, ...] = ()
     estimated_count: int = 0
     """Calls that are left as they are, because they are estimates."""
+    told_count: int = 0
+    """Calls that are left as they are, because their provider said what they cost in money."""
     unpriceable_count: int = 0
     """Calls that used what the price has no rate for; left as they are too."""
     price_version: str = ""
@@ -106,7 +109,7 @@ def rerate(calls: Sequence[LoggedCall], price: ModelPrice, names: Mapping[str, s
     Raises FailedPreconditionError when one would cost more than a call can.
     """
     corrections: list[Correction] = []
-    estimated = unpriceable = 0
+    estimated = told = unpriceable = 0
     for logged in calls:
         call = logged.call
         answered = names.get(call.answered_model) or names.get(call.requested_model)
@@ -114,6 +117,9 @@ def rerate(calls: Sequence[LoggedCall], price: ModelPrice, names: Mapping[str, s
             continue
         if call.estimated:
             estimated += 1
+            continue
+        if call.cost_told:
+            told += 1
             continue
         try:
             after = cost_nano_usd(call.quantities, price, call.variant)
@@ -127,7 +133,7 @@ def rerate(calls: Sequence[LoggedCall], price: ModelPrice, names: Mapping[str, s
             )
         if after != call.cost_nano_usd:
             corrections.append(Correction(logged, after))
-    return Rerating(tuple(corrections), estimated, unpriceable, price.version)
+    return Rerating(tuple(corrections), estimated, told, unpriceable, price.version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -355,6 +355,7 @@ def _call(message: v1.Call) -> core.Call:
         vector=_vector(message.vector),
         counted=tuple(sorted({_budget_ref(budget) for budget in message.counted})),
         variant=_cut(message.variant),
+        cost_told=message.cost_told,
     )
 
 

@@ -128,6 +128,7 @@ def _from_row(row: Row) -> LoggedCall:
         vector=(),
         counted=(),
         variant=row["variant"],
+        cost_told=bool(row["cost_told"]),
     )
     return LoggedCall(
         call, row["sidecar_id"], row["position"], row["charge_nano_usd"], row["rate_card_version"]

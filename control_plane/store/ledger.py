@@ -46,6 +46,7 @@ _NUMBERS = (
     "worst_nano_usd",
     "cost_nano_usd",
     "estimated",
+    "cost_told",
     "clamped_output_count",
 )
 _COLUMNS = (

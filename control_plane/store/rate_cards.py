@@ -12,6 +12,8 @@ class ChargedCall:
     """What of a charged call a correction of its cost needs."""
 
     project_id: str
+    workflow: str
+    execution: str
     started_unix_ms: int
     charge_nano_usd: int
     included_nano_usd: int
@@ -95,6 +97,27 @@ def begin_execution(tx: Tx, project_id: str, workflow: str, execution: str, call
     return changed == 1
 
 
+def give_up_execution(tx: Tx, call: ChargedCall) -> str | None:
+    """Let a run's first charged call be so no more; returns the call that is it now, if any is."""
+    run = {"project": call.project_id, "workflow": call.workflow, "execution": call.execution}
+    tx.run(
+        """DELETE FROM charged_execution
+           WHERE project_id = :project AND workflow = :workflow AND execution = :execution""",
+        run,
+    )
+    row = tx.row(
+        """SELECT call_id FROM call
+           WHERE project_id = :project AND workflow = :workflow AND execution = :execution
+             AND execution <> '' AND cost_nano_usd > 0 AND rate_card_version <> ''
+           ORDER BY position LIMIT 1""",
+        run,
+    )
+    if row is None:
+        return None
+    begin_execution(tx, call.project_id, call.workflow, call.execution, row["call_id"])
+    return str(row["call_id"])
+
+
 def charge_call(
     tx: Tx, call_id: str, charged: Charged, version: str, *, begins_execution: bool
 ) -> None:
@@ -123,6 +146,8 @@ def charged_call(tx: Tx, call_id: str) -> ChargedCall | None:
         return None
     return ChargedCall(
         project_id=row["project_id"],
+        workflow=row["workflow"],
+        execution=row["execution"],
         started_unix_ms=row["started_unix_ms"],
         charge_nano_usd=row["charge_nano_usd"],
         included_nano_usd=row["included_nano_usd"],

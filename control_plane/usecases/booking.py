@@ -281,7 +281,7 @@ def _adjust(
         row = booked.rollups[call.rollup]
         row.cost_nano_usd += delta
         before = call.cost_nano_usd
-        Charging(tx).follow(record.call_id, before, before + delta, row)
+        Charging(tx).follow(record.call_id, before, before + delta, booked.rollups)
         for key in ledger.settled_periods(tx, call):
             if key not in record.vector:
                 most = periods.counted_nano_usd(tx, key) + booked.counted_nano_usd.get(key, 0)

@@ -9,8 +9,9 @@ from control_plane.core.calls import Call
 from control_plane.core.ledger import RollupKey, RollupSum, rollup_key
 from control_plane.core.pages import Asked, Page
 from control_plane.core.projects import Project, check_not_archived
-from control_plane.core.rate_cards import RateCard, card_at, charge_of, check_card
+from control_plane.core.rate_cards import Charged, RateCard, card_at, charge_of, check_card
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS, window_at
+from control_plane.store import call_log
 from control_plane.store import projects as project_store
 from control_plane.store import rate_cards as store
 from control_plane.store.engine import Tx
@@ -109,28 +110,65 @@ class Charging:
             row.charged_cost_nano_usd += call.cost_nano_usd
 
     def follow(
-        self, call_id: str, before_nano_usd: int, after_nano_usd: int, row: RollupSum
+        self,
+        call_id: str,
+        before_nano_usd: int,
+        after_nano_usd: int,
+        rollups: dict[RollupKey, RollupSum],
     ) -> None:
-        """Let what a call is charged follow a correction of its cost, by the same card."""
+        """Let what a call is charged follow a correction of its cost, by the same card.
+
+        The cost is corrected in the ledger already. A run's fee goes with the first call of it that
+        costs anything: where that is another one now, the fee moves there.
+        """
         known = store.charged_call(self._tx, call_id)
         if known is None:
             return
         client = self._client(known.project_id)
         card = next(card for card in client.cards if card.version == known.version)
         month = _month(client, known.started_unix_ms)
+        begins = bool(after_nano_usd) and (
+            known.begins_execution or self._begins(call_id, before_nano_usd, known)
+        )
         charged = charge_of(
             card,
             after_nano_usd,
             left_nano_usd=known.included_nano_usd + self._left_nano_usd(card, month),
-            begins_execution=known.begins_execution,
+            begins_execution=begins,
         )
-        store.charge_call(
-            self._tx, call_id, charged, card.version, begins_execution=known.begins_execution
-        )
+        store.charge_call(self._tx, call_id, charged, card.version, begins_execution=begins)
         more = charged.included_nano_usd - known.included_nano_usd
         store.use(self._tx, known.project_id, month, more)
+        row = rollups[self._rollup_of(call_id)]
         row.charge_nano_usd += charged.charge_nano_usd - known.charge_nano_usd
         row.charged_cost_nano_usd += after_nano_usd - before_nano_usd
+        if known.begins_execution and not begins:
+            self._hand_on(known, rollups)
+
+    def _begins(self, call_id: str, before_nano_usd: int, known: store.ChargedCall) -> bool:
+        """Whether a call that cost nothing before is the first of its run that does."""
+        return bool(not before_nano_usd and known.execution) and store.begin_execution(
+            self._tx, known.project_id, known.workflow, known.execution, call_id
+        )
+
+    def _hand_on(self, known: store.ChargedCall, rollups: dict[RollupKey, RollupSum]) -> None:
+        """Charge a run's fee with another call, for the one that began it cost nothing."""
+        next_id = store.give_up_execution(self._tx, known)
+        if next_id is None:
+            return
+        heir = store.charged_call(self._tx, next_id)
+        assert heir is not None
+        client = self._client(heir.project_id)
+        card = next(card for card in client.cards if card.version == heir.version)
+        fee = card.per_execution_nano_usd
+        charged = Charged(heir.charge_nano_usd + fee, heir.included_nano_usd)
+        store.charge_call(self._tx, next_id, charged, card.version, begins_execution=True)
+        rollups[self._rollup_of(next_id)].charge_nano_usd += fee
+
+    def _rollup_of(self, call_id: str) -> RollupKey:
+        logged = call_log.get(self._tx, call_id)
+        assert logged is not None
+        return rollup_key(logged.call)
 
     def _left_nano_usd(self, card: RateCard, month: str) -> int:
         if not card.included_nano_usd:

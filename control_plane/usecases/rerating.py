@@ -56,7 +56,7 @@ def rerate_calls(tx: Tx, question: ReratingQuestion, reason: str, act: Act) -> R
         row = rollups[rollup_key(one.logged.call)]
         row.cost_nano_usd += one.delta_nano_usd
         before = one.logged.call.cost_nano_usd
-        charging.follow(one.logged.call.call_id, before, one.after_nano_usd, row)
+        charging.follow(one.logged.call.call_id, before, one.after_nano_usd, rollups)
         for key in _charge(tx, one, act.now_unix_ms):
             moves[key] += one.delta_nano_usd
     for key in sorted(moves):

@@ -113,6 +113,8 @@ class Settlement:
     """What the provider charges; may be above the worst case (an overrun)."""
     estimated: bool = False
     """The usage was not seen; the cost is a bound."""
+    cost_told: bool = False
+    """The cost is what the provider said in money."""
     quantities: Mapping[str, int] = field(default_factory=dict)
     """What was used, by kind."""
     answered_model: str = ""

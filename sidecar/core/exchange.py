@@ -3,15 +3,16 @@
 WAITING   nothing is held
 HELD      money is held and OPEN is durable; the provider has not got the whole request
 SENT      the provider has the whole request
-REFUSING  the provider answers with an error
+FAILING   the provider answers with an error that it may bill
+REFUSING  the provider answers with an error that it does not bill
 ANSWERING the provider answers, and what it used is not known yet
 METERED   the provider has said what it used
 CLOSED    settled, voided, or never held
 
 Every row that leaves for CLOSED says how the hold ends, and CLOSED has no rows: a hold ends
-exactly once, or an assertion fails. Before SENT nothing can be billed; an error is not billed by
-any provider that is served; from SENT on silence is charged at the worst case, because nobody can
-prove otherwise.
+exactly once, or an assertion fails. Before SENT nothing can be billed; an error is not billed, but
+for those that the provider's dialect names; from SENT on silence is charged at the worst case,
+because nobody can prove otherwise.
 """
 
 from enum import IntEnum, auto
@@ -28,6 +29,7 @@ class State(IntEnum):
     WAITING = auto()
     HELD = auto()
     SENT = auto()
+    FAILING = auto()
     REFUSING = auto()
     ANSWERING = auto()
     METERED = auto()
@@ -47,6 +49,10 @@ class Event(IntEnum):
     """The whole request was written."""
     ERROR_HEAD = auto()
     """The provider's status is not 2xx."""
+    BILLED_HEAD = auto()
+    """The provider's status is one of an error that it may bill."""
+    UNBILLED = auto()
+    """The error is one that the provider does not bill after all."""
     GOOD_HEAD = auto()
     """The provider's status is 2xx."""
     USAGE = auto()
@@ -96,6 +102,7 @@ TABLE: dict[tuple[State, Event], Row] = {
     (State.HELD, Event.TIMEOUT): Row(_CLOSED, Ending.VOID, Outcome.NOT_SENT),
     (State.HELD, Event.DISPATCH): Row(State.SENT),
     (State.SENT, Event.ERROR_HEAD): Row(State.REFUSING),
+    (State.SENT, Event.BILLED_HEAD): Row(State.FAILING),
     (State.SENT, Event.GOOD_HEAD): Row(State.ANSWERING),
     (State.SENT, Event.HANG_UP): Row(_CLOSED, Ending.WORST, Outcome.CLIENT_GONE),
     (State.SENT, Event.BREAK): Row(_CLOSED, Ending.WORST, Outcome.BROKEN),
@@ -105,6 +112,12 @@ TABLE: dict[tuple[State, Event], Row] = {
     (State.REFUSING, Event.HANG_UP): Row(_CLOSED, Ending.VOID, Outcome.PROVIDER_ERROR),
     (State.REFUSING, Event.BREAK): Row(_CLOSED, Ending.VOID, Outcome.PROVIDER_ERROR),
     (State.REFUSING, Event.TIMEOUT): Row(_CLOSED, Ending.VOID, Outcome.PROVIDER_ERROR),
+    (State.FAILING, Event.UNBILLED): Row(State.REFUSING),
+    (State.FAILING, Event.USAGE): Row(State.METERED),
+    (State.FAILING, Event.END): Row(_CLOSED, Ending.WORST, Outcome.PROVIDER_ERROR),
+    (State.FAILING, Event.HANG_UP): Row(_CLOSED, Ending.WORST, Outcome.PROVIDER_ERROR),
+    (State.FAILING, Event.BREAK): Row(_CLOSED, Ending.WORST, Outcome.PROVIDER_ERROR),
+    (State.FAILING, Event.TIMEOUT): Row(_CLOSED, Ending.WORST, Outcome.PROVIDER_ERROR),
     (State.ANSWERING, Event.USAGE): Row(State.METERED),
     (State.ANSWERING, Event.END): Row(_CLOSED, Ending.SEEN, Outcome.OK),
     (State.ANSWERING, Event.HANG_UP): Row(_CLOSED, Ending.SEEN, Outcome.CLIENT_GONE),

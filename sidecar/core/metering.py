@@ -71,6 +71,8 @@ class Charge:
     """What was used, by kind; for an estimate, what it was taken to have used."""
     unpriced: tuple[str, ...] = ()
     """What was reported and could not be priced."""
+    told: bool = False
+    """It is what the provider said in money."""
 
 
 def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str = "") -> Charge:
@@ -79,7 +81,7 @@ def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str =
     told = usage.told_nano_usd.get(money)
     if told is not None:
         # What is billed beats what is computed, also of what nobody here knows the rate of.
-        return Charge(told, quantities=usage.quantities)
+        return Charge(told, quantities=usage.quantities, told=True)
     used = _with_call(usage.quantities, price)
     try:
         cost = cost_nano_usd(used, price, usage.variant)

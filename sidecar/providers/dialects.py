@@ -4,11 +4,15 @@ A provider is known by its host, else by the name that the agency gave it: `vllm
 One that is not known at all speaks its family's API as documented, and is taken to bill cut streams
 to their end.
 
+Azure bills errors behind which it did work: what was filtered, prompts that are too long, and
+requests that it did not finish in time (Microsoft's manage-costs.md and content-filter.md).
+
 Who bills what of a stream whose caller hung up is as OpenRouter documents it of its providers (read
 in 2026-11): some stop at once, the others run on and bill to the end.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -70,11 +74,16 @@ class Dialect:
     sets_tier: bool = False
     """Whether a request without a tier gets one from the account's settings, at its price."""
     money: Money = Money.UNTOLD
+    billed_errors: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Errors that it may bill, by status: their kinds, or none where it is all with that status."""
     root: str = "/v1"
     """What its paths have in place of OpenAI's /v1, where its base URL has no path."""
 
 
 _NEW_LIMIT = "max_completion_tokens"
+_FILTERED_OR_TOO_LONG = (
+    *("content_filter", "contentFilter", "content_policy_violation", "context_length_exceeded"),
+)
 DIALECTS = (
     Dialect(
         OPENAI,
@@ -91,6 +100,7 @@ DIALECTS = (
         secret=Secret.AZURE,
         abort=Abort.CANCEL,
         output_field=_NEW_LIMIT,
+        billed_errors={400: frozenset(_FILTERED_OR_TOO_LONG), 408: frozenset()},
         root="/openai/v1",
     ),
     Dialect(

@@ -357,7 +357,8 @@ class ChatStream(StreamMeter):
                     self.replacement = b"data: %b\n\n" % strict_json.write(chunk)
         elif data == b"[DONE]":
             self.done = True
-            self.usage = self.usage or self._so_far
+            if self._one_choice or not self._told_each:
+                self.usage = self.usage or self._so_far
         return True
 
     def _take(self, usage: Usage, *, for_good: bool) -> None:
@@ -370,8 +371,9 @@ class ChatStream(StreamMeter):
             }
 
     def seen(self) -> Seen:
-        if self._told_each and self._so_far is not None:
+        if self._told_each and self._one_choice and self._so_far is not None:
             # Every chunk told how many tokens there were: no bytes need to be taken for tokens.
+            # Of several answers each chunk tells its own only.
             return Seen(self._so_far.quantities.get(kinds.OUTPUT, 0), self.input_quantities)
         return super().seen()
 

@@ -1,10 +1,9 @@
-"""OpenAI moderations: free, by rates of 0 in the price book, so that each one is in the ledger."""
+"""OpenAI moderations: free by rates of 0 in the price book, or charged by what a provider tells."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sidecar.core.bounds import Asked
-from sidecar.core.metering import Usage
 from sidecar.http.routes import Route
 from sidecar.providers import reading
 from sidecar.providers.reading import CallRequest
@@ -24,11 +23,6 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
     del value, expands_text
     asked = Asked(text_bytes=len(body), opaque=True, output_limit=0)
     return CallRequest(model, streamed=False, usage_wanted=False, asked=asked)
-
-
-def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """It tells no usage, and there is none that is billed."""
-    return Usage({}, reading.told_text(answer.get("model"), reading.MODEL_MAX_CHARACTERS))
 
 
 def seen_bytes(answer: Mapping[str, Any]) -> int:

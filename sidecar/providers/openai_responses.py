@@ -118,6 +118,8 @@ class _Contents:
 
     def _look_at_item(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type")
+        if kind is not None and type(kind) is not str:
+            raise BadRequestError("the type of an item of input must be a text", "input")
         if "tools" in item:
             tools = read_tools(item)
             self.preamble_tokens += tools.preamble_tokens
@@ -142,16 +144,16 @@ class _Contents:
             raise BadRequestError("content must be a text or a list of parts", "input")
         for part in parts:
             kind = part.get("type") if type(part) is dict else None
+            if type(kind) is not str:
+                raise BadRequestError("each part of content must be an object with a type", "input")
             if kind in _TEXT_PARTS:
                 continue
             if kind == "input_image":
                 self._count_image(part.get("image_url"))
             elif kind == "input_audio":
                 raise unbounded(kind, "the price book holds no rate for spoken input")
-            elif type(kind) is str:
-                self.opaque = True
             else:
-                raise BadRequestError("each part of content must be an object with a type", "input")
+                self.opaque = True
 
     def _count_image(self, url: Any) -> None:
         """An image that stands here, behind a URL, or at the provider: each at its largest."""
@@ -233,6 +235,8 @@ def _hosted(answer: Mapping[str, Any]) -> tuple[dict[str, int], tuple[str, ...]]
     items = answer.get("output")
     for item in items if type(items) is list else ():
         kind = item.get("type") if type(item) is dict else None
+        if type(kind) is not str:
+            continue
         if kind in _SEARCH_ITEMS:
             found[_SEARCH_ITEMS[kind]] += 1
         elif kind in _BILLED_ITEMS:

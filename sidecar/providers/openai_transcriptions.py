@@ -85,11 +85,9 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
 def _by_duration(usage: Mapping[str, Any]) -> Usage | None:
     """Seconds as they were written, in milliseconds, rounded up."""
     seconds = usage.get("seconds")
-    if not isinstance(seconds, int | float) or type(seconds) is bool:
+    if type(seconds) not in (int, Decimal) or not 0 <= seconds <= _SECONDS_MAX:
         return None
-    if not 0 <= seconds <= _SECONDS_MAX:
-        return None
-    exact = Decimal(str(seconds)) * 1_000
+    exact = Decimal(seconds) * 1_000
     return Usage(
         quantities={kinds.MILLISECONDS: int(exact.to_integral_value(ROUND_CEILING))},
         unpriced=reading.unknown_counts(usage, _USAGE_KEYS),

@@ -23,6 +23,10 @@ _TICKS_PER_NANO_USD = 10
 _COST_MAX_USD = 1_000_000
 """No call costs more; a provider that says so is not believed."""
 _TICKS_MAX = _COST_MAX_USD * 10**10
+_FRACTION_MAX_CHARACTERS = 64
+"""No fraction that means anything is written longer; exact arithmetic with half a million digits
+takes ten seconds."""
+_INFINITY = Decimal("Infinity")
 _COST_LEAST_EXPONENT = -30
 """What is smaller is a nano-dollar, and not worth exact arithmetic."""
 MONEY_KEYS = frozenset(("cost", "cost_details", "is_byok", "cost_in_usd_ticks"))
@@ -190,13 +194,24 @@ def as_it_came(
 
 def told_object(data: bytes) -> dict[str, Any]:
     """The JSON object that a provider sent; an empty one when it is none."""
-    # Money is told in fractions, which a float would not keep; parsing all as such costs time.
-    exact = Decimal if b'"cost' in data else None
+    # Money and lengths are told in fractions, which a float would not keep; parsing all as such
+    # costs time.
+    exact = _fraction if b'"cost' in data or b'"seconds"' in data else None
     try:
         value = json.loads(data, parse_float=exact)
     except (ValueError, RecursionError):
         return {}
     return value if type(value) is dict else {}
+
+
+def _fraction(text: str) -> Decimal:
+    """A fraction as it was written; infinite, and so not believed, when it cannot be one."""
+    if len(text) > _FRACTION_MAX_CHARACTERS:
+        return _INFINITY
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return _INFINITY
 
 
 def count_of(value: Mapping[str, Any], name: str) -> int:

@@ -15,10 +15,10 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
     return CallRequest(model, streamed=False, usage_wanted=False, asked=asked)
 
 
-def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """Nothing was used."""
+def usage_of(answer: Mapping[str, Any]) -> Usage | None:
+    """It tells no usage: what is free is free by its surface, whatever its model's rates."""
     del answer
-    return Usage({})
+    return None
 
 
 def seen_bytes(answer: Mapping[str, Any]) -> int:

@@ -24,14 +24,17 @@ def unreachable(error: Exception) -> Fault:
     )
 
 
-def broke_off(words: str) -> Fault:
-    """The answer ended too early."""
+def broke_off(words: str, who: str = "the provider") -> Fault:
+    """The answer ended too early; nobody should try again unasked, for each try is paid."""
     return envelopes.wire_fault(
         502,
         "upstream_broke_off",
-        f"the provider broke off after it had the whole request ({words}); it may bill the "
+        f"{who} broke off after the provider had the whole request ({words}); it may bill the "
         "call, so it is charged by estimate",
     )
+
+
+ENDING = broke_off("it is ending", "this sidecar")
 
 
 def marked(fault: Fault, call_id: str) -> Fault:

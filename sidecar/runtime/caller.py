@@ -52,6 +52,10 @@ class FaultError(Exception):
         self.fault = fault
 
 
+class NoRoomError(FaultError):
+    """The memory for bodies is used up."""
+
+
 class CallerGoneError(Exception):
     """The caller closed its connection."""
 
@@ -66,9 +70,9 @@ class Room:
         self.taken_bytes = 0
 
     def take(self, count_bytes: int) -> None:
-        """Take room. Raises FaultError when there is none."""
+        """Take room. Raises NoRoomError when there is none."""
         if self.taken_bytes + count_bytes > limits.BUFFERED_MAX_BYTES:
-            raise FaultError(
+            raise NoRoomError(
                 envelopes.wire_fault(
                     503,
                     "overloaded",
@@ -109,6 +113,7 @@ class Caller:
         "bodiless",
         "chunked",
         "deadline",
+        "ending",
         "events",
         "expiry",
         "family",
@@ -140,6 +145,8 @@ class Caller:
         """When the watch cancels, by trio's clock."""
         self.expiry: Fault | None = None
         """What the caller is told when the deadline passes; None for nothing."""
+        self.ending = ENDING
+        """What the caller is told when the sidecar ends."""
         self.watched = False
         """Whether a hang-up is to cancel what is being done for this caller."""
         self.why: Why | None = None
@@ -190,7 +197,7 @@ class Caller:
             self.cancel(Why.GONE)
 
     def take_room(self, count_bytes: int) -> None:
-        """Take memory for a body of this request. Raises FaultError when there is none."""
+        """Take memory for a body of this request. Raises NoRoomError when there is none."""
         self._room.take(count_bytes)
         self._room_bytes += count_bytes
 
@@ -297,7 +304,7 @@ class Caller:
 
     async def tell_expiry(self) -> None:
         """Tell the caller of a cancelled connection why, if it can still be told."""
-        fault = ENDING if self.why is Why.ENDING else self.expiry
+        fault = self.ending if self.why is Why.ENDING else self.expiry
         if fault is None or self.why is Why.GONE or self._sending:
             return
         try:
@@ -338,6 +345,7 @@ class Caller:
         self.head_sent = False
         self.chunked = False
         self.watched = False
+        self.ending = ENDING
 
 
 def _joined(parts: list[bytes]) -> bytes:

@@ -10,7 +10,7 @@ from sidecar.core.exchange import Ending, Row
 from sidecar.core.metering import Charge, Usage
 from sidecar.providers import reading
 from sidecar.providers.dialects import Abort
-from sidecar.runtime.incoming import Incoming
+from sidecar.runtime.incoming import NO_ROOM, Incoming
 from sidecar.runtime.prepared import Prepared
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def _tell_unpriced(provider: str, model: str, names: tuple[str, ...]) -> None:
 
 def _went_on(row: Row, incoming: Incoming) -> bool:
     """Whether its provider may have gone on, and billed, behind what was seen."""
-    if row.outcome not in _CUT or incoming.error_kind:
+    if row.outcome not in _CUT or incoming.error_kind not in ("", NO_ROOM):
         return False
     return incoming.call.request.dialect.abort is Abort.DRAIN
 

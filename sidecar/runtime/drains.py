@@ -8,12 +8,14 @@ Rules:
 3. When the sidecar ends, drains are given the same grace as calls.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import trio
 
 from sidecar.http import limits
 
+_log = logging.getLogger(__name__)
 ReadOn = Callable[[], Awaitable[None]]
 """Reads an answer to its end and settles its call, also when it is cancelled."""
 
@@ -38,7 +40,10 @@ class Drains:
         if self._nursery is None or self.running >= limits.DRAINS_MAX_CALLS:
             return False
         self.running += 1
-        self._nursery.start_soon(self._drain, read_on)
+        # Made here, so that a drain which has not started yet can be broken off, too.
+        scope = trio.CancelScope()
+        self._scopes.add(scope)
+        self._nursery.start_soon(self._drain, read_on, scope)
         return True
 
     def cancel(self) -> None:
@@ -47,12 +52,12 @@ class Drains:
         for scope in self._scopes:
             scope.cancel()
 
-    async def _drain(self, read_on: ReadOn) -> None:
-        scope = trio.CancelScope()
-        self._scopes.add(scope)
+    async def _drain(self, read_on: ReadOn, scope: trio.CancelScope) -> None:
         try:
             with scope:
                 await read_on()
+        except Exception:  # noqa: BLE001 - one answer's mistake must not end the server
+            _log.exception("a drain ended by a mistake of the sidecar")
         finally:
             self._scopes.discard(scope)
             self.running -= 1

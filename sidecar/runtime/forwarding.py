@@ -30,10 +30,17 @@ from sidecar.providers.streams import StreamMeter
 from sidecar.runtime import call_faults
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.answers import read_answer
-from sidecar.runtime.caller import SLOW_ANSWER, Caller, CallerGoneError, FaultError, Why
+from sidecar.runtime.caller import (
+    SLOW_ANSWER,
+    Caller,
+    CallerGoneError,
+    FaultError,
+    NoRoomError,
+    Why,
+)
 from sidecar.runtime.charging import answered_price, charge_for
 from sidecar.runtime.drains import Drains
-from sidecar.runtime.incoming import BREAKS, Incoming
+from sidecar.runtime.incoming import BREAKS, NO_ROOM, Incoming
 from sidecar.runtime.prepared import Prepared
 from sidecar.runtime.upstream import Line, UnreachableError, UnsentError
 
@@ -92,7 +99,9 @@ class Forwarding:
                 self._end(Event.TIMEOUT if expired else Event.HANG_UP)
             raise
         except BREAKS as error:
-            await self._broke_off(str(error))
+            await self._broke_off(call_faults.broke_off(str(error)))
+        except NoRoomError as error:
+            await self._find_no_room(error)
         finally:
             if not left:
                 self._close()
@@ -113,10 +122,11 @@ class Forwarding:
         caller.expires_in(limits.LONGEST_CALL_MS, SLOW_ANSWER)
         await self._dispatch()
         incoming.sent()
+        caller.ending = call_faults.ENDING
         # Whole answers are billed to their end; a hang-up would not stop that.
         caller.watched = call.request.streamed
         head = await incoming.head()
-        if self._exchange.state is State.REFUSING:
+        if self._exchange.state in (State.REFUSING, State.FAILING):
             await self._pass_error_on(head)
         elif (meter := incoming.stream_meter(head)) is not None:
             await self._stream(head, meter)
@@ -210,7 +220,7 @@ class Forwarding:
         passed_on, body = await self._whole(head)
         api, incoming = self._call.api, self._incoming
         answer = {} if incoming.unreadable else await read_answer(body, b"")
-        incoming.error_kind = api.error_kind(answer) or f"http_{head.status}"
+        incoming.note_error(api.error_kind(answer))
         incoming.usage = api.usage_of(answer)
         if incoming.usage is not None:
             self._exchange.step(Event.USAGE)
@@ -325,12 +335,21 @@ class Forwarding:
         finally:
             self._close()
 
-    async def _broke_off(self, words: str) -> None:
-        """The provider broke off: end the hold, and tell the caller as well as it can be told."""
+    async def _find_no_room(self, error: NoRoomError) -> None:
+        """There is no memory for the answer: break off, and let nobody try again who has to pay."""
+        if self._exchange.state is State.REFUSING:
+            raise error
+        await self._incoming.catch_up()
+        self._incoming.error_kind = NO_ROOM
+        words = "it has no room for the answer"
+        await self._broke_off(call_faults.broke_off(words, "this sidecar"))
+
+    async def _broke_off(self, fault: Fault) -> None:
+        """The answer broke off: end the hold, and tell the caller as well as it can be told."""
         self._incoming.error_kind = self._incoming.error_kind or "upstream_broke_off"
         self._end(Event.BREAK)
         caller = self._caller
-        fault = self._marked(call_faults.broke_off(words))
+        fault = self._marked(fault)
         if not caller.head_sent:
             raise FaultError(fault)
         caller.keep = False
@@ -368,6 +387,7 @@ class Forwarding:
             outcome=row.outcome if incoming.status < 300 else Outcome.PROVIDER_ERROR,
             cost_nano_usd=charge.cost_nano_usd,
             estimated=charge.estimated,
+            cost_told=charge.told,
             quantities=charge.quantities,
             answered_model=usage.answered_model if usage else "",
             tier=usage.tier if usage else "",

@@ -18,6 +18,9 @@ from sidecar.runtime.upstream import BrokenOffError, Line
 
 BREAKS = (BrokenOffError, BadMessageError, UnreadableBodyError, sse.FrameTooLargeError)
 """The ways in which a provider's answer can be cut short or be no answer."""
+NO_ROOM = "no_room"
+"""What a call's record says when this sidecar, and not the provider, broke off for want of memory:
+the provider may go on."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 
 
@@ -92,9 +95,21 @@ class Incoming:
                 self.request_id = head.values[name].decode("latin-1")[:128]
                 break
         self.tier = head.values.get(self.call.api.tier_header, b"").decode("latin-1")
-        good = 200 <= head.status < 300
-        self._exchange.step(Event.GOOD_HEAD if good else Event.ERROR_HEAD)
+        if 200 <= head.status < 300:
+            self._exchange.step(Event.GOOD_HEAD)
+        elif head.status in self.call.request.dialect.billed_errors:
+            self._exchange.step(Event.BILLED_HEAD)
+        else:
+            self._exchange.step(Event.ERROR_HEAD)
         return head
+
+    def note_error(self, kind: str) -> None:
+        """Take what the body of an error says went wrong; "" when it does not say."""
+        self.error_kind = kind or f"http_{self.status}"
+        if self._exchange.state is State.FAILING:
+            billed = self.call.request.dialect.billed_errors[self.status]
+            if kind and billed and kind not in billed:
+                self._exchange.step(Event.UNBILLED)
 
     # --- Whole answers ---------------------------------------------------------------------------
 

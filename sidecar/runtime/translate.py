@@ -98,6 +98,7 @@ def _end(call: wire.Call, ended: Settlement, ended_unix_ms: int) -> None:
         call.quantities.add(kind=kind, count=count)
     call.cost_nano_usd = ended.cost_nano_usd
     call.estimated = ended.estimated
+    call.cost_told = ended.cost_told
     call.provider_request_id = ended.provider_request_id
 
 

@@ -36,6 +36,7 @@ def rerating_to_wire(done: Rerating) -> v1.Rerating:
             for one in done.projects()
         ],
         estimated_count=done.estimated_count,
+        told_count=done.told_count,
         unpriceable_count=done.unpriceable_count,
         price_version=done.price_version,
         position=done.position,

@@ -92,6 +92,40 @@ def test_a_call_that_cost_nothing_is_charged_nothing_and_begins_no_run(world: Wo
     assert booked(world, sidecar, ref, CENT, execution="r1")["charge_nano_usd"] == CENT + 8
 
 
+@pytest.mark.parametrize("booked_before", [False, True])
+def test_a_runs_fee_goes_with_the_first_call_that_costs_anything(
+    world: World, booked_before: bool
+) -> None:
+    ref, sidecar = world.budget("b", USD), world.sidecar("a")
+    set_card(world, "v1", per_execution_nano_usd=7)
+    kept = {"execution": "r1", "requested_model": "other", "answered_model": "other"}
+    first = booked(world, sidecar, ref, CENT, execution="r1")["call_id"]
+    second = booked(world, sidecar, ref, CENT, **kept) if booked_before else None
+    set_price(world, 0)
+    rerated(world)
+    world.check()
+    assert row_of(world, first)["charge_nano_usd"] == 0
+    second = (
+        row_of(world, second["call_id"]) if second else booked(world, sidecar, ref, CENT, **kept)
+    )
+    assert second["charge_nano_usd"] == CENT + 7
+    assert booked(world, sidecar, ref, CENT, **kept)["charge_nano_usd"] == CENT
+    assert sums(world) == (2 * CENT, 2 * CENT + 7, 7)
+    set_price(world, CENT, "zz")
+    rerated(world)
+    assert row_of(world, first)["charge_nano_usd"] == 5 * CENT, "the fee stays where it is"
+
+
+def test_a_call_that_cost_nothing_begins_its_run_when_it_is_corrected(world: World) -> None:
+    ref, sidecar = world.budget("b", USD), world.sidecar("a")
+    set_card(world, "v1", per_execution_nano_usd=7)
+    first = booked(world, sidecar, ref, 0, execution="r1")["call_id"]
+    set_price(world, CENT)
+    rerated(world)
+    assert row_of(world, first)["charge_nano_usd"] == 5 * CENT + 7
+    assert sums(world) == (5 * CENT, 5 * CENT + 7, 7)
+
+
 def test_the_charge_follows_when_the_price_was_wrong(world: World) -> None:
     ref, sidecar = world.budget("b", USD), world.sidecar("a")
     set_card(world, "v1", included_nano_usd=4 * CENT, markup_ppm=1_000_000, per_call_nano_usd=3)

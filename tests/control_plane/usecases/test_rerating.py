@@ -195,7 +195,8 @@ def test_what_is_told_late_is_found_by_doing_it_again(world: World) -> None:
 def test_estimates_and_what_has_no_rate_are_left_and_counted(world: World) -> None:
     ref = world.budget("b", USD)
     sidecar = world.sidecar("a")
-    for change in ({"estimated": True}, {"variant": "flex"}, {"variant": "fast"}):
+    told = {"cost_told": True}
+    for change in ({"estimated": True}, told, {"variant": "flex"}, {"variant": "fast"}):
         call_id = sidecar.wait(5 * CENT, ref)
         sidecar.sync()
         sidecar.settle(call_id, CENT)
@@ -204,7 +205,7 @@ def test_estimates_and_what_has_no_rate_are_left_and_counted(world: World) -> No
     half = Variant("flex", (Tier(0, {"input": 0, "output": CENT * 500}),))
     set_price(world, CENT, variants=(half,))
     done = rerated(world)
-    assert (done.estimated_count, done.unpriceable_count) == (1, 1)
+    assert (done.estimated_count, done.told_count, done.unpriceable_count) == (1, 1, 1)
     [only] = done.corrections
     assert (only.logged.call.variant, only.after_nano_usd) == ("flex", 5 * CENT // 2)
     world.check()

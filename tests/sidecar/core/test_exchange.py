@@ -42,7 +42,7 @@ def test_nothing_happens_to_a_closed_call() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [State.HELD, State.SENT, State.REFUSING, State.ANSWERING, State.METERED]
+    "state", [State.HELD, State.SENT, State.REFUSING, State.FAILING, State.ANSWERING, State.METERED]
 )
 @pytest.mark.parametrize("event", [Event.HANG_UP, Event.TIMEOUT])
 def test_a_held_call_can_be_broken_off_anywhere(state: State, event: Event) -> None:
@@ -54,5 +54,7 @@ def test_before_the_request_was_sent_nothing_is_charged_and_after_it_silence_is(
         assert TABLE[State.HELD, event].ending is Ending.VOID
     for event in (Event.BREAK, Event.HANG_UP, Event.TIMEOUT):
         assert TABLE[State.SENT, event].ending is Ending.WORST
+        assert TABLE[State.FAILING, event].ending is Ending.WORST
+        assert TABLE[State.REFUSING, event].ending is Ending.VOID
         assert TABLE[State.ANSWERING, event].ending is Ending.SEEN
         assert TABLE[State.METERED, event].ending is Ending.USED

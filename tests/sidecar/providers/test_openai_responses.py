@@ -130,6 +130,9 @@ def test_what_cannot_be_bounded_or_priced_is_refused_by_name(
         {"input": ["Hi."]},
         {"input": [{"role": "user", "content": 3}]},
         {"input": said({"no": "type"})},
+        {"input": said({"type": ["input_text"]})},
+        {"input": [{"type": []}]},
+        {"input": [{"type": {}}]},
         {"tools": [{}]},
         {"tools": "all"},
         {"max_output_tokens": 0},
@@ -219,6 +222,13 @@ def test_what_the_price_book_does_not_cover_is_named(told: dict[str, Any], unpri
     found = openai_responses.usage_of(told)
     assert found is not None
     assert found.unpriced == (unpriced,)
+
+
+def test_an_item_whose_type_is_no_text_is_no_search() -> None:
+    items = [{"type": ["web_search_call"]}, {"type": {}}, 3]
+    usage = openai_responses.usage_of(answer({"input_tokens": 1}, output=items))
+    assert usage is not None
+    assert not usage.unpriced
 
 
 def test_searches_are_counted_by_what_is_told_else_by_their_items() -> None:

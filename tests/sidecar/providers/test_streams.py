@@ -11,6 +11,7 @@ from protos.values import quantities as kinds
 from sidecar.core.bounds import Asked
 from sidecar.http import limits
 from sidecar.http.sse import FrameTooLargeError
+from sidecar.providers import dialects
 from sidecar.providers.anthropic_messages import MessageStream
 from sidecar.providers.openai_chat import ChatStream
 from sidecar.providers.reading import CallRequest
@@ -106,6 +107,19 @@ def test_the_end_of_one_of_several_answers_is_not_the_end() -> None:
     ended["choices"][0]["finish_reason"] = "stop"
     meter.take(event(ended))
     assert meter.usage is None
+
+
+@pytest.mark.parametrize("end", [b"", event(DONE)])
+def test_what_each_chunk_tells_of_one_of_several_answers_is_not_taken_for_all(end: bytes) -> None:
+    """VLLM tells in a chunk what the answer in it has used, and not what the others have."""
+    asked = Asked(1, choices=2)
+    vllm = dialects.named("vllm")
+    meter = ChatStream(
+        CallRequest("m", streamed=True, usage_wanted=True, asked=asked, dialect=vllm)
+    )
+    meter.take(event(chunk("long " * 20, usage=USAGE)) + event(chunk("x", usage=USAGE)) + end)
+    assert meter.usage is None
+    assert meter.seen().output_bytes == 101
 
 
 def test_a_caller_that_asked_gets_every_byte_at_once() -> None:

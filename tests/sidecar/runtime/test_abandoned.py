@@ -15,8 +15,9 @@ from sidecar.core.policy import DatedPrice, Policy
 from sidecar.http import limits
 from sidecar.runtime.server import listen
 from tests.sidecar.builders import price
+from tests.sidecar.providers.sound_files import wav
 from tests.sidecar.runtime import wire
-from tests.sidecar.runtime.wire import exchange, request, serving
+from tests.sidecar.runtime.wire import Rehearsal, exchange, renamed, request, serving
 
 pytestmark = pytest.mark.trio
 
@@ -154,3 +155,77 @@ async def test_a_stream_whose_end_had_come_already_is_charged_exactly(tmp_path: 
     outcome = sidecar.booked.only()
     assert not outcome.estimated
     assert outcome.quantities == {"input": 9, "output": 4}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_finds_no_room_is_charged_and_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr(limits, "BUFFERED_MAX_BYTES", 10_000)
+    monkeypatch.setattr(limits, "LARGE_BODY_BYTES", 10_000)
+    if stream:
+        reply = STREAM + b'data: {"choices":[{"index":0,"delta":{"content":"' + b"a" * 90_000
+    else:
+        reply = b"HTTP/1.1 200 OK\r\nContent-Length: 90001\r\n\r\n" + b" " * 90_000
+    async with (
+        answering(reply, sent=trio.Event()) as url,
+        serving(tmp_path, policy_at(url)) as sidecar,
+    ):
+        if stream:
+            data = request(CHAT, chat(stream=True), port=sidecar.port)
+            told = await wire.until_closed(sidecar.port, data)
+            assert b"upstream_broke_off" in told
+        else:
+            answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+            assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
+            assert answer.headers["x-bursar-error"] == "upstream_broke_off"
+    outcome = sidecar.booked.only()
+    worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
+    assert (outcome.error_kind, outcome.estimated) == ("no_room", True)
+    assert stream or outcome.cost_nano_usd == worst_nano_usd
+
+
+PICTURE = b'data: {"type":"image_generation.partial_image","b64_json":"aaaa"}\n\n'
+SOUND = b'data: {"type":"speech.audio.delta","audio":"aaaa"}\n\n'
+WORDS = b'data: {"type":"transcript.text.delta","delta":"a"}\n\n'
+PICTURES, SPEECH = "/v1/images/generations", "/v1/audio/speech"
+DRAWN = {"model": "gpt-image-1-mini", "prompt": "A lighthouse.", "stream": True}
+SPOKEN = {"model": "gpt-4o-mini-tts", "input": "Hi.", "voice": "alloy", "stream_format": "sse"}
+EDGE = "edge"
+FORM = {"Content-Type": f"multipart/form-data; boundary={EDGE}"}
+RECORDED = (
+    b"".join(
+        b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (EDGE.encode(), name, value)
+        for name, value in (
+            (b'name="model"', b"gpt-4o-transcribe"),
+            (b'name="stream"', b"true"),
+            (b'name="file"; filename="a.wav"', wav(1_000)),
+        )
+    )
+    + b"--%b--\r\n" % EDGE.encode()
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lines", "piece"),
+    [
+        (PICTURES, DRAWN, {}, PICTURE),
+        (SPEECH, SPOKEN, {}, SOUND),
+        ("/v1/audio/transcriptions", RECORDED, FORM, WORDS),
+    ],
+)
+async def test_pictures_speech_and_transcripts_are_not_read_on_but_charged_at_the_worst_case(
+    tmp_path: Path, rehearsal: Rehearsal, path: str, body: Any, lines: dict[str, str], piece: bytes
+) -> None:
+    """Their provider may bill them to the end, which never comes here: no drain could settle it."""
+    async with answering(STREAM + piece, sent=trio.Event()) as url:
+        policy = renamed("mistral", wire.policy_for(url, wire.prices_of(rehearsal)))
+        async with serving(tmp_path, policy) as sidecar:
+            async with await trio.open_tcp_stream("127.0.0.1", sidecar.port) as stream:
+                await stream.send_all(request(path, body, port=sidecar.port, lines=lines))
+                told = await stream.receive_some()
+                assert told.startswith(b"HTTP/1.1 200")
+            await ended(sidecar)
+    outcome = sidecar.booked.only()
+    assert (outcome.outcome, outcome.estimated) == (Outcome.CLIENT_GONE, True)
+    assert outcome.cost_nano_usd == sidecar.booked.opened[0].worst_nano_usd > 0

@@ -122,6 +122,7 @@ async def test_what_is_settled_is_what_was_billed(
     outcome = sidecar.booked.only()
     assert outcome.cost_nano_usd == int(billed["cost_nano_usd"]) > 0
     assert (outcome.outcome, outcome.estimated, outcome.error_kind) == (Outcome.OK, False, "")
+    assert outcome.cost_told is (manner in BILLS_IN_MONEY)
     if way == "plain":
         return
     chunks = chunks_of(answer.body)

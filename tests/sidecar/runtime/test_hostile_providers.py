@@ -34,7 +34,7 @@ def prices() -> list[DatedPrice]:
 
 
 @asynccontextmanager
-async def before(answer: bytes, folder: Path) -> AsyncIterator[wire.Sidecar]:
+async def before(answer: bytes, folder: Path, name: str = "openai") -> AsyncIterator[wire.Sidecar]:
     """A sidecar before a provider that says the same to every request, and hangs up."""
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -45,7 +45,9 @@ async def before(answer: bytes, folder: Path) -> AsyncIterator[wire.Sidecar]:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
         url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        async with serving(folder, wire.policy_for(url, prices())) as sidecar:
+        policy = wire.policy_for(url, prices())
+        policy = policy if name == "openai" else wire.renamed(name, policy)
+        async with serving(folder, policy) as sidecar:
             yield sidecar
             assert "mistake" not in sidecar.log.getvalue()
         nursery.cancel_scope.cancel()
@@ -104,6 +106,25 @@ async def test_usage_that_cannot_be_believed_is_charged_at_the_worst_case(
     worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
     assert answered.status == 200
     assert (outcome.cost_nano_usd, outcome.estimated) == (worst_nano_usd, True)
+
+
+ODD_COSTS = (b"1e99999999999999999999", b"1e-99999999999999999999", b"0." + b"1" * 500_000)
+"""Numbers that JSON can say and exact arithmetic cannot, or not in time."""
+
+
+@pytest.mark.parametrize("cost", ODD_COSTS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cost_that_is_no_amount_is_passed_over_for_the_tokens(
+    tmp_path: Path, cost: bytes, stream: bool
+) -> None:
+    told = json.dumps(used()).encode()[:-2] + b',"cost":' + cost + b"}}"
+    answer = streamed(told, b"[DONE]") if stream else said(told)
+    body = chat(stream=stream)
+    async with before(answer, tmp_path) as sidecar:
+        answered = await exchange(sidecar.port, request(CHAT, body, port=sidecar.port))
+    outcome = sidecar.booked.only()
+    assert answered.status == 200
+    assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 1_000 + 9 * 2_000, False)
 
 
 STREAMS: list[tuple[str, bytes]] = [
@@ -194,3 +215,31 @@ async def test_an_error_that_tells_usage_is_charged_and_stays_an_error(tmp_path:
     assert answer.status == 500
     assert outcome.outcome is Outcome.PROVIDER_ERROR
     assert (outcome.cost_nano_usd, outcome.estimated) == (9 * 1_000 + 9 * 2_000, False)
+
+
+FILTERED = {"error": {"code": "content_filter", "type": None, "status": 400}}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "billed"),
+    [
+        ("azure", said(FILTERED, 400), True),
+        ("azure", said({"error": {"code": "context_length_exceeded"}}, 400), True),
+        ("azure", said({"error": {"code": "Timeout"}}, 408), True),
+        ("azure", said(b"no reason given", 400), True),
+        ("azure", said(FILTERED, 400)[:-9], True),
+        ("azure", said({"error": {"code": None, "type": "invalid_request_error"}}, 400), False),
+        ("azure", said({"error": {"code": "429"}}, 429), False),
+        ("openai", said(FILTERED, 400), False),
+    ],
+)
+async def test_an_error_that_its_provider_may_bill_is_charged_at_the_worst_case(
+    tmp_path: Path, name: str, answer: bytes, billed: bool
+) -> None:
+    async with before(answer, tmp_path, name) as sidecar:
+        await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
+    outcome = sidecar.booked.only()
+    worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
+    assert outcome.outcome is Outcome.PROVIDER_ERROR
+    assert (outcome.cost_nano_usd, outcome.estimated) == (worst_nano_usd * billed, billed)
+    assert bool(sidecar.booked.voided) is not billed

@@ -294,7 +294,9 @@ async def test_an_end_whose_time_is_up_breaks_calls_off_tells_and_settles_them(
         await trio.sleep(0.2)
         with trio.fail_after(5):
             await sidecar.server.drain(50)
-    assert sorted(answer.status for answer in answers) == [200, 503]
-    assert all(b"shutting_down" in answer.body for answer in answers)
+    assert sorted(answer.status for answer in answers) == [200, 502]
+    assert all(b"upstream_broke_off" in answer.body for answer in answers)
+    whole = next(answer for answer in answers if answer.status == 502)
+    assert whole.headers["x-should-retry"] == "false", "the call is charged: each try would be"
     assert {outcome.outcome for outcome in sidecar.booked.settled.values()} == {Outcome.CLIENT_GONE}
     assert all(outcome.estimated for outcome in sidecar.booked.settled.values())

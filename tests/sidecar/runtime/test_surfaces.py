@@ -1,5 +1,8 @@
 """The surfaces beyond chats and messages: what breaks off, what is stored, what is free."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,10 @@ import openai
 import pytest
 import trio
 
+from protos.values import quantities as kinds
+from protos.values.rates import ModelPrice, Tier
 from sidecar.core.calls import Outcome
-from sidecar.core.policy import Policy
+from sidecar.core.policy import DatedPrice, Policy
 from tests.sidecar.builders import price
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import (
@@ -32,6 +37,38 @@ FREE = [
     ("/v1/responses/input_tokens", COUNTED),
     ("/v1/messages/count_tokens", MEASURED),
 ]
+
+
+@asynccontextmanager
+async def saying(body: bytes, status: int) -> AsyncIterator[str]:
+    """A provider that says the same to every request."""
+    head = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+
+    async def handle(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(head + body)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+def with_fees(url: str) -> Policy:
+    """A policy whose models cost by token and by call."""
+    rates = {kinds.INPUT: 1_000_000, kinds.OUTPUT: 1_000_000, kinds.CALLS: 5_000}
+    return wire.policy_for(
+        url,
+        [
+            DatedPrice(ModelPrice(provider, model, (), 9_000, most, (Tier(0, rates),), "b"), 0)
+            for provider, model, most in (
+                ("openai", "gpt-4o-mini", 900),
+                ("anthropic", "claude-haiku-4-5", 900),
+                ("openai", "omni-moderation-latest", 0),
+            )
+        ],
+    )
 
 
 @pytest.mark.parametrize(("path", "make"), BOTH)
@@ -160,6 +197,39 @@ async def test_what_is_free_and_breaks_off_costs_nothing_either(
     outcome = sidecar.booked.only()
     assert (outcome.outcome, outcome.cost_nano_usd) == (Outcome.BROKEN, 0)
     assert not outcome.estimated
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(("path", "body"), FREE[:2])
+async def test_a_count_is_free_at_a_model_whose_calls_have_a_fee(
+    tmp_path: Path, path: str, body: dict[str, Any], status: int
+) -> None:
+    async with saying(b"{}", status) as url, serving(tmp_path, with_fees(url)) as sidecar:
+        await exchange(sidecar.port, request(path, body, port=sidecar.port))
+    outcome = sidecar.booked.only()
+    assert (outcome.cost_nano_usd, outcome.estimated) == (0, False)
+    assert bool(sidecar.booked.voided) is (status == 500)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "cost_nano_usd"),
+    [
+        (b'{"usage":{"prompt_tokens":7,"total_tokens":7}}', 200, 7 * 1_000 + 5),
+        (b'{"results":[]}', 200, None),
+        (b'{"error":{"code":"busy"}}', 500, 0),
+    ],
+)
+async def test_a_moderation_that_has_a_price_is_charged_by_its_usage_else_its_worst_case(
+    tmp_path: Path, answer: bytes, status: int, cost_nano_usd: int | None
+) -> None:
+    async with saying(answer, status) as url, serving(tmp_path, with_fees(url)) as sidecar:
+        data = request("/v1/moderations", JUDGED, port=sidecar.port)
+        await exchange(sidecar.port, data)
+    outcome = sidecar.booked.only()
+    worst_nano_usd = sidecar.booked.opened[0].worst_nano_usd
+    assert worst_nano_usd > 7_005
+    assert outcome.cost_nano_usd == (worst_nano_usd if cost_nano_usd is None else cost_nano_usd)
+    assert outcome.estimated is (cost_nano_usd is None)
 
 
 @pytest.mark.parametrize(

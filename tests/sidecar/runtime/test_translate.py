@@ -30,6 +30,7 @@ def test_a_settled_call_tells_everything_that_is_known_of_it() -> None:
         outcome=Outcome.CLIENT_GONE,
         cost_nano_usd=3 * CENT,
         estimated=True,
+        cost_told=True,
         quantities={"input": 10, "output": 20},
         answered_model="gpt-x-2026",
         tier="default",
@@ -62,6 +63,7 @@ def test_a_settled_call_tells_everything_that_is_known_of_it() -> None:
         worst_nano_usd=4 * CENT,
         cost_nano_usd=3 * CENT,
         estimated=True,
+        cost_told=True,
         provider_request_id="req_1",
         clamped_output_count=2_048,
         quantities=[

@@ -12,7 +12,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -234,6 +234,23 @@ def policy_for(url: str, prices: list[DatedPrice], *, capless: bool = True) -> P
         ],
         prices=prices,
         providers=[Provider(name, name, url, sealed, 1) for name in _PROVIDERS],
+    )
+
+
+def renamed(name: str, policy: Policy) -> Policy:
+    """A policy whose provider of OpenAI's API goes by another name."""
+    openai, *_ = policy.providers
+    return Policy(
+        version=1,
+        projects=policy.projects,
+        keys=policy.keys,
+        budgets=policy.budgets,
+        prices=[
+            replace(dated, price=replace(dated.price, provider=name))
+            for dated in policy.prices
+            if dated.price.provider == "openai"
+        ],
+        providers=[replace(openai, name=name)],
     )
 
 

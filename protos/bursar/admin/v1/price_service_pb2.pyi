@@ -520,6 +520,7 @@ class Rerating(_message.Message):
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
+    TOLD_COUNT_FIELD_NUMBER: _builtins.int
     estimated_count: _builtins.int
     """Calls that are left as they are, because their cost is an estimate."""
     unpriceable_count: _builtins.int
@@ -530,6 +531,8 @@ class Rerating(_message.Message):
     """How far the ledger was read."""
     more: _builtins.bool
     """Whether more follows: ask again from there."""
+    told_count: _builtins.int
+    """Calls that are left as they are, because their provider said what they cost in money."""
     @_builtins.property
     def projects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReratedProject]:
         """The sums by project."""
@@ -543,10 +546,11 @@ class Rerating(_message.Message):
         price_version: _builtins.str = ...,
         position: _builtins.int = ...,
         more: _builtins.bool = ...,
+        told_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_count", b"estimated_count", "more", b"more", "position", b"position", "price_version", b"price_version", "projects", b"projects", "unpriceable_count", b"unpriceable_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_count", b"estimated_count", "more", b"more", "position", b"position", "price_version", b"price_version", "projects", b"projects", "told_count", b"told_count", "unpriceable_count", b"unpriceable_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
