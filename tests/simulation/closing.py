@@ -219,7 +219,8 @@ def _left_nano_usd(
         key = LeaseKey(budget.budget_id, partition, known.span_at(now).period_id)
         row = books.periods.get(key)
         if row is None:
-            left.append(known.cap_nano_usd or 0)
+            # Of this period, which may differ from what holds for good.
+            left.append(simulation.headquarters.cap_in_force(key.budget_id, key.period_id) or 0)
             continue
         stranded = sum(
             granted - returned - spent
