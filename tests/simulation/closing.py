@@ -34,8 +34,8 @@ PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 LATE_CALLS_S = 32.0
 """So long a call waits and lasts that came to a machine while it slept."""
-CALM_STEPS = 345
-"""Of a run when it came to rest; its end adds at least fifty."""
+CALM_STEPS = 290
+"""Of a run when it came to rest; its end adds a hundred or so, and calls where it adds fewer."""
 CALM_CALL_MS = 300
 ROUNDS_MAX = 100
 """Of calls in good weather; the simplest call is two steps."""

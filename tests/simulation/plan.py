@@ -41,6 +41,9 @@ Plan = tuple[Step, ...]
 QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
 STEPS_MIN = 400
 """So many steps a run has at least, to count as one."""
+BURSTS = 4
+"""Of calls in every plan. Where they come to little, because all were away, encores follow: so a
+rich world does not do much more than it must, and a poor one does enough."""
 ENCORE = 110
 """Calls at the end, made only while too little has happened."""
 
@@ -95,7 +98,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(7):
+    for _ in range(BURSTS):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
