@@ -15,6 +15,7 @@ from tests.mutants.table import (
 )
 
 BOOKING = "control_plane/usecases/booking.py"
+EVIDENCE = "control_plane/core/evidence.py"
 LEASE_BOOKS = "control_plane/usecases/books.py"
 REGISTER = "control_plane/usecases/register.py"
 COMMITS = "control_plane/store/group_commit.py"
@@ -256,6 +257,20 @@ OF_THE_LEDGER = (
         LEASE_BOOKS,
         "            self.database_is_old |= claim.database_is_old\n",
         "",
+    ),
+    _mutant(
+        "L13",
+        "a lump is charged twice",
+        EVIDENCE,
+        "        spent_nano_usd=held,\n        orphan_hold_nano_usd=-held,\n",
+        "        spent_nano_usd=2 * held,\n        orphan_hold_nano_usd=-held,\n",
+    ),
+    _mutant(
+        "L14",
+        "late evidence does not take the place of the lump",
+        EVIDENCE,
+        "        lump = min(left, lease.lump_nano_usd)\n",
+        "        lump = 0\n",
     ),
 )
 

@@ -60,8 +60,8 @@ async def _call(stage: Stage, step: Step) -> None:
     stage.simulation.nursery.start_soon(call, stage.simulation, host, order)
 
 
-ENOUGH_STEPS = 340
-"""Of a run before its end, which adds some ninety."""
+ENOUGH_STEPS = 285
+"""Of a run before its end, which adds a hundred or so."""
 
 
 @action("encore")

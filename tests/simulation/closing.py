@@ -34,8 +34,8 @@ PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 LATE_CALLS_S = 32.0
 """So long a call waits and lasts that came to a machine while it slept."""
-CALM_STEPS = 345
-"""Of a run when it came to rest; its end adds at least fifty."""
+CALM_STEPS = 290
+"""Of a run when it came to rest; its end adds a hundred or so, and calls where it adds fewer."""
 CALM_CALL_MS = 300
 ROUNDS_MAX = 100
 """Of calls in good weather; the simplest call is two steps."""
@@ -219,7 +219,8 @@ def _left_nano_usd(
         key = LeaseKey(budget.budget_id, partition, known.span_at(now).period_id)
         row = books.periods.get(key)
         if row is None:
-            left.append(known.cap_nano_usd or 0)
+            # Of this period, which may differ from what holds for good.
+            left.append(simulation.headquarters.cap_in_force(key.budget_id, key.period_id) or 0)
             continue
         stranded = sum(
             granted - returned - spent

@@ -231,6 +231,10 @@ class Headquarters:
     def budget(self, budget_id: str) -> Budget | None:
         return self.read(lambda tx: budgets.get(tx, budget_id))
 
+    def cap_in_force(self, budget_id: str, period_id: str) -> int | None:
+        """The cap that a period would begin with."""
+        return self.read(lambda tx: budgets.cap_in_force(tx, budget_id, period_id))
+
     def act(self, fn: Callable[[Tx, Act], T]) -> T:
         """Let the owner do something."""
         self._acts += 1

@@ -41,6 +41,9 @@ Plan = tuple[Step, ...]
 QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
 STEPS_MIN = 400
 """So many steps a run has at least, to count as one."""
+BURSTS = 4
+"""Of calls in every plan. Where they come to little, because all were away, encores follow: so a
+rich world does not do much more than it must, and a poor one does enough."""
 ENCORE = 110
 """Calls at the end, made only while too little has happened."""
 
@@ -95,7 +98,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
 def _calls(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
     """Calls in bursts: a few clients at a time, worst cases spread."""
     steps = []
-    for _ in range(7):
+    for _ in range(BURSTS):
         begins = chance.randint(500, length_ms)
         spread = chance.choice((300, 1_000, 4_000))
         clients = chance.sample(range(CLIENTS), chance.randint(1, CLIENTS))
@@ -147,7 +150,11 @@ def _weather(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]
     return steps
 
 
-KILL_POINTS = ("", *("write begins", "write ends", "call opened", "call settled", "answer taken"))
+KILL_POINTS = (
+    "",
+    *("write begins",) * 2,  # where little is written any more it does not come, so more often
+    *("write ends", "call opened", "call settled", "answer taken"),
+)
 
 Maker = Callable[[random.Random, int, int], Step]
 
@@ -188,12 +195,12 @@ def _no_room(chance: random.Random, at_ms: int, who: int) -> Step:
 
 FAULTS: tuple[tuple[float, int, Maker], ...] = (
     # Probability, at most how many, what.
-    (0.85, 3, _kill),
+    (1.00, 3, _kill),
     (0.60, 2, _power),
     (0.25, 1, _plain("sync error")),
     (0.25, 1, _lasting("disk full", 1_000, 5_000, 20_000)),
     (0.25, 1, _lasting("wipe", 3_000, 10_000, 30_000)),
-    (0.22, 1, _plain("rot")),
+    (0.32, 1, _plain("rot")),
     (0.20, 1, _lasting("clone", 1_000, 8_000)),
     (0.25, 1, _lasting("suspend", 3_000, 20_000, 40_000)),
     (0.25, 1, _lasting("pause", 500, 3_000, 20_000, 40_000)),
@@ -235,7 +242,7 @@ def _administration(chance: random.Random, sidecars: int, length_ms: int) -> lis
         steps.append(
             Step(chance.randint(2_000, length_ms), "revoke key", part=chance.randrange(CLIENTS))
         )
-    if chance.random() < 0.35:
+    if chance.random() < 0.45:
         steps.append(
             Step(chance.randint(5_000, length_ms), "revoke sidecar", who=chance.randrange(sidecars))
         )
