@@ -1,7 +1,7 @@
 # Thin: each target is one or two lines. A missing or outdated .venv is made first, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types contracts wire house bench bench-leasing chaos mutants simulate protos fmt lock clean
+.PHONY: help up test check lint types contracts wire house bench bench-leasing bounds chaos mutants simulate protos fmt lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -51,6 +51,9 @@ simulate: $(READY) ## play worlds with every fault from seeds: SEEDS=n [SEED=s]
 
 mutants: $(READY) ## plant bugs in the lease protocol, and let the simulation find each
 	@$(BIN)/python -m tests.mutants
+
+bounds: $(READY) ## hold generated requests against their dearest legal bills: COUNT=n [SEED=s]
+	@$(BIN)/python -m tests.bounds $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 bench-leasing: $(READY) ## measure leasing: a simulated fleet against the cap, and the hot row
 	@$(BIN)/python -m tests.leasing
