@@ -1,7 +1,7 @@
 # Thin: each target is one or two lines. A missing or outdated .venv is made first, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types contracts wire house bench bench-leasing chaos mutants simulate protos fmt lock clean
+.PHONY: help up test check lint types contracts wire house bench bench-leasing bounds chaos fuzz mutants simulate protos fmt lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -46,11 +46,17 @@ bench: $(READY) ## measure the sidecar next to a bare pass-through
 chaos: $(READY) ## kill, cut and fill up real processes: ROUNDS=n [SEED=s]
 	@$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
+fuzz: $(READY) ## fuzz every reader of foreign bytes, guided by coverage: RUNS=n [TARGET=name]
+	@$(BIN)/python -m tests.fuzz $(if $(TARGET),"$(TARGET)") $(if $(RUNS),--runs $(RUNS))
+
 simulate: $(READY) ## play worlds with every fault from seeds: SEEDS=n [SEED=s]
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
 
 mutants: $(READY) ## plant bugs in the lease protocol, and let the simulation find each
 	@$(BIN)/python -m tests.mutants
+
+bounds: $(READY) ## hold generated requests against their dearest legal bills: COUNT=n [SEED=s]
+	@$(BIN)/python -m tests.bounds $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 bench-leasing: $(READY) ## measure leasing: a simulated fleet against the cap, and the hot row
 	@$(BIN)/python -m tests.leasing

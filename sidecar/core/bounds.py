@@ -100,7 +100,7 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
             if price.output_max:
                 for kind in asked.output_kinds:
                     output_rate = max(output_rate, tier.rate_pico_usd(kind))
-        predicted = asked.prediction_bytes * asked.choices * output_rate
+        predicted = _predicted_tokens(asked, price) * asked.choices * output_rate
         input_pico_usd = max(input_pico_usd, tokens * input_rate + pieces_pico_usd + predicted)
         output_rate_pico_usd = max(output_rate_pico_usd, output_rate)
     limit = asked.output_limit
@@ -111,6 +111,12 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         output_max=output_max,
         output_limit=None if limit is None else min(limit, output_max),
     )
+
+
+def _predicted_tokens(asked: Asked, price: ModelPrice) -> int:
+    """The most tokens of a prediction, whose text is normalised like any other."""
+    grown = asked.expanded_bytes if price.expands_text and asked.prediction_bytes else 0
+    return asked.prediction_bytes + grown
 
 
 def _check_rates(tier: Tier, price: ModelPrice, asked: Asked) -> None:
@@ -185,17 +191,35 @@ def _input_rate_pico_usd(tier: Tier, price: ModelPrice, asked: Asked) -> int:
 
 
 def expanded_bytes(text: str) -> int:
-    """By how many bytes a text may grow when it is normalised; what shrinks does not help."""
+    """By how many bytes a text may grow when it is normalised; what shrinks does not help.
+
+    A mark may push apart what stood before it as one character ("e" with an acute accent, and a dot
+    below that goes first): where there is any, each character counts as all of its parts. Putting
+    parts together again never makes them longer.
+    """
     if text.isascii():
         return 0
-    return sum(
-        growth * text.count(character)
-        for character in set(text)
-        if character > "\x7f" and (growth := _growth_bytes(character))
-    )
+    characters = [character for character in set(text) if character > "\x7f"]
+    growth = _growth_apart_bytes if any(map(_is_mark, characters)) else _growth_bytes
+    return sum(growth(character) * text.count(character) for character in characters)
 
 
 @lru_cache(maxsize=CHARACTERS_REMEMBERED)
 def _growth_bytes(character: str) -> int:
     normal = unicodedata.normalize("NFKC", character)
     return max(0, len(normal.encode()) - len(character.encode()))
+
+
+@lru_cache(maxsize=CHARACTERS_REMEMBERED)
+def _growth_apart_bytes(character: str) -> int:
+    if "\uac00" <= character <= "\ud7a3":
+        # No mark comes between the parts of a Korean syllable, which are always put together again.
+        return 0
+    parts = unicodedata.normalize("NFKD", character)
+    return max(0, len(parts.encode()) - len(character.encode()))
+
+
+@lru_cache(maxsize=CHARACTERS_REMEMBERED)
+def _is_mark(character: str) -> bool:
+    """Whether a character may join the one before it."""
+    return unicodedata.category(unicodedata.normalize("NFKD", character)[0]).startswith("M")

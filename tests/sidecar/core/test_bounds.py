@@ -71,6 +71,12 @@ WRITES = {**RATES, kinds.CACHE_WRITE: 125_000, kinds.CACHE_WRITE_LONG: 200_000}
             100 * 100 + 20 * 400,
             400_000,
         ),
+        (
+            Asked(text_bytes=36, expanded_bytes=30, prediction_bytes=10, choices=2),
+            price(expands=True),
+            130 * 100 + 80 * 400,
+            400_000,
+        ),
         (Asked(text_bytes=36, output_limit=0), price(output_max=0), 100 * 100, 0),
     ],
 )
@@ -249,6 +255,10 @@ def test_no_usage_within_the_request_costs_more_than_the_bound(
         ("\N{LATIN SMALL LETTER E WITH ACUTE}", 0),
         ("\ufdfa", 30),
         ("a\ufdfab\ufdfa", 60),
+        # A dot below goes before the accent, so that both stand by themselves: four bytes or five.
+        ("\u00e9\u0323" * 9, 9),
+        ("\u0231\u0323", 3),
+        ("\ud55c\u0323", 0),
     ],
 )
 def test_texts_that_grow_when_normalised_are_counted(text: str, growth: int) -> None:

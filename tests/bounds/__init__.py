@@ -1,0 +1,1 @@
+"""The proof of the bounds: generated requests, each held against the dearest legal bill of it."""
