@@ -251,11 +251,17 @@ def _unknown_modalities(
 ) -> tuple[str, ...]:
     """Modalities that were used and that nobody here knows the rate of."""
     return tuple(
-        f"{name}.{reading.told_text(detail.get('modality'), 32)}"
+        f"{name}.{modality}"
         for detail in _details(usage, name)
         if reading.count_of(detail, "tokenCount")
-        and detail.get("modality", "MODALITY_UNSPECIFIED") not in known
+        and (modality := _modality_of(detail)) not in known
     )
+
+
+def _modality_of(detail: Mapping[str, Any]) -> str:
+    """What a part was made of; what is no text is no modality that anybody knows."""
+    told = detail.get("modality", "MODALITY_UNSPECIFIED")
+    return reading.told_text(told, 32) or "unreadable"
 
 
 def seen_bytes(answer: Mapping[str, Any]) -> int:

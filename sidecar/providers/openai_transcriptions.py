@@ -85,7 +85,10 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
 def _by_duration(usage: Mapping[str, Any]) -> Usage | None:
     """Seconds as they were written, in milliseconds, rounded up."""
     seconds = usage.get("seconds")
-    if type(seconds) not in (int, Decimal) or not 0 <= seconds <= _SECONDS_MAX:
+    # A truth value is a whole number to isinstance.
+    if not isinstance(seconds, int | Decimal) or isinstance(seconds, bool):
+        return None
+    if not 0 <= seconds <= _SECONDS_MAX:
         return None
     exact = Decimal(seconds) * 1_000
     return Usage(

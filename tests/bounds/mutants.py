@@ -178,7 +178,7 @@ MUTANTS = (
         "the limit of a clamped chat is not put on the wire",
         Change(
             CHAT,
-            "        members[dialects.named(provider).output_field] = output_limit\n",
+            "        members[field] = output_limit\n",
             "        members.update({})\n",
         ),
         1_000,

@@ -73,7 +73,7 @@ def held(case: Case) -> Held | None:
             value = reading.read_object(strict_json.read(body))
         model = api.model_of(value, Route(case.surface, model=case.model))
         if api.check_model is not None:
-            api.check_model(model)
+            api.check_model(model, found[0])
         expands = any(price.expands_text for price in found)
         request = api.read(value, body, model=model, expands_text=expands)
         bound = NO_COST if row.kind is Kind.FREE else bound_of(request.asked, found)

@@ -5,16 +5,7 @@ A find that is mended leaves this table. It is for reports only; nothing new may
 
 from types import TracebackType
 
-OPEN = frozenset(
-    (
-        ("InvalidOperation", "told_object"),
-        ("TypeError", "_look_at_item"),
-        ("TypeError", "_look_at_parts"),
-        ("TypeError", "_hosted"),
-        ("TypeError", "_unknown_modalities"),
-        ("TypeError", "<genexpr>"),
-    )
-)
+OPEN: frozenset[tuple[str, str]] = frozenset()
 
 
 def place_of(traceback: TracebackType | None) -> str:
