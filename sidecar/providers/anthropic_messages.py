@@ -7,7 +7,6 @@ from protos.values import quantities as kinds
 from protos.values.rates import variant_of
 from sidecar.core.bounds import Asked
 from sidecar.core.metering import Usage
-from sidecar.http import strict_json
 from sidecar.providers import known_fields, reading
 from sidecar.providers.media import ANTHROPIC_IMAGE_MAX_TOKENS, anthropic_image_tokens
 from sidecar.providers.reading import BadRequestError, CallRequest, told_object, unbounded
@@ -84,7 +83,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             preamble_tokens=_preamble_tokens(value),
             opaque=media.opaque or _goes_on(value),
             output_limit=limit,
-            cache_write=_cache_write(value, body),
+            cache_write=reading.marked_caches(value, body),
             variants=_variants(value),
             variants_if_priced=_variants_by_default(value),
         ),
@@ -159,15 +158,6 @@ def _preamble_tokens(value: Mapping[str, Any]) -> int:
             raise unbounded(f"the tool {kind[:64]}", "it runs at the provider, without a bound")
         tokens += _CLIENT_TOOL_PREAMBLE_TOKENS
     return tokens
-
-
-def _cache_write(value: Mapping[str, Any], body: bytes) -> str:
-    """Cache writes happen only where a cache_control stands, at the dearest of the lives named."""
-    if b"\\u" in body:
-        body = strict_json.write(value)
-    if b'"cache_control"' not in body:
-        return ""
-    return kinds.CACHE_WRITE_LONG if b'"1h"' in body else kinds.CACHE_WRITE
 
 
 class _Media:

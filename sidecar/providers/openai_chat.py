@@ -73,7 +73,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
         ),
         output_limit=_output_limit(value),
         prediction_bytes=reading.text_bytes(predicted) if predicted is not None else 0,
-        cache_write=openai_options.cache_write(value),
+        cache_write=openai_options.cache_write(value, body),
         variants=openai_options.variants_asked(value),
     )
     if media.heard or "modalities" in value or "audio" in value:

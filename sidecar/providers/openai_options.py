@@ -39,11 +39,16 @@ def default_tier(value: Mapping[str, Any], provider: str) -> dict[str, str]:
     return {}
 
 
-def cache_write(value: Mapping[str, Any]) -> str:
-    """Caching for longer than usual is billed at the dearest rate of cache writes."""
+def cache_write(value: Mapping[str, Any], body: bytes) -> str:
+    """Caching for longer than usual is billed at the dearest rate of cache writes.
+
+    Gateways to Anthropic's models take its cache_control in OpenAI's requests too.
+    """
     options = value.get("prompt_cache_options")
     if type(options) is dict and options.get("ttl") not in (None, "30m"):
         raise unbounded("prompt_cache_options", "the price book holds no rate for a cache so long")
     if value.get("prompt_cache_retention") not in _SHORT_CACHES:
         return kinds.CACHE_WRITE_LONG
-    return kinds.CACHE_WRITE_LONG if reading.is_given(value, "prompt_cache_options") else ""
+    if reading.is_given(value, "prompt_cache_options"):
+        return kinds.CACHE_WRITE_LONG
+    return reading.marked_caches(value, body)

@@ -71,7 +71,7 @@ def read(value: dict[str, Any], body: bytes, *, model: str, expands_text: bool) 
             output_limit=reading.read_count(
                 value, "max_output_tokens", 1, reading.LIMIT_MAX_TOKENS
             ),
-            cache_write=openai_options.cache_write(value),
+            cache_write=openai_options.cache_write(value, body),
             variants=openai_options.variants_asked(value),
             pieces=dict.fromkeys(tools.searches, calls),
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from protos.values import quantities as kinds
 from protos.values.money import NANO_PER_USD
 from sidecar.core.bounds import Asked, expanded_bytes
 from sidecar.core.refusals import Reason
@@ -102,6 +103,15 @@ def read_object(value: Any) -> dict[str, Any]:
             # fold as Unicode does, to which a long s is an s.
             raise BadRequestError(f"write {folded} in small letters", folded)
     return value
+
+
+def marked_caches(value: Mapping[str, Any], body: bytes) -> str:
+    """The dearest kind of cache write that a cache_control in the request may lead to, or ""."""
+    if b"\\u" in body:
+        body = strict_json.write(value)
+    if b'"cache_control"' not in body:
+        return ""
+    return kinds.CACHE_WRITE_LONG if b'"1h"' in body else kinds.CACHE_WRITE
 
 
 def read_model(value: Mapping[str, Any]) -> str:

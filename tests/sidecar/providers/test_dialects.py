@@ -174,7 +174,11 @@ def test_usage_is_found_where_each_provider_tells_it(
 @pytest.mark.parametrize(
     ("name", "cost", "charged"),
     [
-        ("perplexity", '{"total_cost": 0.00512}', Charge(5_120_000, quantities={"input": 1})),
+        (
+            "perplexity",
+            '{"total_cost": 0.00512}',
+            Charge(5_120_000, quantities={"input": 1}, told=True),
+        ),
         ("perplexity", "{}", Charge(9_000, True, {"input": 1}, ("cost",))),
         ("", '{"total_cost": 0.00512}', Charge(9_000, True, {"input": 1}, ("cost",))),
     ],

@@ -135,6 +135,20 @@ def test_a_long_cache_is_held_at_the_dearest_rate(retention: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("life", "kind"),
+    [({}, kinds.CACHE_WRITE), ({"ttl": "1h"}, kinds.CACHE_WRITE_LONG)],
+)
+def test_a_mark_for_anthropics_cache_is_bounded_as_at_anthropic(
+    life: dict[str, str], kind: str
+) -> None:
+    part = {"type": "text", "text": "hello", "cache_control": {"type": "ephemeral", **life}}
+    assert read(messages=[{"role": "user", "content": [part]}]).asked.cache_write == kind
+    # In a text it is no mark.
+    said = [{"role": "user", "content": json.dumps(part)}]
+    assert read(messages=said).asked.cache_write == ""
+
+
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"model": None}, "model"),
