@@ -38,6 +38,7 @@ class Remote:
         self.private_key = nacl.public.PrivateKey.generate()
         self.incarnation = f"process-{seed}"
         self.epoch = 0
+        self.generation = 0
         self.sync_no = 0
 
     @property
@@ -63,6 +64,7 @@ class Remote:
             timeout=DEADLINE_S,
         )
         self.epoch = answer.epoch
+        self.generation = answer.generation
         return answer
 
     def sync(self, **more: Any) -> v1.SyncResponse:
@@ -71,6 +73,7 @@ class Remote:
             "epoch": self.epoch,
             "incarnation": self.incarnation,
             "sync_no": self.sync_no,
+            "generation_seen": self.generation,
             **more,
         }
         answer: v1.SyncResponse = self.stub.Sync(
@@ -319,6 +322,8 @@ def test_a_stream_begins_with_the_policy_and_brings_each_change(
 def test_an_idle_holder_is_asked_to_give_back(
     served: Served, remote: Remote, stream: Stream, budget_id: str
 ) -> None:
+    # Who does not watch yet is asked nothing: its stream has begun when it says the first word.
+    assert stream.next("nudge") is not None
     granted = remote.sync(demands=[waiting("call_1", 90 * CENT, budget_id)]).leases[0]
     level = v1.LeaseReport(
         lease=granted.lease,
@@ -366,6 +371,7 @@ class HeldStore:
 def test_others_hear_what_a_sync_decided_though_its_caller_hung_up(
     served: Served, remote: Remote, stream: Stream, budget_id: str
 ) -> None:
+    assert stream.next("nudge") is not None
     granted = remote.sync(demands=[waiting("call_1", 90 * CENT, budget_id)]).leases[0]
     level = v1.LeaseReport(
         lease=granted.lease,
@@ -378,6 +384,7 @@ def test_others_hear_what_a_sync_decided_though_its_caller_hung_up(
         epoch=other.epoch,
         incarnation=other.incarnation,
         sync_no=1,
+        generation_seen=other.generation,
         demands=[waiting("call_2", 50 * CENT, budget_id)],
     )
     store = HeldStore(served)
