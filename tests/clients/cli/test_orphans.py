@@ -25,6 +25,7 @@ class Remote:
         self.credential = keys.make_key(keys.SIDECAR_CREDENTIAL, bytes([77]) * 24)
         self.sync_no = 0
         self.epoch = 0
+        self.generation = 0
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -47,14 +48,19 @@ class Remote:
         asked = v1.RegisterRequest(
             protocol_version=1, incarnation=incarnation, lost=v1.LostJournal()
         )
-        self.epoch = self.stub.Register(asked, **self.settings).epoch
+        answer = self.stub.Register(asked, **self.settings)
+        self.epoch, self.generation = answer.epoch, answer.generation
         self.incarnation = incarnation
         self.sync_no = 0
 
     def sync(self, **more: Any) -> v1.SyncResponse:
         self.sync_no += 1
         request = v1.SyncRequest(
-            epoch=self.epoch, incarnation=self.incarnation, sync_no=self.sync_no, **more
+            epoch=self.epoch,
+            incarnation=self.incarnation,
+            sync_no=self.sync_no,
+            generation_seen=self.generation,
+            **more,
         )
         answer: v1.SyncResponse = self.stub.Sync(request, **self.settings)
         return answer

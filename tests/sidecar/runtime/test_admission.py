@@ -122,20 +122,17 @@ async def test_a_bill_above_the_worst_case_stops_the_lease_and_is_told_apart(
     assert [lease.frozen for lease in found(tmp_path).leases] == [True]
 
 
-async def test_what_a_free_call_is_billed_all_the_same_is_counted_by_its_capped_budgets(
-    tmp_path: Path,
-) -> None:
+async def test_what_a_free_call_is_billed_all_the_same_stops_the_next_one(tmp_path: Path) -> None:
     async with world(tmp_path) as sidecar:
         sidecar.told()
         hold = await sidecar.admission.open(new_call(0))
         sidecar.admission.settle(hold, Settlement(outcome=Outcome.OK, cost_nano_usd=3 * CENT))
         settle, overrun = await sidecar.records()
-        assert (settle.settle.amount_nano_usd, len(settle.settle.call.vector)) == (0, 0)
-        assert [budget.budget_id for budget in settle.settle.call.counted] == ["bgt_a"]
+        assert settle.settle.amount_nano_usd == 0
+        assert [lease.budget_id for lease in settle.settle.call.vector] == ["bgt_a"]
+        assert not settle.settle.call.counted
         assert overrun.overrun.excess_nano_usd == 3 * CENT
-        paid = await sidecar.admission.open(new_call())
-        sidecar.admission.settle(paid, OK)
-        assert not (await sidecar.records())[-1].settle.call.counted
+        assert not sidecar.lease("bgt_a").usable(sidecar.clock.now().boot_ms)
 
 
 async def test_several_budgets_hold_together_or_not_at_all(tmp_path: Path) -> None:
