@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from urllib.parse import urlsplit
 
+from protos.values.keys import SUFFIX_MARK
 from protos.values.listening import LOOPBACK_HOSTS
 
 N8N_HEADER = "x-bursar-workflow"
@@ -12,6 +13,7 @@ N8N_HEADER_VALUE = "={{ $workflow.name }}:{{ $execution.id }}"
 OPENAI_MODEL = "gpt-5-mini"
 ANTHROPIC_MODEL = "claude-haiku-4-5"
 GEMINI_MODEL = "gemini-2.5-flash"
+_AT_MAKE = 'Module "HTTP: Make a request" (or the OpenAI app with its own base URL)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,17 @@ def _n8n(place: Place) -> Iterator[Recipe]:
         "n8n_gemini",
         "n8n: Google Gemini credential",
         f"Host               {place.base_url}\nAPI Key            {place.key}\n"
-        "It takes no header: give each workflow a key of its own, or put /w/NAME behind the host.",
+        + _whose_gemini(place),
+    )
+
+
+def _whose_gemini(place: Place) -> str:
+    if place.workflow:
+        return f"All calls of this key count as workflow {place.workflow}."
+    return (
+        "It takes no header: name the workflow behind the key,\n"
+        f"{place.key}{SUFFIX_MARK}NAME\n(and {SUFFIX_MARK}EXECUTION behind that), or put /w/NAME "
+        "behind the host."
     )
 
 
@@ -138,14 +150,14 @@ def _code(place: Place) -> Iterator[Recipe]:
 
 
 def _clouds(place: Place) -> Iterator[Recipe]:
-    for tool, title, where in (
-        ("make", "Make", 'Module "HTTP: Make a request" (or the OpenAI app with its own base URL)'),
-        ("zapier", "Zapier", 'Action "Webhooks by Zapier: Custom Request"'),
+    for tool, title, noun, where in (
+        ("make", "Make", "scenario", _AT_MAKE),
+        ("zapier", "Zapier", "Zap", 'Action "Webhooks by Zapier: Custom Request"'),
     ):
-        yield Recipe(tool, title, _cloud(place, title, where))
+        yield Recipe(tool, title, _cloud(place, title, noun, where))
 
 
-def _cloud(place: Place, title: str, where: str) -> str:
+def _cloud(place: Place, title: str, noun: str, where: str) -> str:
     if not place.public_url:
         return dedent(f"""\
             {title} runs in its own cloud and cannot reach {place.base_url}.
@@ -159,6 +171,10 @@ def _cloud(place: Place, title: str, where: str) -> str:
         Method    POST
         Headers   authorization: Bearer {place.key}
                   content-type: application/json
-                  {N8N_HEADER}: the name of the scenario
+                  {N8N_HEADER}: NAME:RUN
         Body      {{"model": "{OPENAI_MODEL}",
-                   "messages": [{{"role": "user", "content": "…"}}]}}""")
+                   "messages": [{{"role": "user", "content": "…"}}]}}
+        NAME is the {noun}, RUN the id of this run (with its colon it may be left out). Where no
+        header can be set, put {SUFFIX_MARK}NAME{SUFFIX_MARK}RUN behind the key, or into the body
+        of a call to /v1/responses (OpenAI's chats take it only with "store": true):
+                  "metadata": {{"bursar_workflow": "NAME", "bursar_execution": "RUN"}}""")

@@ -24,6 +24,11 @@ JOIN_TOKEN = "bursar_jt_"  # noqa: S105 - a prefix, not a secret
 """A one-time token with which a sidecar joins."""
 SIDECAR_CREDENTIAL = "bursar_sc_"
 """What a joined sidecar proves itself with."""
+SUFFIX_MARK = "~"
+"""What may follow a project key and says what its call is for: KEY~workflow~execution~step.
+
+It is in no secret and in no label, no header forbids it, and no address has to escape it.
+"""
 PREFIXES = (PROJECT_KEY, ADMIN_TOKEN, JOIN_TOKEN, SIDECAR_CREDENTIAL)
 
 PATTERN = re.compile(r"bursar_(?:pk|at|jt|sc)_[0-9A-Za-z]{39}")
@@ -52,6 +57,12 @@ def is_key(text: str, prefix: str) -> bool:
         return False
     body, checksum = text[:-_CHECKSUM_CHARACTERS], text[-_CHECKSUM_CHARACTERS:]
     return _base62(zlib.crc32(body.encode()), _CHECKSUM_CHARACTERS) == checksum
+
+
+def split_suffix(text: str) -> tuple[str, str]:
+    """A key's text without what was written behind it, and that; "" where there is none."""
+    key, _, suffix = text.partition(SUFFIX_MARK)
+    return key, suffix
 
 
 def key_digest(text: str) -> bytes:

@@ -87,6 +87,14 @@ class Row(NamedTuple):
         return self.own_events or self.family
 
     @property
+    def attribution(self) -> str:
+        """The field of its requests in which callers say what a call is for; empty for none.
+
+        Anthropic's metadata holds a user's id and nothing else.
+        """
+        return {OPENAI: "metadata", GEMINI: "labels"}.get(self.family, "")
+
+    @property
     def method(self) -> str:
         """The method that it takes."""
         return "GET" if self.kind is Kind.LOCAL else "POST"

@@ -13,7 +13,7 @@ import trio
 from protos.values.rates import ModelPrice, UnpriceableError
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
-from sidecar.core.attribution import Attribution, attribution_of
+from sidecar.core.attribution import Attribution, attribution_of, named_in_body
 from sidecar.core.bounds import bound_of
 from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.policy import Key, Policy, Provider
@@ -66,14 +66,24 @@ class Preparing:
         raise FaultError(fault_of(refusal, param))
 
     async def prepare(
-        self, head: RequestHead, route: Route, policy: Policy, key: Key, body: bytes
+        self,
+        head: RequestHead,
+        route: Route,
+        policy: Policy,
+        key: Key,
+        named: Attribution,
+        body: bytes,
     ) -> Prepared:
-        """Read the body, and find out what the call can cost and where it goes."""
-        named = _attribution(head, route, key)
+        """Read the body, and find out what the call can cost and where it goes.
+
+        `named` is whom it is counted for, by all but its body.
+        """
         api, row = APIS[route.surface], SURFACES[route.surface]
         attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
+        written = ""
         try:
             value = await _read_body(body, head, row)
+            named = named_in_body(named, value.get(row.attribution))
             written = api.model_of(value, route)
             provider = self._provider(policy, route, written, attributes)
             prices = self._prices(policy, provider, written, attributes)
@@ -91,14 +101,8 @@ class Preparing:
             )
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
-        except BadRequestError as error:
-            self.refuse(Refusal(error.reason, error.message), attributes, error.param)
-        except UnpriceableError as error:
-            self.refuse(_unpriced(written, f": {error}"), attributes, "model")
-        except BadJsonError as error:
-            self.refuse(Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes)
-        except BadFormError as error:
-            self.refuse(Refusal(Reason.INVALID_REQUEST, f"bad form: {error}"), attributes)
+        except _UNTAKEN as error:
+            self.refuse(*_refusal_of(error, written, attributes))
         upstream, prefix, secret = self._way_to(provider, dialect, route, attributes)
         if row.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
@@ -204,10 +208,30 @@ def _check_model(api: Api, route: Route, written: str, price: ModelPrice) -> Non
             api.check_model(name, price)
 
 
-def _attribution(head: RequestHead, route: Route, key: Key) -> Attribution:
+_Untaken = BadRequestError | UnpriceableError | BadJsonError | BadFormError
+_UNTAKEN = (BadRequestError, UnpriceableError, BadJsonError, BadFormError)
+
+
+def _refusal_of(
+    error: _Untaken, model: str, attributes: Attributes
+) -> tuple[Refusal, Attributes, str]:
+    """Why a request cannot be taken, for whom that counts, and the field that is to blame."""
+    match error:
+        case BadRequestError():
+            return Refusal(error.reason, error.message), attributes, error.param
+        case UnpriceableError():
+            return _unpriced(model, f": {error}"), attributes, "model"
+        case BadJsonError():
+            return Refusal(Reason.INVALID_REQUEST, f"bad JSON: {error}"), attributes, ""
+        case BadFormError():
+            return Refusal(Reason.INVALID_REQUEST, f"bad form: {error}"), attributes, ""
+
+
+def attribution(head: RequestHead, route: Route, key: Key, suffix: str) -> Attribution:
+    """Whom a call is counted for, as far as its head and what stands behind its key tell."""
     values = head.values
     workflow, step = values.get(b"x-bursar-workflow", b""), values.get(b"x-bursar-step", b"")
-    return attribution_of(key.workflow, route.label, workflow, step)
+    return attribution_of(key.workflow, route.label, workflow, step, suffix)
 
 
 async def _read_body(body: bytes, head: RequestHead, row: Row) -> dict[str, Any]:

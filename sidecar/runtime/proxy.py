@@ -6,7 +6,7 @@ before the body is read that needs no body.
 
 import json
 
-from protos.values.keys import PROJECT_KEY, is_key, key_digest
+from protos.values.keys import PROJECT_KEY, is_key, key_digest, split_suffix
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
 from sidecar.core.instants import Now
@@ -30,7 +30,7 @@ from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import Caller, FaultError
 from sidecar.runtime.drains import Drains
 from sidecar.runtime.forwarding import Forwarding
-from sidecar.runtime.preparing import NOBODY, Preparing
+from sidecar.runtime.preparing import NOBODY, Preparing, attribution
 from sidecar.runtime.upstream import Upstreams
 
 _JSON_TYPES = (b"application/json", b"text/json")
@@ -99,9 +99,10 @@ class Proxy:
         allow: tuple[Header, ...] = ((b"allow", error.allow.encode()),) if error.allow else ()
         return wire_fault(error.status, error.code, error.message, headers=allow)
 
-    def _key(self, head: RequestHead, route: Route, policy: Policy, now: Now) -> Key:
+    def _key(self, head: RequestHead, route: Route, policy: Policy, now: Now) -> tuple[Key, str]:
+        """The key that a request came with, and what stands behind it. Raises FaultError."""
         try:
-            text = headers.key_text(head.values, route.key)
+            text, suffix = split_suffix(headers.key_text(head.values, route.key))
         except ValueError as error:
             raise FaultError(wire_fault(401, "invalid_api_key", f"{error}")) from None
         key = policy.key_by_digest(key_digest(text)) if text else None
@@ -121,7 +122,7 @@ class Proxy:
         project = policy.project(key.project_id)
         if project is None or not project.active:
             self._preparing.refuse(plain_refusal(Reason.PROJECT_SUSPENDED), attributes)
-        return key
+        return key, suffix
 
     # --- A call ----------------------------------------------------------------------------------
 
@@ -129,12 +130,13 @@ class Proxy:
         row = SURFACES[route.surface]
         caller.family, caller.events = row.family, row.events
         policy = self._admission.policy
-        key = self._key(head, route, policy, self._clock.now())
+        key, suffix = self._key(head, route, policy, self._clock.now())
+        named = attribution(head, route, key, suffix)
         _check_encoding(head, row)
         body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
         if b"content-encoding" in head.values:
             body = _opened(head, body, caller)
-        prepared = await self._preparing.prepare(head, route, policy, key, body)
+        prepared = await self._preparing.prepare(head, route, policy, key, named, body)
         caller.never_expires()
         caller.watched = True
         try:
@@ -160,7 +162,7 @@ class Proxy:
 
     async def _models(self, caller: Caller, head: RequestHead, route: Route) -> None:
         policy = self._admission.policy
-        key = self._key(head, route, policy, self._clock.now())
+        key, _ = self._key(head, route, policy, self._clock.now())
         family = caller.family = SURFACES[route.surface].family or caller.family
         if route.provider:
             provider = policy.provider(route.provider)

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from clients.cli.recipes import Place, recipes
+from protos.values.keys import SUFFIX_MARK
 
 KEY = "bursar_pk_0"
 LOCAL = Place(base_url="http://127.0.0.1:7250", key=KEY)
@@ -74,3 +75,21 @@ def test_a_cloud_gets_the_public_address_when_there_is_one(tool: str) -> None:
     assert "https://ai.example.com/v1/chat/completions" in told
     assert "127.0.0.1" not in told
     assert f"Bearer {KEY}" in told
+
+
+@pytest.mark.parametrize("tool", ["n8n_gemini", "make", "zapier"])
+def test_where_no_header_can_be_set_the_workflow_stands_behind_the_key(tool: str) -> None:
+    assert f"{SUFFIX_MARK}NAME" in text(PUBLIC, tool)
+
+
+@pytest.mark.parametrize("tool", ["make", "zapier"])
+def test_a_cloud_is_shown_every_way_to_name_workflow_and_run(tool: str) -> None:
+    told = text(PUBLIC, tool)
+    assert "x-bursar-workflow: NAME:RUN" in told
+    assert '"metadata": {"bursar_workflow": "NAME", "bursar_execution": "RUN"}' in told
+
+
+def test_a_key_with_its_own_workflow_is_told_nothing_it_could_not_talk_over() -> None:
+    told = text(Place(base_url=LOCAL.base_url, key=KEY, workflow="leads"), "n8n_gemini")
+    assert "count as workflow leads" in told
+    assert SUFFIX_MARK not in told

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.values import ids
+from protos.values.keys import SUFFIX_MARK
 
 chance = st.binary(min_size=ids.RANDOM_BYTES, max_size=ids.RANDOM_BYTES)
 instant = st.integers(0, 2**48 - 1)
@@ -38,3 +39,4 @@ def test_any_workflow_name_becomes_a_label(sent: str, label: str) -> None:
 def test_what_comes_out_is_a_label_or_nothing(sent: str) -> None:
     label = ids.label_from_text(sent)
     assert label == "" or ids.is_label(label)
+    assert SUFFIX_MARK not in label

@@ -11,11 +11,13 @@ from protos.values.keys import (
     PREFIXES,
     PROJECT_KEY,
     SECRET_BYTES,
+    SUFFIX_MARK,
     is_key,
     key_digest,
     key_hint,
     make_key,
     redact,
+    split_suffix,
 )
 
 secret_bytes = st.binary(min_size=SECRET_BYTES, max_size=SECRET_BYTES)
@@ -52,3 +54,10 @@ def test_hint_and_redaction_leave_nothing_to_use(chance: bytes) -> None:
     assert redact(f"key={text}, again {text}") == (
         "key=bursar_pk_[redacted], again bursar_pk_[redacted]"
     )
+
+
+@given(secret_bytes, st.text())
+def test_what_stands_behind_a_key_never_changes_the_key(chance: bytes, suffix: str) -> None:
+    text = make_key(PROJECT_KEY, chance)
+    assert split_suffix(text) == (text, "")
+    assert split_suffix(text + SUFFIX_MARK + suffix) == (text, suffix)

@@ -335,3 +335,27 @@ async def test_what_breaks_off_is_never_charged_too_low(
     assert outcome.estimated
     assert rehearsal.billed_nano_usd <= outcome.cost_nano_usd
     assert outcome.cost_nano_usd <= sidecar.booked.opened[0].worst_nano_usd
+
+
+@pytest.mark.parametrize("in_query", [False, True])
+async def test_behind_a_key_stands_the_workflow_and_the_provider_never_sees_it(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, in_query: bool
+) -> None:
+    key = f"{wire.KEY}~lead-scoring~17"
+    async with serving(tmp_path, policy) as sidecar:
+        path, lines = (f"{PLAIN}?key={key}", {}) if in_query else (PLAIN, {"x-goog-api-key": key})
+        data = request(path, content(), port=sidecar.port, key=None, lines=lines)
+        assert (await exchange(sidecar.port, data)).status == 200
+        (billed,) = await rehearsal.ended(1)
+    call = sidecar.booked.opened[0].call
+    assert (call.attributes.workflow, call.execution) == ("lead-scoring", "17")
+    assert billed["key_hint"].endswith(wire.PROVIDER_SECRET[-4:])
+
+
+async def test_gemini_s_labels_name_the_workflow(tmp_path: Path, policy: Policy) -> None:
+    body = content(labels={"bursar_workflow": "leads", "bursar_step": "draft"})
+    async with serving(tmp_path, policy) as sidecar:
+        data = request(PLAIN, body, port=sidecar.port)
+        assert (await exchange(sidecar.port, data)).status == 200
+    call = sidecar.booked.opened[0].call
+    assert (call.attributes.workflow, call.execution, call.step) == ("leads", "", "draft")

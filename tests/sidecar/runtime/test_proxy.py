@@ -179,6 +179,9 @@ async def test_the_provider_gets_its_own_secret_and_never_the_callers_key(
             ("lead scoring", "17", ""),
         ),
         ("/w/leads/p/openai/v1/chat/completions", {}, wire.NARROW, ("own label", "", "")),
+        ("/v1/chat/completions", {}, f"{wire.KEY}~lead scoring~17", ("lead scoring", "17", "")),
+        ("/w/leads/v1/chat/completions", {}, f"{wire.KEY}~other~9~s", ("other", "9", "s")),
+        ("/v1/chat/completions", {}, f"{wire.NARROW}~other~9", ("own label", "9", "")),
     ],
 )
 async def test_a_call_is_counted_for_the_workflow_that_was_named(
@@ -195,6 +198,49 @@ async def test_a_call_is_counted_for_the_workflow_that_was_named(
     call = sidecar.booked.opened[0].call
     assert (call.attributes.workflow, call.execution, call.step) == wanted
     assert call.surface == "/v1/chat/completions"
+
+
+async def test_the_bodys_metadata_names_what_nothing_else_does_and_goes_on_as_it_came(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    metadata = {"bursar_workflow": "by body", "execution": "17", "customer": "4711"}
+    body = chat(metadata=metadata)
+    async with serving(tmp_path, policy) as sidecar:
+        data = request("/v1/chat/completions", body, port=sidecar.port)
+        assert (await exchange(sidecar.port, data)).status == 200
+        data = request(
+            "/w/by path/v1/chat/completions".replace(" ", "%20"), body, port=sidecar.port
+        )
+        assert (await exchange(sidecar.port, data)).status == 200
+        await rehearsal.ended(2)
+    calls = [hold.call for hold in sidecar.booked.opened]
+    assert [(call.attributes.workflow, call.execution) for call in calls] == [
+        ("by body", "17"),
+        ("by path", "17"),
+    ]
+
+
+async def test_nothing_names_another_client_than_the_keys(tmp_path: Path, policy: Policy) -> None:
+    other = "prj_00000000000000000000000000"
+    body = chat(metadata={"project": other, "project_id": other, "bursar_project": other})
+    async with serving(tmp_path, policy) as sidecar:
+        key = f"{wire.KEY}~{other}~{other}"
+        lines = {"x-bursar-workflow": f"{other}:{other}", "x-bursar-project": other}
+        data = request("/v1/chat/completions", body, port=sidecar.port, lines=lines, key=key)
+        assert (await exchange(sidecar.port, data)).status == 200
+    call = sidecar.booked.opened[0].call
+    assert call.attributes.project_id == policy.projects[0].project_id
+    assert call.attributes.key_id == policy.keys[0].key_id
+
+
+async def test_a_suffix_makes_no_key_of_what_is_none(tmp_path: Path, policy: Policy) -> None:
+    async with serving(tmp_path, policy) as sidecar:
+        for key in (f"{wire.UNKNOWN}~leads", f"{wire.REVOKED}~{wire.KEY}", f"~{wire.KEY}"):
+            data = request("/v1/chat/completions", chat(), port=sidecar.port, key=key)
+            answer = await exchange(sidecar.port, data)
+            assert answer.status == 401
+            assert b"leads" not in answer.body
+            assert wire.KEY.encode() not in answer.body
 
 
 @pytest.mark.parametrize(
