@@ -7,6 +7,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from google import genai
 from pydantic import BaseModel
 
 from tests.e2e.sdk_stories import Cast, Library, Outcome, Play, SdkStories, stand_with_a_sidecar
@@ -101,6 +102,32 @@ def message_tools(client: anthropic.Anthropic, order: Order) -> Said:
     return {"tool": call.name, "input": call.input}
 
 
+def content(order: Order, **config: Any) -> dict[str, Any]:
+    if "limit" in order:
+        config["max_output_tokens"] = order["limit"]
+    return {"model": order["model"], "contents": order["prompt"], "config": config}
+
+
+def content_streamed(client: genai.Client, order: Order) -> Said:
+    stream = client.models.generate_content_stream(**content(order))
+    return pieces((each.text or "" for each in stream), most_of(order))
+
+
+def content_tools(client: genai.Client, order: Order) -> Said:
+    weather: Any = {"name": "weather", "parameters": CITY}
+    tools = [{"function_declarations": [weather]}]
+    answer = client.models.generate_content(**content(order, tools=tools))
+    [call] = answer.function_calls or []
+    return {"tool": call.name, "input": call.args}
+
+
+def content_structured(client: genai.Client, order: Order) -> Said:
+    asked = content(order, response_mime_type="application/json", response_schema=Lead)
+    parsed: Any = client.models.generate_content(**asked).parsed
+    found: Said = parsed.model_dump()
+    return found
+
+
 CHAT: Ways = {
     "plain": lambda sdk, order: {
         "text": sdk.chat.completions.create(**chat(order)).choices[0].message.content
@@ -133,6 +160,14 @@ MESSAGES: Ways = {
     ).parsed_output.model_dump(),
 }
 
+CONTENT: Ways = {
+    "plain": lambda sdk, order: {"text": sdk.models.generate_content(**content(order)).text},
+    "streamed": content_streamed,
+    "left": content_streamed,
+    "tools": content_tools,
+    "structured": content_structured,
+}
+
 
 def play_of(module: Any, made: Callable[..., Any], path: str, ways: Ways) -> Play:
     """Play orders with a client of a library, whose requests are counted."""
@@ -159,6 +194,24 @@ def play_of(module: Any, made: Callable[..., Any], path: str, ways: Ways) -> Pla
         return Outcome(len(sent), said)
 
     return play
+
+
+def play_google(order: Order) -> Outcome:
+    """Play an order with Google's library, which tries again only where it is told to."""
+    sent: list[Any] = []
+    options = genai.types.HttpOptions(
+        base_url=order["url"],
+        timeout=order.get("timeout_ms"),
+        retry_options=genai.types.HttpRetryOptions(attempts=1 + order.get("retries", 5)),
+        client_args={"event_hooks": {"request": [sent.append]}},
+    )
+    with genai.Client(api_key=order["key"], http_options=options) as client:
+        try:
+            said = CONTENT[order["do"]](client, order)
+        except Exception as error:  # noqa: BLE001 - the story says which it must be
+            types = tuple(kind.__name__ for kind in type(error).__mro__)
+            return Outcome(len(sent), {}, types, getattr(error, "code", None), str(error))
+    return Outcome(len(sent), said)
 
 
 def library(name: str, model: str, cent_model: str) -> Library:
@@ -193,6 +246,18 @@ def cast() -> Cast:
         (
             library("anthropic messages", "claude-haiku-4-5", "claude-rehearsal-cent"),
             play_of(anthropic, anthropic.Anthropic, "", MESSAGES),
+        ),
+        (
+            Library(
+                name="google content",
+                model="gemini-2.5-flash",
+                cent_model="gemini-rehearsal-cent",
+                refused="ClientError",
+                unknown_key="ClientError",
+                broken="ServerError",
+                timed_out="TimeoutException",
+            ),
+            play_google,
         ),
     )
 
