@@ -7,7 +7,9 @@ from control_plane.core.leases import BudgetRef, LeaseKey
 
 OUTCOMES = ("ok", "provider_error", "client_gone", "broken", "timeout", "lost", "not_sent")
 """How a call may have ended, in the words of the ledger."""
-WELL = frozenset({"ok", "client_gone"})
+ENDED_WELL = "ok"
+"""The outcome of a call whose answer was seen to its end."""
+WELL = frozenset({ENDED_WELL, "client_gone"})
 """Outcomes that are no failure of the provider or of this program."""
 
 

@@ -9,11 +9,12 @@ count. Nothing here refuses evidence: what does not fit is an alarm, and is book
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from control_plane import limits
 from control_plane.core.calls import (
+    ENDED_WELL,
     WELL,
     Adjust,
     Call,
@@ -24,6 +25,7 @@ from control_plane.core.calls import (
     Unreadable,
     Void,
 )
+from control_plane.core.latency import step_of
 from control_plane.core.leases import BudgetRef, Lease, PeriodKey
 from protos.values.quantities import OUTPUT, input_total
 
@@ -115,6 +117,10 @@ class RollupKey:
     provider: str
     outcome: str
 
+    def at(self, start_unix_ms: int) -> "RollupKey":
+        """The same, of another time."""
+        return replace(self, bucket_unix_ms=start_unix_ms)
+
 
 @dataclass(slots=True)
 class RollupSum:
@@ -130,6 +136,21 @@ class RollupSum:
     """What clients are charged."""
     charged_cost_nano_usd: int = 0
     """What the calls cost that they are charged for."""
+    latency_counts: dict[int, int] = field(default_factory=dict)
+    """Calls that ended well, by how long they took, in the steps of `core.latency`."""
+
+    def add(self, other: "RollupSum") -> None:
+        """Grow by another sum."""
+        self.call_count += other.call_count
+        self.failed_count += other.failed_count
+        self.estimated_count += other.estimated_count
+        self.input_count += other.input_count
+        self.output_count += other.output_count
+        self.cost_nano_usd += other.cost_nano_usd
+        self.charge_nano_usd += other.charge_nano_usd
+        self.charged_cost_nano_usd += other.charged_cost_nano_usd
+        for step, count in other.latency_counts.items():
+            self.latency_counts[step] = self.latency_counts.get(step, 0) + count
 
 
 @dataclass(slots=True)
@@ -244,6 +265,9 @@ def _call(booked: Bookings, seq: int, call: Call, known: set[str]) -> None:
     row.input_count += input_total(call.quantities)
     row.output_count += call.quantities.get(OUTPUT, 0)
     row.cost_nano_usd += call.cost_nano_usd
+    if call.outcome == ENDED_WELL:
+        step = step_of(call.ended_unix_ms - call.started_unix_ms)
+        row.latency_counts[step] = row.latency_counts.get(step, 0) + 1
 
 
 def _settle(booked: Bookings, record: Settle, period_at: PeriodAt) -> None:

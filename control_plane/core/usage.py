@@ -69,6 +69,20 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Calls that were refused for one reason within a time."""
+
+    workflow: str
+    reason: str
+    budget_id: str
+    """The budget that decided; empty when none did."""
+    refused_count: int
+    first_unix_ms: int
+    """The quarter hour of the first of them."""
+    last_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class UsageQuestion:
     """What to sum, and how."""
 
@@ -94,6 +108,15 @@ class UsageAnswer:
     time_zone: str
     lump_nano_usd: int = 0
     """What was charged for lost journals; in no row, because no call is known for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """A day of a zone, in whole buckets: it has those that begin in it."""
+
+    date: str
+    start_unix_ms: int
+    end_unix_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +150,32 @@ def span_of(question: UsageQuestion, zone: str, now_unix_ms: int) -> tuple[int, 
         fields.check_between(instant, 0, INSTANT_MAX_UNIX_MS - limits.BUCKET_MS, field)
     if end < start:
         raise fields.invalid("end_time", "lies before start_time")
-    return start // limits.BUCKET_MS * limits.BUCKET_MS, -(
-        -end // limits.BUCKET_MS
-    ) * limits.BUCKET_MS
+    return start // limits.BUCKET_MS * limits.BUCKET_MS, bucket_up(end)
+
+
+def local_day(zone: str, instant_unix_ms: int) -> LocalDay:
+    """The day that an instant is in.
+
+    A zone of the distant past may turn inside a bucket, which then counts where it begins.
+    """
+    span = window_at("day", zone, 1, instant_unix_ms // limits.BUCKET_MS * limits.BUCKET_MS)
+    assert span.end_unix_ms is not None
+    return LocalDay(span.period_id, bucket_up(span.start_unix_ms), bucket_up(span.end_unix_ms))
+
+
+def bucket_up(instant_unix_ms: int) -> int:
+    """The first bucket that does not begin before an instant."""
+    return -(-instant_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
+
+
+def whole_days(zone: str, start_unix_ms: int, end_unix_ms: int) -> tuple[int, int]:
+    """From when until when a span of buckets is whole days of a zone; empty when no day is."""
+    if start_unix_ms >= end_unix_ms:
+        return start_unix_ms, start_unix_ms
+    first = local_day(zone, start_unix_ms)
+    begin = first.start_unix_ms if first.start_unix_ms == start_unix_ms else first.end_unix_ms
+    last = local_day(zone, end_unix_ms)
+    return (begin, last.start_unix_ms) if begin < last.start_unix_ms else (begin, begin)
 
 
 def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) -> list[Stretch]:
@@ -139,16 +185,13 @@ def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) 
     found = []
     at = start_unix_ms
     while at < end_unix_ms:
-        day = window_at("day", zone, 1, at)
-        assert day.end_unix_ms is not None
-        # A zone of the distant past may turn inside a bucket, which then counts where it begins.
-        turn = -(-day.end_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
-        found.append(Stretch(day.period_id, at, min(turn, end_unix_ms)))
+        day = local_day(zone, at)
+        found.append(Stretch(day.date, at, min(day.end_unix_ms, end_unix_ms)))
         if len(found) > limits.USAGE_DAYS_MAX:
             raise fields.invalid(
                 "group_by", f"at most {limits.USAGE_DAYS_MAX} days at once: ask for less time"
             )
-        at = turn
+        at = day.end_unix_ms
     return found
 
 

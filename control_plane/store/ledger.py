@@ -1,17 +1,17 @@
-"""The ledger: calls, what they were charged to, their sums by quarter hour, and alarms.
+"""The ledger: calls, what they were charged to, and alarms.
 
 Hot: a Sync books hundreds of records at once, so every table is written with one statement run
-many times, and sums are made before they are written.
+many times.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from control_plane import limits
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder, PeriodKey
-from control_plane.core.ledger import BookedCall, Charge, RollupKey, RollupSum, bucket_of
+from control_plane.core.ledger import BookedCall, Charge, RollupKey, bucket_of
 from control_plane.store import installation
 from control_plane.store.engine import Tx, Value
 
@@ -63,27 +63,6 @@ _INSERT_CHARGE = """
     amount_nano_usd, estimated, booked_unix_ms)
   VALUES (:sidecar, :epoch, :seq, :budget, :partition, :period, :kind, :call, :amount,
     :estimated, :now)"""
-_ADD_ROLLUP = """
-  INSERT INTO rollup (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome,
-    call_count, failed_count, estimated_count, input_count, output_count, cost_nano_usd,
-    charge_nano_usd, charged_cost_nano_usd)
-  VALUES (:bucket, :project, :key, :workflow, :model, :provider, :outcome, :calls, :failed,
-    :estimated, :input, :output, :cost, :charge, :charged_cost)
-  ON CONFLICT (bucket_unix_ms, project_id, key_id, workflow, model, provider, outcome)
-  DO UPDATE SET call_count = rollup.call_count + excluded.call_count,
-    failed_count = rollup.failed_count + excluded.failed_count,
-    estimated_count = rollup.estimated_count + excluded.estimated_count,
-    input_count = CASE WHEN rollup.input_count > :most - excluded.input_count
-      THEN :most ELSE rollup.input_count + excluded.input_count END,
-    output_count = CASE WHEN rollup.output_count > :most - excluded.output_count
-      THEN :most ELSE rollup.output_count + excluded.output_count END,
-    cost_nano_usd = CASE WHEN rollup.cost_nano_usd > :most - excluded.cost_nano_usd
-      THEN :most ELSE rollup.cost_nano_usd + excluded.cost_nano_usd END,
-    charge_nano_usd = CASE WHEN rollup.charge_nano_usd > :most - excluded.charge_nano_usd
-      THEN :most ELSE rollup.charge_nano_usd + excluded.charge_nano_usd END,
-    charged_cost_nano_usd =
-      CASE WHEN rollup.charged_cost_nano_usd > :most - excluded.charged_cost_nano_usd
-      THEN :most ELSE rollup.charged_cost_nano_usd + excluded.charged_cost_nano_usd END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,34 +119,6 @@ def insert_charges(tx: Tx, holder: Holder, charges: Sequence[Charge], now_unix_m
                 "now": now_unix_ms,
             }
             for charge in charges
-        ],
-    )
-
-
-def add_rollups(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
-    """Let sums grow; a sum for people stops at a bound, so that none leaves 64 bits."""
-    tx.many(
-        _ADD_ROLLUP,
-        [
-            {
-                "most": limits.ROLLUP_MAX_UNITS,
-                "bucket": key.bucket_unix_ms,
-                "project": key.project_id,
-                "key": key.key_id,
-                "workflow": key.workflow,
-                "model": key.model,
-                "provider": key.provider,
-                "outcome": key.outcome,
-                "calls": row.call_count,
-                "failed": row.failed_count,
-                "estimated": row.estimated_count,
-                "input": row.input_count,
-                "output": row.output_count,
-                "cost": row.cost_nano_usd,
-                "charge": row.charge_nano_usd,
-                "charged_cost": row.charged_cost_nano_usd,
-            }
-            for key, row in sums.items()
         ],
     )
 

@@ -19,7 +19,7 @@ from control_plane.core.leases import BudgetRef, Holder, PeriodKey
 from control_plane.core.reports import LeaseReport
 from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
-from control_plane.store import bad_records, budgets, leases, ledger, periods
+from control_plane.store import bad_records, budgets, leases, ledger, periods, rollups
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases.books import Books
 from control_plane.usecases.partitions import Partitions
@@ -97,7 +97,7 @@ def book(
     ledger.insert_charges(tx, holder, booked.charges, now_unix_ms)
     for adjust in booked.adjusts:
         _adjust(tx, holder, adjust, booked, now_unix_ms)
-    ledger.add_rollups(tx, booked.rollups)
+    rollups.add(tx, booked.rollups)
     books = Books(tx, holder, now_unix_ms, forked=forked)
     for key in sorted({*booked.spent_nano_usd, *booked.returned_nano_usd}):
         books.take_spent(key, booked.spent_nano_usd.get(key, 0))

@@ -86,15 +86,21 @@ def query_usage(tx: Tx, question: UsageQuestion, now_unix_ms: int) -> UsageAnswe
         zone = zone or projects.found(tx, question.project_id).time_zone
     zone = check_zone(zone or installation.get(tx).time_zone, "time_zone")
     start, end = usage.span_of(question, zone, now_unix_ms)
-    found: list[UsageRow] = []
-    for stretch in usage.stretches(start, end, zone, by_day="day" in group_by):
-        found += usage_store.sums(tx, stretch, group_by, project_id=question.project_id)
-        if len(found) > limits.USAGE_ROWS_MAX:
-            raise LimitExceededError(
-                f"the answer has more than {limits.USAGE_ROWS_MAX} rows: ask for less time, "
-                "one project, or fewer groupings",
-                limit=str(limits.USAGE_ROWS_MAX),
-            )
+    found: list[UsageRow]
+    by_day = "day" in group_by
+    stretches = usage.stretches(start, end, zone, by_day=by_day)
+    if by_day:
+        found = usage_store.sums_by_day(
+            tx, stretches, zone, group_by, project_id=question.project_id
+        )
+    else:
+        found = usage_store.sums(tx, stretches[0], group_by, project_id=question.project_id)
+    if len(found) > limits.USAGE_ROWS_MAX:
+        raise LimitExceededError(
+            f"the answer has more than {limits.USAGE_ROWS_MAX} rows: ask for less time, "
+            "one project, or fewer groupings",
+            limit=str(limits.USAGE_ROWS_MAX),
+        )
     rows = usage.arrange(found, group_by)
     lumps = _lumps_nano_usd(tx, question.project_id, start, end)
     return UsageAnswer(rows, usage.total_of(rows), start, end, zone, lumps)

@@ -1,12 +1,13 @@
 """What is done from time to time: what is over is closed, old counters are dropped.
 
 A window that is over takes no grants. What lost journals hold of it is charged then, and when
-nothing is outstanding any more it is closed; evidence that comes later opens it again.
+nothing is outstanding any more it is closed; evidence that comes later opens it again. A project
+whose zone changed has its days summed anew, one project at a time.
 """
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
-from control_plane.store import leases, periods, refusals
+from control_plane.store import leases, periods, refusals, rollups
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans
 from control_plane.usecases.levels import Levels
@@ -22,6 +23,9 @@ def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     tx.watermark.mend()
     refusals.drop_before(tx, now_unix_ms - limits.REFUSAL_LIFE_MS)
     levels.drop_periods(_unclosed(tx, levels))
+    due = rollups.without_days(tx)
+    if due is not None:
+        rollups.make_days(tx, *due)
 
 
 def _unclosed(tx: Tx, levels: Levels) -> frozenset[PeriodKey]:

@@ -9,7 +9,7 @@ from control_plane.core.pages import Asked, Page
 from control_plane.core.projects import NewProject, Project, ProjectChange, ProjectState
 from control_plane.core.zones import check_zone
 from control_plane.store import budgets as budget_store
-from control_plane.store import installation, keys, policy
+from control_plane.store import installation, keys, policy, rollups
 from control_plane.store import projects as project_store
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases import budgets
@@ -47,6 +47,7 @@ def create_project(
         project_store.insert(tx, project)
     except ConflictError:
         raise _name_taken(project.display_name) from None
+    rollups.begin_days(tx, project.project_id, project.time_zone)
     own = replace(first_budget, selector=replace(selector, project_id=project.project_id))
     budget = budgets.insert_new(tx, own, "", act)
     policy.bump(tx)
@@ -104,6 +105,9 @@ def update_project(tx: Tx, project_id: str, etag: str, change: ProjectChange, ac
             project.patience_ms if patience_ms is None else projects.check_patience(patience_ms)
         ),
     )
+    if changed.time_zone != project.time_zone:
+        # Housekeeping sums its days anew; until then its quarter hours are summed.
+        rollups.drop_days(tx, project_id)
     return _saved(tx, changed, act, "")
 
 

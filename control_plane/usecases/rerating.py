@@ -24,6 +24,7 @@ from control_plane.core.rerating import (
 from control_plane.core.windows import INSTANT_MAX_UNIX_MS
 from control_plane.store import call_log, corrections, ledger, sidecars
 from control_plane.store import prices as price_store
+from control_plane.store import rollups as rollup_store
 from control_plane.store.engine import Tx
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.rate_cards import Charging
@@ -61,7 +62,7 @@ def rerate_calls(tx: Tx, question: ReratingQuestion, reason: str, act: Act) -> R
             moves[key] += one.delta_nano_usd
     for key in sorted(moves):
         corrections.move_period(tx, key, corrected(corrections.parts_of(tx, key), moves[key]))
-    ledger.add_rollups(tx, rollups)
+    rollup_store.add(tx, rollups)
     record(
         tx,
         act,

@@ -14,7 +14,7 @@ from control_plane.core.log import CallFilter
 from control_plane.core.pages import Asked
 from control_plane.core.sidecars import Sidecar
 from control_plane.core.usage import GROUPINGS, Sums, UsageAnswer, UsageQuestion
-from control_plane.store import leases, ledger, periods
+from control_plane.store import leases, ledger, periods, rollups
 from control_plane.store.engine import Tx
 from control_plane.usecases import budgets, calls
 from protos.values.errors import InvalidArgumentError, NotFoundError
@@ -71,7 +71,7 @@ def book(desk: Desk, *booked: Call) -> None:
 
     def write(tx: Tx) -> None:
         ledger.insert_calls(tx, SIDECAR, folded.calls, desk.now)
-        ledger.add_rollups(tx, folded.rollups)
+        rollups.add(tx, folded.rollups)
 
     desk.do_alone(write)
 
