@@ -111,11 +111,11 @@ class RollupKey:
 
     bucket_unix_ms: int
     project_id: str
-    key_id: str
-    workflow: str
-    model: str
-    provider: str
-    outcome: str
+    key_id: str = ""
+    workflow: str = ""
+    model: str = ""
+    provider: str = ""
+    outcome: str = ""
 
     def at(self, start_unix_ms: int) -> "RollupKey":
         """The same, of another time."""

@@ -48,38 +48,46 @@ def _upsert(table: str, key: tuple[str, ...], beside: tuple[str, ...] = ()) -> s
 
 _ADD_QUARTER = _upsert("rollup", ("bucket_unix_ms", "project_id", *_SHARED))
 _ADD_DAY = _upsert("rollup_day", ("project_id", "start_unix_ms", *_SHARED), ("time_zone",))
+_ADD_DAY_TOTAL = _upsert("rollup_day_total", ("project_id", "start_unix_ms"), ("time_zone",))
 _ADD_LATENCY = """
   INSERT INTO latency_day (project_id, start_unix_ms, workflow, model, provider, step, call_count)
   VALUES (:project, :start, :workflow, :model, :provider, :step, :count)
   ON CONFLICT (project_id, start_unix_ms, workflow, model, provider, step)
   DO UPDATE SET call_count = latency_day.call_count + excluded.call_count"""
+STRANGERS = """
+  WITH RECURSIVE booked(id) AS (
+    SELECT MIN(project_id) FROM rollup
+    UNION ALL
+    SELECT (SELECT MIN(project_id) FROM rollup WHERE project_id > booked.id) FROM booked
+    WHERE booked.id IS NOT NULL)
+  SELECT id FROM booked
+  WHERE id IS NOT NULL AND id NOT IN (SELECT project_id FROM rollup_zone)"""
+"""Projects that something is booked of and that have no days: one step of an index for each."""
 _LatencyKey = tuple[str, int, str, str, str, int]
 
 
 def add(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
     """Let sums grow."""
     tx.many(
-        _ADD_QUARTER, [{"bucket_unix_ms": k.bucket_unix_ms, **_row(k, s)} for k, s in sums.items()]
+        _ADD_QUARTER,
+        [{"bucket_unix_ms": key.bucket_unix_ms, **_row(key, row)} for key, row in sums.items()],
     )
     zones = zones_of(tx, {key.project_id for key in sums})
-    days: dict[tuple[LocalDay, RollupKey], RollupSum] = defaultdict(RollupSum)
-    steps: dict[_LatencyKey, int] = defaultdict(int)
+    days: dict[RollupKey, RollupSum] = defaultdict(RollupSum)
+    totals: dict[RollupKey, RollupSum] = defaultdict(RollupSum)
     for key, row in sums.items():
         zone = zones.get(key.project_id)
-        if zone is None:
-            continue
-        day = local_day(zone, key.bucket_unix_ms)
-        days[day, key.at(day.start_unix_ms)].add(row)
+        if zone is not None:
+            day = key.at(local_day(zone, key.bucket_unix_ms).start_unix_ms)
+            days[day].add(row)
+            totals[RollupKey(day.bucket_unix_ms, day.project_id)].add(row)
+    tx.many(_ADD_DAY, [_day_row(key, row, zones) for key, row in days.items()])
+    tx.many(_ADD_DAY_TOTAL, [_day_row(key, row, zones) for key, row in totals.items()])
+    steps: dict[_LatencyKey, int] = defaultdict(int)
+    for key, row in days.items():
+        where = (key.project_id, key.bucket_unix_ms, key.workflow, key.model, key.provider)
         for step, count in row.latency_counts.items():
-            where = (key.project_id, day.start_unix_ms, key.workflow, key.model, key.provider)
             steps[*where, step] += count
-    tx.many(
-        _ADD_DAY,
-        [
-            {"start_unix_ms": k.bucket_unix_ms, "time_zone": zones[k.project_id], **_row(k, row)}
-            for (_, k), row in days.items()
-        ],
-    )
     _add_latencies(tx, steps)
 
 
@@ -106,8 +114,8 @@ def begin_days(tx: Tx, project_id: str, zone: str) -> None:
 
 def drop_days(tx: Tx, project_id: str) -> None:
     """Forget a project's days, as its zone changed; they are made anew in a while."""
-    for table in ("rollup_zone", "rollup_day", "latency_day"):
-        tx.run(f"DELETE FROM {table} WHERE project_id = :project", {"project": project_id})  # noqa: S608 - one of three names
+    for table in ("rollup_zone", "rollup_day", "rollup_day_total", "latency_day"):
+        tx.run(f"DELETE FROM {table} WHERE project_id = :project", {"project": project_id})  # noqa: S608 - one of four names
 
 
 def without_days(tx: Tx) -> tuple[str, str] | None:
@@ -118,6 +126,12 @@ def without_days(tx: Tx) -> tuple[str, str] | None:
            ORDER BY project_id LIMIT 1"""
     )
     return (str(row["project_id"]), str(row["time_zone"])) if row is not None else None
+
+
+def strangers(tx: Tx) -> bool:
+    """Whether anything is booked of projects that have no days."""
+    row = tx.row(f"SELECT 1 AS found WHERE EXISTS ({STRANGERS})")
+    return row is not None
 
 
 def make_days(tx: Tx, project_id: str, zone: str) -> None:
@@ -155,6 +169,12 @@ def _make_day(tx: Tx, project_id: str, zone: str, day: LocalDay) -> None:
             SELECT project_id, :start, :zone, {shared}, {bounded} FROM rollup
             WHERE project_id = :project AND bucket_unix_ms >= :start AND bucket_unix_ms < :end
             GROUP BY project_id, {shared}""",  # noqa: S608 - names written in this module
+        params,
+    )
+    tx.run(
+        f"""INSERT INTO rollup_day_total (project_id, start_unix_ms, time_zone, {sums})
+            SELECT project_id, :start, :zone, {bounded} FROM rollup_day
+            WHERE project_id = :project AND start_unix_ms = :start GROUP BY project_id""",  # noqa: S608 - names written in this module
         params,
     )
     steps: dict[_LatencyKey, int] = defaultdict(int)
@@ -198,6 +218,11 @@ def _add_latencies(tx: Tx, steps: Mapping[_LatencyKey, int]) -> None:
         _ADD_LATENCY,
         [{**dict(zip(names, key, strict=True)), "count": n} for key, n in steps.items()],
     )
+
+
+def _day_row(key: RollupKey, row: RollupSum, zones: Mapping[str, str]) -> dict[str, Value]:
+    zone = zones[key.project_id]
+    return {"start_unix_ms": key.bucket_unix_ms, "time_zone": zone, **_row(key, row)}
 
 
 def _row(key: RollupKey, row: RollupSum) -> dict[str, Value]:

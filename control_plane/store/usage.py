@@ -160,7 +160,8 @@ def _zones(tx: Tx, project_id: str) -> list[str]:
     if project_id:
         return [rollups.zones_of(tx, [project_id]).get(project_id, _WITHOUT_DAYS)]
     rows = tx.rows("SELECT DISTINCT time_zone FROM rollup_zone ORDER BY time_zone")
-    return [*(str(row["time_zone"]) for row in rows), _WITHOUT_DAYS]
+    zones = [str(row["time_zone"]) for row in rows]
+    return [*zones, _WITHOUT_DAYS] if rollups.strangers(tx) else zones
 
 
 def _parts(zone: str, start_unix_ms: int, end_unix_ms: int) -> Iterator[_Part]:
@@ -181,13 +182,16 @@ def _quarters(zone: str, *spans: tuple[int, int]) -> Iterator[_Part]:
 
 
 def _rows(tx: Tx, part: _Part, columns: Sequence[str], project_id: str) -> Sequence[Row]:
+    table = part.table
+    if table == "rollup_day" and set(columns) <= {"project_id", "start_unix_ms"}:
+        table = "rollup_day_total"
     chosen = "".join(f"{column} AS g{number}, " for number, column in enumerate(columns))
     if project_id:
         whose = "project_id = :project"
-    elif part.table == "rollup_day":
+    elif part.table != "rollup":
         whose = "time_zone = :zone"
     elif part.zone == _WITHOUT_DAYS:
-        whose = "project_id NOT IN (SELECT project_id FROM rollup_zone)"
+        whose = f"project_id IN ({rollups.STRANGERS})"
     else:
         whose = "project_id IN (SELECT project_id FROM rollup_zone WHERE time_zone = :zone)"
     params: dict[str, Value] = {
@@ -199,7 +203,7 @@ def _rows(tx: Tx, part: _Part, columns: Sequence[str], project_id: str) -> Seque
     }
     return tx.rows(
         # Only names of tables in this module are put in; every value is a parameter.
-        f"""SELECT {chosen}{_SUMS} FROM {part.table}
+        f"""SELECT {chosen}{_SUMS} FROM {table}
            WHERE {whose} AND {part.time} >= :start AND {part.time} < :end
            {"GROUP BY " + ", ".join(columns) if columns else ""}
            LIMIT :limit""",  # noqa: S608 - names come from tables in this module

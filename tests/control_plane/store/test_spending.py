@@ -2,7 +2,7 @@
 
 from control_plane.core.forecast import HISTORY_DAYS, HOUR_MS, History
 from control_plane.core.ledger import RollupKey, RollupSum
-from control_plane.store import ledger, spending
+from control_plane.store import rollups, spending
 from protos.values.selectors import Selector
 from tests.control_plane.desk import DAY_MS, NOON, Desk
 
@@ -13,7 +13,7 @@ def spend(
     desk: Desk, at_unix_ms: int, cost: int, *, project: str = "prj_a", workflow: str = "w"
 ) -> None:
     key = RollupKey(at_unix_ms, project, "key_1", workflow, "gpt-4o", "openai", "ok")
-    desk.do_alone(lambda tx: ledger.add_rollups(tx, {key: RollupSum(cost_nano_usd=cost)}))
+    desk.do_alone(lambda tx: rollups.add(tx, {key: RollupSum(cost_nano_usd=cost)}))
 
 
 def history(desk: Desk, selector: dict[str, str] | None = None, *, now: int = NOON) -> History:

@@ -34,6 +34,23 @@ CREATE TABLE rollup_day (
 )
 """
 
+_ROLLUP_DAY_TOTAL = """
+CREATE TABLE rollup_day_total (
+  project_id TEXT NOT NULL,
+  start_unix_ms BIGINT NOT NULL,
+  time_zone TEXT NOT NULL,
+  call_count BIGINT NOT NULL,
+  failed_count BIGINT NOT NULL,
+  estimated_count BIGINT NOT NULL,
+  input_count BIGINT NOT NULL,
+  output_count BIGINT NOT NULL,
+  cost_nano_usd BIGINT NOT NULL,
+  charge_nano_usd BIGINT NOT NULL,
+  charged_cost_nano_usd BIGINT NOT NULL,
+  PRIMARY KEY (project_id, start_unix_ms)
+)
+"""
+
 _LATENCY_DAY = """
 CREATE TABLE latency_day (
   project_id TEXT NOT NULL,
@@ -74,9 +91,10 @@ STATEMENTS = (
     _ROLLUP_ZONE,
     _ROLLUP_DAY,
     "CREATE INDEX rollup_day_by_zone ON rollup_day (time_zone, start_unix_ms)",
+    _ROLLUP_DAY_TOTAL,
+    "CREATE INDEX rollup_day_total_by_zone ON rollup_day_total (time_zone, start_unix_ms)",
     _LATENCY_DAY,
     _REFUSAL_ROLLUP,
     _FILL_REFUSALS,
-    "CREATE INDEX rollup_by_project ON rollup (project_id, bucket_unix_ms)",
     "CREATE INDEX call_by_time ON call (project_id, started_unix_ms)",
 )
