@@ -235,6 +235,10 @@ DEPLOYMENTS_MAX = 200
 """Deployments of one provider."""
 PROVIDERS_MAX = 100
 """Providers of one installation."""
+ROUTE_TARGETS_MAX = 8
+"""Targets of one route of a model."""
+SCOPE_ROUTES_MAX = 200
+"""Routes of models for one client, or for all."""
 MODEL_ALIASES_MAX = 50
 """Aliases of one model."""
 PRICE_TIERS_MAX = 8

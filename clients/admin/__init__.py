@@ -24,6 +24,8 @@ from clients.admin.keys import RevokedKey as RevokedKey
 from clients.admin.leases import DecidedOrphans as DecidedOrphans
 from clients.admin.leases import Lease as Lease
 from clients.admin.leases import Orphan as Orphan
+from clients.admin.model_routes import ModelRoute as ModelRoute
+from clients.admin.model_routes import ModelTarget as ModelTarget
 from clients.admin.policy import Reach as Reach
 from clients.admin.price_imports import AcceptedPrice as AcceptedPrice
 from clients.admin.price_imports import PriceChange as PriceChange

@@ -107,6 +107,8 @@ class Call:
     """The variant of the price that it was charged by; empty for the standard rates."""
     rate_card_version: str = ""
     """The rate card that the client is charged by; empty without one."""
+    routed: str = ""
+    """Why it went to another model than the one that was named; "" when it did not."""
     corrections: tuple[CallCorrection, ...] = ()
     """The entries that set its cost right, in their order; told by `get` alone."""
 
@@ -319,6 +321,7 @@ def call_from_wire(wire: v1.Call) -> Call:
         position=wire.position,
         variant=wire.variant,
         rate_card_version=wire.rate_card_version,
+        routed=wire.routed,
         corrections=tuple(
             CallCorrection(
                 price_version=one.price_version,

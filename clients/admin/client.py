@@ -17,6 +17,7 @@ from clients.admin.limits import (
     KEEPALIVE_MS,
     MESSAGE_MAX_BYTES,
 )
+from clients.admin.model_routes import ModelRoutes
 from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
@@ -50,6 +51,8 @@ class Bursar:
         """What models cost."""
         self.providers = Providers(wire)
         """Where calls are sent."""
+        self.model_routes = ModelRoutes(wire)
+        """Where calls go that ask for a name."""
         self.calls = Calls(wire)
         """What was used."""
         self.leases = Leases(wire)

@@ -56,6 +56,11 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "RerateCalls": _OWN,
     },
     "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
+    "ModelRouteService": {
+        "SetModelRoute": _OPERATE,
+        "ListModelRoutes": _VIEW,
+        "DeleteModelRoute": _OPERATE,
+    },
     "PrincipalService": {
         "CreatePrincipal": _OWN,
         "ListPrincipals": _VIEW,

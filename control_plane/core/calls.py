@@ -63,6 +63,8 @@ class Call:
     """The variant of the price that it was charged by; empty for the standard rates."""
     cost_told: bool = False
     """The cost is what the provider said in money, which no price sets right."""
+    routed: str = ""
+    """Why it went to another model than the one that was named; empty when it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.keys import Key, KeySecret
+from control_plane.core.model_routes import ModelRoute
 from control_plane.core.prices import Price, since
 from control_plane.core.projects import Project, ProjectState
 
@@ -56,6 +57,7 @@ class Policy:
     budgets: tuple[Budget, ...]
     prices: tuple[Price, ...]
     providers: tuple[PolicyProvider, ...]
+    routes: tuple[ModelRoute, ...] = ()
 
 
 def in_scope(project_id: str, scope: tuple[str, ...]) -> bool:

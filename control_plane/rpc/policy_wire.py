@@ -3,6 +3,7 @@
 from typing import Final
 
 from control_plane.core.budgets import Budget
+from control_plane.core.model_routes import ModelRoute
 from control_plane.core.policy import Policy, PolicyKey, PolicyProvider
 from control_plane.core.prices import Price
 from control_plane.core.projects import Project, ProjectState
@@ -35,6 +36,7 @@ def policy_to_wire(policy: Policy) -> v1.Policy:
         budgets=map(_budget, policy.budgets),
         prices=map(_price, policy.prices),
         providers=map(_provider, policy.providers),
+        routes=map(_route, policy.routes),
     )
 
 
@@ -113,4 +115,12 @@ def _provider(provider: PolicyProvider) -> v1.Provider:
         sealed_secret=provider.sealed_secret,
         secret_version=provider.secret_version,
         deployments=provider.deployments,
+    )
+
+
+def _route(route: ModelRoute) -> v1.ModelRoute:
+    return v1.ModelRoute(
+        project_id=route.project_id,
+        name=route.name,
+        targets=[v1.ModelTarget(provider=one.provider, model=one.model) for one in route.targets],
     )

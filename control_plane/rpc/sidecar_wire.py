@@ -356,6 +356,7 @@ def _call(message: v1.Call) -> core.Call:
         counted=tuple(sorted({_budget_ref(budget) for budget in message.counted})),
         variant=_cut(message.variant),
         cost_told=message.cost_told,
+        routed=_cut(message.routed),
     )
 
 

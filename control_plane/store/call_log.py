@@ -129,6 +129,7 @@ def _from_row(row: Row) -> LoggedCall:
         counted=(),
         variant=row["variant"],
         cost_told=bool(row["cost_told"]),
+        routed=row["routed"],
     )
     return LoggedCall(
         call, row["sidecar_id"], row["position"], row["charge_nano_usd"], row["rate_card_version"]

@@ -36,6 +36,7 @@ _TEXTS = (
     "price_version",
     "parent_call_id",
     "provider_request_id",
+    "routed",
 )
 _NUMBERS = (
     "started_unix_ms",

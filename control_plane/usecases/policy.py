@@ -6,7 +6,7 @@ from control_plane.core.policy import Policy, PolicyProvider
 from control_plane.core.providers import Provider, context_of
 from control_plane.core.sidecars import Sidecar
 from control_plane.secrets import Vault
-from control_plane.store import budgets, keys, prices, projects, providers
+from control_plane.store import budgets, keys, model_routes, prices, projects, providers
 from control_plane.store import policy as store
 from control_plane.store.engine import Tx
 from protos.values.errors import SecretsLockedError
@@ -34,6 +34,11 @@ def snapshot(tx: Tx, sidecar: Sidecar, vault: Vault, now_unix_ms: int) -> Policy
         prices=policy.prices_for(prices.everything(tx), now_unix_ms),
         providers=tuple(
             _provider(tx, provider, sidecar, vault) for provider in providers.everything(tx)
+        ),
+        routes=tuple(
+            route
+            for route in model_routes.everything(tx)
+            if not route.project_id or route.project_id in inside
         ),
     )
 

@@ -76,6 +76,8 @@ class NewCall:
     """The most that it can cost."""
     parent_call_id: str = ""
     """The call whose retry or fallback this is."""
+    routed: str = ""
+    """Why it goes to another model than the one that was named; empty when it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ key, workflow and model and remembered within a bound.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from protos.values.rates import ModelPrice
 from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
+from sidecar.core.routing import ModelRoute, Target
 
 MATCHES_MAX = 10_000
 """Remembered combinations of project, key, workflow, model and region; then it starts afresh."""
@@ -102,6 +103,7 @@ class Policy:
         "_models",
         "_projects",
         "_providers",
+        "_routes",
         "_versions",
         "budgets",
         "generation",
@@ -110,10 +112,11 @@ class Policy:
         "projects",
         "providers",
         "region",
+        "routes",
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a keyword for each part of a snapshot
         self,
         *,
         version: int,
@@ -124,6 +127,7 @@ class Policy:
         budgets: Iterable[Budget] = (),
         prices: Iterable[DatedPrice] = (),
         providers: Iterable[Provider] = (),
+        routes: Iterable[ModelRoute] = (),
     ) -> None:
         """Take the parts of a snapshot and index them."""
         self.version = version
@@ -143,6 +147,22 @@ class Policy:
         self._by_project: dict[str, tuple[Budget, ...]] = {}
         self._matches: dict[Attributes, tuple[Budget, ...]] = {}
         self._index_prices()
+        self.routes = tuple(routes)
+        self._routes: dict[str, dict[str, ModelRoute]] = {}
+        self._index_routes()
+
+    def _index_routes(self) -> None:
+        for route in self.routes:
+            self._routes.setdefault(route.name, {})[route.project_id] = route
+        if not self._routes:
+            return
+        for dated in self.prices:
+            by_project = self._routes.get(dated.price.model, {})
+            for alias in dated.price.aliases if by_project else ():
+                # Whoever names a model by another id of it goes the same way.
+                named = self._routes.setdefault(alias, {})
+                for project_id, route in by_project.items():
+                    named.setdefault(project_id, route)
 
     def _index_prices(self) -> None:
         self._versions: dict[tuple[str, str], list[DatedPrice]] = {}
@@ -189,6 +209,18 @@ class Policy:
         """The names of the configured providers that serve a model, in alphabetical order."""
         return self._models.get(model_or_alias, ())
 
+    def route(self, name: str, project_id: str) -> ModelRoute | None:
+        """The route of calls of a project that ask for a name; None for most names."""
+        by_project = self._routes.get(name)
+        if by_project is None:
+            return None
+        return by_project.get(project_id) or by_project.get("")
+
+    def routes_of(self, project_id: str) -> tuple[ModelRoute, ...]:
+        """Every route that calls of a project may go, by name."""
+        found = {route.name: self.route(route.name, project_id) for route in self.routes}
+        return tuple(route for _, route in sorted(found.items()) if route is not None)
+
     def price(self, provider: str, model_or_alias: str, now_unix_ms: int) -> ModelPrice | None:
         """The price in force at an instant; None when the model has none."""
         model = self._aliases.get((provider, model_or_alias))
@@ -222,6 +254,26 @@ class Policy:
             for (provider, model), versions in sorted(self._versions.items())
             if provider in self._providers and key.allows(model)
         )
+
+    def named_models_of(self, key: Key) -> tuple[ModelPrice, ...]:
+        """What names of the agency's own lead to, each as the price of the model under that name.
+
+        A name that is a model's id is none of these: it is shown already.
+        """
+        found = []
+        for route in self.routes_of(key.project_id):
+            prices = (self._latest(target) for target in route.targets)
+            first = next((one for one in prices if one and key.allows(one.model)), None)
+            if first is not None and route.name not in self._models:
+                found.append(replace(first, model=route.name, aliases=()))
+        return tuple(found)
+
+    def _latest(self, target: Target) -> ModelPrice | None:
+        """The latest known price of a target, if its provider is here."""
+        model = self._aliases.get((target.provider, target.model))
+        if model is None or target.provider not in self._providers:
+            return None
+        return self._versions[target.provider, model][-1].price
 
     def matching(self, attributes: Attributes) -> tuple[Budget, ...]:
         """Every budget that counts a call, by ascending id; capped or not."""

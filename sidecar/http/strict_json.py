@@ -8,10 +8,14 @@ overflow, text that is not UTF-8, halves of surrogate pairs, and nesting that ex
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from sidecar.http import limits
 
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]')
+"""A whole string, or what opens and closes objects and arrays: all that a walk must see."""
+_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -107,3 +111,30 @@ def with_member(body: bytes, name: str, value: Any) -> bytes:
     start = body.index(b"{") + 1
     member = write({name: value})[1:-1]
     return b"%b%b,%b" % (body[:start], member, body[start:])
+
+
+def with_texts(
+    body: bytes, name: str, texts: Mapping[str, str], depth_max: int = 1
+) -> tuple[bytes, int]:
+    """The JSON object in `body` with some texts exchanged, and how many were.
+
+    Exchanged is what stands in members of this name that are no deeper than so many objects and
+    arrays. The rest stays byte for byte as it was. The body was read before: it is good JSON.
+    """
+    parts: list[bytes] = []
+    depth = done = 0
+    value_at = -1
+    for token in _TOKEN.finditer(body):
+        raw = token[0]
+        if raw in b"{[":
+            depth += 1
+        elif raw in b"}]":
+            depth -= 1
+        elif token.start() == value_at:
+            text = texts.get(json.loads(raw))
+            if text is not None:
+                parts += (body[done : token.start()], write(text))
+                done = token.end()
+        elif depth <= depth_max and (colon := _COLON.match(body, token.end())) is not None:
+            value_at = colon.end() if json.loads(raw) == name else -1
+    return b"".join((*parts, body[done:])), len(parts) // 2

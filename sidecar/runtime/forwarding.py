@@ -210,6 +210,9 @@ class Forwarding:
     def _our_headers(self) -> list[Header]:
         hold = self._hold
         ours: list[Header] = [(b"x-bursar-call-id", hold.call_id.encode())]
+        if hold.call.routed:
+            ours.append((b"x-bursar-model", hold.call.attributes.model.encode()))
+            ours.append((b"x-bursar-routed", hold.call.routed.encode()))
         if hold.output_limit is not None:
             ours.append((b"x-bursar-clamped-output", b"%d" % hold.output_limit))
         if not self._caller.keep:

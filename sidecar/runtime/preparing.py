@@ -4,7 +4,7 @@ Whatever is refused here is refused without money: nothing is held, and nothing 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from sidecar.core.bounds import bound_of
 from sidecar.core.calls import NO_COST, NewCall
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
+from sidecar.core.routing import ALIAS, NOT_ROUTED, Target
 from sidecar.http import limits, multipart, strict_json
 from sidecar.http.codec import RequestHead
 from sidecar.http.multipart import BadFormError
@@ -39,6 +40,7 @@ from sidecar.providers.apis import APIS, Api
 from sidecar.providers.dialects import AZURE, Dialect, dialect_of
 from sidecar.providers.envelopes import fault_of
 from sidecar.providers.reading import BadRequestError
+from sidecar.providers.renaming import renamed
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import FaultError
 from sidecar.runtime.prepared import Prepared
@@ -47,6 +49,24 @@ from sidecar.runtime.upstream import Upstream, Upstreams
 NOBODY = Attributes("", "", "", "")
 """Whom a request is counted for whose key is not known."""
 _VERSION_LINE = b"anthropic-version: 2023-06-01\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request that was read: what its caller wants, before it is known who answers."""
+
+    head: RequestHead
+    route: Route
+    policy: Policy
+    key: Key
+    named: Attribution
+    attributes: Attributes
+    """What it is counted by, as far as that is known; without a model."""
+    value: dict[str, Any] = field(repr=False)
+    """Its body, read."""
+    body: bytes = field(repr=False)
+    model: str
+    """The model that it names."""
 
 
 class Preparing:
@@ -78,27 +98,72 @@ class Preparing:
 
         `named` is whom it is counted for, by all but its body.
         """
-        api, row = APIS[route.surface], SURFACES[route.surface]
         attributes = Attributes(key.project_id, key.key_id, named.workflow, "", policy.region)
-        written = ""
         try:
-            value = await _read_body(body, head, row)
-            named = named_in_body(named, value.get(row.attribution))
-            written = api.model_of(value, route)
+            value = await _read_body(body, head, SURFACES[route.surface])
+            named = named_in_body(named, value.get(SURFACES[route.surface].attribution))
+            model = APIS[route.surface].model_of(value, route)
+        except _UNTAKEN as error:
+            self.refuse(*_refusal_of(error, "", attributes))
+        if named.workflow != attributes.workflow:
+            attributes = replace(attributes, workflow=named.workflow)
+        wish = Wish(head, route, policy, key, named, attributes, value, body, model)
+        leads = policy.route(model, key.project_id)
+        if leads is None:
+            return self._aimed(wish)
+        target = next((one for one in leads.targets if self._is_usable(wish, one)), None)
+        if target is None:
+            self.refuse(_leads_nowhere(wish), attributes, "model")
+        return await self._aimed_at(wish, target, ALIAS)
+
+    def _is_usable(self, wish: Wish, target: Target) -> bool:
+        """Whether a call may go to a target: it is there, priced, and allowed to this key."""
+        provider = wish.policy.provider(target.provider)
+        if provider is None or not _speaks(provider, wish.route.surface):
+            return False
+        if wish.route.provider not in ("", provider.name):
+            return False
+        price = wish.policy.price(provider.name, target.model, self._clock.now().unix_ms)
+        return price is not None and wish.key.allows(price.model)
+
+    async def _aimed_at(self, wish: Wish, target: Target, routed: str) -> Prepared:
+        """The call that goes to a target: the same request, but for the model that it names."""
+        row = SURFACES[wish.route.surface]
+        kind = wish.head.values.get(b"content-type", b"")
+        boundary = multipart.boundary_of(kind) if row.form else None
+        body, route = renamed(wish.body, wish.route, wish.model, target.model, boundary)
+        route = replace(route, provider=target.provider)
+        try:
+            # Read again: what is held for is what will be sent.
+            value = await _read_body(body, wish.head, row)
+        except _UNTAKEN as error:
+            self.refuse(*_refusal_of(error, target.model, wish.attributes))
+        aimed = replace(wish, route=route, value=value, body=body, model=target.model)
+        return self._aimed(aimed, wish.model, routed)
+
+    def _aimed(self, wish: Wish, alias: str = "", routed: str = NOT_ROUTED) -> Prepared:
+        """The call that a request makes; `alias` is what it named where that was another model."""
+        head, route, policy, written = wish.head, wish.route, wish.policy, wish.model
+        api, row = APIS[route.surface], SURFACES[route.surface]
+        attributes = wish.attributes
+        try:
             provider = self._provider(policy, route, written, attributes)
             prices = self._prices(policy, provider, written, attributes)
             price = prices[0]
             attributes = Attributes(
-                key.project_id, key.key_id, named.workflow, price.model, policy.region
+                attributes.project_id,
+                attributes.key_id,
+                attributes.workflow,
+                price.model,
+                attributes.region,
             )
-            if not key.allows(price.model):
-                self.refuse(_not_allowed(written, policy.models_of(key)), attributes, "model")
+            if not wish.key.allows(price.model):
+                self.refuse(_not_allowed(written, policy.models_of(wish.key)), attributes, "model")
             _check_model(api, route, written, price)
             expands = any(version.expands_text for version in prices)
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
-            request = replace(
-                api.read(value, body, model=price.model, expands_text=expands), dialect=dialect
-            )
+            request = api.read(wish.value, wish.body, model=price.model, expands_text=expands)
+            request = replace(request, dialect=dialect)
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
         except _UNTAKEN as error:
@@ -108,19 +173,23 @@ class Preparing:
             prefix += _VERSION_LINE
         if row.form:
             prefix += b"content-type: %b\r\n" % head.values[b"content-type"]
+        alias = alias or written
         call = NewCall(
             attributes=attributes,
-            secret_id=key.secret_id,
+            secret_id=wish.key.secret_id,
             provider=provider.name,
             surface=route.surface.value,
-            alias=written if written != price.model else "",
-            execution=named.execution,
-            step=named.step,
+            alias=alias if alias != price.model else "",
+            execution=wish.named.execution,
+            step=wish.named.step,
             streamed=request.streamed,
             price_version=price.version,
             bound=bound,
+            routed=routed,
         )
-        return Prepared(call, api, request, price, policy, upstream, prefix, secret, value, body)
+        return Prepared(
+            call, api, request, price, policy, upstream, prefix, secret, wish.value, wish.body
+        )
 
     def _provider(  # noqa: RET503 - what refuses never returns
         self, policy: Policy, route: Route, model: str, attributes: Attributes
@@ -254,6 +323,14 @@ def _unpriced(model: str, why: str = "") -> Refusal:
         Reason.MODEL_NOT_PRICED,
         f"The price book has no price for {model}{why}, so no cap could hold what it costs. Set "
         "its price, or use another model; GET /v1/models lists those that can be used.",
+    )
+
+
+def _leads_nowhere(wish: Wish) -> Refusal:
+    return Refusal(
+        Reason.MODEL_NOT_ALLOWED,
+        f"{wish.model} leads to no model that this key may use with {wish.route.surface.value}; "
+        "see `bursar route list`.",
     )
 
 

@@ -171,7 +171,7 @@ class Proxy:
             family = caller.family = provider.family
         prices = [
             price
-            for price in policy.models_of(key)
+            for price in (*policy.models_of(key), *policy.named_models_of(key))
             if (provider := policy.provider(price.provider)) is not None
             and provider.family == family
             and route.provider in ("", provider.name)

@@ -16,6 +16,7 @@ from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, Grant, LeaseKey
 from sidecar.core.policy import Budget, DatedPrice, Key, Policy, Project, Provider
+from sidecar.core.routing import ModelRoute, Target
 from sidecar.core.tallies import RefusalLevel
 from sidecar.core.waiting import DemandLevel
 from sidecar.limits import PATIENCE_MAX_MS, PATIENCE_MS
@@ -69,6 +70,8 @@ def record_begun(
     call.price_version = new.price_version
     call.worst_nano_usd = hold.worst_nano_usd
     call.parent_call_id = new.parent_call_id
+    if new.routed:
+        call.routed = new.routed
     if hold.output_limit is not None:
         call.clamped_output_count = hold.output_limit
     for budget_id, partition, period_id in leases:
@@ -260,6 +263,7 @@ def policy_from_wire(policy: wire.Policy, region: str) -> Policy:
             budgets=[_budget_from_wire(budget) for budget in policy.budgets],
             prices=[_price_from_wire(price) for price in policy.prices],
             providers=[_provider_from_wire(provider) for provider in policy.providers],
+            routes=[_route_from_wire(route) for route in policy.routes],
         )
     except UnknownPolicyError:
         raise
@@ -365,6 +369,14 @@ def _provider_from_wire(provider: wire.Provider) -> Provider:
         sealed_secret=provider.sealed_secret,
         secret_version=provider.secret_version,
         deployments=dict(provider.deployments),
+    )
+
+
+def _route_from_wire(route: wire.ModelRoute) -> ModelRoute:
+    return ModelRoute(
+        project_id=route.project_id,
+        name=route.name,
+        targets=tuple(Target(one.provider, one.model) for one in route.targets),
     )
 
 

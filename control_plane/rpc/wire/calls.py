@@ -42,6 +42,7 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         provider_request_id=call.provider_request_id,
         position=logged.position,
         variant=call.variant,
+        routed=call.routed,
         rate_card_version=logged.rate_card_version,
         corrections=[
             v1.CallCorrection(

@@ -187,3 +187,20 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(run: Any) -> None:
 def test_doctor_without_a_control_plane_says_how_to_start_one(run: Any) -> None:
     done = run("doctor", "--control-plane", "127.0.0.1:1", code=1)
     assert "bursar up" in done.stdout
+
+
+def test_a_model_gets_a_name_of_the_agency_s_own(run: Any, run_json: Any) -> None:
+    run("provider", "set", "openai", stdin=SECRET)
+    run("client", "add", "Routed Ltd", "--cap", "5")
+    assert "PROVIDER/MODEL" in run("route", "set", "smart", "--to", "gpt-4o", code=2).stderr
+    crossed = run("route", "set", "smart", "--to", "anthropic/claude-haiku-4-5", code=2)
+    assert "there is no provider 'anthropic'" in crossed.stderr
+    for targets in (["openai/gpt-4o"], ["openai/gpt-4o-mini", "openai/gpt-4o"]):
+        named = [word for target in targets for word in ("--to", target)]
+        made = run_json("route", "set", "smart", *named, "--client", "Routed Ltd")["route"]
+        assert [f"{one['provider']}/{one['model']}" for one in made["targets"]] == targets
+    assert "openai/gpt-4o-mini, then openai/gpt-4o" in run("route", "list").stdout
+    assert run_json("route", "list", "--client", "Routed Ltd")["routes"][0]["name"] == "smart"
+    run("route", "remove", "smart", "--yes", code=3)
+    run("route", "remove", "smart", "--client", "Routed Ltd", "--yes")
+    assert run_json("route", "list", "--client", "Routed Ltd")["routes"] == []

@@ -22,6 +22,7 @@ FILES = [
         "budget",
         "price",
         "provider",
+        "model_route",
         "principal",
         "sidecar",
         "lease",

@@ -1,6 +1,7 @@
 """The snapshot's lookups."""
 
 from sidecar.core.policy import EMPTY, MATCHES_MAX, Policy, Provider
+from sidecar.core.routing import ModelRoute, Target
 from tests.sidecar.builders import NOON, attributes, budget, key, policy, price, provider
 
 
@@ -111,3 +112,35 @@ def test_a_deployment_is_the_model_that_its_provider_says() -> None:
         assert found is not None
         assert found.model == "gpt-x"
     assert known.price("azure", "test", NOON) is None
+
+
+def test_a_project_s_own_route_stands_above_one_for_all() -> None:
+    agency = ModelRoute("", "smart", (Target("openai", "gpt-x"),))
+    own = ModelRoute("prj_a", "smart", (Target("openai", "gpt-y"),))
+    other = ModelRoute("prj_b", "theirs", (Target("openai", "gpt-y"),))
+    known = Policy(version=1, routes=[agency, own, other])
+    assert known.route("smart", "prj_a") is own
+    assert known.route("smart", "prj_b") is agency
+    assert known.route("theirs", "prj_a") is None
+    assert known.route("gpt-x", "prj_a") is None
+    assert known.routes_of("prj_a") == (own,)
+    assert known.routes_of("prj_b") == (agency, other)
+
+
+def test_other_ids_of_a_routed_model_go_the_same_way() -> None:
+    route = ModelRoute("prj_a", "gpt-x", (Target("openai", "gpt-y"),))
+    prices = [price("gpt-x", aliases=("gpt-x-1",)), price("gpt-y")]
+    known = Policy(version=1, prices=prices, providers=[provider()], routes=[route])
+    assert known.route("gpt-x-1", "prj_a") is route
+    assert known.route("gpt-x-1", "prj_b") is None
+
+
+def test_names_of_the_agencys_own_are_shown_but_for_those_of_models() -> None:
+    routes = [
+        ModelRoute("", "smart", (Target("gone", "gpt-x"), Target("openai", "gpt-x"))),
+        ModelRoute("", "gpt-x", (Target("openai", "gpt-x"),)),
+        ModelRoute("", "nowhere", (Target("openai", "gpt-z"),)),
+    ]
+    known = Policy(version=1, prices=[price()], providers=[provider()], routes=routes)
+    assert [one.model for one in known.named_models_of(key())] == ["smart"]
+    assert known.named_models_of(key(models=frozenset({"gpt-y"}))) == ()

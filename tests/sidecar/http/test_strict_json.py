@@ -1,6 +1,7 @@
 """JSON that two readers could take differently is refused."""
 
 import json
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(value=VALUES, plain=st.booleans())
@@ -76,3 +78,48 @@ def test_a_member_is_added_and_every_other_byte_stays(
     edited = strict_json.with_member(body, "added", member)
     assert json.loads(edited) == {"added": member, **value}
     assert edited.endswith(body[body.index(b"{") + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        (b'{"model":"a","x":1}', b'{"model":"B","x":1}'),
+        (b'{ "x" : [ 1.0e+0 ] ,\n "model" :\t"a" }', b'{ "x" : [ 1.0e+0 ] ,\n "model" :\t"B" }'),
+        (b'{"mod\\u0065l":"\\u0061"}', b'{"mod\\u0065l":"B"}'),
+        (b'{"x":"model","model":"a"}', b'{"x":"model","model":"B"}'),
+        (b'{"x":"\\"model\\":\\"a\\"","model":"a"}', b'{"x":"\\"model\\":\\"a\\"","model":"B"}'),
+        (b'{"x":{"model":"a"},"y":["model"]}', b'{"x":{"model":"a"},"y":["model"]}'),
+        (b'{"model":"other"}', b'{"model":"other"}'),
+        (b'{"model":["a"]}', b'{"model":["a"]}'),
+    ],
+)  # fmt: skip
+def test_a_text_is_exchanged_and_nothing_else(body: bytes, after: bytes) -> None:
+    assert strict_json.with_texts(body, "model", {"a": "B"}) == (after, int(body != after))
+
+
+def test_texts_deeper_down_are_exchanged_where_that_is_asked_for() -> None:
+    body = b'{"requests":[{"model":"a","x":{"model":"a"}},{"model":"a"}]}'
+    after = b'{"requests":[{"model":"B","x":{"model":"a"}},{"model":"B"}]}'
+    assert strict_json.with_texts(body, "model", {"a": "B"}, 3) == (after, 2)
+
+
+@given(
+    members=st.dictionaries(TEXTS.filter(lambda name: name != "model"), VALUES, max_size=4),
+    at=st.integers(0, 4),
+    before=TEXTS,
+    after=TEXTS,
+    plain=st.booleans(),
+    gap=st.sampled_from(["", " ", "\r\n\t"]),
+)
+def test_whatever_else_an_object_holds_stays_as_it_was(
+    members: dict[str, object], at: int, before: str, after: str, plain: bool, gap: str
+) -> None:
+    dump = partial(json.dumps, ensure_ascii=plain)
+    written = [f"{gap}{dump(name)}{gap}:{dump(value)}{gap}" for name, value in members.items()]
+
+    def whole(text: str) -> bytes:
+        parts = [*written[:at], f'{gap}"model"{gap}:{gap}{text}{gap}', *written[at:]]
+        return f"{gap}{{{','.join(parts)}}}".encode()
+
+    exchanged = strict_json.with_texts(whole(dump(before)), "model", {before: after})
+    assert exchanged == (whole(strict_json.write(after).decode()), 1)

@@ -75,6 +75,16 @@ from protos.bursar.admin.v1.lease_service_pb2 import ReleaseOrphansRequest as Re
 from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceServicer as LeaseServiceServicer
 from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceStub as LeaseServiceStub
 from protos.bursar.admin.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server as add_LeaseServiceServicer_to_server
+from protos.bursar.admin.v1.model_route_pb2 import ModelRoute as ModelRoute
+from protos.bursar.admin.v1.model_route_pb2 import ModelTarget as ModelTarget
+from protos.bursar.admin.v1.model_route_service_pb2 import DeleteModelRouteRequest as DeleteModelRouteRequest
+from protos.bursar.admin.v1.model_route_service_pb2 import DeleteModelRouteResponse as DeleteModelRouteResponse
+from protos.bursar.admin.v1.model_route_service_pb2 import ListModelRoutesRequest as ListModelRoutesRequest
+from protos.bursar.admin.v1.model_route_service_pb2 import ListModelRoutesResponse as ListModelRoutesResponse
+from protos.bursar.admin.v1.model_route_service_pb2 import SetModelRouteRequest as SetModelRouteRequest
+from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceServicer as ModelRouteServiceServicer
+from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceStub as ModelRouteServiceStub
+from protos.bursar.admin.v1.model_route_service_pb2_grpc import add_ModelRouteServiceServicer_to_server as add_ModelRouteServiceServicer_to_server
 from protos.bursar.admin.v1.policy_pb2 import Reach as Reach
 from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
@@ -160,6 +170,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.installation_service_pb2_grpc import InstallationServiceAsyncStub as InstallationServiceAsyncStub
     from protos.bursar.admin.v1.key_service_pb2_grpc import KeyServiceAsyncStub as KeyServiceAsyncStub
     from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceAsyncStub as LeaseServiceAsyncStub
+    from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceAsyncStub as ModelRouteServiceAsyncStub
     from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceAsyncStub as PriceServiceAsyncStub
     from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceAsyncStub as PrincipalServiceAsyncStub
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub

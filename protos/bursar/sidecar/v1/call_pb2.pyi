@@ -130,6 +130,7 @@ class Call(_message.Message):
     COUNTED_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
     COST_TOLD_FIELD_NUMBER: _builtins.int
+    ROUTED_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """The call's id, made by the sidecar before it dispatched."""
     started_unix_ms: _builtins.int
@@ -192,6 +193,8 @@ class Call(_message.Message):
     """The provider told the cost in money, so that no price can set it right. Calls of sidecars that
     do not know this field count as not told.
     """
+    routed: _builtins.str
+    """Why it went to another model than the one that was named: "alias"; empty when it did not."""
     @_builtins.property
     def quantities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quantity]:
         """What was used."""
@@ -244,10 +247,11 @@ class Call(_message.Message):
         counted: _abc.Iterable[_lease_pb2.BudgetRef] | None = ...,
         variant: _builtins.str = ...,
         cost_told: _builtins.bool = ...,
+        routed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "cost_told", b"cost_told", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "cost_told", b"cost_told", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "routed", b"routed", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,6 +62,7 @@ class Policy(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Rises with every change of anything in any snapshot."""
     generation: _builtins.int
@@ -88,6 +89,12 @@ class Policy(_message.Message):
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]:
         """The providers that calls may be sent to."""
 
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelRoute]:
+        """Where calls go that ask for a name of the agency's own. A sidecar that does not know them
+        refuses such names as models without a price.
+        """
+
     def __init__(
         self,
         *,
@@ -98,10 +105,11 @@ class Policy(_message.Message):
         prices: _abc.Iterable[Global___Price] | None = ...,
         providers: _abc.Iterable[Global___Provider] | None = ...,
         generation: _builtins.int = ...,
+        routes: _abc.Iterable[Global___ModelRoute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "prices", b"prices", "projects", b"projects", "providers", b"providers", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,3 +488,61 @@ class Provider(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class ModelTarget(_message.Message):
+    """A model at a provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's name."""
+    model: _builtins.str
+    """The model as the provider is asked for it."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelTarget: _TypeAlias = ModelTarget  # noqa: Y015
+
+@_typing.final
+class ModelRoute(_message.Message):
+    """Where calls go that ask for a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """The project that it is for; empty for all. A project's own stands above one for all."""
+    name: _builtins.str
+    """The model that callers name."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelTarget]:
+        """Where calls go: to the first that can be used."""
+
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        targets: _abc.Iterable[Global___ModelTarget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "project_id", b"project_id", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelRoute: _TypeAlias = ModelRoute  # noqa: Y015
