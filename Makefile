@@ -1,7 +1,7 @@
 # Thin: each target is one or two lines. A missing or outdated .venv is made first, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types contracts wire house bench bench-leasing bounds chaos fuzz mutants simulate protos fmt lock clean
+.PHONY: help up test check lint types contracts wire house bench bench-leasing bounds chaos fuzz mutants simulate replay-alerts protos fmt lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -57,6 +57,9 @@ mutants: $(READY) ## plant bugs in the lease protocol, and let the simulation fi
 
 bounds: $(READY) ## hold generated requests against their dearest legal bills: COUNT=n [SEED=s]
 	@$(BIN)/python -m tests.bounds $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+replay-alerts: $(READY) ## replay the rules of alerts over quiet months and runaways: SEEDS=n
+	@$(BIN)/python -m tests.alerts --seeds $(or $(SEEDS),20)
 
 bench-leasing: $(READY) ## measure leasing: a simulated fleet against the cap, and the hot row
 	@$(BIN)/python -m tests.leasing
