@@ -11,8 +11,8 @@ from tests.alerts.months import CAP_NANO_USD, STEP_MS, STEPS, STEPS_PER_HOUR, Mo
 
 KEY = PeriodKey("bgt", "", "month")
 LOOKS_PER_STEP: Final = 10
-"""The control plane looks every 30 seconds. Quiet months are looked at once a step, when it is over:
-what is found in between is found then, or was nothing."""
+"""The control plane looks every 30 seconds. Quiet months are looked at once a step, when it is
+over: what is found in between is found then, or was nothing."""
 
 
 @dataclass(frozen=True, slots=True)
