@@ -101,7 +101,7 @@ METERED: Mapping[str, Metered] = {
     openai_embeddings.EMBEDDINGS_PATH: Metered(
         OPENAI,
         lambda request, body, at: openai_embeddings.plan_embeddings(
-            body, request.headers, at.knobs
+            openai_manners.model_named(request.path, body), request.headers, at.knobs
         ),
     ),
     openai_images.IMAGES_PATH: Metered(
