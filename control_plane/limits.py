@@ -263,6 +263,20 @@ MARKUP_MAX_MILLIONTHS = 100_000_000
 """The highest markup: a hundred times the cost."""
 RATE_CARDS_MAX = 200
 """Rate cards of one project, replaced ones included."""
+SCOPE_OUTPUT_DEFAULTS_MAX = 200
+"""Defaults of output for one client, or for all."""
+OUTPUT_DEFAULT_MIN_TOKENS = 16
+"""The smallest default of output: OpenAI's responses take no smaller limit."""
+PROPOSAL_CALLS_MAX = 20_000
+"""Calls that one proposal of defaults looks at, the newest first."""
+PROPOSAL_REACH_MS = 30 * 24 * 3_600_000
+"""How far back a proposal looks when nothing is said."""
+PROPOSAL_ANSWERS_MIN = 50
+"""Of fewer answers nothing is concluded."""
+PROPOSALS_MAX = 1_000
+"""Most proposals in one answer."""
+MARGIN_MAX_PERCENT = 10_000
+"""The largest margin of a proposal: a hundred times the longest answer."""
 PRICES_MAX = 20_000
 """Prices of one installation, replaced ones included."""
 PAGE_ROWS_DEFAULT = 50
@@ -323,6 +337,7 @@ assert SILENT_AFTER_MS < LEARNING_STOP_MS < LEARNING_REST_MS
 assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
 assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX
+assert PROPOSAL_CALLS_MAX < READ_ROWS_MAX
 assert TAILS_MAX < CONNECTION_STREAMS_MAX
 assert REQUEST_WAIT_S < UNARY_DEADLINE_S
 assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX

@@ -26,6 +26,9 @@ from clients.admin.leases import Lease as Lease
 from clients.admin.leases import Orphan as Orphan
 from clients.admin.model_routes import ModelRoute as ModelRoute
 from clients.admin.model_routes import ModelTarget as ModelTarget
+from clients.admin.output_defaults import OutputDefault as OutputDefault
+from clients.admin.output_defaults import OutputDefaultProposal as OutputDefaultProposal
+from clients.admin.output_defaults import OutputDefaultProposals as OutputDefaultProposals
 from clients.admin.policy import Reach as Reach
 from clients.admin.price_imports import AcceptedPrice as AcceptedPrice
 from clients.admin.price_imports import PriceChange as PriceChange

@@ -18,6 +18,7 @@ from clients.admin.limits import (
     MESSAGE_MAX_BYTES,
 )
 from clients.admin.model_routes import ModelRoutes
+from clients.admin.output_defaults import OutputDefaults
 from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
@@ -49,6 +50,8 @@ class Bursar:
         self.reratings = Reratings(wire)
         self.rate_cards = RateCards(wire)
         """What models cost."""
+        self.output_defaults = OutputDefaults(wire)
+        """Limits on the output of calls whose callers set none."""
         self.providers = Providers(wire)
         """Where calls are sent."""
         self.model_routes = ModelRoutes(wire)

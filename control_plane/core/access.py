@@ -55,6 +55,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "QueryRerating": _VIEW,
         "RerateCalls": _OWN,
     },
+    "OutputDefaultService": {
+        "SetOutputDefault": _OPERATE,
+        "DeleteOutputDefault": _OPERATE,
+        "ListOutputDefaults": _VIEW,
+        "QueryOutputDefaultProposals": _VIEW,
+    },
     "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
     "ModelRouteService": {
         "SetModelRoute": _OPERATE,

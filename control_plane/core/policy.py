@@ -13,6 +13,7 @@ from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.keys import Key, KeySecret
 from control_plane.core.model_routes import ModelRoute
+from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.prices import Price, since
 from control_plane.core.projects import Project, ProjectState
 
@@ -58,6 +59,7 @@ class Policy:
     prices: tuple[Price, ...]
     providers: tuple[PolicyProvider, ...]
     routes: tuple[ModelRoute, ...] = ()
+    output_defaults: tuple[OutputDefault, ...] = ()
 
 
 def in_scope(project_id: str, scope: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ from control_plane.rpc.services.calls import CallServicer
 from control_plane.rpc.services.installation import InstallationServicer
 from control_plane.rpc.services.keys import KeyServicer
 from control_plane.rpc.services.model_routes import ModelRouteServicer
+from control_plane.rpc.services.output_defaults import OutputDefaultServicer
 from control_plane.rpc.services.prices import PriceServicer
 from control_plane.rpc.services.principals import PrincipalServicer
 from control_plane.rpc.services.projects import ProjectServicer
@@ -30,6 +31,7 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_KeyServiceServicer_to_server(KeyServicer(transactions), server)
     v1.add_BudgetServiceServicer_to_server(BudgetServicer(transactions), server)
     v1.add_PriceServiceServicer_to_server(PriceServicer(transactions), server)
+    v1.add_OutputDefaultServiceServicer_to_server(OutputDefaultServicer(transactions), server)
     v1.add_ProviderServiceServicer_to_server(ProviderServicer(transactions), server)
     v1.add_ModelRouteServiceServicer_to_server(ModelRouteServicer(transactions), server)
     v1.add_PrincipalServiceServicer_to_server(PrincipalServicer(transactions), server)

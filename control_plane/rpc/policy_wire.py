@@ -4,6 +4,7 @@ from typing import Final
 
 from control_plane.core.budgets import Budget
 from control_plane.core.model_routes import ModelRoute
+from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.policy import Policy, PolicyKey, PolicyProvider
 from control_plane.core.prices import Price
 from control_plane.core.projects import Project, ProjectState
@@ -37,6 +38,7 @@ def policy_to_wire(policy: Policy) -> v1.Policy:
         prices=map(_price, policy.prices),
         providers=map(_provider, policy.providers),
         routes=map(_route, policy.routes),
+        output_defaults=map(_output_default, policy.output_defaults),
     )
 
 
@@ -123,4 +125,13 @@ def _route(route: ModelRoute) -> v1.ModelRoute:
         project_id=route.project_id,
         name=route.name,
         targets=[v1.ModelTarget(provider=one.provider, model=one.model) for one in route.targets],
+    )
+
+
+def _output_default(one: OutputDefault) -> v1.OutputDefault:
+    return v1.OutputDefault(
+        project_id=one.scope.project_id,
+        workflow=one.scope.workflow,
+        model=one.scope.model,
+        limit_count=one.limit_count,
     )

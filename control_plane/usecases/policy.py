@@ -6,7 +6,15 @@ from control_plane.core.policy import Policy, PolicyProvider
 from control_plane.core.providers import Provider, context_of
 from control_plane.core.sidecars import Sidecar
 from control_plane.secrets import Vault
-from control_plane.store import budgets, keys, model_routes, prices, projects, providers
+from control_plane.store import (
+    budgets,
+    keys,
+    model_routes,
+    output_defaults,
+    prices,
+    projects,
+    providers,
+)
 from control_plane.store import policy as store
 from control_plane.store.engine import Tx
 from protos.values.errors import SecretsLockedError
@@ -39,6 +47,11 @@ def snapshot(tx: Tx, sidecar: Sidecar, vault: Vault, now_unix_ms: int) -> Policy
             route
             for route in model_routes.everything(tx)
             if not route.project_id or route.project_id in inside
+        ),
+        output_defaults=tuple(
+            each
+            for each in output_defaults.everything(tx)
+            if not each.scope.project_id or each.scope.project_id in inside
         ),
     )
 

@@ -25,6 +25,9 @@ class Bound:
     """Tokens of output that the model writes at most per answer; 0 for embeddings."""
     output_limit: int | None
     """The caller's own limit per answer, already at most output_max; None when it set none."""
+    output_default: int | None = None
+    """The limit per answer that is put on the wire when its caller set none, less than output_max;
+    None for none."""
     unbilled: bool = False
     """The provider bills no call of this surface, whatever it answers."""
 
@@ -32,6 +35,13 @@ class Bound:
     def is_free(self) -> bool:
         """Whether the call costs nothing by its prices. A bill may say otherwise: an overrun."""
         return not (self.input_worst_nano_usd or (self.output_max and self.output_rate_pico_usd))
+
+    @property
+    def output_most(self) -> int:
+        """Tokens of output per answer that the call can have, unless it is clamped further."""
+        if self.output_limit is not None:
+            return self.output_limit
+        return self.output_max if self.output_default is None else self.output_default
 
     def worst_nano_usd(self, output_count: int) -> int:
         """The worst case when each answer is limited to so many tokens."""
@@ -89,7 +99,8 @@ class Hold:
     worst_nano_usd: int
     """What is held."""
     output_limit: int | None
-    """The limit that must go on the wire, when it was clamped; None leaves the request as it is."""
+    """The limit that must go on the wire: a default, or one that was clamped further; None leaves
+    the request as it is."""
     started_unix_ms: int
     """When it was admitted, by the wall clock."""
 

@@ -1,12 +1,13 @@
 """How much an answer may cost when its caller set no limit.
 
-Such a call holds the model's own maximum while that is under a tenth of what is left in every
-budget. Nearer the cap a limit is put on the wire: a fair share (a tenth) of what is left, but never
-below a floor that this workflow's answers are known to fit in. A limit that a caller set is never
-altered.
+Such a call holds its default, or without one the model's own maximum, while that is under a tenth
+of what is left in every budget. Nearer the cap a limit is put on the wire: a fair share (a tenth)
+of what is left, but never below a floor that this workflow's answers are known to fit in. A limit
+that a caller set is never altered.
 """
 
 from collections import OrderedDict, deque
+from dataclasses import replace
 from typing import NamedTuple
 
 from sidecar.core.calls import Bound
@@ -73,13 +74,13 @@ def clampable(bound: Bound) -> bool:
 
 
 def unclamped(bound: Bound) -> Limited:
-    """The call as its caller wrote it: its own limit, or the model's maximum."""
-    limit = bound.output_max if bound.output_limit is None else bound.output_limit
-    return Limited(bound.worst_nano_usd(limit), None)
+    """The call as its caller wrote it: its own limit, else its default or the model's maximum."""
+    on_wire = bound.output_default if bound.output_limit is None else None
+    return Limited(bound.worst_nano_usd(bound.output_most), on_wire)
 
 
 def near_cap(bound: Bound, left_nano_usd: int | None) -> bool:
-    """Whether the model's maximum is a tenth of what is left or more; None is not known."""
+    """Whether what it would hold is a tenth of what is left or more; None is not known."""
     if left_nano_usd is None or not clampable(bound):
         return False
     return unclamped(bound).worst_nano_usd * CLAMP_PARTS >= left_nano_usd
@@ -90,10 +91,17 @@ def clamp(bound: Bound, within_nano_usd: int, floor_count: int) -> Limited:
     assert clampable(bound)
     room_pico_usd = max(0, within_nano_usd - bound.input_worst_nano_usd) * 1_000
     affordable_count = room_pico_usd // (bound.choices * bound.output_rate_pico_usd)
-    count = max(min(floor_count, bound.output_max), affordable_count)
-    if count >= bound.output_max:
+    count = max(min(floor_count, bound.output_most), affordable_count)
+    if count >= bound.output_most:
         return unclamped(bound)
     return Limited(bound.worst_nano_usd(count), count)
+
+
+def with_default(bound: Bound, limit_count: int | None) -> Bound:
+    """The bound of a call under a default; as it was where none matches or its caller set one."""
+    if limit_count is None or bound.output_limit is not None or limit_count >= bound.output_max:
+        return bound
+    return replace(bound, output_default=limit_count)
 
 
 def fair_share_nano_usd(left_nano_usd: int) -> int:

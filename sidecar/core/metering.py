@@ -164,8 +164,8 @@ def _taken(asked: Asked, price: ModelPrice, output: int) -> dict[str, int]:
 def output_bound_tokens(hold: Hold) -> int:
     """The most tokens that all answers of a call can have together."""
     bound = hold.call.bound
-    limit = hold.output_limit if hold.output_limit is not None else bound.output_limit
-    return bound.choices * (bound.output_max if limit is None else limit)
+    limit = bound.output_most if hold.output_limit is None else hold.output_limit
+    return bound.choices * limit
 
 
 def _counted(used: Mapping[str, int]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from protos.values.rates import ModelPrice
 from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
+from sidecar.core.output_defaults import OutputDefault, OutputDefaults
 from sidecar.core.routing import ModelRoute, Target
 
 MATCHES_MAX = 10_000
@@ -108,6 +109,7 @@ class Policy:
         "budgets",
         "generation",
         "keys",
+        "output_defaults",
         "prices",
         "projects",
         "providers",
@@ -128,6 +130,7 @@ class Policy:
         prices: Iterable[DatedPrice] = (),
         providers: Iterable[Provider] = (),
         routes: Iterable[ModelRoute] = (),
+        output_defaults: Iterable[OutputDefault] = (),
     ) -> None:
         """Take the parts of a snapshot and index them."""
         self.version = version
@@ -140,6 +143,7 @@ class Policy:
         self.budgets = tuple(sorted(budgets, key=lambda budget: budget.budget_id))
         self.prices = tuple(prices)
         self.providers = tuple(providers)
+        self.output_defaults = OutputDefaults(output_defaults)
         self._projects = {project.project_id: project for project in self.projects}
         self._by_digest = {key.digest: key for key in self.keys}
         self._by_secret = {key.secret_id: key for key in self.keys}

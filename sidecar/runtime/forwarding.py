@@ -46,6 +46,8 @@ from sidecar.runtime.upstream import Line, UnreachableError, UnsentError
 
 _REDACTED = b"[redacted]"
 _COST = b"x-bursar-cost-nano-usd"
+_CLAMPED = b"x-bursar-clamped-output"
+_DEFAULTED = b"x-bursar-default-output"
 
 
 class Forwarding:
@@ -214,7 +216,8 @@ class Forwarding:
             ours.append((b"x-bursar-model", hold.call.attributes.model.encode()))
             ours.append((b"x-bursar-routed", hold.call.routed.encode()))
         if hold.output_limit is not None:
-            ours.append((b"x-bursar-clamped-output", b"%d" % hold.output_limit))
+            is_default = hold.output_limit == hold.call.bound.output_default
+            ours.append((_DEFAULTED if is_default else _CLAMPED, b"%d" % hold.output_limit))
         if not self._caller.keep:
             ours.append(codec.CLOSE)
         return ours

@@ -16,6 +16,7 @@ from sidecar.clock import Clock
 from sidecar.core.attribution import Attribution, attribution_of, named_in_body
 from sidecar.core.bounds import bound_of
 from sidecar.core.calls import NO_COST, NewCall
+from sidecar.core.clamping import with_default
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.routing import ALIAS, NOT_ROUTED, Target
@@ -166,6 +167,7 @@ class Preparing:
             request = replace(request, dialect=dialect)
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
+            bound = with_default(bound, policy.output_defaults.limit_for(attributes))
         except _UNTAKEN as error:
             self.refuse(*_refusal_of(error, written, attributes))
         upstream, prefix, secret = self._way_to(provider, dialect, route, attributes)

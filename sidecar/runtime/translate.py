@@ -15,6 +15,7 @@ from protos.values.selectors import Selector, SplitBy
 from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, Grant, LeaseKey
+from sidecar.core.output_defaults import OutputDefault
 from sidecar.core.policy import Budget, DatedPrice, Key, Policy, Project, Provider
 from sidecar.core.routing import ModelRoute, Target
 from sidecar.core.tallies import RefusalLevel
@@ -264,6 +265,11 @@ def policy_from_wire(policy: wire.Policy, region: str) -> Policy:
             prices=[_price_from_wire(price) for price in policy.prices],
             providers=[_provider_from_wire(provider) for provider in policy.providers],
             routes=[_route_from_wire(route) for route in policy.routes],
+            output_defaults=[
+                OutputDefault(one.project_id, one.workflow, one.model, one.limit_count)
+                for one in policy.output_defaults
+                if one.limit_count > 0
+            ],
         )
     except UnknownPolicyError:
         raise

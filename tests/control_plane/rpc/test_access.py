@@ -28,6 +28,7 @@ FILES = [
         "lease",
         "call",
         "installation",
+        "output_default",
     )
 ]
 

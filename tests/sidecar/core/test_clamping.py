@@ -14,6 +14,7 @@ from sidecar.core.clamping import (
     fair_share_nano_usd,
     near_cap,
     unclamped,
+    with_default,
 )
 from tests.sidecar.builders import CENT, bound
 
@@ -127,3 +128,37 @@ def test_old_answers_and_old_workflows_are_forgotten() -> None:
     for number in range(4_096):
         lengths.note(WorkflowKey("prj_a", str(number)), 1, 1)
     assert lengths.floor_count(NEWS) == 4_096
+
+
+@pytest.mark.parametrize(
+    ("limit", "default", "held", "on_wire"),
+    [
+        pytest.param(None, None, 10_000, None, id="neither: the model's maximum"),
+        pytest.param(None, 2_000, 2_000, 2_000, id="a default: held, and on the wire"),
+        pytest.param(9_000, 2_000, 9_000, None, id="the caller's own is larger"),
+        pytest.param(100, 2_000, 100, None, id="the caller's own is smaller"),
+        pytest.param(None, 10_000, 10_000, None, id="a default that limits nothing"),
+        pytest.param(None, 99_999, 10_000, None, id="a default beyond the model's maximum"),
+    ],
+)
+def test_a_default_counts_only_where_the_caller_set_no_limit(
+    limit: int | None, default: int | None, held: int, on_wire: int | None
+) -> None:
+    asked = with_default(
+        bound(CENT, output_rate=TOKEN_RATE, output_max=10_000, limit=limit), default
+    )
+    assert unclamped(asked) == Limited(asked.worst_nano_usd(held), on_wire)
+
+
+def test_what_writes_nothing_gets_no_default() -> None:
+    assert with_default(bound(CENT), 2_000) == bound(CENT)
+
+
+def test_near_the_cap_a_default_is_clamped_further_and_never_raised() -> None:
+    asked = with_default(free(), 5_000)
+    assert near_cap(asked, 50 * CENT // 10)
+    assert not near_cap(asked, 50 * CENT // 10 + 1)
+    assert clamp(asked, 2_000_000, floor_count=1_024) == Limited(2_000_000, 2_000)
+    assert clamp(asked, 0, floor_count=1_024) == Limited(1_024_000, 1_024)
+    assert clamp(asked, 0, floor_count=8_000) == unclamped(asked) == Limited(5_000_000, 5_000)
+    assert clamp(asked, 9 * CENT, floor_count=1_024) == unclamped(asked)

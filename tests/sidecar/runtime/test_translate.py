@@ -4,6 +4,7 @@ import pytest
 
 from protos.bursar.sidecar import v1 as wire
 from protos.values.rates import cost_nano_usd
+from protos.values.selectors import Attributes
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, LeaseKey
 from sidecar.runtime import translate
@@ -118,6 +119,16 @@ def test_a_policy_is_understood_with_its_prices() -> None:
     [key] = known.keys
     assert key.expires_unix_ms is None
     assert not key.models
+
+
+def test_defaults_of_output_are_understood_and_one_that_limits_nothing_is_none() -> None:
+    defaults = [
+        wire.OutputDefault(project_id="prj_a", workflow="leads", model="gpt-x", limit_count=7),
+        wire.OutputDefault(project_id="prj_a", model="gpt-x"),
+    ]
+    known = translate.policy_from_wire(policy_message(1, output_defaults=defaults), "")
+    assert known.output_defaults.limit_for(Attributes("prj_a", "k", "leads", "gpt-x")) == 7
+    assert known.output_defaults.limit_for(Attributes("prj_a", "k", "news", "gpt-x")) is None
 
 
 @pytest.mark.parametrize(

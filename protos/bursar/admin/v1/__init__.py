@@ -85,6 +85,18 @@ from protos.bursar.admin.v1.model_route_service_pb2 import SetModelRouteRequest 
 from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceServicer as ModelRouteServiceServicer
 from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceStub as ModelRouteServiceStub
 from protos.bursar.admin.v1.model_route_service_pb2_grpc import add_ModelRouteServiceServicer_to_server as add_ModelRouteServiceServicer_to_server
+from protos.bursar.admin.v1.output_default_pb2 import OutputDefault as OutputDefault
+from protos.bursar.admin.v1.output_default_pb2 import OutputDefaultProposal as OutputDefaultProposal
+from protos.bursar.admin.v1.output_default_service_pb2 import DeleteOutputDefaultRequest as DeleteOutputDefaultRequest
+from protos.bursar.admin.v1.output_default_service_pb2 import DeleteOutputDefaultResponse as DeleteOutputDefaultResponse
+from protos.bursar.admin.v1.output_default_service_pb2 import ListOutputDefaultsRequest as ListOutputDefaultsRequest
+from protos.bursar.admin.v1.output_default_service_pb2 import ListOutputDefaultsResponse as ListOutputDefaultsResponse
+from protos.bursar.admin.v1.output_default_service_pb2 import QueryOutputDefaultProposalsRequest as QueryOutputDefaultProposalsRequest
+from protos.bursar.admin.v1.output_default_service_pb2 import QueryOutputDefaultProposalsResponse as QueryOutputDefaultProposalsResponse
+from protos.bursar.admin.v1.output_default_service_pb2 import SetOutputDefaultRequest as SetOutputDefaultRequest
+from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceServicer as OutputDefaultServiceServicer
+from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceStub as OutputDefaultServiceStub
+from protos.bursar.admin.v1.output_default_service_pb2_grpc import add_OutputDefaultServiceServicer_to_server as add_OutputDefaultServiceServicer_to_server
 from protos.bursar.admin.v1.policy_pb2 import Reach as Reach
 from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
@@ -171,6 +183,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.key_service_pb2_grpc import KeyServiceAsyncStub as KeyServiceAsyncStub
     from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceAsyncStub as LeaseServiceAsyncStub
     from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceAsyncStub as ModelRouteServiceAsyncStub
+    from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceAsyncStub as OutputDefaultServiceAsyncStub
     from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceAsyncStub as PriceServiceAsyncStub
     from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceAsyncStub as PrincipalServiceAsyncStub
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub

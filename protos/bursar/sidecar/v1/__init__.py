@@ -22,6 +22,7 @@ from protos.bursar.sidecar.v1.policy_pb2 import Budget as Budget
 from protos.bursar.sidecar.v1.policy_pb2 import Key as Key
 from protos.bursar.sidecar.v1.policy_pb2 import ModelRoute as ModelRoute
 from protos.bursar.sidecar.v1.policy_pb2 import ModelTarget as ModelTarget
+from protos.bursar.sidecar.v1.policy_pb2 import OutputDefault as OutputDefault
 from protos.bursar.sidecar.v1.policy_pb2 import Policy as Policy
 from protos.bursar.sidecar.v1.policy_pb2 import Price as Price
 from protos.bursar.sidecar.v1.policy_pb2 import PriceTier as PriceTier

@@ -186,7 +186,9 @@ class Call(_message.Message):
     provider_request_id: _builtins.str
     """The provider's own id of the request."""
     clamped_output_count: _builtins.int
-    """The limit on output tokens that was put on the wire because the cap was near; 0 when none was."""
+    """The limit on output tokens that was put on the wire, because the cap was near or as the default
+    of calls whose callers set none; 0 when none was.
+    """
     variant: _builtins.str
     """The variant of the price that the provider says served it; empty for the standard rates."""
     cost_told: _builtins.bool

@@ -63,6 +63,7 @@ class Policy(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
+    OUTPUT_DEFAULTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Rises with every change of anything in any snapshot."""
     generation: _builtins.int
@@ -95,6 +96,12 @@ class Policy(_message.Message):
         refuses such names as models without a price.
         """
 
+    @_builtins.property
+    def output_defaults(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutputDefault]:
+        """Limits on the output of calls whose callers set none. A sidecar that does not know them holds
+        the models' own maxima instead.
+        """
+
     def __init__(
         self,
         *,
@@ -106,10 +113,11 @@ class Policy(_message.Message):
         providers: _abc.Iterable[Global___Provider] | None = ...,
         generation: _builtins.int = ...,
         routes: _abc.Iterable[Global___ModelRoute] | None = ...,
+        output_defaults: _abc.Iterable[Global___OutputDefault] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "output_defaults", b"output_defaults", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,3 +554,40 @@ class ModelRoute(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelRoute: _TypeAlias = ModelRoute  # noqa: Y015
+
+@_typing.final
+class OutputDefault(_message.Message):
+    """A limit on the output of calls whose callers set none. Of those that match a call, the project's
+    own stand above those for all projects; among them the one for its workflow and model, then for
+    its workflow, then for its model, then for all its calls.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    LIMIT_COUNT_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """Only this project's calls; empty for all projects."""
+    workflow: _builtins.str
+    """Only calls of this workflow; empty for all."""
+    model: _builtins.str
+    """Only calls of this model; empty for all."""
+    limit_count: _builtins.int
+    """Tokens of output for each answer; it is put on the wire."""
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        workflow: _builtins.str = ...,
+        model: _builtins.str = ...,
+        limit_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_count", b"limit_count", "model", b"model", "project_id", b"project_id", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutputDefault: _TypeAlias = OutputDefault  # noqa: Y015
