@@ -135,6 +135,10 @@ class UsageRow:
     """What clients are charged, by their rate cards."""
     charged_cost_nano_usd: int = 0
     """What the calls cost that they are charged for: the margin is the charge less this."""
+    held_nano_usd: int = 0
+    """What was held for the calls that ended well and told their usage."""
+    held_cost_nano_usd: int = 0
+    """What those cost when they were booked; its share of that says how tight bounds are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +352,8 @@ def usage_row_from_wire(wire: v1.UsageRow) -> UsageRow:
         cost_nano_usd=wire.cost_nano_usd,
         charge_nano_usd=wire.charge_nano_usd,
         charged_cost_nano_usd=wire.charged_cost_nano_usd,
+        held_nano_usd=wire.held_nano_usd,
+        held_cost_nano_usd=wire.held_cost_nano_usd,
     )
 
 

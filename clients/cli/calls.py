@@ -14,6 +14,7 @@ from clients.admin import Bursar, Call, Grouping, Usage, UsageRow
 from clients.cli import names
 from clients.cli.limits import LIST_ITEMS, LIST_MAX_ITEMS
 from clients.cli.output import (
+    NONE_TEXT,
     count_text,
     fields_of,
     instant_text,
@@ -84,7 +85,11 @@ def usage(
     month: tuple[int, int] | None,
     time_zone: str,
 ) -> None:
-    """Sum what calls cost: by client, workflow, model, key, provider, outcome or day."""
+    """Sum what calls cost: by client, workflow, model, key, provider, outcome or day.
+
+    Held vs cost says how many times their cost was held for calls that told their usage: their
+    worst case. What makes it smaller: bursar default-output propose.
+    """
     if month is not None and (start is not None or end is not None):
         raise click.UsageError("Give either --month, or --from and --to.")
     bursar = session.bursar
@@ -120,6 +125,7 @@ def _show_usage(session: Session, found: Usage, by: tuple[str, ...]) -> None:
             ">Input",
             ">Output",
             ">Cost",
+            ">Held vs cost",
             *((">Charged", ">Margin") if charged else ()),
         ],
         [[*named.of(row.group), *_sums(row, charged=charged)] for row in found.rows],
@@ -178,8 +184,17 @@ def _sums(row: UsageRow, *, charged: bool) -> list[str]:
         count_text(row.input_count),
         count_text(row.output_count),
         usd(row.cost_nano_usd),
+        held_text(row),
         *(map(usd, money) if charged else ()),
     ]
+
+
+def held_text(row: UsageRow) -> str:
+    """How many times what calls cost was held for them, cut to tenths."""
+    if not row.held_cost_nano_usd:
+        return NONE_TEXT
+    whole, tenth = divmod(10 * row.held_nano_usd // row.held_cost_nano_usd, 10)
+    return f"{count_text(whole)}.{tenth}x"
 
 
 class _Names:

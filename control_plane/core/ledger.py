@@ -136,6 +136,10 @@ class RollupSum:
     """What clients are charged."""
     charged_cost_nano_usd: int = 0
     """What the calls cost that they are charged for."""
+    held_nano_usd: int = 0
+    """What was held for calls that ended well and told their usage."""
+    held_cost_nano_usd: int = 0
+    """What those cost when they were booked."""
     latency_counts: dict[int, int] = field(default_factory=dict)
     """Calls that ended well, by how long they took, in the steps of `core.latency`."""
 
@@ -149,6 +153,8 @@ class RollupSum:
         self.cost_nano_usd += other.cost_nano_usd
         self.charge_nano_usd += other.charge_nano_usd
         self.charged_cost_nano_usd += other.charged_cost_nano_usd
+        self.held_nano_usd += other.held_nano_usd
+        self.held_cost_nano_usd += other.held_cost_nano_usd
         for step, count in other.latency_counts.items():
             self.latency_counts[step] = self.latency_counts.get(step, 0) + count
 
@@ -266,6 +272,9 @@ def _call(booked: Bookings, seq: int, call: Call, known: set[str]) -> None:
     row.output_count += call.quantities.get(OUTPUT, 0)
     row.cost_nano_usd += call.cost_nano_usd
     if call.outcome == ENDED_WELL:
+        if call.worst_nano_usd and not call.estimated:
+            row.held_nano_usd += call.worst_nano_usd
+            row.held_cost_nano_usd += call.cost_nano_usd
         step = step_of(call.ended_unix_ms - call.started_unix_ms)
         row.latency_counts[step] = row.latency_counts.get(step, 0) + 1
 

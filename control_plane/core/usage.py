@@ -44,6 +44,10 @@ class Sums:
     """What clients are charged."""
     charged_cost_nano_usd: int = 0
     """What the calls cost that they are charged for; the margin is the difference."""
+    held_nano_usd: int = 0
+    """What was held for calls that ended well and told their usage."""
+    held_cost_nano_usd: int = 0
+    """What those cost when they were booked; its share of that says how tight bounds are."""
 
     def plus(self, other: "Sums") -> "Sums":
         """Both together."""
@@ -56,6 +60,8 @@ class Sums:
             self.cost_nano_usd + other.cost_nano_usd,
             self.charge_nano_usd + other.charge_nano_usd,
             self.charged_cost_nano_usd + other.charged_cost_nano_usd,
+            self.held_nano_usd + other.held_nano_usd,
+            self.held_cost_nano_usd + other.held_cost_nano_usd,
         )
 
 

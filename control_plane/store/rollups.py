@@ -23,6 +23,8 @@ SUMMED = (
     "cost_nano_usd",
     "charge_nano_usd",
     "charged_cost_nano_usd",
+    "held_nano_usd",
+    "held_cost_nano_usd",
 )
 """The columns that are sums, in both tables."""
 _BOUNDED = ("input_count", "output_count", *(name for name in SUMMED if name.endswith("_usd")))

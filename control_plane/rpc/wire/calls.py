@@ -119,4 +119,6 @@ def _row_to_wire(row: UsageRow) -> v1.UsageRow:
         cost_nano_usd=sums.cost_nano_usd,
         charge_nano_usd=sums.charge_nano_usd,
         charged_cost_nano_usd=sums.charged_cost_nano_usd,
+        held_nano_usd=sums.held_nano_usd,
+        held_cost_nano_usd=sums.held_cost_nano_usd,
     )

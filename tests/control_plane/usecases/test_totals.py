@@ -98,14 +98,20 @@ def check_views(desk: Desk, dice: random.Random, booked: list[Call], of: list[Pr
         wanted: dict[tuple[str, ...], list[int]] = {}
         for made in booked:
             if start <= made.started_unix_ms < end and whose in ("", made.project_id):
-                row = wanted.setdefault(group_of(made, group_by, zone), [0, 0, 0])
+                row = wanted.setdefault(group_of(made, group_by, zone), [0, 0, 0, 0])
                 row[0] += made.cost_nano_usd
                 row[1] += 1
                 row[2] += made.outcome not in WELL
+                row[3] += made.worst_nano_usd if made.outcome == "ok" and not made.estimated else 0
         question = UsageQuestion(group_by, whose, start, end, zone)
         answer = desk.read(lambda tx, q=question: calls.query_usage(tx, q, desk.now))  # type: ignore[misc]  # asked at once
         found = {
-            row.group: [row.sums.cost_nano_usd, row.sums.call_count, row.sums.failed_count]
+            row.group: [
+                row.sums.cost_nano_usd,
+                row.sums.call_count,
+                row.sums.failed_count,
+                row.sums.held_nano_usd,
+            ]
             for row in answer.rows
         }
         assert found == wanted, question

@@ -267,6 +267,8 @@ class UsageRow(_message.Message):
     COST_NANO_USD_FIELD_NUMBER: _builtins.int
     CHARGE_NANO_USD_FIELD_NUMBER: _builtins.int
     CHARGED_COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    HELD_NANO_USD_FIELD_NUMBER: _builtins.int
+    HELD_COST_NANO_USD_FIELD_NUMBER: _builtins.int
     call_count: _builtins.int
     """Calls."""
     failed_count: _builtins.int
@@ -283,6 +285,10 @@ class UsageRow(_message.Message):
     """What clients are charged, by their rate cards."""
     charged_cost_nano_usd: _builtins.int
     """What the calls cost that they are charged for: the margin is the charge less this."""
+    held_nano_usd: _builtins.int
+    """What was held for the calls that ended well and told their usage."""
+    held_cost_nano_usd: _builtins.int
+    """What those cost when they were booked: its share of what was held says how tight bounds are."""
     @_builtins.property
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The value of each grouping, in the order that was asked for."""
@@ -299,10 +305,12 @@ class UsageRow(_message.Message):
         cost_nano_usd: _builtins.int = ...,
         charge_nano_usd: _builtins.int = ...,
         charged_cost_nano_usd: _builtins.int = ...,
+        held_nano_usd: _builtins.int = ...,
+        held_cost_nano_usd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "charge_nano_usd", b"charge_nano_usd", "charged_cost_nano_usd", b"charged_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "charge_nano_usd", b"charge_nano_usd", "charged_cost_nano_usd", b"charged_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "estimated_count", b"estimated_count", "failed_count", b"failed_count", "group", b"group", "held_cost_nano_usd", b"held_cost_nano_usd", "held_nano_usd", b"held_nano_usd", "input_count", b"input_count", "output_count", b"output_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
