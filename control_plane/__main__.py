@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from control_plane.app import ReadyFileError, serve
 from control_plane.config import DEFAULT_LISTEN, Config
-from control_plane.listen import check_listen
+from control_plane.listen import check_listen, check_web
 from control_plane.secrets import VaultError
 from control_plane.store import StoreOpenError
 from control_plane.telemetry import start_logging
@@ -17,6 +17,7 @@ from protos.values.errors import BursarError
 from protos.values.listening import ListenError
 
 USAGE_STATUS = 2
+_PORT_MAX = 65_535
 WATERMARK_VARIABLE = "BURSAR_WATERMARK"
 START_STATUS = 1
 
@@ -58,6 +59,16 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--public-url", default="", metavar="URL", help="where others reach it")
     made.add_argument(
+        "--web",
+        default="",
+        metavar="HOST:PORT",
+        help="where the desk listens, for browsers; off for no desk (default: the port after that "
+        "of --listen)",
+    )
+    made.add_argument(
+        "--web-url", default="", metavar="URL", help="how browsers reach the desk, behind a proxy"
+    )
+    made.add_argument(
         "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
     )
     return made
@@ -79,7 +90,8 @@ def add_watermark(made: argparse.ArgumentParser) -> None:
 def config_from(arguments: list[str]) -> Config:
     """Read the command line. Exits with status 2 when it cannot be understood."""
     asked = parser().parse_args(arguments)
-    host, port = _address(asked.listen)
+    host, port = _address("--listen", asked.listen)
+    web_host, web_port = _web(asked.web, host, port)
     if (asked.certificate is None) != (asked.key is None):
         parser().error("--certificate and --key come together")
     return Config(
@@ -92,17 +104,29 @@ def config_from(arguments: list[str]) -> Config:
         allow_plain=asked.allow_plain,
         allowed_hosts=tuple(asked.allow_host),
         public_url=asked.public_url,
+        web_host=web_host,
+        web_port=web_port,
+        web_url=asked.web_url,
         watermark=asked.watermark,
         ready_file=asked.ready_file,
     )
 
 
-def _address(text: str) -> tuple[str, int]:
+def _web(text: str, host: str, port: int) -> tuple[str, int]:
+    """Where the desk listens; no host for none."""
+    if text == "off":
+        return "", 0
+    if text:
+        return _address("--web", text)
+    return host, min(port + 1, _PORT_MAX) if port else 0
+
+
+def _address(option: str, text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     numeric = port.isascii() and port.isdigit() and len(port) <= 5
-    if not colon or not host or not numeric or int(port) > 65_535:
-        parser().error(f"--listen {text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
+    if not colon or not host or not numeric or int(port) > _PORT_MAX:
+        parser().error(f"{option} {text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}")
     return host, int(port)
 
 
@@ -119,6 +143,8 @@ def main() -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         check_listen(config)
+        if config.web_host:
+            check_web(config)
         return asyncio.run(serve(config))
     except (ReadyFileError, StoreOpenError, ListenError, VaultError, BursarError) as error:
         sys.stderr.write(f"control plane: {error}\n")

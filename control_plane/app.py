@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from control_plane import limits
 from control_plane.clock import Clock, SystemClock
 from control_plane.config import Config
 from control_plane.entropy import Entropy
+from control_plane.listen import check_web, desk_url
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
 from control_plane.rpc.server import RunningServer, start_server
@@ -20,10 +22,12 @@ from control_plane.secrets import open_vault
 from control_plane.store import Tx, providers
 from control_plane.store.sqlite import SqliteStore, database_name, open_store
 from control_plane.telemetry import event
-from control_plane.usecases import learning
+from control_plane.usecases import learning, sessions
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
+from control_plane.web.deps import DeskDeps
+from control_plane.web.server import RunningDesk, Tls, bind, start_desk
 
 OWNER_TOKEN_FILE = "owner.token"  # noqa: S105 - a file's name
 DATABASE_FAILED = 3
@@ -47,21 +51,26 @@ async def serve(config: Config) -> int:
         loop.call_soon_threadsafe(stop.set)
 
     clock = SystemClock()
+    bound = bind(config.web_host, config.web_port) if config.web_host else None
     store = open_store(config.data, clock, second_place=config.watermark, on_poison=on_poison)
     try:
-        deps = _assemble(config, store, clock)
+        deps, link = _assemble(config, store, clock, bound)
         running = await start_server(deps)
+        desk = await _start_desk(deps, bound) if bound is not None else None
         house = asyncio.create_task(_keep_house(deps))
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
-            _tell_ready(config, running)
+            _tell_ready(deps, running, link)
             await stop.wait()
             event("stopping")
         finally:
             house.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await house
+            if desk is not None:
+                deps.hub.close()
+                await desk.stop()
             await running.drain()
     finally:
         await asyncio.to_thread(store.close)
@@ -69,7 +78,29 @@ async def serve(config: Config) -> int:
     return DATABASE_FAILED if failed else 0
 
 
-def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
+async def _start_desk(deps: Deps, bound: socket.socket) -> RunningDesk:
+    config = deps.config
+    tls = None
+    if config.certificate is not None and config.private_key is not None:
+        tls = Tls(config.certificate, config.private_key)
+    desk = DeskDeps(
+        store=deps.store,
+        clock=deps.clock,
+        entropy=deps.entropy,
+        levels=deps.levels,
+        changed=deps.hub.policy_changed,
+        wait_change=deps.hub.wait_ledger,
+        is_closing=lambda: deps.hub.closed,
+        secure=deps.desk_url.startswith("https://"),
+        hosts=check_web(config).hosts,
+    )
+    return await start_desk(desk, bound, tls)
+
+
+def _assemble(
+    config: Config, store: SqliteStore, clock: Clock, bound: socket.socket | None
+) -> tuple[Deps, str]:
+    """The parts, and the link that signs the first owner in; "" when there was one before."""
     entropy = Entropy()
     in_use = bool(store.read(providers.encryption_key_ids).result())
     vault = open_vault(config.data, entropy.random_bytes, in_use=in_use)
@@ -84,10 +115,12 @@ def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
             keep_token=lambda text: _keep_secret(config.data / OWNER_TOKEN_FILE, text),
         )
 
+    link = ""
     if store.write(first).result():
         event("founded", owner_token_file=config.data / OWNER_TOKEN_FILE)
+        link = store.write(lambda tx: sessions.first_link(tx, entropy, now)).result()
     _look_at_the_database(store, now)
-    return Deps(
+    deps = Deps(
         store=store,
         clock=clock,
         entropy=entropy,
@@ -95,7 +128,9 @@ def _assemble(config: Config, store: SqliteStore, clock: Clock) -> Deps:
         levels=Levels(started_unix_ms=now),
         vault=vault,
         config=config,
+        desk_url=desk_url(config, bound.getsockname()[1]) if bound is not None else "",
     )
+    return deps, link
 
 
 def _look_at_the_database(store: SqliteStore, now_unix_ms: int) -> None:
@@ -121,11 +156,12 @@ def _keep_secret(path: Path, text: str) -> None:
     _write_whole(path, text + "\n", mode=0o600)
 
 
-def _tell_ready(config: Config, running: RunningServer) -> None:
+def _tell_ready(deps: Deps, running: RunningServer, link: str) -> None:
+    config = deps.config
     host = f"[{config.listen_host}]" if ":" in config.listen_host else config.listen_host
     address = f"{host}:{running.port}"
     if config.ready_file is not None:
-        told = json.dumps({"address": address, "pid": os.getpid()})
+        told = json.dumps({"address": address, "pid": os.getpid(), "desk": deps.desk_url})
         try:
             _write_whole(config.ready_file, told + "\n", mode=0o644)
         except OSError as error:
@@ -134,7 +170,16 @@ def _tell_ready(config: Config, running: RunningServer) -> None:
             ) from None
     event("started", address=address, database=database_name(), data=config.data)
     sys.stdout.write(f"control plane on {address}\n")
+    if deps.desk_url:
+        sys.stdout.write(_desk_lines(deps.desk_url, link))
     sys.stdout.flush()
+
+
+def _desk_lines(url: str, link: str) -> str:
+    """Where the desk is. The first link is shown to a person alone, never to a log."""
+    if link and sys.stdout.isatty():
+        return f"desk on {url}; sign in once by {url}/sign-in/{link}\n"
+    return f"desk on {url}; `bursar desk` makes a link that signs in\n"
 
 
 async def _keep_house(deps: Deps) -> None:

@@ -28,6 +28,12 @@ class Config:
     """Names that callers may address this server by, besides the address it listens on."""
     public_url: str = ""
     """Where clients of other hosts reach it; empty on loopback."""
+    web_host: str = ""
+    """The address of the desk; empty for no desk."""
+    web_port: int = 0
+    """The port of the desk; 0 takes a free one."""
+    web_url: str = ""
+    """How browsers reach the desk; empty for its own address."""
     watermark: Path | None = None
     """The folder of the watermark; the data folder when None."""
     ready_file: Path | None = None

@@ -303,6 +303,8 @@ SIDECAR_PROJECTS_MAX = 1_000
 """Projects that a sidecar may be scoped to by name; empty means all."""
 JOIN_TOKENS_MAX = 1_000
 """Tokens that wait to be used."""
+UNDO_MS = 600_000
+"""For so long a decision about a cap can be taken back by its number."""
 REQUEST_LIFE_MS = 24 * 3_600_000
 """For so long a request may be repeated."""
 KEPT_SECRETS_MAX = 1_000
@@ -326,6 +328,45 @@ BACKUP_PIECE_BYTES = 1 << 20
 BACKUPS_MAX = 1
 """Copies that are made at the same time: each needs the disk once more."""
 
+# --- The desk -------------------------------------------------------------------------------------
+
+SESSION_IDLE_MS = 12 * 3_600_000
+"""A browser's session that was not used for so long is over."""
+SESSION_LIFE_MS = 30 * 24 * 3_600_000
+"""A session that was opened so long ago is over, however often it is used."""
+SESSION_TOUCH_MS = 300_000
+"""The use of a session is noted at most so often."""
+PRINCIPAL_SESSIONS_MAX = 20
+"""Sessions of one principal; the oldest go first."""
+SIGN_IN_LINK_MS = 3_600_000
+"""A link that signs in works for so long, once."""
+PRINCIPAL_LINKS_MAX = 10
+"""Links of one principal that wait to be used; the oldest go first."""
+SIGN_IN_WINDOW_MS = 900_000
+"""The time in which failed attempts to sign in are counted."""
+ADDRESS_ATTEMPTS_MAX = 10
+"""Failed attempts from one address in that time."""
+ALL_ATTEMPTS_MAX = 200
+"""Failed attempts from anywhere in that time: more is no typing error of ours."""
+FORM_BYTES_MAX = 32 << 10
+"""Largest form that a browser may send."""
+FORM_FIELDS_MAX = 64
+"""Fields of one form."""
+FORM_DIGITS_MAX = 18
+"""Digits of the longest whole number in a form: it fits 64 bits."""
+BROWSER_CONNECTIONS_MAX = 256
+"""Connections of browsers at once."""
+BROWSER_STREAMS_MAX = 64
+"""Tabs that are kept up to date at once."""
+STREAM_BEAT_MS = 15_000
+"""A tab hears something at least so often."""
+STREAM_PAUSE_MS = 1_000
+"""A tab hears of changes no more often than this."""
+DESK_ROWS_MAX = 500
+"""Clients on one page."""
+DESK_DRAIN_S = 2
+"""How long browsers' requests may take to end when the control plane stops."""
+
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
 assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
@@ -342,3 +383,7 @@ assert TAILS_MAX < CONNECTION_STREAMS_MAX
 assert REQUEST_WAIT_S < UNARY_DEADLINE_S
 assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX
 assert BACKUP_PIECE_BYTES < SENT_MESSAGE_BYTES_MAX
+assert SESSION_TOUCH_MS < SESSION_IDLE_MS < SESSION_LIFE_MS
+assert BROWSER_STREAMS_MAX < BROWSER_CONNECTIONS_MAX
+assert STREAM_PAUSE_MS < STREAM_BEAT_MS
+assert ADDRESS_ATTEMPTS_MAX < ALL_ATTEMPTS_MAX

@@ -41,6 +41,7 @@ from clients.admin.principals import AuditEntry as AuditEntry
 from clients.admin.principals import IssuedToken as IssuedToken
 from clients.admin.principals import Principal as Principal
 from clients.admin.principals import Role as Role
+from clients.admin.principals import SignInLink as SignInLink
 from clients.admin.projects import CreatedProject as CreatedProject
 from clients.admin.projects import Project as Project
 from clients.admin.projects import ProjectState as ProjectState

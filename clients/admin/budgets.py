@@ -265,12 +265,22 @@ class Budgets:
             reason=reason,
             etag=budget.etag,
         )
-        answer = self._wire.ask(self._stub.SetCap, request)
-        return ChangedCap(
-            budget=budget_from_wire(answer.budget),
-            change=cap_change_from_wire(answer.change),
-            reach=reach_from_wire(answer.reach),
+        return _changed_from_wire(self._wire.ask(self._stub.SetCap, request))
+
+    def undo_cap(
+        self, budget_id: str, cap_version: int, *, reason: str = "", request_id: str = ""
+    ) -> ChangedCap:
+        """Take the newest decision about a cap back, within ten minutes of it.
+
+        Raises EtagMismatchError when a newer one was made, FailedPreconditionError when it is late.
+        """
+        request = v1.UndoCapRequest(
+            request_id=request_id or self._wire.request_id(),
+            budget_id=budget_id,
+            cap_version=cap_version,
+            reason=reason,
         )
+        return _changed_from_wire(self._wire.ask(self._stub.UndoCap, request))
 
     def archive(self, budget_id: str, *, reason: str = "", request_id: str = "") -> Budget:
         """End a budget: it counts and caps nothing from now on."""
@@ -362,6 +372,14 @@ def period_from_wire(wire: v1.Period) -> Period:
         overshoot_nano_usd=wire.overshoot_nano_usd,
         state=wire.state,
         cap_version=wire.cap_version,
+    )
+
+
+def _changed_from_wire(answer: v1.SetCapResponse) -> ChangedCap:
+    return ChangedCap(
+        budget=budget_from_wire(answer.budget),
+        change=cap_change_from_wire(answer.change),
+        reach=reach_from_wire(answer.reach),
     )
 
 

@@ -15,15 +15,17 @@ from clients.admin.wire import Wire
 from protos.bursar.admin import v1
 from protos.values.errors import InvalidArgumentError
 
-Role = Literal["unknown", "viewer", "operator", "owner"]
+Role = Literal["unknown", "client", "viewer", "operator", "owner"]
 
 _ROLE_FROM_WIRE: Mapping[int, Role] = {
     v1.Role.ROLE_UNSPECIFIED: "unknown",
+    v1.Role.ROLE_CLIENT: "client",
     v1.Role.ROLE_VIEWER: "viewer",
     v1.Role.ROLE_OPERATOR: "operator",
     v1.Role.ROLE_OWNER: "owner",
 }
 _ROLE_TO_WIRE: Mapping[str, v1.Role.ValueType] = {
+    "client": v1.Role.ROLE_CLIENT,
     "viewer": v1.Role.ROLE_VIEWER,
     "operator": v1.Role.ROLE_OPERATOR,
     "owner": v1.Role.ROLE_OWNER,
@@ -55,13 +57,16 @@ class Principal:
     display_name: str
     """A unique name."""
     role: Role
-    """viewer reads; operator also changes clients; owner also principals and providers."""
+    """client sees one project at the desk; viewer reads all; operator also changes clients; owner
+    also principals and providers."""
     create_time: datetime
     """When it was made."""
     disable_time: datetime | None
     """When it was disabled; None while it is not."""
     tokens: tuple[AdminToken, ...]
     """Its tokens."""
+    project_id: str = ""
+    """The only project that a client sees; "" for all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,25 @@ class IssuedToken:
     """The principal."""
     token: str = field(repr=False)
     """The text, shown once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInLink:
+    """A link that signs a principal in at the desk, once."""
+
+    principal: Principal
+    """Whom."""
+    secret: str = field(repr=False)
+    """Its secret part, shown once."""
+    expire_time: datetime
+    """When it ends."""
+    desk_url: str
+    """The desk's address; "" when no desk runs."""
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser; "" when no desk runs."""
+        return f"{self.desk_url}/sign-in/{self.secret}" if self.desk_url else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +127,19 @@ class Principals:
         self._wire = wire
         self._stub = v1.PrincipalServiceStub(wire.channel)
 
-    def create(self, *, display_name: str, role: Role, request_id: str = "") -> IssuedToken:
-        """Make a principal with a first token."""
+    def create(
+        self, *, display_name: str, role: Role, project_id: str = "", request_id: str = ""
+    ) -> IssuedToken:
+        """Make a principal with a first token; a client is one of a project."""
         if role not in _ROLE_TO_WIRE:
             raise InvalidArgumentError(
-                f"{role!r} is no role: use viewer, operator or owner", field="role"
+                f"{role!r} is no role: use client, viewer, operator or owner", field="role"
             )
         request = v1.CreatePrincipalRequest(
             request_id=request_id or self._wire.request_id(),
-            principal=v1.Principal(display_name=display_name, role=_ROLE_TO_WIRE[role]),
+            principal=v1.Principal(
+                display_name=display_name, role=_ROLE_TO_WIRE[role], project_id=project_id
+            ),
         )
         answer = self._wire.ask(self._stub.CreatePrincipal, request)
         return IssuedToken(principal=principal_from_wire(answer.principal), token=answer.token)
@@ -153,6 +181,19 @@ class Principals:
         )
         return principal_from_wire(self._wire.ask(self._stub.RevokeToken, request))
 
+    def create_sign_in_link(self, principal_id: str = "", *, request_id: str = "") -> SignInLink:
+        """Make a link that signs a principal in at the desk once; the caller when none is named."""
+        request = v1.CreateSignInLinkRequest(
+            request_id=request_id or self._wire.request_id(), principal_id=principal_id
+        )
+        answer = self._wire.ask(self._stub.CreateSignInLink, request)
+        return SignInLink(
+            principal=principal_from_wire(answer.principal),
+            secret=answer.secret,
+            expire_time=instant_from_wire(answer.expire_time),
+            desk_url=answer.desk_url,
+        )
+
     def caller(self) -> Principal:
         """Tell in whose name this client speaks."""
         return principal_from_wire(self._wire.ask(self._stub.GetCaller, v1.GetCallerRequest()))
@@ -178,6 +219,7 @@ def principal_from_wire(wire: v1.Principal) -> Principal:
         create_time=instant_from_wire(wire.create_time),
         disable_time=instant_or_none_from_wire(wire.disable_time),
         tokens=tuple(admin_token_from_wire(token) for token in wire.tokens),
+        project_id=wire.project_id,
     )
 
 

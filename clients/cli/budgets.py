@@ -165,6 +165,18 @@ def raise_cap(
     _changed(session, changed)
 
 
+@budget.command("undo")
+@click.argument("target", metavar="CLIENT|BUDGET")
+@click.option("--reason", default="", help="Why, for the cap's history.")
+@pass_session
+def undo(session: Session, *, target: str, reason: str) -> None:
+    """Take the newest decision about a cap back, within ten minutes of it."""
+    found = names.budget(session.bursar, target)
+    newest = next(iter(session.bursar.budgets.cap_changes(found.budget_id)))
+    changed = session.bursar.budgets.undo_cap(found.budget_id, newest.cap_version, reason=reason)
+    _changed(session, changed)
+
+
 @budget.command("list")
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option("--all", "show_archived", is_flag=True, help="Archived ones too.")

@@ -14,6 +14,7 @@ from clients.cli.limits import LIST_ITEMS, LIST_MAX_ITEMS
 from clients.cli.output import instant_text, table
 from clients.cli.parameters import LATER
 from clients.cli.session import Command, Group, Session, pass_session
+from protos.values.errors import FailedPreconditionError
 
 
 @click.group("principal", cls=Group)
@@ -25,14 +26,20 @@ def principal() -> None:
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(["viewer", "operator", "owner"]),
+    type=click.Choice(["client", "viewer", "operator", "owner"]),
     required=True,
-    help="viewer reads; operator also changes clients, keys, budgets and prices; owner all.",
+    help="client sees one client's page at the desk; viewer reads all; operator also changes "
+    "clients, keys, budgets and prices; owner all.",
 )
+@click.option("--client", "client_name", default="", help="Whose page a client sees.")
 @pass_session
-def add(session: Session, name: str, role: Role) -> None:
+def add(session: Session, name: str, role: Role, client_name: str) -> None:
     """Add a principal with a first token."""
-    made = session.bursar.principals.create(display_name=name, role=role)
+    if (role == "client") != bool(client_name):
+        raise click.UsageError("Give --client with the role client, and with no other.")
+    bursar = session.bursar
+    project_id = names.client(bursar, client_name).project_id if client_name else ""
+    made = bursar.principals.create(display_name=name, role=role, project_id=project_id)
     _show_token(session, made)
 
 
@@ -92,6 +99,26 @@ def whoami(session: Session) -> None:
     session.show(
         {"principal": found}, Text(f"{found.display_name}, {found.role} ({found.principal_id})")
     )
+
+
+@click.command("desk", cls=Command)
+@click.argument("name", metavar="[PRINCIPAL]", required=False)
+@pass_session
+def desk(session: Session, name: str | None) -> None:
+    """Make a link that signs you, or another principal, in at the desk once."""
+    bursar = session.bursar
+    principal_id = names.principal(bursar, name).principal_id if name else ""
+    made = bursar.principals.create_sign_in_link(principal_id)
+    if not made.url:
+        raise FailedPreconditionError(
+            "this control plane serves no desk: start it with --web HOST:PORT"
+        )
+    session.show(
+        {"url": made.url, "principal": made.principal, "expire_time": made.expire_time},
+        Text(f"{made.principal.display_name}, {made.principal.role}", style="bold"),
+        Text(f"  {made.url}"),
+    )
+    session.say(f"It works once, until {instant_text(made.expire_time)}.")
 
 
 @click.command("audit", cls=Command)
@@ -162,4 +189,4 @@ def _rows(one: Principal) -> list[list[str]]:
     ]
 
 
-COMMANDS: Sequence[Any] = (principal, audit)
+COMMANDS: Sequence[Any] = (principal, desk, audit)

@@ -10,6 +10,7 @@ from clients.cli.output import usd
 from clients.cli.providers import BASE_URLS, KEY_VARIABLES, REHEARSAL_SECRET, is_stand_in
 from clients.rehearsal import prices as rehearsal_prices
 from protos.values import quantities
+from protos.values.errors import PermissionDeniedError
 from protos.values.keys import key_hint
 from protos.values.money import usd_per_million_to_pico
 from protos.values.rates import Tier
@@ -59,6 +60,14 @@ def cast(bursar: Bursar, environment: Mapping[str, str], *, rehearsal: bool | No
     }
     real = bool(secrets) or any(not is_stand_in(one) for one in existing.values())
     return Cast(existing, secrets, rehearse=(not real) if rehearsal is None else rehearsal)
+
+
+def desk_link(bursar: Bursar) -> str:
+    """A link that signs whoever runs `up` in at the desk once; "" for who may not make one."""
+    try:
+        return bursar.principals.create_sign_in_link().url
+    except PermissionDeniedError:
+        return ""
 
 
 def set_providers(bursar: Bursar, chosen: Cast, rehearsal_url: str) -> None:

@@ -1,7 +1,7 @@
 """What `up` says when all is ready: to people, to scripts, and to other commands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -22,6 +22,10 @@ class Running:
     """The data folder."""
     control_plane: str
     """The control plane's address."""
+    desk: str
+    """The desk's URL, for browsers."""
+    desk_link: str = field(repr=False)
+    """A link that signs in at the desk once; "" for whoever may not make one."""
     sidecars: tuple[str, ...]
     """The sidecars' URLs."""
     rehearsal_url: str
@@ -40,6 +44,7 @@ class Running:
         return {
             "pid": pid,
             "control_plane": self.control_plane,
+            "desk": self.desk or None,
             "sidecars": list(self.sidecars),
             "rehearsal": self.rehearsal_url or None,
             "public_url": self.public_url or None,
@@ -59,6 +64,7 @@ def show(session: Session, running: Running) -> None:
             "anthropic_base_url": base_url,
             "gemini_base_url": base_url,
             "key": running.demo.key if running.demo else None,
+            "desk_link": running.desk_link or None,
             "data": str(running.folder.path),
             "providers": dict(running.providers),
             **{name: value for name, value in running.state(0).items() if name != "pid"},
@@ -79,6 +85,7 @@ def _parts(running: Running) -> list[Text | str]:
         Text("Bursar is up.", style="bold green"),
         Text(f"  Base URL   {base_url}/v1   (Anthropic, Gemini: {base_url})"),
     ]
+    lines.append(Text(f"  Desk       {running.desk_link or running.desk}"))
     if running.demo is not None:
         lines += [
             Text(f"  Key        {running.demo.key}"),

@@ -34,6 +34,7 @@ JOIN_TOKEN_LIFETIME = timedelta(minutes=5)
 _LOOPBACK = "127.0.0.1"
 _PORT_BASE = 7240
 _PORT_MAX = 65_535
+_DESK_OFFSET = 1
 _SIDECAR_OFFSET = 10
 _REHEARSAL_OFFSET = 20
 
@@ -44,6 +45,8 @@ class Wishes:
 
     control_plane_port: int
     """Where the control plane listens; 0 for any free port."""
+    desk_port: int
+    """Where the desk listens, for browsers; 0 for any free port."""
     sidecar_port: int
     """Where the first sidecar listens; the others follow."""
     rehearsal_port: int
@@ -92,6 +95,7 @@ def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
     help="Ports are counted from here.",
 )
 @_port("--control-plane-port", "control plane", 0)
+@_port("--desk-port", "desk", _DESK_OFFSET)
 @_port("--sidecar-port", "first sidecar", _SIDECAR_OFFSET)
 @_port("--rehearsal-port", "rehearsal provider", _REHEARSAL_OFFSET)
 @click.option(
@@ -144,6 +148,8 @@ def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> N
 
     wishes = Wishes(
         control_plane_port=port("control_plane_port", 0),
+        # Whoever lets the system choose one port does not want another one fixed.
+        desk_port=port("desk_port", _DESK_OFFSET) if port("control_plane_port", 0) else 0,
         sidecar_port=port("sidecar_port", _SIDECAR_OFFSET),
         rehearsal_port=port("rehearsal_port", _REHEARSAL_OFFSET),
         sidecars=given["sidecars"],
@@ -190,6 +196,7 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
         rehearsal_url = _set_stage(bursar, supervisor, folder, wishes)
         supervisor.check()
         demo = stage.demo(bursar, folder)
+        desk_link = stage.desk_link(bursar)
         urls = [
             _start_sidecar(bursar, supervisor, folder, wishes, address, number)
             for number in range(1, wishes.sidecars + 1)
@@ -201,6 +208,8 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
     return Running(
         folder=folder,
         control_plane=address,
+        desk=str(control_plane["desk"]),
+        desk_link=desk_link,
         sidecars=tuple(urls),
         rehearsal_url=rehearsal_url,
         public_url=wishes.public_url,
@@ -250,7 +259,12 @@ def _control_plane_plan(folder: Folder, wishes: Wishes) -> Plan:
         folder,
         "control-plane",
         "control_plane",
-        ("--data", str(folder.path), "--listen", f"{_LOOPBACK}:{{port}}", *zone),
+        (
+            *("--data", str(folder.path)),
+            *("--listen", f"{_LOOPBACK}:{{port}}"),
+            *("--web", f"{_LOOPBACK}:{wishes.desk_port}"),
+            *zone,
+        ),
         wishes.control_plane_port,
     )
 
@@ -326,7 +340,12 @@ def _plan(
 
 def _check_ports(wishes: Wishes) -> None:
     """Refuse ports that are busy, or meant for two, before anything starts."""
-    ports = [wishes.control_plane_port, *wishes.sidecar_ports(), wishes.rehearsal_port]
+    ports = [
+        wishes.control_plane_port,
+        wishes.desk_port,
+        *wishes.sidecar_ports(),
+        wishes.rehearsal_port,
+    ]
     fixed = [port for port in ports if port]
     if len(set(fixed)) != len(fixed) or max(fixed, default=0) > _PORT_MAX:
         raise click.UsageError(
@@ -334,6 +353,7 @@ def _check_ports(wishes: Wishes) -> None:
             f" of its own up to {_PORT_MAX}; sidecars take them in a row from --sidecar-port."
         )
     check_free(_LOOPBACK, wishes.control_plane_port, "the control plane", "--control-plane-port")
+    check_free(_LOOPBACK, wishes.desk_port, "the desk", "--desk-port")
     for number, port in enumerate(wishes.sidecar_ports(), 1):
         check_free(wishes.sidecar_host, port, f"sidecar {number}", "--sidecar-port")
     if wishes.rehearsal is not False:

@@ -15,7 +15,7 @@ from control_plane.core import fields
 from control_plane.core.windows import ANCHOR_DAY_MAX, WINDOWS, Window, WindowSpan, window_at
 from control_plane.core.zones import check_zone
 from protos.values import ids
-from protos.values.errors import FailedPreconditionError
+from protos.values.errors import EtagMismatchError, FailedPreconditionError
 from protos.values.money import MONEY_MAX_NANO_USD
 from protos.values.selectors import Selector, SplitBy
 
@@ -86,6 +86,8 @@ class CapChange:
     """The principal who decided."""
     reason: str
     changed_unix_ms: int
+    policy_version: int = 0
+    """Sidecars that apply this version of the policy know of it; 0 for what is older than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,29 @@ class Reach:
     """After this no call against it is started anywhere, whatever is cut off."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnreachedSidecar:
+    """A sidecar that does not apply a decision yet."""
+
+    display_name: str
+    last_seen_unix_ms: int
+    """0 for never."""
+    goes_on_until_unix_ms: int
+    """Until when it can start calls by what was before, if it hears nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapReach:
+    """How far the newest decision about a cap has come."""
+
+    cap_version: int
+    live_count: int
+    """Sidecars that apply it."""
+    sidecar_count: int
+    """Sidecars that it concerns."""
+    unreached: tuple[UnreachedSidecar, ...]
+
+
 CHANGEABLE: Final = ("display_name", "max_offline_ms")
 """What an update mask may name."""
 
@@ -214,6 +239,30 @@ def check_for_one_period(budget: Budget, cap_nano_usd: int | None) -> None:
         raise fields.invalid(
             "cap_nano_usd",
             "a cap cannot be taken away for one period: raise it, or end it for good",
+        )
+
+
+def check_undo(budget: Budget, undone: CapChange, period_id: str, now_unix_ms: int) -> None:
+    """Whether a decision can still be taken back; `period_id` names the period that is now."""
+    if undone.cap_version != budget.cap_version:
+        raise EtagMismatchError(
+            f"the cap was changed again since (decision {budget.cap_version}): look at it, then "
+            "set the cap that is wanted",
+            etag=budget.etag,
+        )
+    if undone.cap_version == 1:
+        raise FailedPreconditionError(
+            "that is the cap that the budget began with: set another one",
+            budget_id=budget.budget_id,
+        )
+    if now_unix_ms - undone.changed_unix_ms > limits.UNDO_MS:
+        raise FailedPreconditionError(
+            f"it is older than {limits.UNDO_MS // 60_000} minutes: set the cap that is wanted",
+            budget_id=budget.budget_id,
+        )
+    if undone.period_id not in {"", period_id}:
+        raise FailedPreconditionError(
+            f"it held for {undone.period_id} alone, which is over", budget_id=budget.budget_id
         )
 
 

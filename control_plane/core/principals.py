@@ -7,8 +7,12 @@ from protos.values.errors import PermissionDeniedError
 
 
 class Role(Enum):
-    """What a principal may do; each role may do all that the ones before it may."""
+    """What a principal may do; each role may do all that the ones before it may.
 
+    A client sees the page of one project at the desk, and no method of the admin services.
+    """
+
+    CLIENT = "client"
     VIEWER = "viewer"
     OPERATOR = "operator"
     OWNER = "owner"
@@ -52,6 +56,8 @@ class Principal:
     disabled_unix_ms: int | None = None
     tokens: tuple[AdminToken, ...] = ()
     """Newest first."""
+    project_id: str = ""
+    """The only project that it sees; of a client, and of nobody else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,5 @@ class Deps:
     """Opens and seals provider secrets."""
     config: Config
     """What the control plane was told at its start."""
+    desk_url: str = ""
+    """Where browsers find the desk; empty when there is none."""

@@ -113,7 +113,11 @@ class Hub:
             del self._streams[stream.sidecar_id]
 
     def policy_changed(self) -> None:
-        """Let every stream look whether its snapshot changed; call it after the commit."""
+        """Let every stream look whether its snapshot changed; call it after the commit.
+
+        Whoever follows the ledger looks too: what people see may have changed.
+        """
+        self.ledger_moved()
         for stream in self._streams.values():
             stream.policy_changed()
 

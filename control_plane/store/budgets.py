@@ -7,6 +7,9 @@ from control_plane.core.pages import Slice
 from control_plane.store.engine import Params, Row, Tx
 from protos.values.selectors import Selector
 
+CAP_VERSION_MAX = 2**62
+"""Above the number of any decision."""
+
 
 def insert(tx: Tx, budget: Budget) -> None:
     """Add a budget."""
@@ -120,8 +123,9 @@ def insert_change(tx: Tx, change: CapChange) -> None:
     """Add a decision about a cap."""
     tx.run(
         """INSERT INTO cap_change (budget_id, cap_version, period_id, old_cap_nano_usd,
-             new_cap_nano_usd, actor, reason, changed_unix_ms)
-           VALUES (:budget_id, :cap_version, :period_id, :old, :new, :actor, :reason, :changed)""",
+             new_cap_nano_usd, actor, reason, changed_unix_ms, policy_version)
+           VALUES (:budget_id, :cap_version, :period_id, :old, :new, :actor, :reason, :changed,
+             :policy_version)""",
         {
             "budget_id": change.budget_id,
             "cap_version": change.cap_version,
@@ -131,6 +135,7 @@ def insert_change(tx: Tx, change: CapChange) -> None:
             "actor": change.actor,
             "reason": change.reason,
             "changed": change.changed_unix_ms,
+            "policy_version": change.policy_version,
         },
     )
 
@@ -151,13 +156,37 @@ def changes_page(tx: Tx, asked: Slice, *, budget_id: str) -> list[CapChange]:
     return [_change_from_row(row) for row in rows]
 
 
-def cap_in_force(tx: Tx, budget_id: str, period_id: str) -> int | None:
-    """The cap of a period: of the decisions for good or for this period alone the newest."""
+def change(tx: Tx, budget_id: str, cap_version: int) -> CapChange | None:
+    """One decision."""
+    row = tx.row(
+        "SELECT * FROM cap_change WHERE budget_id = :budget AND cap_version = :version",
+        {"budget": budget_id, "version": cap_version},
+    )
+    return _change_from_row(row) if row is not None else None
+
+
+def newest_changes(tx: Tx) -> list[CapChange]:
+    """The newest decision of each budget that is not archived."""
+    rows = tx.rows(
+        """SELECT c.* FROM budget b JOIN cap_change c
+             ON c.budget_id = b.budget_id AND c.cap_version = b.cap_version
+           WHERE b.archived_unix_ms IS NULL"""
+    )
+    return [_change_from_row(row) for row in rows]
+
+
+def cap_in_force(
+    tx: Tx, budget_id: str, period_id: str, *, before_version: int = CAP_VERSION_MAX
+) -> int | None:
+    """The cap of a period: of the decisions for good or for this period alone the newest.
+
+    Or the newest of those before a decision, when its number is given.
+    """
     row = tx.row(
         """SELECT new_cap_nano_usd FROM cap_change
-           WHERE budget_id = :budget AND period_id IN ('', :period)
+           WHERE budget_id = :budget AND period_id IN ('', :period) AND cap_version < :before
            ORDER BY cap_version DESC LIMIT 1""",
-        {"budget": budget_id, "period": period_id},
+        {"budget": budget_id, "period": period_id, "before": before_version},
     )
     assert row is not None, "a budget begins with a decision"
     cap: int | None = row["new_cap_nano_usd"]
@@ -230,4 +259,5 @@ def _change_from_row(row: Row) -> CapChange:
         actor=row["actor"],
         reason=row["reason"],
         changed_unix_ms=row["changed_unix_ms"],
+        policy_version=row["policy_version"],
     )

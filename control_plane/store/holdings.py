@@ -55,6 +55,12 @@ def periods_page(tx: Tx, asked: Slice, *, budget_id: str, partition: str) -> lis
     return [_period_from_row(row) for row in rows]
 
 
+def open_periods(tx: Tx) -> list[Period]:
+    """Every period that takes money, but for those of one value of a split budget."""
+    rows = tx.rows(f"{_PERIOD} WHERE state = 'OPEN' AND partition = ''")
+    return [_period_from_row(row) for row in rows]
+
+
 def sidecars_page(tx: Tx, asked: Slice, *, show_revoked: bool) -> list[SidecarView]:
     """Sidecars by name."""
     rows = tx.rows(
@@ -95,6 +101,20 @@ def reach_of(tx: Tx, project_id: str, policy_version: int) -> tuple[int, int]:
             concerned += 1
             acked += row["policy_acked"] >= policy_version
     return concerned, acked
+
+
+def reachable(tx: Tx, project_id: str) -> list[SidecarView]:
+    """The sidecars that receive a project; all of them for an empty id. By name."""
+    rows = tx.rows(
+        f"""{_SIDECAR} FROM sidecar WHERE revoked_unix_ms = 0 AND state <> 'DRAINED'
+           ORDER BY display_name"""
+    )
+    found = [_sidecar_from_row(row) for row in rows]
+    return [
+        one
+        for one in found
+        if not project_id or not one.project_ids or project_id in one.project_ids
+    ]
 
 
 def lumps(

@@ -12,13 +12,15 @@ def insert(tx: Tx, principal: Principal) -> None:
     """Add a principal with its tokens. Raises ConflictError when its name is taken."""
     tx.run(
         """INSERT INTO principal (principal_id, display_name, name_key, role, created_unix_ms,
-             disabled_unix_ms)
-           VALUES (:principal_id, :display_name, :name_key, :role, :created, NULL)""",
+             disabled_unix_ms, project_id)
+           VALUES (:principal_id, :display_name, :name_key, :role, :created, NULL, :project)""",
         {
             "principal_id": principal.principal_id,
             "display_name": principal.display_name,
             "name_key": name_key(principal.display_name),
-            "role": principal.role.value,
+            # A client is stored as a viewer of one project, see the migration m0017.
+            "role": "viewer" if principal.role is Role.CLIENT else principal.role.value,
+            "project": principal.project_id,
             "created": principal.created_unix_ms,
         },
     )
@@ -111,6 +113,12 @@ def page(tx: Tx, asked: Slice) -> list[Principal]:
     return [principal for principal in found if principal is not None]
 
 
+def names(tx: Tx) -> dict[str, str]:
+    """What all principals are called, by id."""
+    rows = tx.rows("SELECT principal_id, display_name FROM principal")
+    return {row["principal_id"]: row["display_name"] for row in rows}
+
+
 def count(tx: Tx, role: Role | None = None) -> int:
     """How many principals are not disabled, of one role or of all."""
     row = tx.row(
@@ -126,10 +134,11 @@ def _from_rows(row: Row, tokens: Iterable[Row]) -> Principal:
     return Principal(
         principal_id=row["principal_id"],
         display_name=row["display_name"],
-        role=Role(row["role"]),
+        role=Role.CLIENT if row["project_id"] else Role(row["role"]),
         created_unix_ms=row["created_unix_ms"],
         disabled_unix_ms=row["disabled_unix_ms"],
         tokens=tuple(_token_from_row(token) for token in tokens),
+        project_id=row["project_id"],
     )
 
 

@@ -173,14 +173,49 @@ def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Rea
     _check_active(budget)
     budgets.check_cap(wish.cap_nano_usd, "cap_nano_usd")
     period_id = ""
-    old_cap_nano_usd = budget.cap_nano_usd
     if wish.this_period_only:
         budgets.check_for_one_period(budget, wish.cap_nano_usd)
         period_id = budget.span_at(act.now_unix_ms).period_id
-        old_cap_nano_usd = store.cap_in_force(tx, budget.budget_id, period_id)
+    changed, change = _decide(tx, budget, period_id, wish.cap_nano_usd, wish.reason, act)
+    reached = _reach(tx, budget, changed, change.policy_version, act)
+    return shown(tx, changed, act.now_unix_ms), change, reached
+
+
+def undo_cap(
+    tx: Tx, budget_id: str, cap_version: int, reason: str, act: Act
+) -> tuple[ShownBudget, CapChange, Reach]:
+    """Take the newest decision about a cap back: a new decision for what was in force before it.
+
+    Where a decision for good had replaced one for this period alone, both are put back, so that
+    the period and the later ones are as they were. Refused when it is too late, when the decision
+    is not the newest any more, and when it held for a period that is over.
+    """
+    fields.check_reason(reason)
+    budget = found(tx, budget_id)
+    _check_active(budget)
+    undone = store.change(tx, budget_id, cap_version)
+    if undone is None:
+        raise NotFoundError(f"the budget has no decision {cap_version}", budget_id=budget_id)
+    period_id = budget.span_at(act.now_unix_ms).period_id
+    budgets.check_undo(budget, undone, period_id, act.now_unix_ms)
+    in_force = store.cap_in_force(tx, budget_id, period_id, before_version=cap_version)
+    changed, change = budget, undone
+    if not undone.period_id:
+        changed, change = _decide(tx, budget, "", undone.old_cap_nano_usd, reason, act)
+    if undone.period_id or in_force != undone.old_cap_nano_usd:
+        changed, change = _decide(tx, changed, period_id, in_force, reason, act)
+    reached = _reach(tx, budget, changed, change.policy_version, act)
+    return shown(tx, changed, act.now_unix_ms), change, reached
+
+
+def _decide(
+    tx: Tx, budget: Budget, period_id: str, cap_nano_usd: int | None, reason: str, act: Act
+) -> tuple[Budget, CapChange]:
+    """Number a decision, put it in force and record it; an empty period id means for good."""
+    for_good = not period_id
     changed = replace(
         budget,
-        cap_nano_usd=budget.cap_nano_usd if wish.this_period_only else wish.cap_nano_usd,
+        cap_nano_usd=cap_nano_usd if for_good else budget.cap_nano_usd,
         cap_version=budget.cap_version + 1,
         version=budget.version + 1,
     )
@@ -190,28 +225,30 @@ def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Rea
         budget_id=budget.budget_id,
         cap_version=changed.cap_version,
         period_id=period_id,
-        old_cap_nano_usd=old_cap_nano_usd,
-        new_cap_nano_usd=wish.cap_nano_usd,
+        old_cap_nano_usd=(
+            budget.cap_nano_usd if for_good else store.cap_in_force(tx, budget.budget_id, period_id)
+        ),
+        new_cap_nano_usd=cap_nano_usd,
         actor=act.actor.principal_id,
-        reason=wish.reason,
+        reason=reason,
         changed_unix_ms=act.now_unix_ms,
+        policy_version=policy.bump(tx),
     )
     store.update(tx, changed)
     store.insert_change(tx, change)
-    store.put_in_force(tx, budget.budget_id, period_id, wish.cap_nano_usd, changed.cap_version)
-    version = policy.bump(tx)
+    store.put_in_force(tx, budget.budget_id, period_id, cap_nano_usd, changed.cap_version)
     record(
         tx,
         act,
         budget.budget_id,
         project_id=budget.selector.project_id,
-        old_cap_nano_usd=old_cap_nano_usd,
-        new_cap_nano_usd=wish.cap_nano_usd,
+        old_cap_nano_usd=change.old_cap_nano_usd,
+        new_cap_nano_usd=cap_nano_usd,
         period_id=period_id,
         cap_version=changed.cap_version,
-        reason=wish.reason,
+        reason=reason,
     )
-    return shown(tx, changed, act.now_unix_ms), change, _reach(tx, budget, changed, version, act)
+    return changed, change
 
 
 def archive_budget(tx: Tx, budget_id: str, reason: str, act: Act) -> ShownBudget:

@@ -9,7 +9,7 @@ from control_plane import limits
 from control_plane.core.leases import PeriodKey
 from control_plane.store import leases, periods, refusals, rollups
 from control_plane.store.engine import Tx
-from control_plane.usecases import orphans
+from control_plane.usecases import orphans, sessions
 from control_plane.usecases.levels import Levels
 
 
@@ -22,6 +22,7 @@ def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     tx.watermark.drop(periods.closed_among(tx, list(tx.watermark.state.marks)))
     tx.watermark.mend()
     refusals.drop_before(tx, now_unix_ms - limits.REFUSAL_LIFE_MS)
+    sessions.drop_over(tx, now_unix_ms)
     levels.drop_periods(_unclosed(tx, levels))
     due = rollups.without_days(tx)
     if due is not None:

@@ -1,5 +1,6 @@
 """Principals, their tokens, who a caller is, and the audit log."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from control_plane import limits
@@ -13,8 +14,9 @@ from control_plane.core.principals import (
     Role,
     check_grant,
 )
-from control_plane.store import audit, principals
+from control_plane.store import audit, principals, sessions
 from control_plane.store.engine import ConflictError, Tx
+from control_plane.usecases import projects
 from control_plane.usecases.acts import Act, record
 from protos.values import ids, keys
 from protos.values.errors import (
@@ -67,9 +69,17 @@ def new_token(act: Act, principal_id: str, expires_unix_ms: int | None) -> tuple
     return token, text
 
 
-def create_principal(tx: Tx, display_name: str, role: Role, act: Act) -> tuple[Principal, str]:
-    """Make a principal with a first token; the token's text."""
+def create_principal(
+    tx: Tx, display_name: str, role: Role, act: Act, *, project_id: str = ""
+) -> tuple[Principal, str]:
+    """Make a principal with a first token; the token's text. A client is one of a project."""
     check_grant(act.actor.role, role)
+    if (role is Role.CLIENT) != bool(project_id):
+        raise fields.invalid(
+            "principal.project_id", "name the project of a client, and of nobody else"
+        )
+    if project_id:
+        projects.found(tx, project_id)
     name = fields.check_name(display_name, "principal.display_name")
     if principals.count(tx) >= limits.PRINCIPALS_MAX:
         raise LimitExceededError(
@@ -78,14 +88,16 @@ def create_principal(tx: Tx, display_name: str, role: Role, act: Act) -> tuple[P
         )
     principal_id = act.id(ids.PRINCIPAL)
     token, text = new_token(act, principal_id, None)
-    principal = Principal(principal_id, name, role, act.now_unix_ms, tokens=(token,))
+    principal = Principal(
+        principal_id, name, role, act.now_unix_ms, tokens=(token,), project_id=project_id
+    )
     try:
         principals.insert(tx, principal)
     except ConflictError:
         raise AlreadyExistsError(
             f"a principal is or was called {name!r}: take another name", field="display_name"
         ) from None
-    record(tx, act, principal_id, display_name=name, role=role.value)
+    record(tx, act, principal_id, project_id=project_id, display_name=name, role=role.value)
     return principal, text
 
 
@@ -101,10 +113,15 @@ def list_principals(tx: Tx, asked: Asked) -> Page[Principal]:
     )
 
 
+def names(tx: Tx) -> Mapping[str, str]:
+    """What principals are called, by id, disabled ones too."""
+    return principals.names(tx)
+
+
 def disable_principal(tx: Tx, principal_id: str, reason: str, act: Act) -> Principal:
     """End a principal and all its tokens."""
     fields.check_reason(reason)
-    principal = _found(tx, principal_id)
+    principal = found(tx, principal_id)
     check_grant(act.actor.role, principal.role)
     if principal.disabled_unix_ms is None:
         if principal.role is Role.OWNER and principals.count(tx, Role.OWNER) == 1:
@@ -113,15 +130,16 @@ def disable_principal(tx: Tx, principal_id: str, reason: str, act: Act) -> Princ
                 principal_id=principal_id,
             )
         principals.disable(tx, principal_id, act.now_unix_ms)
+        sessions.delete_of(tx, principal_id)
     record(tx, act, principal_id, reason=reason)
-    return _found(tx, principal_id)
+    return found(tx, principal_id)
 
 
 def issue_token(
     tx: Tx, principal_id: str, expires_unix_ms: int | None, act: Act
 ) -> tuple[Principal, str]:
     """Make another token of a principal; its text."""
-    principal = _found(tx, principal_id)
+    principal = found(tx, principal_id)
     check_grant(act.actor.role, principal.role)
     if principal.disabled_unix_ms is not None:
         raise FailedPreconditionError(
@@ -148,7 +166,7 @@ def revoke_token(tx: Tx, token_id: str, act: Act) -> Principal:
     token = principals.token_by_id(tx, token_id)
     if token is None:
         raise NotFoundError(f"there is no token {token_id}", token_id=token_id)
-    principal = _found(tx, token.principal_id)
+    principal = found(tx, token.principal_id)
     check_grant(act.actor.role, principal.role)
     others = [t for t in principal.tokens if t.works_at(act.now_unix_ms) and t != token]
     if (
@@ -163,12 +181,12 @@ def revoke_token(tx: Tx, token_id: str, act: Act) -> Principal:
         )
     principals.revoke_token(tx, token_id, act.now_unix_ms)
     record(tx, act, principal.principal_id, token_id=token_id)
-    return _found(tx, principal.principal_id)
+    return found(tx, principal.principal_id)
 
 
 def get_caller(tx: Tx, principal_id: str) -> Principal:
     """Who the caller is, by the id that his token proved."""
-    return _found(tx, principal_id)
+    return found(tx, principal_id)
 
 
 def list_audit_entries(tx: Tx, asked: Asked, project_id: str) -> Page[AuditEntry]:
@@ -179,7 +197,8 @@ def list_audit_entries(tx: Tx, asked: Asked, project_id: str) -> Page[AuditEntry
     return pages.finish(rows, wanted, filters, lambda row: (row.position,))
 
 
-def _found(tx: Tx, principal_id: str) -> Principal:
+def found(tx: Tx, principal_id: str) -> Principal:
+    """The principal of an id. Raises NotFoundError."""
     fields.check_id(principal_id, ids.PRINCIPAL, "principal_id")
     principal = principals.get(tx, principal_id)
     if principal is None:

@@ -7,7 +7,7 @@ cap keeps, as its offline_until, the time until which the budgets before it deci
 
 from control_plane import limits
 from control_plane.core import budgets as core
-from control_plane.core.budgets import Budget, Reach
+from control_plane.core.budgets import Budget, CapChange, CapReach, Reach, UnreachedSidecar
 from control_plane.core.leases import Lease
 from control_plane.core.sidecars import Sidecar
 from control_plane.store import budgets, holdings, projects
@@ -46,6 +46,24 @@ def of_sidecar(tx: Tx, sidecar: Sidecar, version: int) -> Reach:
         acked_count=int(heard_unix_ms > 0),
         guaranteed_unix_ms=heard_unix_ms or _end_of(tx, sidecar, sidecar.revoked_unix_ms),
     )
+
+
+def of_cap(tx: Tx, budget: Budget, change: CapChange) -> CapReach:
+    """How far a decision about a cap has come, and until when the others go by what was before.
+
+    A decision from before reach was noted counts as known everywhere.
+    """
+    live = 0
+    unreached = []
+    for sidecar in holdings.reachable(tx, budget.selector.project_id):
+        if sidecar.policy_acked >= change.policy_version:
+            live += 1
+            continue
+        # It may have renewed its authority when it was last heard, and never after that.
+        heard_unix_ms = sidecar.last_seen_unix_ms
+        end_unix_ms = core.authority_end_unix_ms(budget, heard_unix_ms) if heard_unix_ms else 0
+        unreached.append(UnreachedSidecar(sidecar.display_name, heard_unix_ms, end_unix_ms))
+    return CapReach(change.cap_version, live, live + len(unreached), tuple(unreached))
 
 
 def authority_end_unix_ms(budget: Budget | None, lease: Lease, sidecar: Sidecar) -> int:

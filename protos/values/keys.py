@@ -29,9 +29,23 @@ SUFFIX_MARK = "~"
 
 It is in no secret and in no label, no header forbids it, and no address has to escape it.
 """
-PREFIXES = (PROJECT_KEY, ADMIN_TOKEN, JOIN_TOKEN, SIDECAR_CREDENTIAL)
+WEB_SESSION = "bursar_ws_"
+"""A browser's session at the desk, in its cookie."""
+SIGN_IN_LINK = "bursar_sl_"
+"""The part of a one-time link that opens a session."""
+SHARE_LINK = "bursar_sh_"
+"""The part of a link that shows one client its own page."""
+PREFIXES = (
+    PROJECT_KEY,
+    ADMIN_TOKEN,
+    JOIN_TOKEN,
+    SIDECAR_CREDENTIAL,
+    WEB_SESSION,
+    SIGN_IN_LINK,
+    SHARE_LINK,
+)
 
-PATTERN = re.compile(r"bursar_(?:pk|at|jt|sc)_[0-9A-Za-z]{39}")
+PATTERN = re.compile(r"bursar_(?:pk|at|jt|sc|ws|sl|sh)_[0-9A-Za-z]{39}")
 """Finds any Bursar secret in a text; for log filters and secret scanners."""
 
 

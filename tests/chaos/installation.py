@@ -168,7 +168,7 @@ class Installation(Stand):
         self.control_plane = Process(
             "control-plane",
             self.folder,
-            ["control_plane", "--data", str(data), "--listen", address],
+            ["control_plane", *("--data", str(data)), *("--listen", address), *("--web", "off")],
             env=self.database_disk.env if self.database_disk is not None else {},
         )
         token = (data / "owner.token").read_text().strip()

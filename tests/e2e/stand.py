@@ -222,7 +222,12 @@ class Stand:
         self.control_plane = Process(
             "control-plane",
             self.folder,
-            ["control_plane", "--data", str(data), "--listen", address],
+            [
+                "control_plane",
+                *("--data", str(data)),
+                *("--listen", address),
+                *("--web", "127.0.0.1:0"),
+            ],
             env={},
         )
         token = (data / "owner.token").read_text().strip()

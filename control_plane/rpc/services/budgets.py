@@ -2,12 +2,11 @@
 
 import grpc.aio
 
+from control_plane.core.budgets import CapChange, Reach
 from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire import budgets as wire
 from control_plane.rpc.wire.paging import asked_from_wire
-from control_plane.store.engine import Tx
 from control_plane.usecases import budgets
-from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
 Context = grpc.aio.ServicerContext[object, object]
@@ -71,17 +70,30 @@ class BudgetServicer(v1.BudgetServiceServicer):
 
     async def SetCap(self, request: v1.SetCapRequest, context: Context) -> v1.SetCapResponse:
         wish = wire.set_cap_from_wire(request)
-
-        def decide(tx: Tx, act: Act) -> v1.SetCapResponse:
-            shown, change, reach = budgets.set_cap(tx, wish, act)
-            return v1.SetCapResponse(
-                budget=wire.budget_to_wire(budgets.with_held(shown, self._levels)),
-                change=wire.cap_change_to_wire(change),
-                reach=wire.reach_to_wire(reach),
-            )
-
         return await self._transactions.change(
-            request, request.request_id, v1.SetCapResponse, decide
+            request,
+            request.request_id,
+            v1.SetCapResponse,
+            lambda tx, act: self._decided(*budgets.set_cap(tx, wish, act)),
+        )
+
+    async def UndoCap(self, request: v1.UndoCapRequest, context: Context) -> v1.SetCapResponse:
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.SetCapResponse,
+            lambda tx, act: self._decided(
+                *budgets.undo_cap(tx, request.budget_id, request.cap_version, request.reason, act)
+            ),
+        )
+
+    def _decided(
+        self, shown: budgets.ShownBudget, change: CapChange, reach: Reach
+    ) -> v1.SetCapResponse:
+        return v1.SetCapResponse(
+            budget=wire.budget_to_wire(budgets.with_held(shown, self._levels)),
+            change=wire.cap_change_to_wire(change),
+            reach=wire.reach_to_wire(reach),
         )
 
     async def ArchiveBudget(self, request: v1.ArchiveBudgetRequest, context: Context) -> v1.Budget:

@@ -4,7 +4,7 @@ import grpc.aio
 
 from control_plane.rpc import callers
 from control_plane.rpc.transactions import Transactions
-from control_plane.rpc.wire.instants import instant_from_wire
+from control_plane.rpc.wire.instants import instant_from_wire, instant_to_wire
 from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.rpc.wire.principals import (
     audit_entry_to_wire,
@@ -12,7 +12,7 @@ from control_plane.rpc.wire.principals import (
     role_from_wire,
 )
 from control_plane.store.engine import Tx
-from control_plane.usecases import principals
+from control_plane.usecases import principals, sessions
 from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
@@ -31,7 +31,9 @@ class PrincipalServicer(v1.PrincipalServiceServicer):
         name, role = request.principal.display_name, role_from_wire(request.principal.role)
 
         def create(tx: Tx, act: Act) -> v1.CreatePrincipalResponse:
-            principal, text = principals.create_principal(tx, name, role, act)
+            principal, text = principals.create_principal(
+                tx, name, role, act, project_id=request.principal.project_id
+            )
             return v1.CreatePrincipalResponse(principal=principal_to_wire(principal), token=text)
 
         return await self._transactions.change(
@@ -80,6 +82,25 @@ class PrincipalServicer(v1.PrincipalServiceServicer):
             request.request_id,
             v1.Principal,
             lambda tx, act: principal_to_wire(principals.revoke_token(tx, request.token_id, act)),
+        )
+
+    async def CreateSignInLink(
+        self, request: v1.CreateSignInLinkRequest, context: Context
+    ) -> v1.CreateSignInLinkResponse:
+        desk_url = self._transactions.deps.desk_url
+
+        def create(tx: Tx, act: Act) -> v1.CreateSignInLinkResponse:
+            principal_id = request.principal_id or act.actor.principal_id
+            principal, link, text = sessions.create_sign_in_link(tx, principal_id, act)
+            return v1.CreateSignInLinkResponse(
+                principal=principal_to_wire(principal),
+                secret=text,
+                expire_time=instant_to_wire(link.expires_unix_ms),
+                desk_url=desk_url,
+            )
+
+        return await self._transactions.change(
+            request, request.request_id, v1.CreateSignInLinkResponse, create, shown_once="secret"
         )
 
     async def GetCaller(self, request: v1.GetCallerRequest, context: Context) -> v1.Principal:

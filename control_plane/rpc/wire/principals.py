@@ -8,6 +8,7 @@ from control_plane.rpc.wire.instants import instant_or_none_to_wire, instant_to_
 from protos.bursar.admin import v1
 
 _ROLES: Final[dict[Role, v1.Role.ValueType]] = {
+    Role.CLIENT: v1.Role.ROLE_CLIENT,
     Role.VIEWER: v1.Role.ROLE_VIEWER,
     Role.OPERATOR: v1.Role.ROLE_OPERATOR,
     Role.OWNER: v1.Role.ROLE_OWNER,
@@ -23,6 +24,7 @@ def principal_to_wire(principal: Principal) -> v1.Principal:
         create_time=instant_to_wire(principal.created_unix_ms),
         disable_time=instant_or_none_to_wire(principal.disabled_unix_ms),
         tokens=[_token_to_wire(token) for token in principal.tokens],
+        project_id=principal.project_id,
     )
 
 
@@ -36,7 +38,7 @@ def role_from_wire(value: v1.Role.ValueType) -> Role:
     for role, known in _ROLES.items():
         if known == value:
             return role
-    raise fields.invalid("principal.role", "one of viewer, operator, owner")
+    raise fields.invalid("principal.role", "one of client, viewer, operator, owner")
 
 
 def audit_entry_to_wire(entry: AuditEntry) -> v1.AuditEntry:

@@ -13,6 +13,7 @@ from protos.values.listening import listening
 
 PLAIN = Wishes(
     control_plane_port=7240,
+    desk_port=7241,
     sidecar_port=7250,
     rehearsal_port=7260,
     sidecars=2,

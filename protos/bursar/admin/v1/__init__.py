@@ -19,6 +19,7 @@ from protos.bursar.admin.v1.budget_service_pb2 import ListPeriodsRequest as List
 from protos.bursar.admin.v1.budget_service_pb2 import ListPeriodsResponse as ListPeriodsResponse
 from protos.bursar.admin.v1.budget_service_pb2 import SetCapRequest as SetCapRequest
 from protos.bursar.admin.v1.budget_service_pb2 import SetCapResponse as SetCapResponse
+from protos.bursar.admin.v1.budget_service_pb2 import UndoCapRequest as UndoCapRequest
 from protos.bursar.admin.v1.budget_service_pb2 import UpdateBudgetRequest as UpdateBudgetRequest
 from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceServicer as BudgetServiceServicer
 from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceStub as BudgetServiceStub
@@ -126,6 +127,8 @@ from protos.bursar.admin.v1.principal_pb2 import Principal as Principal
 from protos.bursar.admin.v1.principal_pb2 import Role as Role
 from protos.bursar.admin.v1.principal_service_pb2 import CreatePrincipalRequest as CreatePrincipalRequest
 from protos.bursar.admin.v1.principal_service_pb2 import CreatePrincipalResponse as CreatePrincipalResponse
+from protos.bursar.admin.v1.principal_service_pb2 import CreateSignInLinkRequest as CreateSignInLinkRequest
+from protos.bursar.admin.v1.principal_service_pb2 import CreateSignInLinkResponse as CreateSignInLinkResponse
 from protos.bursar.admin.v1.principal_service_pb2 import DisablePrincipalRequest as DisablePrincipalRequest
 from protos.bursar.admin.v1.principal_service_pb2 import GetCallerRequest as GetCallerRequest
 from protos.bursar.admin.v1.principal_service_pb2 import IssueTokenRequest as IssueTokenRequest

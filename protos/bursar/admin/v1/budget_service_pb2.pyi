@@ -253,6 +253,40 @@ class SetCapResponse(_message.Message):
 Global___SetCapResponse: _TypeAlias = SetCapResponse  # noqa: Y015
 
 @_typing.final
+class UndoCapRequest(_message.Message):
+    """Which decision to take back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BUDGET_ID_FIELD_NUMBER: _builtins.int
+    CAP_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    budget_id: _builtins.str
+    """The budget."""
+    cap_version: _builtins.int
+    """The number of the decision; refused when a newer one was made since."""
+    reason: _builtins.str
+    """Why, for the cap's history."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        budget_id: _builtins.str = ...,
+        cap_version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_id", b"budget_id", "cap_version", b"cap_version", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoCapRequest: _TypeAlias = UndoCapRequest  # noqa: Y015
+
+@_typing.final
 class ArchiveBudgetRequest(_message.Message):
     """Which budget to end."""
 

@@ -62,6 +62,11 @@ class BudgetServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.FromString,
                 _registered_method=True)
+        self.UndoCap = channel.unary_unary(
+                '/bursar.admin.v1.BudgetService/UndoCap',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.UndoCapRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.FromString,
+                _registered_method=True)
         self.ArchiveBudget = channel.unary_unary(
                 '/bursar.admin.v1.BudgetService/ArchiveBudget',
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.ArchiveBudgetRequest.SerializeToString,
@@ -118,6 +123,13 @@ class BudgetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UndoCap(self, request, context):
+        """Takes the newest decision about a cap back, within ten minutes of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ArchiveBudget(self, request, context):
         """Ends a budget: it counts and caps nothing from now on. The last one of a project cannot end.
         """
@@ -165,6 +177,11 @@ def add_BudgetServiceServicer_to_server(servicer, server):
             'SetCap': grpc.unary_unary_rpc_method_handler(
                     servicer.SetCap,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.SerializeToString,
+            ),
+            'UndoCap': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoCap,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.UndoCapRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.SerializeToString,
             ),
             'ArchiveBudget': grpc.unary_unary_rpc_method_handler(
@@ -318,6 +335,33 @@ class BudgetService:
             target,
             '/bursar.admin.v1.BudgetService/SetCap',
             protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoCap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.BudgetService/UndoCap',
+            protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.UndoCapRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_budget__service__pb2.SetCapResponse.FromString,
             options,
             channel_credentials,

@@ -45,6 +45,8 @@ class BudgetServiceStub:
     """Changes the name or max_offline; the rest of a budget never changes."""
     SetCap: _grpc.UnaryUnaryMultiCallable[_budget_service_pb2.SetCapRequest, _budget_service_pb2.SetCapResponse]
     """Sets the cap, for this period or for good. Usage is never reset."""
+    UndoCap: _grpc.UnaryUnaryMultiCallable[_budget_service_pb2.UndoCapRequest, _budget_service_pb2.SetCapResponse]
+    """Takes the newest decision about a cap back, within ten minutes of it."""
     ArchiveBudget: _grpc.UnaryUnaryMultiCallable[_budget_service_pb2.ArchiveBudgetRequest, _budget_pb2.Budget]
     """Ends a budget: it counts and caps nothing from now on. The last one of a project cannot end."""
     ListPeriods: _grpc.UnaryUnaryMultiCallable[_budget_service_pb2.ListPeriodsRequest, _budget_service_pb2.ListPeriodsResponse]
@@ -67,6 +69,8 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     """Changes the name or max_offline; the rest of a budget never changes."""
     SetCap: _aio.UnaryUnaryMultiCallable[_budget_service_pb2.SetCapRequest, _budget_service_pb2.SetCapResponse]  # type: ignore[assignment]
     """Sets the cap, for this period or for good. Usage is never reset."""
+    UndoCap: _aio.UnaryUnaryMultiCallable[_budget_service_pb2.UndoCapRequest, _budget_service_pb2.SetCapResponse]  # type: ignore[assignment]
+    """Takes the newest decision about a cap back, within ten minutes of it."""
     ArchiveBudget: _aio.UnaryUnaryMultiCallable[_budget_service_pb2.ArchiveBudgetRequest, _budget_pb2.Budget]  # type: ignore[assignment]
     """Ends a budget: it counts and caps nothing from now on. The last one of a project cannot end."""
     ListPeriods: _aio.UnaryUnaryMultiCallable[_budget_service_pb2.ListPeriodsRequest, _budget_service_pb2.ListPeriodsResponse]  # type: ignore[assignment]
@@ -116,6 +120,14 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_budget_service_pb2.SetCapResponse, _abc.Awaitable[_budget_service_pb2.SetCapResponse]]:
         """Sets the cap, for this period or for good. Usage is never reset."""
+
+    @_abc_1.abstractmethod
+    def UndoCap(
+        self,
+        request: _budget_service_pb2.UndoCapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_service_pb2.SetCapResponse, _abc.Awaitable[_budget_service_pb2.SetCapResponse]]:
+        """Takes the newest decision about a cap back, within ten minutes of it."""
 
     @_abc_1.abstractmethod
     def ArchiveBudget(

@@ -35,6 +35,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Also changes projects, keys, budgets and prices."""
     ROLE_OWNER: _Role.ValueType  # 3
     """Also principals, providers, sidecars and backups."""
+    ROLE_CLIENT: _Role.ValueType  # 4
+    """Sees one project at the desk, and nothing else; project_id of the principal names it."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a principal may do. Nobody can give what he lacks."""
@@ -47,6 +49,8 @@ ROLE_OPERATOR: Role.ValueType  # 2
 """Also changes projects, keys, budgets and prices."""
 ROLE_OWNER: Role.ValueType  # 3
 """Also principals, providers, sidecars and backups."""
+ROLE_CLIENT: Role.ValueType  # 4
+"""Sees one project at the desk, and nothing else; project_id of the principal names it."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -61,12 +65,15 @@ class Principal(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DISABLE_TIME_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
     principal_id: _builtins.str
     """Made by the control plane, such as usr_01jd…."""
     display_name: _builtins.str
     """A unique name."""
     role: Global___Role.ValueType
     """What it may do."""
+    project_id: _builtins.str
+    """The only project that it sees, for the role client; empty for all others."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -88,10 +95,11 @@ class Principal(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         disable_time: _timestamp_pb2.Timestamp | None = ...,
         tokens: _abc.Iterable[Global___AdminToken] | None = ...,
+        project_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disable_time", b"disable_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disable_time", b"disable_time", "display_name", b"display_name", "principal_id", b"principal_id", "role", b"role", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disable_time", b"disable_time", "display_name", b"display_name", "principal_id", b"principal_id", "project_id", b"project_id", "role", b"role", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,6 +62,11 @@ class PrincipalServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__pb2.Principal.FromString,
                 _registered_method=True)
+        self.CreateSignInLink = channel.unary_unary(
+                '/bursar.admin.v1.PrincipalService/CreateSignInLink',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkResponse.FromString,
+                _registered_method=True)
         self.GetCaller = channel.unary_unary(
                 '/bursar.admin.v1.PrincipalService/GetCaller',
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.GetCallerRequest.SerializeToString,
@@ -113,6 +118,13 @@ class PrincipalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSignInLink(self, request, context):
+        """Makes a link that signs a principal in at the desk, once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCaller(self, request, context):
         """Tells who the caller is.
         """
@@ -154,6 +166,11 @@ def add_PrincipalServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.RevokeTokenRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__pb2.Principal.SerializeToString,
+            ),
+            'CreateSignInLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSignInLink,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkResponse.SerializeToString,
             ),
             'GetCaller': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCaller,
@@ -302,6 +319,33 @@ class PrincipalService:
             '/bursar.admin.v1.PrincipalService/RevokeToken',
             protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.RevokeTokenRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_principal__pb2.Principal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSignInLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PrincipalService/CreateSignInLink',
+            protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_principal__service__pb2.CreateSignInLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

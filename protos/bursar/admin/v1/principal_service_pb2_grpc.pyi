@@ -45,6 +45,8 @@ class PrincipalServiceStub:
     """Makes another token of a principal."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.RevokeTokenRequest, _principal_pb2.Principal]
     """Ends one token."""
+    CreateSignInLink: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.CreateSignInLinkRequest, _principal_service_pb2.CreateSignInLinkResponse]
+    """Makes a link that signs a principal in at the desk, once."""
     GetCaller: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.GetCallerRequest, _principal_pb2.Principal]
     """Tells who the caller is."""
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_principal_service_pb2.ListAuditEntriesRequest, _principal_service_pb2.ListAuditEntriesResponse]
@@ -65,6 +67,8 @@ class PrincipalServiceAsyncStub(PrincipalServiceStub):
     """Makes another token of a principal."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.RevokeTokenRequest, _principal_pb2.Principal]  # type: ignore[assignment]
     """Ends one token."""
+    CreateSignInLink: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.CreateSignInLinkRequest, _principal_service_pb2.CreateSignInLinkResponse]  # type: ignore[assignment]
+    """Makes a link that signs a principal in at the desk, once."""
     GetCaller: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.GetCallerRequest, _principal_pb2.Principal]  # type: ignore[assignment]
     """Tells who the caller is."""
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_principal_service_pb2.ListAuditEntriesRequest, _principal_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
@@ -112,6 +116,14 @@ class PrincipalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_principal_pb2.Principal, _abc.Awaitable[_principal_pb2.Principal]]:
         """Ends one token."""
+
+    @_abc_1.abstractmethod
+    def CreateSignInLink(
+        self,
+        request: _principal_service_pb2.CreateSignInLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_principal_service_pb2.CreateSignInLinkResponse, _abc.Awaitable[_principal_service_pb2.CreateSignInLinkResponse]]:
+        """Makes a link that signs a principal in at the desk, once."""
 
     @_abc_1.abstractmethod
     def GetCaller(

@@ -1,0 +1,78 @@
+"""What the first page reads of all clients at once: a query each, and none per client."""
+
+from collections.abc import Mapping
+
+from control_plane import limits
+from control_plane.core.budgets import CapChange, Period
+from control_plane.core.overview import Refused
+from control_plane.core.projects import Project
+from control_plane.store import budgets, holdings, projects
+from control_plane.store.engine import Tx
+
+_DAY_MS = 86_400_000
+SPARK_DAYS = 30
+"""Days in the small picture of a client."""
+
+
+def clients(tx: Tx) -> list[Project]:
+    """Clients that are not archived, by name, as many as a page shows."""
+    rows = tx.rows(
+        """SELECT project_id FROM project WHERE state <> 'ARCHIVED'
+           ORDER BY name_key, project_id LIMIT :limit""",
+        {"limit": limits.DESK_ROWS_MAX},
+    )
+    found = {project.project_id: project for project in projects.everything(tx)}
+    return [found[row["project_id"]] for row in rows]
+
+
+def open_periods(tx: Tx) -> Mapping[tuple[str, str], Period]:
+    """Whole periods that take money, by budget and period id."""
+    return {
+        (period.budget_id, period.span.period_id): period for period in holdings.open_periods(tx)
+    }
+
+
+def newest_changes(tx: Tx) -> Mapping[str, CapChange]:
+    """The newest decision about the cap of each budget that is not archived."""
+    return {change.budget_id: change for change in budgets.newest_changes(tx)}
+
+
+def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
+    """What budgets refused since their caps were last decided about, by budget.
+
+    The minute in which a cap was decided about counts for what was before it.
+    """
+    rows = tx.rows(
+        """SELECT r.budget_id, SUM(r.refused_count) AS calls,
+             SUM(CASE WHEN r.reason = 'exhausted' THEN r.refused_count ELSE 0 END) AS exhausted,
+             MIN(r.minute_unix_ms) AS first, MAX(r.minute_unix_ms) AS last
+           FROM refusal r JOIN budget b ON b.budget_id = r.budget_id
+             JOIN cap_change c ON c.budget_id = b.budget_id AND c.cap_version = b.cap_version
+           WHERE r.minute_unix_ms >= :since AND r.minute_unix_ms >= c.changed_unix_ms
+             AND r.reason IN ('exhausted', 'too_large')
+           GROUP BY r.budget_id""",
+        {"since": since_unix_ms},
+    )
+    return {
+        row["budget_id"]: Refused(
+            int(row["calls"]), int(row["exhausted"]), int(row["first"]), int(row["last"])
+        )
+        for row in rows
+    }
+
+
+def daily(tx: Tx, now_unix_ms: int) -> Mapping[str, tuple[int, ...]]:
+    """What each of the last days (UTC) cost, today last, by project."""
+    today = now_unix_ms // _DAY_MS
+    first = today - SPARK_DAYS + 1
+    rows = tx.rows(
+        """SELECT project_id, bucket_unix_ms / :day AS day, SUM(cost_nano_usd) AS cost
+           FROM rollup WHERE bucket_unix_ms >= :start GROUP BY project_id, bucket_unix_ms / :day""",
+        {"day": _DAY_MS, "start": first * _DAY_MS},
+    )
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        place = int(row["day"]) - first
+        if place < SPARK_DAYS:
+            found.setdefault(row["project_id"], [0] * SPARK_DAYS)[place] = int(row["cost"])
+    return {project_id: tuple(costs) for project_id, costs in found.items()}

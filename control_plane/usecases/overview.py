@@ -1,0 +1,155 @@
+"""All clients at a glance, and each budget as it stands now; reads only."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from control_plane import limits
+from control_plane.core import overview as core
+from control_plane.core.budgets import Budget, CapReach, Period
+from control_plane.core.leases import PeriodKey
+from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
+from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
+from control_plane.core.windows import window_at
+from control_plane.store import budgets, installation, projects, usage
+from control_plane.store import overview as store
+from control_plane.store.engine import Tx
+from control_plane.usecases import budgets as budget_usecases
+from control_plane.usecases import reach
+from control_plane.usecases.levels import Levels
+from protos.values.errors import FailedPreconditionError
+
+_DAY_MS = 86_400_000
+NO_OUTLOOKS: Mapping[str, Outlook] = {}
+
+
+def clients_overview(
+    tx: Tx, levels: Levels, now_unix_ms: int, outlooks: Mapping[str, Outlook] = NO_OUTLOOKS
+) -> Overview:
+    """Every client with its budgets, this month's sums and the last 30 days.
+
+    `outlooks` holds forecasts by budget; a budget that is not in it has none.
+    """
+    zone = installation.get(tx).time_zone
+    month = window_at("month", zone, 1, now_unix_ms)
+    assert month.end_unix_ms is not None
+    until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
+    rows = usage.sums(
+        tx, Stretch("", month.start_unix_ms, until), ("project", "workflow"), project_id=""
+    )
+    by_project: dict[str, list[UsageRow]] = {}
+    for row in rows:
+        by_project.setdefault(row.group[0], []).append(row)
+    standings = core.by_project(
+        standings_of(tx, budgets.active(tx), levels, now_unix_ms, outlooks), now_unix_ms
+    )
+    sparks = store.daily(tx, now_unix_ms)
+    shown = [
+        ClientRow(
+            project=project,
+            standings=standings.get(project.project_id, ()),
+            month=total_of(by_project.get(project.project_id, ())),
+            workflow_count=len(by_project.get(project.project_id, ())),
+            daily_nano_usd=sparks.get(project.project_id, (0,) * store.SPARK_DAYS),
+        )
+        for project in store.clients(tx)
+    ]
+    return Overview(
+        rows=tuple(sorted(shown, key=lambda row: row.order_at(now_unix_ms))),
+        agency=standings.get("", ()),
+        month=total_of(rows),
+        before=_before(tx, zone, month.start_unix_ms, now_unix_ms),
+        month_start_unix_ms=month.start_unix_ms,
+        month_end_unix_ms=month.end_unix_ms,
+        time_zone=zone,
+        client_count=projects.count(tx),
+    )
+
+
+def standings_of(
+    tx: Tx,
+    wanted: Iterable[Budget],
+    levels: Levels,
+    now_unix_ms: int,
+    outlooks: Mapping[str, Outlook] = NO_OUTLOOKS,
+) -> list[Standing]:
+    """How budgets stand; those that are split have no standing of their own."""
+    periods = store.open_periods(tx)
+    newest = store.newest_changes(tx)
+    refused = store.refused(tx, now_unix_ms - _DAY_MS)
+    return [
+        Standing(
+            budget=budget,
+            period=_period(tx, budget, periods, levels, now_unix_ms),
+            newest=newest[budget.budget_id],
+            refused=refused.get(budget.budget_id, Refused()),
+            outlook=outlooks.get(budget.budget_id),
+        )
+        for budget in wanted
+        if not budget.split_by and budget.archived_unix_ms is None
+    ]
+
+
+def standing_of(
+    tx: Tx,
+    budget_id: str,
+    levels: Levels,
+    now_unix_ms: int,
+    outlooks: Mapping[str, Outlook] = NO_OUTLOOKS,
+) -> Standing:
+    """How one budget stands. Raises NotFoundError, and FailedPreconditionError for a split one."""
+    budget = budget_usecases.found(tx, budget_id)
+    found = standings_of(tx, [budget], levels, now_unix_ms, outlooks)
+    if not found:
+        raise FailedPreconditionError(
+            "this budget is archived, or gives its cap to each value for itself: change it with "
+            "`bursar budget`",
+            budget_id=budget_id,
+        )
+    return found[0]
+
+
+def lately_changed(
+    tx: Tx, standings: Iterable[Standing], now_unix_ms: int
+) -> list[tuple[Standing, CapReach]]:
+    """Of some budgets those whose newest decision can be taken back, and how far it has come."""
+    return [
+        (standing, reach.of_cap(tx, standing.budget, standing.newest))
+        for standing in standings
+        if standing.undo_until_unix_ms(now_unix_ms) is not None
+    ]
+
+
+def cap_reach(tx: Tx, standing: Standing) -> CapReach:
+    """How far the newest decision about a budget's cap has come."""
+    return reach.of_cap(tx, standing.budget, standing.newest)
+
+
+def change_no(tx: Tx) -> int:
+    """How many commits were made: a number that rises with whatever a page may show."""
+    return installation.get(tx).change_no
+
+
+def _period(
+    tx: Tx,
+    budget: Budget,
+    periods: Mapping[tuple[str, str], Period],
+    levels: Levels,
+    now_unix_ms: int,
+) -> Period:
+    """The current period; one in which nothing happened yet is empty."""
+    span = budget.span_at(now_unix_ms)
+    found = periods.get((budget.budget_id, span.period_id))
+    if found is None:
+        cap = budgets.cap_in_force(tx, budget.budget_id, span.period_id)
+        return Period(budget.budget_id, "", span, cap, cap_version=budget.cap_version)
+    held = levels.held_nano_usd(PeriodKey(budget.budget_id, "", span.period_id))
+    return replace(found, held_nano_usd=held)
+
+
+def _before(tx: Tx, zone: str, month_start_unix_ms: int, now_unix_ms: int) -> Sums:
+    """The month before, for as long as this one lasts by now."""
+    before = window_at("month", zone, 1, month_start_unix_ms - 1)
+    elapsed = now_unix_ms - month_start_unix_ms
+    end = min(before.start_unix_ms + elapsed, month_start_unix_ms)
+    stretch = Stretch("", before.start_unix_ms, -(-end // limits.BUCKET_MS) * limits.BUCKET_MS)
+    return total_of(usage.sums(tx, stretch, (), project_id=""))

@@ -1,0 +1,30 @@
+"""Counts failed attempts to sign in, so that nobody guesses for long.
+
+Kept in memory: a restart forgives. Per address and over all, in a window that moves; when it is
+full further attempts are refused unread. Tokens and links cannot be guessed, passwords might.
+"""
+
+from collections import deque
+
+from control_plane import limits
+
+
+class Attempts:
+    """Failed attempts of late."""
+
+    def __init__(self) -> None:
+        self._failed: deque[tuple[int, str]] = deque(maxlen=limits.ALL_ATTEMPTS_MAX)
+
+    def is_open(self, address: str, now_unix_ms: int) -> bool:
+        """Whether another attempt may be made from an address."""
+        self._forget(now_unix_ms)
+        own = sum(known == address for _, known in self._failed)
+        return own < limits.ADDRESS_ATTEMPTS_MAX and len(self._failed) < limits.ALL_ATTEMPTS_MAX
+
+    def fail(self, address: str, now_unix_ms: int) -> None:
+        """Note an attempt that opened nothing."""
+        self._failed.append((now_unix_ms, address))
+
+    def _forget(self, now_unix_ms: int) -> None:
+        while self._failed and now_unix_ms - self._failed[0][0] > limits.SIGN_IN_WINDOW_MS:
+            self._failed.popleft()

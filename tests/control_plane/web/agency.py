@@ -1,0 +1,131 @@
+"""An agency with clients in every state, as the pages show them."""
+
+import random
+from dataclasses import dataclass
+
+from control_plane.core.budgets import Budget, NewBudget
+from control_plane.core.projects import NewProject, Project
+from control_plane.store.engine import Params, Tx
+from control_plane.usecases import projects
+from tests.control_plane.desk import DAY_MS, HOUR_MS, USD, Desk
+
+BUCKET_MS = 900_000
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of the agency."""
+
+    project: Project
+    budget: Budget
+
+    @property
+    def id(self) -> str:
+        return self.project.project_id
+
+
+def add_client(desk: Desk, name: str, cap_nano_usd: int | None, zone: str = "") -> Client:
+    first = NewBudget(cap_nano_usd=cap_nano_usd)
+    asked = NewProject(name, zone)
+    made = desk.do(lambda tx, act: projects.create_project(tx, asked, first, act))
+    return Client(*made)
+
+
+def spend(desk: Desk, client: Client, nano_usd: int) -> None:
+    """Have a client's budget be charged in its current period."""
+    span = client.budget.span_at(desk.now)
+
+    def book(tx: Tx) -> None:
+        tx.run(
+            """INSERT INTO period (budget_id, partition, period_id, start_unix_ms, end_unix_ms,
+                 cap_nano_usd, cap_version, allocated_nano_usd, spent_nano_usd,
+                 overrun_nano_usd, orphan_hold_nano_usd, state)
+               VALUES (:budget, '', :period, :start, :end, :cap, 1, :spent, :spent, 0, 0,
+                 'OPEN')""",
+            {
+                "budget": client.budget.budget_id,
+                "period": span.period_id,
+                "start": span.start_unix_ms,
+                "end": span.end_unix_ms,
+                "cap": client.budget.cap_nano_usd,
+                "spent": nano_usd,
+            },
+        )
+
+    desk.do_alone(book)
+
+
+def roll_up(desk: Desk, client: Client, days: int, daily_nano_usd: int, calls: int = 40) -> None:
+    """Have a client's calls be summed over some days until now."""
+    dice = random.Random(client.id)
+    rows: list[Params] = []
+    for day in range(days):
+        for workflow in ("lead enrichment", "inbox triage", "proposals")[: 1 + dice.randrange(3)]:
+            at = (desk.now - day * DAY_MS - dice.randrange(8) * HOUR_MS) // BUCKET_MS * BUCKET_MS
+            cost = daily_nano_usd * dice.randrange(40, 160) // 300
+            rows.append(
+                {
+                    "bucket": at,
+                    "project": client.id,
+                    "workflow": workflow,
+                    "model": dice.choice(["gpt-5-mini", "claude-sonnet-5", "gemini-3-flash"]),
+                    "calls": calls,
+                    "failed": dice.randrange(2),
+                    "cost": cost,
+                }
+            )
+    desk.do_alone(
+        lambda tx: tx.many(
+            """INSERT INTO rollup (bucket_unix_ms, project_id, key_id, workflow, model, provider,
+                 outcome, call_count, failed_count, estimated_count, input_count, output_count,
+                 cost_nano_usd, charge_nano_usd, charged_cost_nano_usd)
+               VALUES (:bucket, :project, 'key', :workflow, :model, 'openai', 'ok', :calls,
+                 :failed, 0, 1000, 100, :cost, :cost * 13 / 10, :cost)
+               ON CONFLICT DO NOTHING""",
+            rows,
+        )
+    )
+
+
+def refuse(desk: Desk, client: Client, calls: int, reason: str = "exhausted") -> None:
+    """Have a client's budget refuse calls just now."""
+    minute = desk.now // 60_000 * 60_000
+    desk.do_alone(
+        lambda tx: tx.run(
+            """INSERT INTO refusal (minute_unix_ms, sidecar_id, project_id, key_id, workflow,
+                 model, reason, budget_id, refused_count, sample)
+               VALUES (:minute, 'sdc', :project, 'key', 'lead enrichment', 'gpt-5-mini', :reason,
+                 :budget, :calls, '')""",
+            {
+                "minute": minute,
+                "project": client.id,
+                "reason": reason,
+                "budget": client.budget.budget_id,
+                "calls": calls,
+            },
+        )
+    )
+
+
+def settle_in(desk: Desk) -> dict[str, Client]:
+    """An agency of eight clients: one stopped, one near its cap, others well."""
+    table = (
+        ("Acme Dental Group", 200, 200_00),
+        ("Bolt Logistics", 1000, 871_40),
+        ("Cedar Law", 300, 120_90),
+        ("Dune Retail", 900, 410_20),
+        ("Elm Clinic", 100, 14_05),
+        ("Fjord Yachts & Sons", 500, 74_12),
+        ("Gable Homes", None, 33_10),
+        ("Harbour Freight Forwarding International", 2500, 1_106_00),
+    )
+    found: dict[str, Client] = {}
+    for name, cap, cents in table:
+        client = add_client(desk, name, None if cap is None else cap * USD)
+        spend(desk, client, cents * USD // 100)
+        roll_up(desk, client, 40, cents * USD // 100 // 22, calls=cents // 30)
+        found[name] = client
+    desk.pass_ms(90_000)
+    refuse(desk, found["Acme Dental Group"], 37)
+    desk.pass_ms(60_000)
+    return found
