@@ -147,9 +147,9 @@ class ClientRow:
     month: Sums
     """Its calls of this month, in the agency's zone."""
     workflow_count: int
-    """Workflows that had calls this month."""
+    """Workflows that had calls in the last week."""
     daily_nano_usd: tuple[int, ...]
-    """What each of the last 30 days (UTC) cost, oldest first."""
+    """What each of its last 30 days cost, oldest first."""
 
     @property
     def binding(self) -> Standing | None:

@@ -12,6 +12,8 @@ from control_plane.store.engine import Tx
 _DAY_MS = 86_400_000
 SPARK_DAYS = 30
 """Days in the small picture of a client."""
+ACTIVE_DAYS = 7
+"""A workflow counts that had calls in so many days."""
 
 
 def clients(tx: Tx) -> list[Project]:
@@ -62,17 +64,26 @@ def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
 
 
 def daily(tx: Tx, now_unix_ms: int) -> Mapping[str, tuple[int, ...]]:
-    """What each of the last days (UTC) cost, today last, by project."""
-    today = now_unix_ms // _DAY_MS
-    first = today - SPARK_DAYS + 1
+    """What each of the last days of a client's own zone cost, today last, by project."""
     rows = tx.rows(
-        """SELECT project_id, bucket_unix_ms / :day AS day, SUM(cost_nano_usd) AS cost
-           FROM rollup WHERE bucket_unix_ms >= :start GROUP BY project_id, bucket_unix_ms / :day""",
-        {"day": _DAY_MS, "start": first * _DAY_MS},
+        """SELECT project_id, start_unix_ms, cost_nano_usd FROM rollup_day_total
+           WHERE start_unix_ms > :start""",
+        {"start": now_unix_ms - SPARK_DAYS * _DAY_MS},
     )
     found: dict[str, list[int]] = {}
     for row in rows:
-        place = int(row["day"]) - first
-        if place < SPARK_DAYS:
-            found.setdefault(row["project_id"], [0] * SPARK_DAYS)[place] = int(row["cost"])
+        past = (now_unix_ms - int(row["start_unix_ms"])) // _DAY_MS
+        if 0 <= past < SPARK_DAYS:
+            days = found.setdefault(row["project_id"], [0] * SPARK_DAYS)
+            days[-1 - past] += int(row["cost_nano_usd"])
     return {project_id: tuple(costs) for project_id, costs in found.items()}
+
+
+def workflow_counts(tx: Tx, now_unix_ms: int) -> Mapping[str, int]:
+    """How many workflows had calls in the last days, by project."""
+    rows = tx.rows(
+        """SELECT project_id, COUNT(DISTINCT workflow) AS n FROM rollup_day
+           WHERE start_unix_ms > :start AND workflow <> '' GROUP BY project_id""",
+        {"start": now_unix_ms - ACTIVE_DAYS * _DAY_MS},
+    )
+    return {row["project_id"]: int(row["n"]) for row in rows}

@@ -8,7 +8,7 @@ from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapReach, Period
 from control_plane.core.leases import PeriodKey
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
-from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
+from control_plane.core.usage import Stretch, Sums, total_of
 from control_plane.core.windows import window_at
 from control_plane.store import budgets, installation, projects, usage
 from control_plane.store import overview as store
@@ -33,22 +33,19 @@ def clients_overview(
     month = window_at("month", zone, 1, now_unix_ms)
     assert month.end_unix_ms is not None
     until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
-    rows = usage.sums(
-        tx, Stretch("", month.start_unix_ms, until), ("project", "workflow"), project_id=""
-    )
-    by_project: dict[str, list[UsageRow]] = {}
-    for row in rows:
-        by_project.setdefault(row.group[0], []).append(row)
+    rows = usage.sums(tx, Stretch("", month.start_unix_ms, until), ("project",), project_id="")
+    by_project = {row.group[0]: row.sums for row in rows}
     standings = core.by_project(
         standings_of(tx, budgets.active(tx), levels, now_unix_ms, outlooks), now_unix_ms
     )
     sparks = store.daily(tx, now_unix_ms)
+    workflows = store.workflow_counts(tx, now_unix_ms)
     shown = [
         ClientRow(
             project=project,
             standings=standings.get(project.project_id, ()),
-            month=total_of(by_project.get(project.project_id, ())),
-            workflow_count=len(by_project.get(project.project_id, ())),
+            month=by_project.get(project.project_id, Sums()),
+            workflow_count=workflows.get(project.project_id, 0),
             daily_nano_usd=sparks.get(project.project_id, (0,) * store.SPARK_DAYS),
         )
         for project in store.clients(tx)

@@ -4,8 +4,10 @@ import random
 from dataclasses import dataclass
 
 from control_plane.core.budgets import Budget, NewBudget
+from control_plane.core.ledger import RollupKey, RollupSum
 from control_plane.core.projects import NewProject, Project
-from control_plane.store.engine import Params, Tx
+from control_plane.store import rollups
+from control_plane.store.engine import Tx
 from control_plane.usecases import projects
 from tests.control_plane.desk import DAY_MS, HOUR_MS, USD, Desk
 
@@ -18,6 +20,7 @@ class Client:
 
     project: Project
     budget: Budget
+    key_id: str = ""
 
     @property
     def id(self) -> str:
@@ -58,33 +61,23 @@ def spend(desk: Desk, client: Client, nano_usd: int) -> None:
 def roll_up(desk: Desk, client: Client, days: int, daily_nano_usd: int, calls: int = 40) -> None:
     """Have a client's calls be summed over some days until now."""
     dice = random.Random(client.id)
-    rows: list[Params] = []
+    sums: dict[RollupKey, RollupSum] = {}
     for day in range(days):
         for workflow in ("lead enrichment", "inbox triage", "proposals")[: 1 + dice.randrange(3)]:
             at = (desk.now - day * DAY_MS - dice.randrange(8) * HOUR_MS) // BUCKET_MS * BUCKET_MS
             cost = daily_nano_usd * dice.randrange(40, 160) // 300
-            rows.append(
-                {
-                    "bucket": at,
-                    "project": client.id,
-                    "workflow": workflow,
-                    "model": dice.choice(["gpt-5-mini", "claude-sonnet-5", "gemini-3-flash"]),
-                    "calls": calls,
-                    "failed": dice.randrange(2),
-                    "cost": cost,
-                }
+            model = dice.choice(["gpt-5-mini", "claude-sonnet-5", "gemini-3-flash"])
+            key = RollupKey(at, client.id, client.key_id, workflow, model, "openai", "ok")
+            sums[key] = RollupSum(
+                call_count=calls,
+                failed_count=dice.randrange(2),
+                input_count=1000 * calls,
+                output_count=100 * calls,
+                cost_nano_usd=cost,
+                charge_nano_usd=cost * 13 // 10,
+                charged_cost_nano_usd=cost,
             )
-    desk.do_alone(
-        lambda tx: tx.many(
-            """INSERT INTO rollup (bucket_unix_ms, project_id, key_id, workflow, model, provider,
-                 outcome, call_count, failed_count, estimated_count, input_count, output_count,
-                 cost_nano_usd, charge_nano_usd, charged_cost_nano_usd)
-               VALUES (:bucket, :project, 'key', :workflow, :model, 'openai', 'ok', :calls,
-                 :failed, 0, 1000, 100, :cost, :cost * 13 / 10, :cost)
-               ON CONFLICT DO NOTHING""",
-            rows,
-        )
-    )
+    desk.do_alone(lambda tx: rollups.add(tx, sums))
 
 
 def refuse(desk: Desk, client: Client, calls: int, reason: str = "exhausted") -> None:
