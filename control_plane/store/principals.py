@@ -18,7 +18,7 @@ def insert(tx: Tx, principal: Principal) -> None:
             "principal_id": principal.principal_id,
             "display_name": principal.display_name,
             "name_key": name_key(principal.display_name),
-            # A client is stored as a viewer of one project, see the migration m0017.
+            # A client is stored as a viewer of one project, see the migration m0018.
             "role": "viewer" if principal.role is Role.CLIENT else principal.role.value,
             "project": principal.project_id,
             "created": principal.created_unix_ms,
