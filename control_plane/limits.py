@@ -367,6 +367,33 @@ DESK_ROWS_MAX = 500
 DESK_DRAIN_S = 2
 """How long browsers' requests may take to end when the control plane stops."""
 
+# --- Statements -----------------------------------------------------------------------------------
+
+LINES_PIECE_CALLS = 5_000
+"""Calls of which one read makes lines by kind: well within a read's time."""
+STATEMENT_WORKFLOWS_MAX = 200
+"""Workflows that a statement lists; the smallest of more are summed in one line."""
+STATEMENT_MODELS_MAX = 50
+"""Models that a statement lists."""
+STATEMENT_REFUSALS_MAX = 100
+"""Reasons of refusals that a statement lists."""
+STATEMENT_MONTHS_MAX = 12
+"""Months of a trend."""
+STATEMENT_CLOSE_MS = 2 * 86_400_000
+"""So long after a month's end late usage is waited for before its statement is built by itself."""
+STATEMENT_WATCH_MS = 62 * 86_400_000
+"""For so long after a month's end it is looked whether late usage or a correction changed it."""
+STATEMENT_RECIPIENTS_MAX = 20
+"""Recipients of one client's statements."""
+MAIL_ADDRESS_CHARACTERS_MAX = 254
+"""Longest mail address."""
+STATEMENT_NOTE_CHARACTERS_MAX = 2_000
+"""Longest note on a statement."""
+LOGO_BYTES_MAX = 128 << 10
+"""Largest logo."""
+UNIT_SECONDS_MAX_S = 8 * 86_400
+"""Longest work by hand that one unit of a workflow stands for."""
+
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
 assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
@@ -379,6 +406,9 @@ assert OFFLINE_MIN_MS <= OFFLINE_DEFAULT_MS <= OFFLINE_MAX_MS
 assert PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX < READ_ROWS_MAX
 assert USAGE_ROWS_MAX < READ_ROWS_MAX
 assert PROPOSAL_CALLS_MAX < READ_ROWS_MAX
+assert LINES_PIECE_CALLS < READ_ROWS_MAX
+assert STATEMENT_CLOSE_MS < STATEMENT_WATCH_MS
+assert LOGO_BYTES_MAX < ADMIN_REQUEST_BYTES_MAX
 assert TAILS_MAX < CONNECTION_STREAMS_MAX
 assert REQUEST_WAIT_S < UNARY_DEADLINE_S
 assert ADMIN_REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX

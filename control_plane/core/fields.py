@@ -36,6 +36,26 @@ def check_reason(text: str, field: str = "reason") -> str:
     return text
 
 
+def check_text(text: str, field: str, most: int) -> str:
+    """Lines for people; may be empty."""
+    if len(text) > most:
+        raise invalid(field, f"at most {most} characters")
+    if not all(_is_printable(line) for line in text.splitlines()):
+        raise invalid(field, "no control characters")
+    return text
+
+
+def check_mail_address(text: str, field: str) -> str:
+    """An address that a mail can be sent to; whether anybody reads it nobody can tell."""
+    local, at, domain = text.rpartition("@")
+    good = bool(local and at and "." in domain) and len(text) <= limits.MAIL_ADDRESS_CHARACTERS_MAX
+    if not good or any(letter.isspace() or letter in '<>,;:"()[]\\' for letter in text):
+        raise invalid(field, "a mail address such as dana@example.com")
+    if not text.isascii() or not _is_printable(text):
+        raise invalid(field, "a mail address of ASCII letters")
+    return text
+
+
 def check_label(text: str, field: str) -> str:
     """A workflow, a region or another label; may be empty."""
     if text and not ids.is_label(text):

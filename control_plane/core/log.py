@@ -35,6 +35,10 @@ class LoggedCall:
     """The rate card that it is charged by."""
     corrections: tuple[LoggedCorrection, ...] = ()
     """In their order; read only of single calls."""
+    included_nano_usd: int = 0
+    """What of its cost the month's allowance covers."""
+    begins_execution: bool = False
+    """Whether it bears the fee of its run."""
 
 
 @dataclass(frozen=True, slots=True)

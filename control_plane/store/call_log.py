@@ -132,5 +132,11 @@ def _from_row(row: Row) -> LoggedCall:
         routed=row["routed"],
     )
     return LoggedCall(
-        call, row["sidecar_id"], row["position"], row["charge_nano_usd"], row["rate_card_version"]
+        call,
+        row["sidecar_id"],
+        row["position"],
+        row["charge_nano_usd"],
+        row["rate_card_version"],
+        included_nano_usd=row["included_nano_usd"],
+        begins_execution=bool(row["begins_execution"]),
     )

@@ -19,6 +19,7 @@ SECRET = "sec"  # noqa: S105 - a prefix, not a secret
 BUDGET = "bgt"
 PRICE_BOOK = "pbk"
 RATE_CARD = "rtc"
+STATEMENT = "stm"
 PROVIDER = "prv"
 SIDECAR = "sdc"
 CALL = "call"

@@ -1,0 +1,359 @@
+"""Gathers what a statement holds, from the roll-ups and from what was agreed."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from control_plane import limits
+from control_plane.core import latency as steps
+from control_plane.core.budgets import Budget
+from control_plane.core.cost_lines import CostLines, LineKey, LineSum
+from control_plane.core.forecast import forecast
+from control_plane.core.latency import Counts
+from control_plane.core.leases import PeriodKey
+from control_plane.core.prices import Price
+from control_plane.core.projects import Project
+from control_plane.core.statements import (
+    FORMAT,
+    UNITS_MIN,
+    Ahead,
+    Brand,
+    Cap,
+    Coming,
+    Latency,
+    ModelLine,
+    Month,
+    MonthLine,
+    RefusedLine,
+    Statement,
+    Totals,
+    WorkflowLine,
+    Worth,
+    totals_from,
+)
+from control_plane.core.usage import Refused, Stretch, UsageRow, total_of
+from control_plane.core.windows import window_at
+from control_plane.store import branding, budgets, periods, prices, rate_cards, spending, workflows
+from control_plane.store import usage as usage_store
+from control_plane.store.engine import Tx
+from protos.values.money import NANO_PER_USD, PICO_PER_NANO
+from protos.values.rates import ModelPrice, UnpriceableError
+from protos.values.selectors import Selector
+
+_MEAN_MONTH_MS = 2_629_746_000
+"""No month's middle by the mean is outside of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a version is called by."""
+
+    statement_id: str
+    version: int
+    note: str
+    lines_sha256: str
+
+
+def month_of(zone: str, name: str) -> Month | None:
+    """A month by its name, such as 2026-10; None when there is no such month."""
+    year, _, number = name.partition("-")
+    if not (len(year) == 4 and len(number) == 2 and year.isdecimal() and number.isdecimal()):
+        return None
+    if not (1970 <= int(year) < 9000 and 1 <= int(number) <= 12):
+        return None
+    months = (int(year) - 1970) * 12 + int(number) - 1
+    return month_at(zone, months * _MEAN_MONTH_MS + _MEAN_MONTH_MS // 2)
+
+
+def month_at(zone: str, instant_unix_ms: int) -> Month:
+    """The month that an instant is in."""
+    span = window_at("month", zone, 1, instant_unix_ms)
+    assert span.end_unix_ms is not None
+    return Month(span.period_id[:7], span.start_unix_ms, span.end_unix_ms, zone)
+
+
+def month_before(month: Month) -> Month:
+    """The month before."""
+    return month_at(month.time_zone, month.start_unix_ms - 1)
+
+
+def totals_in(tx: Tx, project_id: str, month: Month) -> Totals:
+    """All of a month."""
+    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
+    return totals_from(total_of(usage_store.sums(tx, whole, (), project_id=project_id)))
+
+
+def gather(
+    tx: Tx, project: Project, month: Month, lines: CostLines, heading: Heading, now_unix_ms: int
+) -> Statement:
+    """All that a statement holds; it says nothing yet about a version before."""
+    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
+    own = project.project_id
+    totals = totals_in(tx, own, month)
+    shows_charges = _is_charged(tx, own, month)
+    by_workflow = usage_store.sums(tx, whole, ("workflow",), project_id=own)
+    by_model = usage_store.sums(tx, whole, ("provider", "model"), project_id=own)
+    took = usage_store.latencies(tx, own, month.start_unix_ms, month.end_unix_ms)
+    refused = usage_store.refused(tx, own, month.start_unix_ms, month.end_unix_ms)
+    before = totals_in(tx, own, month_before(month))
+    workflow_lines = _workflow_lines(by_workflow, took, refused)
+    return Statement(
+        format=FORMAT,
+        statement_id=heading.statement_id,
+        version=heading.version,
+        project_id=own,
+        client=project.display_name,
+        month=month,
+        as_of_unix_ms=now_unix_ms,
+        shows_charges=shows_charges,
+        totals=totals,
+        before=before if before.call_count else None,
+        latency=_latency(took.values()),
+        months=_months(tx, own, month),
+        workflows=workflow_lines,
+        models=_model_lines(by_model, took),
+        refusals=_refusals(tx, refused),
+        incidents=(),
+        cap=_cap(tx, project, month, totals),
+        worths=_worths(tx, own, month, by_workflow, shows_charges=shows_charges),
+        ahead=_ahead(tx, project, now_unix_ms),
+        coming=_coming(prices.everything(tx), lines, now_unix_ms),
+        brand=_brand(tx),
+        note=heading.note,
+        difference=None,
+        lines_sha256=heading.lines_sha256,
+    )
+
+
+def _is_charged(tx: Tx, project_id: str, month: Month) -> bool:
+    """Whether a rate card held at any time of the month."""
+    cards = rate_cards.of_project(tx, project_id)
+    return any(card.valid_from_unix_ms < month.end_unix_ms for card in cards)
+
+
+def _latency(counts: Iterable[Counts]) -> Latency | None:
+    summed: dict[int, int] = {}
+    for each in counts:
+        for step, count in each.items():
+            summed[step] = summed.get(step, 0) + count
+    middle, tail = steps.quantile_ms(summed, 50), steps.quantile_ms(summed, 95)
+    return None if middle is None or tail is None else Latency(middle, tail)
+
+
+def _workflow_lines(
+    rows: Iterable[UsageRow],
+    took: Mapping[tuple[str, str], Counts],
+    refused: Iterable[Refused],
+) -> tuple[WorkflowLine, ...]:
+    stopped: dict[str, int] = {}
+    for one in refused:
+        stopped[one.workflow] = stopped.get(one.workflow, 0) + one.refused_count
+    summed = {row.group[0]: totals_from(row.sums) for row in rows}
+    found = [
+        WorkflowLine(
+            workflow=name,
+            totals=summed.get(name, Totals()),
+            latency=_latency(counts for (own, _), counts in took.items() if own == name),
+            refused_count=stopped.get(name, 0),
+        )
+        for name in {*summed, *stopped}
+    ]
+    found.sort(key=lambda line: (-line.totals.cost_nano_usd, line.workflow))
+    most = limits.STATEMENT_WORKFLOWS_MAX
+    if len(found) <= most:
+        return tuple(found)
+    rest = found[most - 1 :]
+    folded = WorkflowLine(
+        "",
+        _sum_of(line.totals for line in rest),
+        None,
+        sum(line.refused_count for line in rest),
+        folded_count=len(rest),
+    )
+    return (*found[: most - 1], folded)
+
+
+def _model_lines(
+    rows: Iterable[UsageRow], took: Mapping[tuple[str, str], Counts]
+) -> tuple[ModelLine, ...]:
+    found = [
+        ModelLine(
+            provider=row.group[0],
+            model=row.group[1],
+            totals=totals_from(row.sums),
+            latency=_latency(counts for (_, own), counts in took.items() if own == row.group[1]),
+        )
+        for row in rows
+    ]
+    found.sort(key=lambda line: (-line.totals.cost_nano_usd, line.provider, line.model))
+    most = limits.STATEMENT_MODELS_MAX
+    if len(found) <= most:
+        return tuple(found)
+    rest = found[most - 1 :]
+    folded = ModelLine("", "", _sum_of(line.totals for line in rest), None, len(rest))
+    return (*found[: most - 1], folded)
+
+
+def _sum_of(totals: Iterable[Totals]) -> Totals:
+    summed = dict.fromkeys(Totals.__slots__, 0)
+    for one in totals:
+        for name in summed:
+            summed[name] += getattr(one, name)
+    return Totals(**summed)
+
+
+def _months(tx: Tx, project_id: str, month: Month) -> tuple[MonthLine, ...]:
+    found: list[MonthLine] = []
+    at = month
+    for _ in range(limits.STATEMENT_MONTHS_MAX):
+        summed = totals_in(tx, project_id, at)
+        found.append(
+            MonthLine(at.name, summed.cost_nano_usd, summed.charge_nano_usd, summed.call_count)
+        )
+        at = month_before(at)
+    found.reverse()
+    used = [number for number, line in enumerate(found) if line.call_count]
+    return tuple(found[used[0] :]) if used else (found[-1],)
+
+
+def _refusals(tx: Tx, refused: Iterable[Refused]) -> tuple[RefusedLine, ...]:
+    found = sorted(refused, key=lambda one: (-one.refused_count, one.workflow, one.reason))
+    lines = []
+    for one in found[: limits.STATEMENT_REFUSALS_MAX]:
+        budget = budgets.get(tx, one.budget_id) if one.budget_id else None
+        lines.append(
+            RefusedLine(
+                one.workflow,
+                one.reason,
+                budget.display_name if budget is not None else "",
+                one.refused_count,
+                one.first_unix_ms,
+                one.last_unix_ms,
+            )
+        )
+    return tuple(lines)
+
+
+def _monthly_budget(tx: Tx, project: Project) -> Budget | None:
+    """The oldest budget that counts every call of a client by its own calendar month."""
+    wanted = Selector(project_id=project.project_id)
+    for budget in budgets.active_of(tx, [project.project_id]):
+        monthly = budget.window == "month" and budget.anchor_day == 1 and not budget.split_by
+        if monthly and budget.selector == wanted and budget.time_zone == project.time_zone:
+            return budget
+    return None
+
+
+def _cap(tx: Tx, project: Project, month: Month, totals: Totals) -> Cap | None:
+    budget = _monthly_budget(tx, project)
+    if budget is None:
+        return None
+    period_id = f"{month.name}-01"
+    cap = budgets.cap_in_force(tx, budget.budget_id, period_id)
+    if cap is None:
+        return None
+    period = periods.get(tx, PeriodKey(budget.budget_id, "", period_id))
+    spent = period.spent_nano_usd if period is not None else totals.cost_nano_usd
+    return Cap(budget.display_name, cap, spent)
+
+
+def _worths(
+    tx: Tx, project_id: str, month: Month, rows: Iterable[UsageRow], *, shows_charges: bool
+) -> tuple[Worth, ...]:
+    summed = {row.group[0]: totals_from(row.sums) for row in rows}
+    found = []
+    for roi in workflows.rois(tx, project_id):
+        totals = summed.get(roi.workflow)
+        if totals is None:
+            continue
+        if roi.counts == "execution":
+            units = workflows.successful_executions(
+                tx, project_id, roi.workflow, month.start_unix_ms, month.end_unix_ms
+            )
+        else:
+            units = totals.call_count - totals.failed_count
+        if units >= UNITS_MIN:
+            amount = totals.charge_nano_usd if shows_charges else totals.cost_nano_usd
+            found.append(
+                Worth(
+                    roi.workflow,
+                    roi.unit,
+                    roi.units,
+                    units,
+                    roi.seconds_per_unit,
+                    roi.agreed_by,
+                    roi.agreed_on,
+                    amount,
+                )
+            )
+    return tuple(sorted(found, key=lambda worth: (-worth.saved_seconds, worth.workflow)))
+
+
+def _ahead(tx: Tx, project: Project, now_unix_ms: int) -> Ahead | None:
+    """The running month's forecast, where it stands its own test."""
+    zone = project.time_zone
+    span = window_at("month", zone, 1, now_unix_ms)
+    month = month_at(zone, now_unix_ms)
+    selector = Selector(project_id=project.project_id)
+    history = spending.hourly(tx, selector, zone, now_unix_ms)
+    spent = totals_in(tx, project.project_id, month).cost_nano_usd
+    seen = forecast(history, span, spent, now_unix_ms)
+    if not seen.is_trusted:
+        return None
+    budget = _monthly_budget(tx, project)
+    cap = budgets.cap_in_force(tx, budget.budget_id, f"{month.name}-01") if budget else None
+    proposed = None
+    if cap is not None and seen.high_nano_usd > cap:
+        proposed = round_cap(seen.high_nano_usd * 11 // 10)
+    return Ahead(
+        month.name, seen.low_nano_usd, seen.expected_nano_usd, seen.high_nano_usd, proposed
+    )
+
+
+def round_cap(amount_nano_usd: int) -> int:
+    """The next amount of two leading digits in whole dollars: $237.10 becomes $240."""
+    dollars = max(1, -(-amount_nano_usd // NANO_PER_USD))
+    step: int = 10 ** max(0, len(str(dollars)) - 2)
+    return -(-dollars // step) * step * NANO_PER_USD
+
+
+def _coming(known: Iterable[Price], lines: CostLines, now_unix_ms: int) -> tuple[Coming, ...]:
+    """Prices that begin later, for models that were used, and what they would have changed."""
+    later: dict[tuple[str, str], list[Price]] = {}
+    for price in known:
+        if price.valid_from_unix_ms > now_unix_ms:
+            for name in (price.model_price.model, *price.model_price.aliases):
+                later.setdefault((price.model_price.provider, name), []).append(price)
+    effects: dict[tuple[str, str, int], int] = {}
+    for key, line in lines.sums.items():
+        for price in later.get((key.provider, key.model), ()):
+            model = price.model_price
+            of = (model.provider, model.model, price.valid_from_unix_ms)
+            effects[of] = effects.get(of, 0) + _dearer_pico_usd(key, line, model)
+    return tuple(
+        Coming(provider, model, at, effect // PICO_PER_NANO)
+        for (provider, model, at), effect in sorted(effects.items(), key=lambda item: item[0][2])
+    )
+
+
+def _dearer_pico_usd(key: LineKey, line: LineSum, price: ModelPrice) -> int:
+    """What a line would cost more by a price's first tier; nothing where it cannot be said."""
+    if not key.price_version:
+        return 0
+    try:
+        rate = price.tiers_of(key.variant)[0].rate_pico_usd(key.kind)
+    except UnpriceableError:
+        return 0
+    return line.quantity * (rate - key.rate_pico_usd)
+
+
+def _brand(tx: Tx) -> Brand:
+    shown = branding.get(tx)
+    return Brand(
+        agency=shown.agency,
+        colour=shown.colour,
+        logo_type=shown.logo_type,
+        logo_base64=base64.b64encode(shown.logo).decode("ascii"),
+        note=shown.note,
+        names_bursar=shown.names_bursar,
+    )
