@@ -107,6 +107,10 @@ LATE_RECORDS_MAX = 1_000_000
 sidecar that is cut off makes no more without a lease in the five minutes that it has for them."""
 ALARMS_MAX = 1_000
 """Alarms of one kind that are kept of one sidecar; the newest stay."""
+DOUBT_TOLD_AGAIN_MS = 3_600_000
+"""An alarm about the price of one model is raised once in so long."""
+DOUBTS_MAX = 8
+"""Such alarms that one Sync may raise."""
 DECIDED_LEASES_MAX = 1_000
 """Leases that one request of a person decides about; the next ones are for the next request."""
 CHARGED_LEASES_MAX = 500

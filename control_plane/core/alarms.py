@@ -13,7 +13,7 @@ class Alarm:
     """Something that a person must know."""
 
     kind: str
-    """OVERRUN, FENCED, JOURNAL_LOST, OVERSHOOT, OLD_DATABASE or BAD_RECORD."""
+    """OVERRUN, FENCED, JOURNAL_LOST, OVERSHOOT, OLD_DATABASE, BAD_RECORD, PRICE_DRIFT, UNPRICED."""
     holder: Holder
     detail: str
     """What happened, in a sentence."""

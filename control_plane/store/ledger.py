@@ -236,6 +236,17 @@ def raise_alarm(tx: Tx, alarm: Alarm, now_unix_ms: int) -> None:
         )
 
 
+def raised_of_model(tx: Tx, kind: str, provider: str, model: str, since_unix_ms: int) -> bool:
+    """Whether an alarm of a kind was raised lately about a call of a model."""
+    row = tx.row(
+        """SELECT 1 AS found FROM alarm JOIN call ON call.call_id = alarm.call_id
+           WHERE alarm.kind = :kind AND alarm.raised_unix_ms > :since
+             AND call.provider = :provider AND call.requested_model = :model""",
+        {"kind": kind, "since": since_unix_ms, "provider": provider, "model": model},
+    )
+    return row is not None
+
+
 def alarms_after(tx: Tx, position: int) -> tuple[Alarm, ...]:
     """The alarms that were raised after a place among them."""
     rows = tx.rows(

@@ -80,6 +80,15 @@ def page(
     return [_from_row(row) for row in rows]
 
 
+def of_version(tx: Tx, provider: str, version: str) -> ModelPrice | None:
+    """The price of a version; None when there is none."""
+    row = tx.row(
+        "SELECT * FROM price WHERE provider = :provider AND version = :version LIMIT 1",
+        {"provider": provider, "version": version},
+    )
+    return _from_row(row).model_price if row is not None else None
+
+
 def count(tx: Tx) -> int:
     """How many prices there are."""
     row = tx.row("SELECT count(*) AS n FROM price")

@@ -21,6 +21,7 @@ from control_plane.core.situation import PeriodState
 from control_plane.core.windows import WindowSpan
 from control_plane.store import bad_records, budgets, leases, ledger, periods, rollups
 from control_plane.store.engine import ConflictError, Tx
+from control_plane.usecases import price_doubts
 from control_plane.usecases.books import Books
 from control_plane.usecases.partitions import Partitions
 from control_plane.usecases.rate_cards import Charging
@@ -98,6 +99,7 @@ def book(
     for adjust in booked.adjusts:
         _adjust(tx, holder, adjust, booked, now_unix_ms)
     rollups.add(tx, booked.rollups)
+    price_doubts.raise_doubts(tx, holder, (each.call for each in booked.calls), now_unix_ms)
     books = Books(tx, holder, now_unix_ms, forked=forked)
     for key in sorted({*booked.spent_nano_usd, *booked.returned_nano_usd}):
         books.take_spent(key, booked.spent_nano_usd.get(key, 0))

@@ -24,6 +24,7 @@ from sidecar.core.bounds import (
     reachable_variants,
 )
 from sidecar.core.calls import Hold
+from sidecar.core.price_drift import PRICE_DRIFT, UNPRICED_USAGE, drifts
 
 UNSEEN_TOKENS = 256
 """Output that a provider may have made between the last byte seen and the end of its work."""
@@ -73,6 +74,10 @@ class Charge:
     """What was reported and could not be priced."""
     told: bool = False
     """It is what the provider said in money."""
+    book_nano_usd: int | None = None
+    """What the price book makes of what was told in money; None where it has no rate for it."""
+    doubt: str = ""
+    """Why the price book should be looked at, in a word; empty when it need not be."""
 
 
 def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str = "") -> Charge:
@@ -81,7 +86,15 @@ def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str =
     told = usage.told_nano_usd.get(money)
     if told is not None:
         # What is billed beats what is computed, also of what nobody here knows the rate of.
-        return Charge(told, quantities=usage.quantities, told=True)
+        book = _book_nano_usd(usage, price)
+        drifted = book is not None and drifts(told, book)
+        return Charge(
+            told,
+            quantities=usage.quantities,
+            told=True,
+            book_nano_usd=book,
+            doubt=PRICE_DRIFT if drifted else "",
+        )
     used = _with_call(usage.quantities, price)
     try:
         cost = cost_nano_usd(used, price, usage.variant)
@@ -94,7 +107,15 @@ def charge_of(usage: Usage, price: ModelPrice, worst_nano_usd: int, money: str =
         unpriced = (*unpriced, *lacking)
     if unpriced:
         cost = max(cost, worst_nano_usd)
-    return Charge(cost, bool(unpriced), used, unpriced)
+    return Charge(cost, bool(unpriced), used, unpriced, doubt=UNPRICED_USAGE if unpriced else "")
+
+
+def _book_nano_usd(usage: Usage, price: ModelPrice) -> int | None:
+    """What the price book makes of a usage; None where it has no rate for all of it."""
+    try:
+        return cost_nano_usd(_with_call(usage.quantities, price), price, usage.variant)
+    except UnpriceableError:
+        return None
 
 
 def usage_by_request(asked: Asked, price: ModelPrice) -> Usage | None:

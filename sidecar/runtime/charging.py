@@ -1,21 +1,22 @@
 """What a call is charged, by how it ended and what is known of it."""
 
 import logging
-from functools import lru_cache
+from dataclasses import replace
 
 from protos.values.rates import ModelPrice
 from sidecar.core import metering
 from sidecar.core.calls import Hold, Outcome
 from sidecar.core.exchange import Ending, Row
 from sidecar.core.metering import Charge, Usage
+from sidecar.core.price_drift import UNPRICED_MODEL, Alarms, ratio_text
 from sidecar.providers import reading
 from sidecar.providers.dialects import Abort
 from sidecar.runtime.incoming import NO_ROOM, Incoming
 from sidecar.runtime.prepared import Prepared
 
 _log = logging.getLogger(__name__)
-ALARMS_REMEMBERED = 256
-"""Alarms about usage that was told already; it is the same with each call."""
+_ALARMS = Alarms()
+"""What was told already: it is the same with each call of a process."""
 _NAMES_MAX_CHARACTERS = 200
 _CUT = frozenset((Outcome.CLIENT_GONE, Outcome.BROKEN, Outcome.TIMEOUT))
 """Outcomes of answers that were not read to their end."""
@@ -46,8 +47,10 @@ def _charge_of_billed(row: Row, hold: Hold, incoming: Incoming) -> Charge:
         charge = metering.charge_of(
             usage, price, hold.worst_nano_usd, call.request.dialect.money.value
         )
-        if charge.unpriced:
-            _tell_unpriced(call.price.provider, price.model, charge.unpriced)
+        if not charge.doubt and _is_unpriced(call, usage, price):
+            charge = replace(charge, doubt=UNPRICED_MODEL)
+        if charge.doubt:
+            _tell(charge, call.price, usage, incoming.now_boot_ms())
         return charge
     if row.ending is Ending.SEEN and not _went_on(row, incoming):
         seen = incoming.known()
@@ -56,11 +59,37 @@ def _charge_of_billed(row: Row, hold: Hold, incoming: Incoming) -> Charge:
     return metering.worst_of(hold, call.request.asked, call.price)
 
 
-@lru_cache(maxsize=ALARMS_REMEMBERED)
-def _tell_unpriced(provider: str, model: str, names: tuple[str, ...]) -> None:
-    """Raise an alarm about what cannot be priced, once for each provider, model and names."""
-    shown = reading.told_text(", ".join(names), _NAMES_MAX_CHARACTERS)
-    _log.error("%s told of %s what nobody here can price: %s", provider, model, shown)
+def _is_unpriced(call: Prepared, usage: Usage, price: ModelPrice) -> bool:
+    """Whether the model that answered has no price, so that it was charged by another's."""
+    answered = usage.answered_model
+    if not answered or price is not call.price or answered == price.model:
+        return False
+    return answered not in (call.request.model, call.call.alias, *price.aliases)
+
+
+def _tell(charge: Charge, asked: ModelPrice, usage: Usage, boot_ms: int) -> None:
+    """Raise an alarm about what the price book does not say, once an hour for each model."""
+    model = usage.answered_model or asked.model
+    if not _ALARMS.due((asked.provider, model, charge.doubt, charge.unpriced), boot_ms):
+        return
+    shown = reading.told_text(model, _NAMES_MAX_CHARACTERS)
+    if charge.unpriced:
+        names = reading.told_text(", ".join(charge.unpriced), _NAMES_MAX_CHARACTERS)
+        _log.error("%s told of %s what nobody here can price: %s", asked.provider, shown, names)
+    elif charge.doubt == UNPRICED_MODEL:
+        _log.error(
+            "%s answered with %s, which has no price: charged by that of %s. Set a price for it, "
+            "or make it an alias.",
+            *(asked.provider, shown, asked.model),
+        )
+    else:
+        assert charge.book_nano_usd is not None
+        _log.error(
+            "%s billed %s what the price book says for %s (%d nano-dollars instead of %d): "
+            "its price has changed, or it bills what its usage does not tell.",
+            *(asked.provider, ratio_text(charge.cost_nano_usd, charge.book_nano_usd), shown),
+            *(charge.cost_nano_usd, charge.book_nano_usd),
+        )
 
 
 def _went_on(row: Row, incoming: Incoming) -> bool:

@@ -388,7 +388,7 @@ class Forwarding:
         assert row.outcome is not None
         call, incoming = self._call, self._incoming
         usage = incoming.usage
-        kind = incoming.error_kind or ("unpriced_usage" if charge.unpriced else "")
+        kind = incoming.error_kind or charge.doubt
         outcome = Settlement(
             outcome=row.outcome if incoming.status < 300 else Outcome.PROVIDER_ERROR,
             cost_nano_usd=charge.cost_nano_usd,

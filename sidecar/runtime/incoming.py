@@ -77,6 +77,10 @@ class Incoming:
             self.call.upstream.drop(self.line)
             self.line = None
 
+    def now_boot_ms(self) -> int:
+        """The time, by the boot clock."""
+        return self._clock.now().boot_ms
+
     def sent(self) -> None:
         """The whole request was written."""
         self.sent_ms = self._clock.now().boot_ms

@@ -121,7 +121,9 @@ async def test_what_is_settled_is_what_was_billed(
         (billed,) = await rehearsal.ended(1)
     outcome = sidecar.booked.only()
     assert outcome.cost_nano_usd == int(billed["cost_nano_usd"]) > 0
-    assert (outcome.outcome, outcome.estimated, outcome.error_kind) == (Outcome.OK, False, "")
+    # Who bills in money here bills another sum than the price book makes of the same tokens.
+    doubt = "price_drift" if manner in BILLS_IN_MONEY else ""
+    assert (outcome.outcome, outcome.estimated, outcome.error_kind) == (Outcome.OK, False, doubt)
     assert outcome.cost_told is (manner in BILLS_IN_MONEY)
     if way == "plain":
         return

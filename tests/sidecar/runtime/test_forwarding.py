@@ -181,16 +181,22 @@ async def test_a_tier_that_was_not_asked_for_is_charged_at_the_worst_case_and_fl
 
 
 async def test_the_model_that_answers_decides_the_price_when_it_has_one(
-    tmp_path: Path, policy: Policy
+    tmp_path: Path, policy: Policy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path, policy) as sidecar:
         body = chat("[rehearse answer_model=gpt-5-nano reply_tokens=5 prompt_tokens=10]")
         assert (await exchange(sidecar.port, request(CHAT, body, port=sidecar.port))).status == 200
         body = chat("[rehearse answer_model=unheard-of reply_tokens=5 prompt_tokens=10]")
-        assert (await exchange(sidecar.port, request(CHAT, body, port=sidecar.port))).status == 200
-    first, second = sidecar.booked.settled.values()
+        for _ in range(2):
+            data = request(CHAT, body, port=sidecar.port)
+            assert (await exchange(sidecar.port, data)).status == 200
+    first, second, _ = sidecar.booked.settled.values()
     assert (first.answered_model, first.cost_nano_usd) == ("gpt-5-nano", 10 * 50 + 5 * 400)
     assert (second.answered_model, second.cost_nano_usd) == ("unheard-of", 10 * 150 + 5 * 600)
+    assert (first.error_kind, second.error_kind) == ("", "unpriced_model")
+    told = [record.getMessage() for record in caplog.records if "unheard-of" in record.getMessage()]
+    assert len(told) == 1
+    assert "charged by that of gpt-4o-mini" in told[0]
 
 
 @asynccontextmanager
