@@ -13,8 +13,9 @@ from control_plane.listen import check_listen, check_web
 from control_plane.secrets import VaultError
 from control_plane.store import StoreOpenError
 from control_plane.telemetry import start_logging
+from protos.telemetry.settings import ENDPOINT_VARIABLE, SettingsError, read_settings
 from protos.values.errors import BursarError
-from protos.values.listening import ListenError
+from protos.values.listening import ListenError, Listening, listening
 
 USAGE_STATUS = 2
 _PORT_MAX = 65_535
@@ -69,6 +70,19 @@ def parser() -> argparse.ArgumentParser:
         "--web-url", default="", metavar="URL", help="how browsers reach the desk, behind a proxy"
     )
     made.add_argument(
+        "--metrics-listen",
+        default="",
+        metavar="HOST:PORT",
+        help="where Prometheus finds GET /metrics (default: nowhere)",
+    )
+    made.add_argument(
+        "--otlp-endpoint",
+        default="",
+        metavar="URL",
+        help=f"where traces and metrics are sent by OTLP over HTTP; else {ENDPOINT_VARIABLE} "
+        "and the other OTEL_* variables are read (default: nowhere)",
+    )
+    made.add_argument(
         "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
     )
     return made
@@ -94,6 +108,13 @@ def config_from(arguments: list[str]) -> Config:
     web_host, web_port = _web(asked.web, host, port)
     if (asked.certificate is None) != (asked.key is None):
         parser().error("--certificate and --key come together")
+    try:
+        metrics = _metrics(asked.metrics_listen, asked.allow_plain, asked.allow_host)
+        telemetry = read_settings(
+            os.environ, endpoint=asked.otlp_endpoint, service="bursar-control-plane", instance=""
+        )
+    except (ListenError, SettingsError) as error:
+        parser().error(str(error))
     return Config(
         data=asked.data,
         listen_host=host,
@@ -108,8 +129,19 @@ def config_from(arguments: list[str]) -> Config:
         web_port=web_port,
         web_url=asked.web_url,
         watermark=asked.watermark,
+        metrics=metrics,
+        telemetry=telemetry,
         ready_file=asked.ready_file,
     )
+
+
+def _metrics(address: str, allow_plain: bool, hosts: list[str]) -> Listening | None:  # noqa: FBT001 - as it was given
+    if not address:
+        return None
+    try:
+        return listening(address, allow_plain=allow_plain, allow_hosts=hosts)
+    except ListenError as error:
+        raise ListenError(f"--metrics-listen: {error}") from None
 
 
 def _web(text: str, host: str, port: int) -> tuple[str, int]:

@@ -10,14 +10,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from control_plane import limits
+from control_plane import limits, seen
 from control_plane.clock import Clock, SystemClock
 from control_plane.config import Config
+from control_plane.core.observer import Nobody
 from control_plane.entropy import Entropy
 from control_plane.listen import check_web, desk_url
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
 from control_plane.rpc.server import RunningServer, start_server
+from control_plane.rpc.watch import Watch, WatchedStore
 from control_plane.secrets import open_vault
 from control_plane.store import Tx, providers
 from control_plane.store.sqlite import SqliteStore, database_name, open_store
@@ -28,6 +30,7 @@ from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
 from control_plane.web.deps import DeskDeps
 from control_plane.web.server import RunningDesk, Tls, bind, start_desk
+from protos.telemetry.outlook import Outlook
 
 OWNER_TOKEN_FILE = "owner.token"  # noqa: S105 - a file's name
 DATABASE_FAILED = 3
@@ -52,16 +55,26 @@ async def serve(config: Config) -> int:
 
     clock = SystemClock()
     bound = bind(config.web_host, config.web_port) if config.web_host else None
-    store = open_store(config.data, clock, second_place=config.watermark, on_poison=on_poison)
+    watch = seen.watch_for(config, clock)
+    store = open_store(
+        config.data,
+        clock,
+        second_place=config.watermark,
+        on_poison=on_poison,
+        around=watch.commit if watch is not None else None,
+    )
+    outlook = Outlook(config.metrics, config.telemetry, seen.version())
     try:
-        deps, link = _assemble(config, store, clock, bound)
+        deps, link = _assemble(config, store, clock, bound, watch)
         running = await start_server(deps)
         desk = await _start_desk(deps, bound) if bound is not None else None
         house = asyncio.create_task(_keep_house(deps))
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
-            _tell_ready(deps, running, link)
+            if watch is not None:
+                seen.show(outlook, watch, deps, loop)
+            _tell_ready(deps, running, link, outlook.metrics_url)
             await stop.wait()
             event("stopping")
         finally:
@@ -73,6 +86,7 @@ async def serve(config: Config) -> int:
                 await desk.stop()
             await running.drain()
     finally:
+        await asyncio.to_thread(outlook.close)
         await asyncio.to_thread(store.close)
     event("stopped")
     return DATABASE_FAILED if failed else 0
@@ -98,7 +112,11 @@ async def _start_desk(deps: Deps, bound: socket.socket) -> RunningDesk:
 
 
 def _assemble(
-    config: Config, store: SqliteStore, clock: Clock, bound: socket.socket | None
+    config: Config,
+    store: SqliteStore,
+    clock: Clock,
+    bound: socket.socket | None,
+    watch: Watch | None,
 ) -> tuple[Deps, str]:
     """The parts, and the link that signs the first owner in; "" when there was one before."""
     entropy = Entropy()
@@ -121,7 +139,8 @@ def _assemble(
         link = store.write(lambda tx: sessions.first_link(tx, entropy, now)).result()
     _look_at_the_database(store, now)
     deps = Deps(
-        store=store,
+        store=store if watch is None else WatchedStore(store, watch),
+        observer=watch or Nobody(),
         clock=clock,
         entropy=entropy,
         hub=Hub(),
@@ -156,14 +175,16 @@ def _keep_secret(path: Path, text: str) -> None:
     _write_whole(path, text + "\n", mode=0o600)
 
 
-def _tell_ready(deps: Deps, running: RunningServer, link: str) -> None:
+def _tell_ready(deps: Deps, running: RunningServer, link: str, metrics_url: str) -> None:
     config = deps.config
     host = f"[{config.listen_host}]" if ":" in config.listen_host else config.listen_host
     address = f"{host}:{running.port}"
     if config.ready_file is not None:
-        told = json.dumps({"address": address, "pid": os.getpid(), "desk": deps.desk_url})
+        told = {"address": address, "pid": os.getpid(), "desk": deps.desk_url}
+        if metrics_url:
+            told["metrics"] = metrics_url
         try:
-            _write_whole(config.ready_file, told + "\n", mode=0o644)
+            _write_whole(config.ready_file, json.dumps(told) + "\n", mode=0o644)
         except OSError as error:
             raise ReadyFileError(
                 f"--ready-file {config.ready_file} cannot be written: {error.strerror}"

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from protos.telemetry.settings import Settings
+from protos.values.listening import Listening
+
 DEFAULT_LISTEN = "127.0.0.1:7240"
 
 
@@ -36,5 +39,9 @@ class Config:
     """How browsers reach the desk; empty for its own address."""
     watermark: Path | None = None
     """The folder of the watermark; the data folder when None."""
+    metrics: Listening | None = None
+    """Where scrapers find its metrics; None for nowhere."""
+    telemetry: Settings | None = None
+    """Where traces and metrics are sent; None for nowhere."""
     ready_file: Path | None = None
     """Written when the server answers; tells its address and process id as JSON."""

@@ -13,15 +13,21 @@ import os
 import signal
 import ssl
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
 from protos.bursar.sidecar.v1 import SidecarServiceStub
+from protos.telemetry.crossing import on_the_loop
+from protos.telemetry.instruments import Reading
+from protos.telemetry.outlook import Outlook
 from protos.values.listening import join_host_port
 from sidecar.clock import KeptClock, SystemClock
 from sidecar.config import JOIN_TOKEN_VARIABLE, Config
+from sidecar.core.observer import Nobody
 from sidecar.entropy import Entropy, SystemEntropy
 from sidecar.http.hosts import allowed_hosts
 from sidecar.limits import COLLECTED_OBJECTS, DRAIN_CALLS_MS
@@ -30,6 +36,7 @@ from sidecar.runtime.admission import Admission
 from sidecar.runtime.channel import AddressError, open_channel, target_of
 from sidecar.runtime.control import ControlLink, Surroundings
 from sidecar.runtime.folder import FolderError, claim, write_durably
+from sidecar.runtime.gauges import gauges
 from sidecar.runtime.identity import Host, Identity, this_host
 from sidecar.runtime.joining import JoinRefusedError, Stub, join
 from sidecar.runtime.journal import Journal, open_journal
@@ -42,8 +49,12 @@ from sidecar.runtime.journal_file import (
 from sidecar.runtime.recovery import recover
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.server import Server, listen
+from sidecar.runtime.traced_stub import TracedStub
 from sidecar.runtime.upstream import Upstreams
+from sidecar.runtime.watch import Watch
 from sidecar.telemetry import Log, take_over_logging
+
+_NS = 1_000_000
 
 
 class StartError(Exception):
@@ -60,6 +71,15 @@ class _Parts:
     log: Log
     stub: Stub
     host: Host
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Where it is found."""
+
+    listeners: list[trio.SocketListener]
+    metrics_url: str
+    """Where scrapers find its metrics; "" for nowhere."""
 
 
 async def run(config: Config) -> None:
@@ -154,7 +174,8 @@ async def _live(
     tls: ssl.SSLContext | None,
 ) -> None:
     journal, recovered = _open_journal(parts, me)
-    admission = _admission(parts, me, journal, recovered)
+    watch = _watch(parts)
+    admission = _admission(parts, me, journal, recovered, watch)
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         stopping = await nursery.start(_signals, parts.log)
@@ -164,7 +185,7 @@ async def _live(
                 me = await _join(parts, me)
         if me.joined:
             around = Surroundings(
-                stub=parts.stub,
+                stub=_traced(parts.stub, watch),
                 admission=admission,
                 journal=journal,
                 folder=parts.config.data,
@@ -177,9 +198,65 @@ async def _live(
             link = ControlLink(around, me, recovered.generation)
             nursery.start_soon(link.run)
             server = Server(admission, upstreams, parts.clock, _hosts(parts.config, listeners), tls)
-            await _serve(parts, link, server, admission, listeners, stopping)
+            async with _seen(parts, watch, admission, journal) as metrics_url:
+                told = _Told(listeners, metrics_url)
+                await _serve(parts, link, server, admission, told, stopping)
         await journal.close()
         nursery.cancel_scope.cancel()
+
+
+def _now_unix_ns() -> int:
+    # Not the kept clock: it belongs to the event loop, and this is asked on another thread.
+    return SystemClock().now().unix_ms * _NS
+
+
+def _watch(parts: _Parts) -> Watch | None:
+    """What watches the calls; None when nobody asked, so that it costs nothing."""
+    if parts.config.metrics is None and parts.config.telemetry is None:
+        return None
+    entropy = parts.entropy
+    return Watch(lambda bits: int.from_bytes(entropy.random_bytes(bits // 8)))
+
+
+def _traced(stub: Stub, watch: Watch | None) -> Stub:
+    if watch is None:
+        return stub
+    return TracedStub(stub, watch.begin_rpc, watch.offer, lambda: SystemClock().now().unix_ms)
+
+
+@asynccontextmanager
+async def _seen(
+    parts: _Parts, watch: Watch | None, admission: Admission, journal: Journal
+) -> AsyncGenerator[str, None]:
+    """Let it be seen from outside meanwhile; gives the URL of its metrics. Raises StartError."""
+    if watch is None:
+        yield ""
+        return
+    asked, log = parts.config.telemetry, parts.log
+    outlook = Outlook(parts.config.metrics, asked, _version())
+    loop = trio.lowlevel.current_trio_token()
+
+    def read() -> list[Reading]:
+        return [*watch.read(), *gauges(admission, journal, parts.clock.now())]
+
+    def address_of(provider: str) -> str:
+        found = admission.policy.provider(provider)
+        return found.base_url if found is not None else ""
+
+    def say(sent: bool, signal: str) -> None:  # noqa: FBT001 - as it is told
+        (log.info if sent else log.warning)("telemetry", signal=signal, sent=sent)
+
+    try:
+        outlook.open(on_the_loop(loop.run_sync_soon, read), _now_unix_ns, say)
+    except OSError as error:
+        raise StartError(f"--metrics-listen: {error.strerror or error}") from None
+    if asked is not None:
+        watch.record(asked.sampler, outlook.offer, address_of)
+    try:
+        yield outlook.metrics_url
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(outlook.close)
 
 
 async def _join(parts: _Parts, me: Identity) -> Identity:
@@ -197,7 +274,7 @@ async def _serve(
     link: ControlLink,
     server: Server,
     admission: Admission,
-    listeners: list[trio.SocketListener],
+    told: _Told,
     stopping: trio.Event,
 ) -> None:
     """Serve from the first policy until it is time to end; then end in order."""
@@ -206,9 +283,9 @@ async def _serve(
             nursery.start_soon(_cancel_when, stopping, waiting)
             await link.has_policy.wait()
         if not stopping.is_set():
-            await nursery.start(server.serve, listeners)
+            await nursery.start(server.serve, told.listeners)
             _spare_the_collector()
-            _say_ready(parts, listeners)
+            _say_ready(parts, told)
             await stopping.wait()
             parts.log.info("ending", open_calls=admission.open_calls)
             admission.draining = True
@@ -283,7 +360,9 @@ def _of_another(recovered: Recovered, me: Identity) -> bool:
     return recovered.epoch > 0 and not me.epoch
 
 
-def _admission(parts: _Parts, me: Identity, journal: Journal, recovered: Recovered) -> Admission:
+def _admission(
+    parts: _Parts, me: Identity, journal: Journal, recovered: Recovered, watch: Watch | None
+) -> Admission:
     admission = Admission(
         journal=journal,
         clock=parts.clock,
@@ -291,6 +370,7 @@ def _admission(parts: _Parts, me: Identity, journal: Journal, recovered: Recover
         secrets=ProviderSecrets(me.sealing_key),
         log=parts.log,
         region=me.region,
+        observer=watch or Nobody(),
     )
     recover(
         recovered,
@@ -316,20 +396,23 @@ def _port(listeners: list[trio.SocketListener]) -> int:
     return port
 
 
-def _say_ready(parts: _Parts, listeners: list[trio.SocketListener]) -> None:
+def _say_ready(parts: _Parts, told: _Told) -> None:
     where = parts.config.listening
     scheme = "https" if where.tls else "http"
-    url = where.public_url or f"{scheme}://{join_host_port(where.host, _port(listeners))}"
+    url = where.public_url or f"{scheme}://{join_host_port(where.host, _port(told.listeners))}"
     if parts.config.ready_file is not None:
-        _write_ready(parts.config.ready_file, url)
+        _write_ready(parts.config.ready_file, url, told.metrics_url)
     sys.stdout.write(f"sidecar on {url}\n")
     sys.stdout.flush()
     parts.log.info("ready", url=url)
 
 
-def _write_ready(path: Path, url: str) -> None:
+def _write_ready(path: Path, url: str, metrics_url: str) -> None:
+    said = {"url": url, "pid": os.getpid()}
+    if metrics_url:
+        said["metrics"] = metrics_url
     try:
-        write_durably(path, json.dumps({"url": url, "pid": os.getpid()}).encode())
+        write_durably(path, json.dumps(said).encode())
     except OSError as error:
         raise StartError(f"--ready-file {path} cannot be written: {error.strerror}") from None
 

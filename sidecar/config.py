@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protos.telemetry.settings import ENDPOINT_VARIABLE, Settings, SettingsError, read_settings
 from protos.values.keys import JOIN_TOKEN, is_key
 from protos.values.listening import ListenError, Listening, listening
 
@@ -48,6 +49,10 @@ class Config:
     """The operator's own roots for providers' certificates."""
     ready_file: Path | None
     """Written when the sidecar serves."""
+    metrics: Listening | None = None
+    """Where scrapers find its metrics; None for nowhere."""
+    telemetry: Settings | None = None
+    """Where it sends traces and metrics; None for nowhere."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +96,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--public-url", default="", metavar="URL", help="the address that callers elsewhere use")
     add("--upstream-ca", type=Path, metavar="FILE", help="own PEM roots for providers")
     add("--ready-file", type=Path, metavar="PATH", help="written when it serves")
+    add(
+        "--metrics-listen",
+        default="",
+        metavar="HOST:PORT",
+        help="where Prometheus finds GET /metrics; they name clients (default: nowhere)",
+    )
+    add(
+        "--otlp-endpoint",
+        default="",
+        metavar="URL",
+        help=f"where traces and metrics are sent by OTLP over HTTP; else {ENDPOINT_VARIABLE} "
+        "and the other OTEL_* variables are read (default: nowhere)",
+    )
     return parser
 
 
@@ -106,7 +124,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], host_name: s
             key=given.key is not None,
             public_url=given.public_url,
         )
-    except ListenError as error:
+        metrics = _metrics(given.metrics_listen, allow_plain=given.allow_plain, where=where)
+        telemetry = read_settings(
+            environment,
+            endpoint=given.otlp_endpoint,
+            service="bursar-sidecar",
+            instance=given.name or host_name,
+        )
+    except (ListenError, SettingsError) as error:
         raise ConfigError(str(error)) from None
     return Config(
         data=given.data,
@@ -121,7 +146,19 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], host_name: s
         allow_plain=given.allow_plain,
         upstream_ca=given.upstream_ca,
         ready_file=given.ready_file,
+        metrics=metrics,
+        telemetry=telemetry,
     )
+
+
+def _metrics(address: str, *, allow_plain: bool, where: Listening) -> Listening | None:
+    """Where metrics are shown. Raises ListenError."""
+    if not address:
+        return None
+    try:
+        return listening(address, allow_plain=allow_plain, allow_hosts=where.hosts)
+    except ListenError as error:
+        raise ListenError(f"--metrics-listen: {error}") from None
 
 
 def _join_token(file: Path | None, environment: Mapping[str, str]) -> str:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from control_plane.clock import Clock
 from control_plane.config import Config
+from control_plane.core.observer import Nobody, Observer
 from control_plane.entropy import Entropy
 from control_plane.rpc.hub import Hub
 from control_plane.secrets import Vault
 from control_plane.store import Store
 from control_plane.usecases.levels import Levels
+
+_NOBODY = Nobody()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +34,5 @@ class Deps:
     """What the control plane was told at its start."""
     desk_url: str = ""
     """Where browsers find the desk; empty when there is none."""
+    observer: Observer = _NOBODY
+    """Who watches RPCs."""

@@ -24,12 +24,14 @@ from google.protobuf.message import DecodeError
 from control_plane import limits
 from control_plane.clock import Clock
 from control_plane.core import access
+from control_plane.core.observer import Nobody, Observer
 from control_plane.core.principals import Principal
 from control_plane.rpc import callers, status
 from control_plane.rpc.deps import Deps
 from control_plane.store.engine import ConflictError, QueryError, Store
 from control_plane.telemetry import event, log
 from control_plane.usecases import principals
+from protos.telemetry.traces import Started
 from protos.values import keys
 from protos.values.errors import BursarError, InvalidArgumentError, PermissionDeniedError
 
@@ -50,15 +52,23 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 Requests: TypeAlias = "AsyncIterable[Any]"
 Context = grpc.aio.ServicerContext[Any, Any]
+_NOBODY: Final = Nobody()
+_REFUSED: Final = "other"
+"""What an RPC is counted as that was refused before its method was looked up."""
 
 
 class Surrounding(grpc.aio.ServerInterceptor):
     """Authenticates, bounds, translates errors and logs, in this order from the outside."""
 
     def __init__(
-        self, store: Store, clock: Clock, unary_deadline_s: float = limits.UNARY_DEADLINE_S
+        self,
+        store: Store,
+        clock: Clock,
+        unary_deadline_s: float = limits.UNARY_DEADLINE_S,
+        observer: Observer = _NOBODY,
     ) -> None:
-        """Take what tokens are looked up in, and what time is told by."""
+        """Take what tokens are looked up in, what time is told by, and who watches."""
+        self.observer = observer
         self._store = store
         self._clock = clock
         self._unary_deadline_s = unary_deadline_s
@@ -112,7 +122,7 @@ class Surrounding(grpc.aio.ServerInterceptor):
 
 def interceptors(deps: Deps) -> list[grpc.aio.ServerInterceptor]:
     """What surrounds every RPC of a server, from the outside to the inside."""
-    return [Surrounding(deps.store, deps.clock)]
+    return [Surrounding(deps.store, deps.clock, observer=deps.observer)]
 
 
 class _Call:
@@ -125,6 +135,8 @@ class _Call:
         self.service = service
         self.metadata = metadata
         self._who = "-"
+        self._counted_as = _REFUSED
+        self._span: Started | None = None
         self._began_ns = around.clock.monotonic_ns()
 
     def refusing(self, error: Exception) -> Handler:
@@ -141,11 +153,13 @@ class _Call:
         if caller is not None:
             self._who = caller.principal.principal_id
         if handler.unary_unary is not None:
+            self._counted_as = self.path.removeprefix("/")
             return grpc.stream_unary_rpc_method_handler(
                 cast("Any", self._unary(handler.unary_unary, caller)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
+        self._counted_as = ""  # How long a stream was open says nothing of how it went.
         if handler.unary_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 cast("Any", self._stream(handler.unary_stream, caller)),
@@ -157,6 +171,7 @@ class _Call:
 
     def _unary(self, behaviour: Any, caller: callers.Caller | None) -> Any:
         async def serve(requests: Requests, context: Context) -> Any:
+            self._span = self._around.observer.begin(_traceparent(self.metadata))
             if caller is not None:
                 callers.enter(caller)
             try:
@@ -228,6 +243,9 @@ class _Call:
 
     def _write(self, code: grpc.StatusCode | None) -> None:
         took_us = (self._around.clock.monotonic_ns() - self._began_ns) // 1_000
+        if self._counted_as:
+            told = "UNKNOWN" if code is None else code.name
+            self._around.observer.ended(self._counted_as, told, took_us, self._span)
         event(
             "rpc",
             level=logging.DEBUG if code is grpc.StatusCode.OK else logging.INFO,
@@ -236,6 +254,13 @@ class _Call:
             code="ABORTED BY HANDLER" if code is None else code.name,
             us=took_us,
         )
+
+
+def _traceparent(metadata: callers.Metadata | None) -> str:
+    for name, value in metadata or ():
+        if name == "traceparent" and isinstance(value, str):
+            return value
+    return ""
 
 
 async def _only(requests: Requests) -> Any:

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -129,13 +129,25 @@ class GroupCommit:
             work.future.set_exception(error)
 
 
+Around = Callable[[int], AbstractContextManager[None]]
+"""What surrounds each group, on the writer's thread; it is told how much work the group has."""
+
+
+def _nothing(_: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class WriterThread:
     """The thread that owns the writing session: takes all that waits, commits once, wakes all."""
 
     def __init__(
-        self, session: Session, on_poison: Callable[[BaseException], None] | None = None
+        self,
+        session: Session,
+        on_poison: Callable[[BaseException], None] | None = None,
+        around: Around = _nothing,
     ) -> None:
         self._session = session
+        self._around = around
         self._group = GroupCommit(session)
         self._queue: queue.Queue[Work | None] = queue.Queue(limits.QUEUED_WRITES_MAX)
         self._lock = threading.Lock()
@@ -182,7 +194,8 @@ class WriterThread:
                     item = self._queue.get_nowait()
             ended = item is None
             was_sound = self._group.poison is None
-            self._group.run(batch)
+            with self._around(len(batch)):
+                self._group.run(batch)
             poison = self._group.poison
             if was_sound and poison is not None and self._on_poison is not None:
                 self._on_poison(poison)

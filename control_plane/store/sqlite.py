@@ -31,7 +31,7 @@ from control_plane.store.engine import (
     StoreOpenError,
     Tx,
 )
-from control_plane.store.group_commit import GroupCommit, Work, WriterThread
+from control_plane.store.group_commit import Around, GroupCommit, Work, WriterThread
 from control_plane.store.sqlite_tx import SqliteTx, primary_code
 from control_plane.store.watermark_file import WATERMARK_FILE, WatermarkFile
 
@@ -148,10 +148,12 @@ class SqliteStore:
         clock: Clock,
         *,
         on_poison: Callable[[BaseException], None] | None = None,
+        around: Around | None = None,
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._writer = WriterThread(_Writing(folder.open(), folder.watermark), on_poison)
+        writing = _Writing(folder.open(), folder.watermark)
+        self._writer = WriterThread(writing, on_poison, *([around] if around else []))
         self._reads: queue.Queue[Work | None] = queue.Queue(limits.QUEUED_READS_MAX)
         self._lock = threading.Lock()
         self._closed = False
@@ -294,12 +296,14 @@ def open_store(
     *,
     second_place: Path | None = None,
     on_poison: Callable[[BaseException], None] | None = None,
+    around: Around | None = None,
 ) -> SqliteStore:
     """Open the database of a data folder. Raises StoreOpenError with what to do.
 
     The watermark lies in the folder `second_place`, or else beside the database.
     """
-    return SqliteStore(LockedFolder(folder, second_place), clock, on_poison=on_poison)
+    locked = LockedFolder(folder, second_place)
+    return SqliteStore(locked, clock, on_poison=on_poison, around=around)
 
 
 def open_inline(

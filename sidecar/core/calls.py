@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from protos.telemetry.traces import Started
 from protos.values.selectors import Attributes
 
 
@@ -88,6 +89,8 @@ class NewCall:
     """The call whose retry or fallback this is."""
     routed: str = ""
     """Why it goes to another model than the one that was named; empty when it does not."""
+    trace: Started | None = None
+    """The span that is recorded of it; None for most calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Hold:
     the request as it is."""
     started_unix_ms: int
     """When it was admitted, by the wall clock."""
+    waited_ms: int = 0
+    """How long it waited for money before."""
 
 
 class Outcome(Enum):

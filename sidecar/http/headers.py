@@ -1,8 +1,9 @@
 """Which headers travel on: an allow-list towards providers, a deny-list towards callers.
 
 Towards a provider only what is known to be meant for it goes on: never the caller's credentials,
-cookies, host or addresses, never our own headers. Towards the caller everything goes on but what
-belongs to one connection, tells of the agency's account, or would steer a browser.
+cookies, host or addresses, never the trace that its call is part of, never our own headers.
+Towards the caller everything goes on but what belongs to one connection, tells of the agency's
+account, or would steer a browser.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ _TO_PROVIDER = frozenset(
         *(b"idempotency-key", b"x-client-request-id", b"x-request-id"),
         *(b"anthropic-version", b"anthropic-beta", b"openai-beta", b"openai-platform"),
         *(b"x-goog-api-client", b"x-server-timeout"),
-        *(b"anthropic-dangerous-direct-browser-access", b"x-app", b"traceparent", b"tracestate"),
+        *(b"anthropic-dangerous-direct-browser-access", b"x-app"),
     )
 )
 _TO_PROVIDER_PREFIX = b"x-stainless-"

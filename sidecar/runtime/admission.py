@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from protos.telemetry.traces import Started
 from protos.values.ids import CALL, RANDOM_BYTES, make_id
 from protos.values.quantities import OUTPUT
 from protos.values.selectors import Attributes
@@ -33,6 +34,7 @@ from sidecar.core.calls import Hold, NewCall, Outcome, Settlement
 from sidecar.core.clamping import OutputLengths
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, Lease
+from sidecar.core.observer import Nobody, Observer
 from sidecar.core.policy import EMPTY, Policy
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.tallies import Tallies
@@ -53,6 +55,7 @@ from sidecar.telemetry import Log
 
 _ROUTES_MAX = 10_000
 _UNSENT = Settlement(outcome=Outcome.NOT_SENT)
+_NOBODY = Nobody()
 
 
 class _Waiter:
@@ -78,8 +81,10 @@ class Admission:
         secrets: ProviderSecrets,
         log: Log,
         region: str = "",
+        observer: Observer = _NOBODY,
     ) -> None:
         """Begin with no policy and no leases."""
+        self._observer = observer
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
@@ -149,6 +154,10 @@ class Admission:
                 now = self._clock.now()
         except Refused as refused:
             self.refused(refused.refusal, call.attributes)
+            if call.trace is not None:
+                now = self._clock.now()
+                waited_ms = now.boot_ms - since_boot_ms
+                self._observer.turned_away(call, refused.refusal, waited_ms, now)
             raise
 
     def may_start(self, hold: Hold) -> bool:
@@ -166,16 +175,24 @@ class Admission:
             self._lengths.note(
                 workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
             )
+        self._observer.ended(hold, outcome, now)
         self._freed(leases, now, urgent=outcome.cost_nano_usd > hold.worst_nano_usd)
 
     def void(self, hold: Hold, outcome: Settlement) -> None:
         """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
         now = self._clock.now()
-        self._freed(self._open.void(hold, outcome, now), now)
+        leases = self._open.void(hold, outcome, now)
+        self._observer.ended(hold, outcome, now)
+        self._freed(leases, now)
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refusal; unknown attributes are empty."""
+        self._observer.refused(refusal, attributes)
         self.tallies.refused(refusal, attributes, self._clock.now().unix_ms)
+
+    def traced(self, values: Mapping[bytes, bytes]) -> Started | None:
+        """The span to record of a call that came with these headers; None for most calls."""
+        return self._observer.begin(values)
 
     def secret_for(self, provider: str) -> str:
         """The provider's secret, opened. Raises Refused (provider_not_configured)."""

@@ -1,7 +1,9 @@
 """What the proxy may ask of admission, and nothing else of it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from protos.telemetry.traces import Started
 from protos.values.selectors import Attributes
 from sidecar.core.calls import Hold, NewCall, Settlement
 from sidecar.core.policy import Policy
@@ -37,6 +39,10 @@ class AdmissionPort(Protocol):
 
     def void(self, hold: Hold, outcome: Settlement) -> None:
         """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
+        ...
+
+    def traced(self, values: Mapping[bytes, bytes]) -> Started | None:
+        """The span to record of a call that came with these headers; None for most calls."""
         ...
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:

@@ -60,6 +60,7 @@ class OpenCalls:
             worst_nano_usd=plan.limited.worst_nano_usd,
             output_limit=plan.limited.output_limit,
             started_unix_ms=now.unix_ms,
+            waited_ms=now.boot_ms - case.since_boot_ms,
         )
         record = translate.record_begun(
             hold, [lease.key for lease in leases], case.route.counted_beside(leases), region

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import trio
 
+from protos.telemetry.traces import Started
 from protos.values.rates import ModelPrice, UnpriceableError
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
@@ -68,6 +69,8 @@ class Wish:
     body: bytes = field(repr=False)
     model: str
     """The model that it names."""
+    trace: Started | None
+    """The span that is recorded of it, over all its attempts; None for most."""
 
 
 class Preparing:
@@ -108,7 +111,8 @@ class Preparing:
             self.refuse(*_refusal_of(error, "", attributes))
         if named.workflow != attributes.workflow:
             attributes = replace(attributes, workflow=named.workflow)
-        wish = Wish(head, route, policy, key, named, attributes, value, body, model)
+        trace = self._admission.traced(head.values)
+        wish = Wish(head, route, policy, key, named, attributes, value, body, model, trace)
         leads = policy.route(model, key.project_id)
         if leads is None:
             return self._aimed(wish)
@@ -188,6 +192,7 @@ class Preparing:
             price_version=price.version,
             bound=bound,
             routed=routed,
+            trace=wish.trace,
         )
         return Prepared(
             call, api, request, price, policy, upstream, prefix, secret, wish.value, wish.body

@@ -167,9 +167,13 @@ Ten tokens, a picture, ten characters and ten seconds cost a cent.
 class Stand:
     """An installation that a story plays in."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a folder; nothing runs yet."""
+    def __init__(
+        self, folder: Path, *, env: dict[str, str] | None = None, flags: tuple[str, ...] = ()
+    ) -> None:
+        """Take a folder; nothing runs yet. The rest is for control plane and sidecars alike."""
         self.folder = folder
+        self._env = env or {}
+        self._flags = flags
         self._stack = ExitStack()
         self._requests = 0
         self.sidecars: dict[str, Process] = {}
@@ -227,8 +231,9 @@ class Stand:
                 *("--data", str(data)),
                 *("--listen", address),
                 *("--web", "127.0.0.1:0"),
+                *self._flags,
             ],
-            env={},
+            env=self._env,
         )
         token = (data / "owner.token").read_text().strip()
         self.bursar = Bursar(self.control_plane.ready["address"], token)
@@ -248,7 +253,7 @@ class Stand:
         It finds its control plane at the address that is given, which may be that of a proxy.
         """
         data = self.folder / name
-        env = dict(env or {})
+        env = self._env | (env or {})
         if not (data / "identity.json").exists():
             answer = self.bursar.ask(
                 self.bursar.sidecars.CreateJoinToken,
@@ -264,6 +269,7 @@ class Stand:
                 *("--name", name),
                 *("--control-plane", control_plane or self.control_plane.ready["address"]),
                 *("--listen", "127.0.0.1:0"),
+                *self._flags,
             ],
             env=env,
         )

@@ -89,6 +89,7 @@ LOADED_WHEN_PRESENT = (
 PROGRAM = """
 import json, sys
 import sidecar.app
+import protos.telemetry.export, protos.telemetry.prometheus  # loaded where somebody looks on
 files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
 print(json.dumps({name: file for name, file in files.items() if file}))
 """

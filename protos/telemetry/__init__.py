@@ -1,0 +1,1 @@
+"""What both processes tell of themselves: counters and traces, to collectors and scrapers."""
