@@ -42,7 +42,7 @@ def newest_changes(tx: Tx) -> Mapping[str, CapChange]:
 def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
     """What budgets refused since their caps were last decided about, by budget.
 
-    The minute in which a cap was decided about counts for what was before it.
+    The minute in which a cap was changed counts for what was before it.
     """
     rows = tx.rows(
         """SELECT r.budget_id, SUM(r.refused_count) AS calls,
@@ -50,7 +50,7 @@ def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
              MIN(r.minute_unix_ms) AS first, MAX(r.minute_unix_ms) AS last
            FROM refusal r JOIN budget b ON b.budget_id = r.budget_id
              JOIN cap_change c ON c.budget_id = b.budget_id AND c.cap_version = b.cap_version
-           WHERE r.minute_unix_ms >= :since AND r.minute_unix_ms >= c.changed_unix_ms
+           WHERE r.minute_unix_ms >= :since AND (c.cap_version = 1 OR r.minute_unix_ms >= c.changed_unix_ms)
              AND r.reason IN ('exhausted', 'too_large')
            GROUP BY r.budget_id""",
         {"since": since_unix_ms},

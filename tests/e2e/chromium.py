@@ -1,30 +1,42 @@
 """A real Chromium, driven over its own debugging protocol: pointer, keys, viewport, pictures.
 
 The one that Debian packages; a test command that runs as root installs it when it is missing, any
-other says what is missing by name. It is started with an empty profile and no network of its own,
-and ended by its process id.
+other says what is missing by name. It is started with an empty profile and without services of its
+own. It is spoken to by a pipe, and ends when that does, however the test went.
 """
 
 import base64
+import contextlib
 import itertools
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
-
-from websockets.sync.client import connect
 
 PACKAGE = "chromium"
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-port=0"),
+    *("--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-pipe"),
 )
 ANSWER_S = 30
+END_S = 5
 INSTALL_S = 600
+_BECOME = """
+import os, sys
+heard, said = os.dup(int(sys.argv[1])), os.dup(int(sys.argv[2]))
+os.dup2(heard, 3), os.dup2(said, 4)
+os.set_inheritable(3, True), os.set_inheritable(4, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Puts the pipe where the browser looks for it: it reads from 3 and writes to 4."""
 KEYS = {"Enter": ("\r", 13), "Escape": ("", 27), "Tab": ("", 9), "ArrowDown": ("", 40)}
 
 
@@ -45,68 +57,104 @@ def chromium() -> str:
 
 
 class Chromium:
-    """A browser with one tab."""
+    """A browser; each tab has cookies of its own."""
 
     def __init__(self, profile: Path) -> None:
         """Take an empty folder for its profile; nothing runs yet."""
         self._profile = profile
         self._numbers = itertools.count(1)
-        self._session = ""
-        self.troubles: list[str] = []
-        """What the console said: errors, and what the policy of a page forbade."""
+        self._read = b""
+        self.hears: dict[str, Callable[[dict[str, Any]], None]] = {}
+        """Who is told what a tab says, by its session."""
 
     def __enter__(self) -> Self:
-        """Start it and open its tab."""
+        """Start it, as a process group that ends when its pipe does."""
+        theirs_in, self._to = os.pipe()
+        self._from, theirs_out = os.pipe()
         self._process = subprocess.Popen(
-            [chromium(), *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
+            [
+                *(sys.executable, "-c", _BECOME, str(theirs_in), str(theirs_out)),
+                *(chromium(), *FLAGS, f"--user-data-dir={self._profile}", "about:blank"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            pass_fds=(theirs_in, theirs_out),
+            start_new_session=True,
         )
-        port, path = self._where()
-        self._socket = connect(
-            f"ws://127.0.0.1:{port}{path}", max_size=64 << 20, proxy=None, open_timeout=ANSWER_S
-        )
-        targets = self._ask("Target.getTargets")["targetInfos"]
-        page = next(one for one in targets if one["type"] == "page")
-        attached = self._ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self._ask(f"{domain}.enable")
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            self.ask("Browser.getVersion")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
-        self._socket.close()
-        self._process.terminate()
-        try:
-            self._process.wait(ANSWER_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(ANSWER_S)
+        """End it and all that it started."""
+        os.close(self._to)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        with contextlib.suppress(ProcessLookupError):
+            # What is left of its group, when its pipe was not enough.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(ANSWER_S)
+        os.close(self._from)
 
-    def _where(self) -> tuple[str, str]:
-        told = self._profile / "DevToolsActivePort"
-        deadline = time.monotonic() + ANSWER_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if told.exists() and told.read_text().count("\n") >= 1:
-                port, path = told.read_text().splitlines()[:2]
-                return port, path
-            time.sleep(0.02)
-        raise AssertionError("chromium did not start")
-
-    def _ask(self, method: str, **params: Any) -> Any:
+    def ask(self, method: str, session: str = "", **params: Any) -> Any:
+        """Say something over the protocol, and wait for the answer."""
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        self._socket.send(json.dumps(message))
+        if session:
+            message["sessionId"] = session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + ANSWER_S
         while True:
-            answer = json.loads(self._socket.recv(ANSWER_S))
+            answer = self._next(deadline)
             if answer.get("id") == number:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
-            self._hear(answer)
+            hear = self.hears.get(answer.get("sessionId", ""))
+            if hear is not None:
+                hear(answer)
+
+    def _next(self, deadline: float) -> Any:
+        while b"\0" not in self._read:
+            ready, _, _ = select.select([self._from], [], [], max(0, deadline - time.monotonic()))
+            assert ready, "chromium does not answer"
+            piece = os.read(self._from, 1 << 20)
+            assert piece, "chromium has ended"
+            self._read += piece
+        text, _, self._read = self._read.partition(b"\0")
+        return json.loads(text)
+
+
+class Tab:
+    """One tab, and the person before it."""
+
+    def __init__(self, browser: Chromium) -> None:
+        """Open it, with cookies of its own."""
+        self._browser = browser
+        self.troubles: list[str] = []
+        """What the console said: errors, and what the policy of a page forbade."""
+        self._context = browser.ask("Target.createBrowserContext")["browserContextId"]
+        target = browser.ask(
+            "Target.createTarget", url="about:blank", browserContextId=self._context
+        )
+        attached = browser.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session: str = attached["sessionId"]
+        browser.hears[self._session] = self._hear
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._ask(f"{domain}.enable")
+
+    def close(self) -> None:
+        """Close it and forget its cookies."""
+        self._browser.ask("Target.disposeBrowserContext", browserContextId=self._context)
+        del self._browser.hears[self._session]
+
+    def _ask(self, method: str, **params: Any) -> Any:
+        return self._browser.ask(method, self._session, **params)
 
     def _hear(self, said: dict[str, Any]) -> None:
         params = said.get("params", {})

@@ -54,6 +54,8 @@
     if (!answer.ok || !inner || answer.redirected) { location.assign(address); return; }
     const box = dialog();
     box.replaceChildren(document.adoptNode(inner));
+    // What is changed in the dialog is seen on the page below it.
+    for (const field of box.querySelectorAll("input[name=back]")) field.value = location.pathname;
     htmx.process(box);
     box.showModal();
     const first = box.querySelector("[data-first]") || box.querySelector("input:not([type=hidden])");
@@ -152,6 +154,7 @@
   }
 
   async function refresh() {
+    if (!main()) return;
     if (busy || document.hidden || document.querySelector("dialog[open]") || document.querySelector("[data-shown-once]")) { behind = true; return; }
     busy = true;
     behind = false;
