@@ -50,7 +50,8 @@ def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
              MIN(r.minute_unix_ms) AS first, MAX(r.minute_unix_ms) AS last
            FROM refusal r JOIN budget b ON b.budget_id = r.budget_id
              JOIN cap_change c ON c.budget_id = b.budget_id AND c.cap_version = b.cap_version
-           WHERE r.minute_unix_ms >= :since AND (c.cap_version = 1 OR r.minute_unix_ms >= c.changed_unix_ms)
+           WHERE r.minute_unix_ms >= :since
+             AND (c.cap_version = 1 OR r.minute_unix_ms >= c.changed_unix_ms)
              AND r.reason IN ('exhausted', 'too_large')
            GROUP BY r.budget_id""",
         {"since": since_unix_ms},
