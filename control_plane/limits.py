@@ -239,6 +239,10 @@ DEPLOYMENTS_MAX = 200
 """Deployments of one provider."""
 PROVIDERS_MAX = 100
 """Providers of one installation."""
+PROVIDER_SECRETS_MAX = 2_000
+"""Secrets beside the providers' own."""
+SCOPE_SECRETS_MAX = 8
+"""Those of one client, or of the agency, at one provider."""
 ROUTE_TARGETS_MAX = 8
 """Targets of one route of a model."""
 SCOPE_ROUTES_MAX = 200

@@ -154,6 +154,14 @@ POLICY_BYTES_MAX = 16 << 20
 
 LONGEST_CALL_MS = 600_000
 """Hard wall for one attempt at a provider."""
+CALL_ATTEMPTS_MAX = 4
+"""Attempts at providers that one request makes, the first one included."""
+SECRET_REFUSED_REST_MS = 60_000
+"""A provider's secret that was refused, or whose quota is used up, rests for so long."""
+SECRET_BUSY_REST_MS = 5_000
+"""One that had too many requests, where the provider does not say for how long,"""
+SECRET_REST_MAX_MS = 60_000
+"""and at most, where it does."""
 DRAIN_CALLS_MS = 30_000
 """How long open calls may go on after the sidecar was asked to end."""
 COLLECTED_OBJECTS = 50_000
@@ -171,5 +179,6 @@ assert OUTPUT_SAMPLES_MIN <= OUTPUT_SAMPLES_MAX
 assert WAITING_RECORDS_MAX <= SYNC_RECORDS_MAX
 assert QUEUE_DEMANDS_MAX <= QUEUE_CALLS_MAX
 assert UNREACHABLE_PATIENCE_MS <= PATIENCE_MS <= PATIENCE_MAX_MS <= LONGEST_CALL_MS
+assert SECRET_BUSY_REST_MS <= SECRET_REFUSED_REST_MS <= SECRET_REST_MAX_MS
 assert IDLE_RETURN_LOW_MS <= IDLE_RETURN_MS <= FLOOR_MS
 assert RECONNECT_MIN_MS <= RECONNECT_MAX_MS <= UNREACHABLE_PATIENCE_MS

@@ -109,6 +109,8 @@ class Call:
     """The rate card that the client is charged by; empty without one."""
     routed: str = ""
     """Why it went to another model than the one that was named; "" when it did not."""
+    provider_secret_id: str = ""
+    """Which secret at the provider it was made with: an id, or such as "openai:1" for its own."""
     corrections: tuple[CallCorrection, ...] = ()
     """The entries that set its cost right, in their order; told by `get` alone."""
 
@@ -326,6 +328,7 @@ def call_from_wire(wire: v1.Call) -> Call:
         variant=wire.variant,
         rate_card_version=wire.rate_card_version,
         routed=wire.routed,
+        provider_secret_id=wire.provider_secret_id,
         corrections=tuple(
             CallCorrection(
                 price_version=one.price_version,

@@ -23,6 +23,7 @@ from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
 from clients.admin.projects import Projects
+from clients.admin.provider_secrets import ProviderSecrets
 from clients.admin.providers import Providers
 from clients.admin.rate_cards import RateCards
 from clients.admin.rerating import Reratings
@@ -54,6 +55,8 @@ class Bursar:
         """Limits on the output of calls whose callers set none."""
         self.providers = Providers(wire)
         """Where calls are sent."""
+        self.provider_secrets = ProviderSecrets(wire)
+        """Secrets beside the providers' own."""
         self.model_routes = ModelRoutes(wire)
         """Where calls go that ask for a name."""
         self.calls = Calls(wire)

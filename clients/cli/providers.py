@@ -117,7 +117,7 @@ def set_provider(
         raise click.UsageError(f"{name!r} is not known by name: give --family and --base-url.")
     if keep_secret and existing is None:
         raise click.UsageError(f"There is no provider {name!r} yet, so it has no secret to keep.")
-    secret = "" if keep_secret else _secret(name, secret_file, secret_env)
+    secret = "" if keep_secret else secret_from(name, secret_file, secret_env)
     changed = bursar.providers.set(
         name,
         family=family or known_family or "",
@@ -187,7 +187,8 @@ def _deployment(text: str) -> tuple[str, str]:
     return name, model
 
 
-def _secret(name: str, file: str | None, variable: str | None) -> str:
+def secret_from(name: str, file: str | None, variable: str | None) -> str:
+    """A provider's secret from a file, the environment, stdin or a question. Raises BursarError."""
     if file is not None and variable is not None:
         raise click.UsageError("Give either --secret-file or --secret-env.")
     if variable is not None:

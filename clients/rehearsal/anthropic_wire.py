@@ -305,10 +305,11 @@ def plan_message(
         stops = stop_texts(body.get("stop_sequences"), "stop_sequences")
         seed = canonical([asked, body["messages"]])
         reply = replies.reply(knobs.reply_text, tokens, seed, limit - reasoning, stops)
+    key = headers.get("x-api-key") or headers.get("authorization", "")
     owner = f"{headers.get('authorization')}\n{headers.get('x-api-key')}\n{model.name}"
     used = replace(
         _prompt_quantities(
-            model, prompt, knobs, cache, owner, remember=not fails(knobs, call_number)
+            model, prompt, knobs, cache, owner, remember=not fails(knobs, call_number, asked, key)
         ),
         output_tokens=reasoning + len(reply.pieces),
         reasoning_tokens=reasoning,

@@ -95,6 +95,8 @@ class Knobs:
     error_rate_ppm: int = _whole(
         1_000_000, 0, 1_000_000, "how many calls in a million fail; chosen by seed and call number"
     )
+    error_model: str | None = _text("error_status strikes only calls that ask for this model")
+    error_key: str | None = _text("error_status strikes only calls with a key that ends so")
     error_after_chunks: int | None = _whole(
         None, 0, limits.TOKENS_MAX, "break a stream with an error event after this many chunks"
     )
@@ -176,9 +178,11 @@ def for_call(knobs: Knobs, header: str | None, texts: Iterable[str]) -> Knobs:
     return changed(knobs, changes)
 
 
-def fails(knobs: Knobs, call_number: int) -> bool:
-    """Return whether error_status strikes this call."""
+def fails(knobs: Knobs, call_number: int, model: str, key: str) -> bool:
+    """Return whether error_status strikes this call for a model, with a key."""
     if knobs.error_status is None:
+        return False
+    if knobs.error_model not in (None, model) or not key.endswith(knobs.error_key or ""):
         return False
     digest = hashlib.blake2b(f"{knobs.seed}:{call_number}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % 1_000_000 < knobs.error_rate_ppm

@@ -115,7 +115,7 @@ class Provider:
     def _open(
         self, request: Request, provider: str, plan: Plan, request_id: str, now_ns: int
     ) -> Metered:
-        if fails(plan.knobs, self.bill.next_number):
+        if fails(plan.knobs, self.bill.next_number, plan.asked_model, request.key):
             assert plan.knobs.error_status is not None
             refusal = self._rehearsed_error(provider, plan.knobs, request_id)
             plan = replace(plan, refusal=refusal)

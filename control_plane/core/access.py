@@ -62,7 +62,14 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ListOutputDefaults": _VIEW,
         "QueryOutputDefaultProposals": _VIEW,
     },
-    "ProviderService": {"SetProvider": _OWN, "ListProviders": _VIEW, "DeleteProvider": _OWN},
+    "ProviderService": {
+        "SetProvider": _OWN,
+        "ListProviders": _VIEW,
+        "DeleteProvider": _OWN,
+        "AddProviderSecret": _OWN,
+        "ListProviderSecrets": _VIEW,
+        "RemoveProviderSecret": _OWN,
+    },
     "ModelRouteService": {
         "SetModelRoute": _OPERATE,
         "ListModelRoutes": _VIEW,

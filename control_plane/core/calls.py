@@ -65,6 +65,8 @@ class Call:
     """The cost is what the provider said in money, which no price sets right."""
     routed: str = ""
     """Why it went to another model than the one that was named; empty when it did not."""
+    provider_secret_id: str = ""
+    """Which secret at the provider it was made with."""
 
 
 @dataclass(frozen=True, slots=True)

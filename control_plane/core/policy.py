@@ -49,6 +49,18 @@ class PolicyProvider:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySecret:
+    """One more secret at a provider."""
+
+    provider_secret_id: str
+    provider: str
+    project_id: str
+    """The project whose own it is; empty for the agency's."""
+    sealed_secret: bytes
+    """Sealed to the sidecar; empty when the secret cannot be opened here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A snapshot for one sidecar."""
 
@@ -60,6 +72,8 @@ class Policy:
     providers: tuple[PolicyProvider, ...]
     routes: tuple[ModelRoute, ...] = ()
     output_defaults: tuple[OutputDefault, ...] = ()
+    secrets: tuple[PolicySecret, ...] = ()
+    """In the order in which they are tried."""
 
 
 def in_scope(project_id: str, scope: tuple[str, ...]) -> bool:

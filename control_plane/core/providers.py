@@ -81,6 +81,37 @@ class SetProvider:
         return f"SetProvider(provider={self.provider!r}, base_url={self.base_url!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderSecret:
+    """One more secret at a provider; the text itself is only in the store, encrypted."""
+
+    provider_secret_id: str
+    provider: str
+    project_id: str
+    """The client whose own it is; empty for the agency's."""
+    display_name: str
+    secret_hint: str
+    created_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewProviderSecret:
+    """A secret to add."""
+
+    provider: str
+    project_id: str
+    display_name: str
+    secret: str = field(repr=False)
+
+
+def context_of_secret(provider: Provider, secret: ProviderSecret) -> str:
+    """What one more secret is bound to: its provider and address, and whose it is."""
+    return (
+        f"{provider.provider}\n{provider.base_url}\n"
+        f"{secret.provider_secret_id}\n{secret.project_id}"
+    )
+
+
 def context_of(provider: Provider) -> str:
     """What a secret is bound to: it opens for this provider at this address in this version."""
     return f"{provider.provider}\n{provider.base_url}\n{provider.secret_version}"

@@ -5,7 +5,7 @@ from typing import Final
 from control_plane.core.budgets import Budget
 from control_plane.core.model_routes import ModelRoute
 from control_plane.core.output_defaults import OutputDefault
-from control_plane.core.policy import Policy, PolicyKey, PolicyProvider
+from control_plane.core.policy import Policy, PolicyKey, PolicyProvider, PolicySecret
 from control_plane.core.prices import Price
 from control_plane.core.projects import Project, ProjectState
 from protos.bursar.sidecar import v1
@@ -39,6 +39,7 @@ def policy_to_wire(policy: Policy) -> v1.Policy:
         providers=map(_provider, policy.providers),
         routes=map(_route, policy.routes),
         output_defaults=map(_output_default, policy.output_defaults),
+        secrets=map(_secret, policy.secrets),
     )
 
 
@@ -134,4 +135,13 @@ def _output_default(one: OutputDefault) -> v1.OutputDefault:
         workflow=one.scope.workflow,
         model=one.scope.model,
         limit_count=one.limit_count,
+    )
+
+
+def _secret(secret: PolicySecret) -> v1.ProviderSecret:
+    return v1.ProviderSecret(
+        provider_secret_id=secret.provider_secret_id,
+        provider=secret.provider,
+        project_id=secret.project_id,
+        sealed_secret=secret.sealed_secret,
     )

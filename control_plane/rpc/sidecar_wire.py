@@ -357,6 +357,7 @@ def _call(message: v1.Call) -> core.Call:
         variant=_cut(message.variant),
         cost_told=message.cost_told,
         routed=_cut(message.routed),
+        provider_secret_id=_cut(message.provider_secret_id),
     )
 
 

@@ -130,6 +130,7 @@ def _from_row(row: Row) -> LoggedCall:
         variant=row["variant"],
         cost_told=bool(row["cost_told"]),
         routed=row["routed"],
+        provider_secret_id=row["provider_secret_id"],
     )
     return LoggedCall(
         call,

@@ -37,6 +37,7 @@ _TEXTS = (
     "parent_call_id",
     "provider_request_id",
     "routed",
+    "provider_secret_id",
 )
 _NUMBERS = (
     "started_unix_ms",

@@ -4,6 +4,7 @@ import json
 
 from control_plane.core.pages import Slice
 from control_plane.core.providers import Provider, SealedSecret
+from control_plane.store import provider_secrets
 from control_plane.store.engine import Row, Tx
 
 
@@ -89,7 +90,8 @@ def encryption_key_ids(tx: Tx) -> frozenset[str]:
     rows = tx.rows(
         "SELECT DISTINCT secret_key_id FROM provider WHERE secret_ciphertext IS NOT NULL"
     )
-    return frozenset(row["secret_key_id"] for row in rows)
+    own = frozenset(row["secret_key_id"] for row in rows)
+    return own | provider_secrets.encryption_key_ids(tx)
 
 
 def _from_row(row: Row) -> Provider:

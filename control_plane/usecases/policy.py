@@ -1,9 +1,11 @@
 """The snapshot of all that one sidecar must know to decide alone."""
 
+from collections.abc import Collection, Iterator
+
 from control_plane import limits
 from control_plane.core import policy
-from control_plane.core.policy import Policy, PolicyProvider
-from control_plane.core.providers import Provider, context_of
+from control_plane.core.policy import Policy, PolicyProvider, PolicySecret
+from control_plane.core.providers import Provider, SealedSecret, context_of, context_of_secret
 from control_plane.core.sidecars import Sidecar
 from control_plane.secrets import Vault
 from control_plane.store import (
@@ -13,6 +15,7 @@ from control_plane.store import (
     output_defaults,
     prices,
     projects,
+    provider_secrets,
     providers,
 )
 from control_plane.store import policy as store
@@ -53,20 +56,13 @@ def snapshot(tx: Tx, sidecar: Sidecar, vault: Vault, now_unix_ms: int) -> Policy
             for each in output_defaults.everything(tx)
             if not each.scope.project_id or each.scope.project_id in inside
         ),
+        secrets=tuple(_secrets(tx, sidecar, inside, vault)),
     )
 
 
 def _provider(tx: Tx, provider: Provider, sidecar: Sidecar, vault: Vault) -> PolicyProvider:
     kept = providers.secret_of(tx, provider.provider)
-    sealed = b""
-    if kept is not None:
-        try:
-            text = vault.open(kept, context_of(provider))
-        except SecretsLockedError:
-            # The sidecar goes on with the secret of this version that it has, if it has it.
-            pass
-        else:
-            sealed = vault.seal_for(sidecar.sealing_public_key, text)
+    sealed = b"" if kept is None else _sealed(kept, context_of(provider), sidecar, vault)
     return PolicyProvider(
         provider=provider.provider,
         family=provider.family,
@@ -75,3 +71,32 @@ def _provider(tx: Tx, provider: Provider, sidecar: Sidecar, vault: Vault) -> Pol
         secret_version=provider.secret_version,
         deployments=provider.deployments,
     )
+
+
+def _secrets(
+    tx: Tx, sidecar: Sidecar, inside: Collection[str], vault: Vault
+) -> Iterator[PolicySecret]:
+    """The agency's further secrets, and those of the projects in scope."""
+    known = {provider.provider: provider for provider in providers.everything(tx)}
+    for secret, kept in provider_secrets.sealed(tx):
+        if secret.project_id and secret.project_id not in inside:
+            continue
+        context = context_of_secret(known[secret.provider], secret)
+        yield PolicySecret(
+            provider_secret_id=secret.provider_secret_id,
+            provider=secret.provider,
+            project_id=secret.project_id,
+            sealed_secret=_sealed(kept, context, sidecar, vault),
+        )
+
+
+def _sealed(kept: SealedSecret, context: str, sidecar: Sidecar, vault: Vault) -> bytes:
+    """A secret as a sidecar can open it; empty when it cannot be opened here.
+
+    The sidecar then goes on with the one that it has, if it has it.
+    """
+    try:
+        text = vault.open(kept, context)
+    except SecretsLockedError:
+        return b""
+    return vault.seal_for(sidecar.sealing_public_key, text)

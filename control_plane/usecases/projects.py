@@ -9,7 +9,7 @@ from control_plane.core.pages import Asked, Page
 from control_plane.core.projects import NewProject, Project, ProjectChange, ProjectState
 from control_plane.core.zones import check_zone
 from control_plane.store import budgets as budget_store
-from control_plane.store import installation, keys, policy, rollups
+from control_plane.store import installation, keys, policy, provider_secrets, rollups
 from control_plane.store import projects as project_store
 from control_plane.store.engine import ConflictError, Tx
 from control_plane.usecases import budgets
@@ -128,6 +128,7 @@ def archive_project(tx: Tx, project_id: str, reason: str, act: Act) -> Project:
         keys.update(tx, replace(key, revoked_unix_ms=act.now_unix_ms, version=key.version + 1))
     for budget in budget_store.active_of(tx, [project_id]):
         budgets.end(tx, budget, act)
+    provider_secrets.delete_of(tx, project_id)
     return project
 
 

@@ -5,7 +5,7 @@ from control_plane.core import fields, pages, providers
 from control_plane.core.pages import Asked, Page
 from control_plane.core.providers import Provider, SealedSecret, SetProvider, context_of
 from control_plane.secrets import Vault
-from control_plane.store import policy
+from control_plane.store import policy, provider_secrets
 from control_plane.store import providers as store
 from control_plane.store.engine import Tx
 from control_plane.usecases.acts import Act, record
@@ -23,6 +23,13 @@ def set_provider(tx: Tx, wish: SetProvider, vault: Vault, act: Act) -> Provider:
             limit=str(limits.PROVIDERS_MAX),
         )
     wanted = providers.check_set(wish, before)
+    moves = before is not None and wanted.base_url != before.base_url
+    if moves and provider_secrets.count_at(tx, wish.provider):
+        raise fields.invalid(
+            "provider.base_url",
+            "more secrets were given for the address before, and go nowhere else: remove them "
+            "first (bursar provider secret list), and add them again for the new one",
+        )
     version, secret_version = store.last_numbers(tx, wish.provider)
     provider = Provider(
         provider=wanted.provider,
@@ -68,6 +75,7 @@ def delete_provider(tx: Tx, name: str, etag: str, act: Act) -> None:
         raise NotFoundError(f"there is no provider {shown!r}", provider=shown)
     fields.check_etag(etag, provider.version, "the provider")
     store.delete(tx, provider, act.now_unix_ms)
+    provider_secrets.delete_at(tx, provider.provider)
     policy.bump(tx)
     record(tx, act, provider.provider)
 

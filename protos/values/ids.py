@@ -21,6 +21,7 @@ PRICE_BOOK = "pbk"
 RATE_CARD = "rtc"
 STATEMENT = "stm"
 PROVIDER = "prv"
+PROVIDER_SECRET = "psc"  # noqa: S105 - a prefix, not a secret
 SIDECAR = "sdc"
 CALL = "call"
 PRINCIPAL = "usr"

@@ -89,6 +89,8 @@ class NewCall:
     """The call whose retry or fallback this is."""
     routed: str = ""
     """Why it goes to another model than the one that was named; empty when it does not."""
+    provider_secret_id: str = ""
+    """Which secret at the provider it is made with."""
     trace: Started | None = None
     """The span that is recorded of it; None for most calls."""
 

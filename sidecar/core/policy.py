@@ -5,13 +5,13 @@ dictionary access; the budgets that a call matches are worked out once per combi
 key, workflow and model and remembered within a bound.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from protos.values.rates import ModelPrice
 from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
 from sidecar.core.output_defaults import OutputDefault, OutputDefaults
-from sidecar.core.routing import ModelRoute, Target
+from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 
 MATCHES_MAX = 10_000
 """Remembered combinations of project, key, workflow, model and region; then it starts afresh."""
@@ -92,6 +92,16 @@ class Provider:
     """Which model each deployment is, by the deployment's name."""
 
 
+@dataclass(frozen=True, slots=True)
+class MoreSecret:
+    """One more secret at a provider, beside the provider's own."""
+
+    provider: str
+    project_id: str
+    """The project whose own it is, which is then served with its own alone; empty: the agency's."""
+    secret: ProviderSecret
+
+
 class Policy:
     """A snapshot of what the sidecar is allowed to do."""
 
@@ -105,6 +115,7 @@ class Policy:
         "_projects",
         "_providers",
         "_routes",
+        "_secrets",
         "_versions",
         "budgets",
         "generation",
@@ -115,6 +126,7 @@ class Policy:
         "providers",
         "region",
         "routes",
+        "secrets",
         "version",
     )
 
@@ -131,6 +143,7 @@ class Policy:
         providers: Iterable[Provider] = (),
         routes: Iterable[ModelRoute] = (),
         output_defaults: Iterable[OutputDefault] = (),
+        secrets: Iterable[MoreSecret] = (),
     ) -> None:
         """Take the parts of a snapshot and index them."""
         self.version = version
@@ -154,6 +167,18 @@ class Policy:
         self.routes = tuple(routes)
         self._routes: dict[str, dict[str, ModelRoute]] = {}
         self._index_routes()
+        self.secrets = tuple(secrets)
+        self._index_secrets()
+
+    def _index_secrets(self) -> None:
+        """Each provider's secrets in the order in which they are tried, by whose they are."""
+        found: dict[tuple[str, str], list[ProviderSecret]] = {}
+        for one in self.providers:
+            own = ProviderSecret(f"{one.name}:{one.secret_version}", one.sealed_secret)
+            found[one.name, ""] = [own] if one.sealed_secret else []
+        for more in self.secrets:
+            found.setdefault((more.provider, more.project_id), []).append(more.secret)
+        self._secrets = {of: tuple(secrets) for of, secrets in found.items()}
 
     def _index_routes(self) -> None:
         for route in self.routes:
@@ -208,6 +233,15 @@ class Policy:
     def provider(self, name: str) -> Provider | None:
         """The provider of this name."""
         return self._providers.get(name)
+
+    def secrets_of(self, provider: str, project_id: str) -> tuple[ProviderSecret, ...]:
+        """A project's own secrets at a provider, and if it has none those of the agency."""
+        own = self._secrets.get((provider, project_id))
+        return self._secrets.get((provider, ""), ()) if own is None else own
+
+    def every_secret(self) -> Iterator[ProviderSecret]:
+        """All secrets at providers, whoever's they are."""
+        return (one for secrets in self._secrets.values() for one in secrets)
 
     def providers_of_model(self, model_or_alias: str) -> tuple[str, ...]:
         """The names of the configured providers that serve a model, in alphabetical order."""

@@ -6,7 +6,7 @@ Towards the caller everything goes on but what belongs to one connection, tells 
 account, or would steer a browser.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sidecar.http.plain_heads import Header
 
@@ -81,3 +81,13 @@ def key_text(values: dict[bytes, bytes], in_query: str = "") -> str:
     if len(found) > 1:
         raise ValueError("the request carries different keys in different places")
     return found.pop().decode("latin-1") if found else ""
+
+
+def retry_after_ms(values: Mapping[bytes, bytes]) -> int | None:
+    """When a provider says to come again, in milliseconds from now; None when it does not say.
+
+    Of the two forms that the header has, the date is not read: it would be held to a clock that is
+    not ours.
+    """
+    told = values.get(b"retry-after", b"").strip()
+    return int(told) * 1_000 if told.isdigit() and len(told) < 8 else None

@@ -88,7 +88,8 @@ class Admission:
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
-        self._secrets = secrets
+        self.secrets = secrets
+        """What calls are made with at providers."""
         self._log = log
         self._region = region
         self._policy = EMPTY
@@ -136,10 +137,11 @@ class Admission:
         """Calls that hold money."""
         return len(self._open)
 
-    async def open(self, call: NewCall) -> Hold:
+    async def open(self, call: NewCall, *, counts: bool = True) -> Hold:
         """Wait for the call's turn and hold its worst case from every matching lease.
 
-        Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
+        Returns only after the hold is durable. Raises Refused, and counts that unless it is told
+        not to. Cancelled, it leaves nothing held.
         """
         now = self._clock.now()
         since_boot_ms = now.boot_ms
@@ -153,8 +155,9 @@ class Admission:
                     raise Refused(refusal)
                 now = self._clock.now()
         except Refused as refused:
-            self.refused(refused.refusal, call.attributes)
-            if call.trace is not None:
+            if counts:
+                self.refused(refused.refusal, call.attributes)
+            if counts and call.trace is not None:
                 now = self._clock.now()
                 waited_ms = now.boot_ms - since_boot_ms
                 self._observer.turned_away(call, refused.refusal, waited_ms, now)
@@ -194,10 +197,6 @@ class Admission:
         """The span to record of a call that came with these headers; None for most calls."""
         return self._observer.begin(values)
 
-    def secret_for(self, provider: str) -> str:
-        """The provider's secret, opened. Raises Refused (provider_not_configured)."""
-        return self._secrets.secret_for(self._policy, provider)
-
     # --- What the control link does ----------------------------------------------------------
 
     def take_policy(self, policy: Policy) -> None:
@@ -205,7 +204,7 @@ class Admission:
         self._policy = policy
         self._region = policy.region
         self._routes.clear()
-        self._secrets.keep_only(policy)
+        self.secrets.take(policy)
         for case in self.waiting.take_all():
             case.route = self._route(case.call.attributes)
             case.told = False

@@ -8,10 +8,16 @@ from protos.values.selectors import Attributes
 from sidecar.core.calls import Hold, NewCall, Settlement
 from sidecar.core.policy import Policy
 from sidecar.core.refusals import Refusal
+from sidecar.runtime.secrets import ProviderSecrets
 
 
 class AdmissionPort(Protocol):
     """What the proxy may ask of admission."""
+
+    @property
+    def secrets(self) -> ProviderSecrets:
+        """What calls are made with at providers."""
+        ...
 
     @property
     def policy(self) -> Policy:
@@ -22,10 +28,11 @@ class AdmissionPort(Protocol):
         """What stops every call, whatever it asks for; None when nothing does."""
         ...
 
-    async def open(self, call: NewCall) -> Hold:
+    async def open(self, call: NewCall, *, counts: bool = True) -> Hold:
         """Wait for the call's turn and hold its worst case from every matching lease.
 
-        Returns only after the hold is durable. Raises Refused. Cancelled, it leaves nothing held.
+        Returns only after the hold is durable. Raises Refused, and counts that unless it is told
+        not to. Cancelled, it leaves nothing held.
         """
         ...
 
@@ -47,8 +54,4 @@ class AdmissionPort(Protocol):
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refusal that the proxy made itself; unknown attributes are empty."""
-        ...
-
-    def secret_for(self, provider: str) -> str:
-        """The provider's secret, opened. Raises Refused (provider_not_configured)."""
         ...

@@ -9,8 +9,8 @@ FROM_PROVIDER: Header = (b"x-bursar-upstream", b"provider")
 SECRET_REFUSED = envelopes.wire_fault(
     403,
     "provider_secret_refused",
-    "the provider refused the agency's secret; your own key is good. Ask your agency to set the "
-    "provider's secret anew",
+    "the provider refused the secret that is kept for it here; your own key is good. Ask your "
+    "agency to set the provider's secret anew",
 )
 
 

@@ -20,6 +20,7 @@ from sidecar.core import metering
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.exchange import Ending, Event, Exchange, Row, State
 from sidecar.core.metering import Charge, Seen, Usage
+from sidecar.core.routing import Failure, failure_of
 from sidecar.http import codec, headers, limits
 from sidecar.http.codec import RequestHead, ResponseHead
 from sidecar.http.plain_heads import Header
@@ -62,6 +63,10 @@ class Forwarding:
         "_head",
         "_hold",
         "_incoming",
+        "_told",
+        "_voided",
+        "failure",
+        "retry_after_ms",
     )
 
     def __init__(
@@ -83,12 +88,19 @@ class Forwarding:
         self._exchange = Exchange()
         self._exchange.step(Event.HOLD)
         self._incoming = Incoming(call, self._exchange, clock)
+        self._voided = False
+        self._told: Fault | tuple[int, list[Header], bytes] | None = None
+        self.failure = Failure.OTHER
+        """How it failed, where it cost nothing and its caller was told nothing."""
+        self.retry_after_ms: int | None = None
+        """What its provider said, if anything, about when to come again."""
 
-    async def run(self, drains: Drains) -> None:
+    async def run(self, drains: Drains) -> bool:
         """Make the call. Raises FaultError, CallerGoneError.
 
         The hold has ended in any case, or an answer that nobody waits for any more is left to the
-        drains, which end it.
+        drains, which end it. Returns whether it failed, cost nothing, and its caller was told
+        nothing yet: then another attempt may follow, or `tell` says what went wrong.
         """
         left = False
         try:
@@ -107,6 +119,14 @@ class Forwarding:
         finally:
             if not left:
                 self._close()
+        return self._told is not None
+
+    async def tell(self) -> None:
+        """Tell the caller what went wrong. Raises FaultError, CallerGoneError."""
+        assert self._told is not None
+        if isinstance(self._told, Fault):
+            raise FaultError(self._told)
+        await self._send_whole(*self._told)
 
     def _close(self) -> None:
         # A mistake of ours must not keep money: what is unknown counts as broken off.
@@ -122,7 +142,8 @@ class Forwarding:
     async def _run(self) -> None:
         caller, call, incoming = self._caller, self._call, self._incoming
         caller.expires_in(limits.LONGEST_CALL_MS, SLOW_ANSWER)
-        await self._dispatch()
+        if not await self._dispatch():
+            return
         incoming.sent()
         caller.ending = call_faults.ENDING
         # Whole answers are billed to their end; a hang-up would not stop that.
@@ -135,8 +156,8 @@ class Forwarding:
         else:
             await self._answer(head)
 
-    async def _dispatch(self) -> None:
-        """Write the request, once more if the connection was stale. Raises FaultError."""
+    async def _dispatch(self) -> bool:
+        """Write the request, once more if the connection was stale; False when it cannot be."""
         call = self._call
         body = call.api.rewrite(
             call.value, call.body, call.request, call.request.dialect.name, self._hold.output_limit
@@ -164,7 +185,10 @@ class Forwarding:
         except (UnreachableError, UnsentError) as error:
             self._incoming.error_kind = "upstream_unreachable"
             self._step(Event.UNSENT)
-            raise FaultError(self._marked(call_faults.unreachable(error))) from None
+            self.failure = Failure.UNREACHABLE
+            self._told = self._marked(call_faults.unreachable(error))
+            return False
+        return True
 
     def _take(self, line: Line) -> Line:
         """Take over a connection. Raises UnreachableError when authority ended in the meantime."""
@@ -231,15 +255,28 @@ class Forwarding:
         if incoming.usage is not None:
             self._exchange.step(Event.USAGE)
         charge = self._step(Event.END)
-        if head.status == 401 or self._blames_secret(body):
+        blames_secret = self._blames_secret(body)
+        self.failure = failure_of(head.status, incoming.error_kind, blames_secret=blames_secret)
+        self.retry_after_ms = headers.retry_after_ms(head.values)
+        if self.failure is Failure.SECRET_REFUSED:
             # The provider's words would show part of the secret, and blame the caller's key.
-            raise FaultError(self._marked(call_faults.SECRET_REFUSED))
+            self._told = self._marked(call_faults.SECRET_REFUSED)
+        else:
+            self._told = (head.status, *self._cleaned(passed_on, body, charge))
+        if not self._voided:
+            await self.tell()
+            self._told = None
+
+    def _cleaned(
+        self, passed_on: list[Header], body: bytes, charge: Charge | None
+    ) -> tuple[list[Header], bytes]:
+        """A provider's error as its caller gets it: without the secret, and marked."""
         secret = self._call.secret
         body = body.replace(secret, _REDACTED)
         passed_on = [header for header in passed_on if secret not in header[1]]
         passed_on.append((_COST, b"%d" % (charge.cost_nano_usd if charge else 0)))
         passed_on.append(call_faults.FROM_PROVIDER)
-        await self._send_whole(head.status, passed_on, body)
+        return passed_on, body
 
     def _blames_secret(self, body: bytes) -> bool:
         """Whether an error that is no 401 blames the secret, as Google's do with a 400."""
@@ -405,6 +442,7 @@ class Forwarding:
             provider_request_id=incoming.request_id,
         )
         if row.ending is Ending.VOID:
+            self._voided = True
             self._admission.void(self._hold, outcome)
         else:
             self._admission.settle(self._hold, outcome)

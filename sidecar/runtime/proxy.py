@@ -11,7 +11,7 @@ from protos.values.selectors import Attributes
 from sidecar.clock import Clock
 from sidecar.core.instants import Now
 from sidecar.core.policy import Key, Policy
-from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
+from sidecar.core.refusals import Reason, Refusal, plain_refusal
 from sidecar.http import codec, encoding, headers, hosts, limits, multipart, routes
 from sidecar.http.codec import RequestHead
 from sidecar.http.encoding import UnreadableBodyError
@@ -27,9 +27,9 @@ from sidecar.http.surfaces import (
 from sidecar.providers import envelopes, models
 from sidecar.providers.envelopes import fault_of, wire_fault
 from sidecar.runtime.admission_port import AdmissionPort
+from sidecar.runtime.attempts import Attempts
 from sidecar.runtime.caller import Caller, FaultError
 from sidecar.runtime.drains import Drains
-from sidecar.runtime.forwarding import Forwarding
 from sidecar.runtime.preparing import NOBODY, Preparing, attribution
 from sidecar.runtime.upstream import Upstreams
 
@@ -52,7 +52,7 @@ class Proxy:
         self._preparing = Preparing(admission, upstreams, clock)
         self._clock = clock
         self._allowed_hosts = allowed_hosts
-        self._drains = drains
+        self._attempts = Attempts(admission, clock, drains)
 
     async def answer(self, caller: Caller, head: RequestHead) -> None:
         """Answer one request. Raises FaultError, BadMessageError, CallerGoneError."""
@@ -136,15 +136,8 @@ class Proxy:
         body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
         if b"content-encoding" in head.values:
             body = _opened(head, body, caller)
-        prepared = await self._preparing.prepare(head, route, policy, key, named, body)
-        caller.never_expires()
-        caller.watched = True
-        try:
-            hold = await self._admission.open(prepared.call)
-        except Refused as refused:
-            raise FaultError(fault_of(refused.refusal)) from None
-        call = Forwarding(hold, prepared, caller, head, self._admission, self._clock)
-        await call.run(self._drains)
+        course = await self._preparing.prepare(head, route, policy, key, named, body)
+        await self._attempts.make(course, caller, head)
 
     # --- What is answered here -------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, Grant, LeaseKey
 from sidecar.core.output_defaults import OutputDefault
-from sidecar.core.policy import Budget, DatedPrice, Key, Policy, Project, Provider
-from sidecar.core.routing import ModelRoute, Target
+from sidecar.core.policy import Budget, DatedPrice, Key, MoreSecret, Policy, Project, Provider
+from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 from sidecar.core.tallies import RefusalLevel
 from sidecar.core.waiting import DemandLevel
 from sidecar.limits import PATIENCE_MAX_MS, PATIENCE_MS
@@ -71,6 +71,7 @@ def record_begun(
     call.price_version = new.price_version
     call.worst_nano_usd = hold.worst_nano_usd
     call.parent_call_id = new.parent_call_id
+    call.provider_secret_id = new.provider_secret_id
     if new.routed:
         call.routed = new.routed
     if hold.output_limit is not None:
@@ -270,6 +271,7 @@ def policy_from_wire(policy: wire.Policy, region: str) -> Policy:
                 for one in policy.output_defaults
                 if one.limit_count > 0
             ],
+            secrets=[_secret_from_wire(secret) for secret in policy.secrets],
         )
     except UnknownPolicyError:
         raise
@@ -375,6 +377,14 @@ def _provider_from_wire(provider: wire.Provider) -> Provider:
         sealed_secret=provider.sealed_secret,
         secret_version=provider.secret_version,
         deployments=dict(provider.deployments),
+    )
+
+
+def _secret_from_wire(secret: wire.ProviderSecret) -> MoreSecret:
+    return MoreSecret(
+        provider=secret.provider,
+        project_id=secret.project_id,
+        secret=ProviderSecret(secret.provider_secret_id, secret.sealed_secret),
     )
 
 

@@ -131,6 +131,7 @@ class Bursar:
         self.budgets = admin.BudgetServiceStub(self._channel)
         self.prices = admin.PriceServiceStub(self._channel)
         self.providers = admin.ProviderServiceStub(self._channel)
+        self.routes = admin.ModelRouteServiceStub(self._channel)
         self.calls = admin.CallServiceStub(self._channel)
         self.leases = admin.LeaseServiceStub(self._channel)
         self.principals = admin.PrincipalServiceStub(self._channel)
@@ -331,6 +332,36 @@ class Stand:
         )
         budget_id: str = made.budget_id
         return budget_id
+
+    def set_route(self, name: str, *targets: str, project_id: str = "", **rule: Any) -> None:
+        """Let calls for a name go to targets such as openai/gpt-5, for one client or for all."""
+        pairs = [target.split("/", 1) for target in targets]
+        self.bursar.ask(
+            self.bursar.routes.SetModelRoute,
+            admin.SetModelRouteRequest(
+                request_id=self.request_id(),
+                route=admin.ModelRoute(
+                    project_id=project_id,
+                    name=name,
+                    targets=[admin.ModelTarget(provider=at, model=model) for at, model in pairs],
+                    **rule,
+                ),
+            ),
+        )
+
+    def add_secret(self, provider: str, secret: str, project_id: str = "") -> str:
+        """Add one more secret at a provider; its id."""
+        made = self.bursar.ask(
+            self.bursar.providers.AddProviderSecret,
+            admin.AddProviderSecretRequest(
+                request_id=self.request_id(),
+                provider=provider,
+                project_id=project_id,
+                secret=secret,
+            ),
+        )
+        secret_id: str = made.provider_secret_id
+        return secret_id
 
     def set_cap(self, budget_id: str, cap_nano_usd: int, **options: Any) -> Any:
         """Set a budget's cap on the latest etag."""

@@ -43,6 +43,7 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
         position=logged.position,
         variant=call.variant,
         routed=call.routed,
+        provider_secret_id=call.provider_secret_id,
         rate_card_version=logged.rate_card_version,
         corrections=[
             v1.CallCorrection(

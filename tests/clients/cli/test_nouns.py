@@ -204,3 +204,25 @@ def test_a_model_gets_a_name_of_the_agency_s_own(run: Any, run_json: Any) -> Non
     run("route", "remove", "smart", "--yes", code=3)
     run("route", "remove", "smart", "--client", "Routed Ltd", "--yes")
     assert run_json("route", "list", "--client", "Routed Ltd")["routes"] == []
+
+
+def test_more_secrets_at_a_provider_are_added_listed_and_forgotten_and_never_shown(
+    run: Any, run_json: Any
+) -> None:
+    run("provider", "set", "anthropic", stdin=SECRET)
+    run("client", "add", "Own Secrets Ltd", "--cap", "5")
+    agency = run_json("provider", "secret", "add", "anthropic", "--name", "spare", stdin=SECRET)
+    added = run(
+        *("provider", "secret", "add", "anthropic", "--client", "Own Secrets Ltd"), stdin=SECRET
+    )
+    assert SECRET not in added.stdout + added.stderr
+    shown = run("provider", "secret", "list", "anthropic").stdout
+    assert "the agency's" in shown
+    assert "Own Secrets Ltd" in shown
+    assert SECRET not in shown + run("audit", "--json").stdout
+    run("provider", "secret", "add", "nobody", stdin=SECRET, code=3)
+    secret_id = agency["secret"]["provider_secret_id"]
+    run("provider", "secret", "remove", secret_id, "--yes")
+    left = run_json("provider", "secret", "list", "anthropic")["secrets"]
+    assert [one["display_name"] for one in left] == [""]
+    run("provider", "secret", "remove", secret_id, "--yes", code=3)

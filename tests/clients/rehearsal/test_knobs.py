@@ -78,11 +78,11 @@ def test_null_puts_a_knob_back_to_what_the_process_began_with() -> None:
 
 def test_failures_follow_the_rate_and_repeat() -> None:
     knobs = Knobs(error_status=500, error_rate_ppm=250_000, seed=4)
-    struck = [number for number in range(4_000) if fails(knobs, number)]
+    struck = [number for number in range(4_000) if fails(knobs, number, "m", "k")]
     assert 900 < len(struck) < 1_100
-    assert struck == [number for number in range(4_000) if fails(knobs, number)]
-    assert all(fails(Knobs(error_status=500), number) for number in range(50))
-    assert not any(fails(Knobs(), number) for number in range(50))
+    assert struck == [number for number in range(4_000) if fails(knobs, number, "m", "k")]
+    assert all(fails(Knobs(error_status=500), number, "m", "k") for number in range(50))
+    assert not any(fails(Knobs(), number, "m", "k") for number in range(50))
 
 
 def test_people_read_the_prompt_without_directives() -> None:
@@ -97,3 +97,10 @@ def test_the_readme_lists_every_knob_as_it_is() -> None:
         for knob in knob_fields()
     }
     assert rows == shown
+
+
+def test_an_error_may_strike_one_model_or_one_key_alone() -> None:
+    knobs = Knobs(error_status=500, error_model="m", error_key="dead")
+    assert fails(knobs, 1, "m", "sk-dead")
+    assert not fails(knobs, 1, "n", "sk-dead")
+    assert not fails(knobs, 1, "m", "sk-live")

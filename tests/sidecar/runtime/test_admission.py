@@ -211,15 +211,18 @@ async def test_secrets_are_opened_from_the_policy_and_from_nothing_else(tmp_path
     box = SealedBox(PrivateKey(SEALING_KEY).public_key)
     known = policy(providers=(provider(sealed=box.encrypt(b"sk-secret")), provider("anthropic")))
     async with world(tmp_path, known) as sidecar:
-        assert sidecar.admission.secret_for("openai") == "sk-secret"
+        assert sidecar.admission.secrets.secret_for("openai", "prj_a", 0) == (
+            "openai:1",
+            "sk-secret",
+        )
         for name in ("anthropic", "nobody"):
             with pytest.raises(Refused) as caught:
-                sidecar.admission.secret_for(name)
+                sidecar.admission.secrets.secret_for(name, "prj_a", 0)
             assert caught.value.refusal.reason is Reason.PROVIDER_NOT_CONFIGURED
         foreign = SealedBox(PrivateKey.generate().public_key).encrypt(b"sk-foreign")
         sidecar.admission.take_policy(policy(version=2, providers=(provider(sealed=foreign),)))
         with pytest.raises(Refused, match="not sealed to this sidecar"):
-            sidecar.admission.secret_for("openai")
+            sidecar.admission.secrets.secret_for("openai", "prj_a", 0)
 
 
 async def test_refusals_and_uses_of_secrets_are_counted(tmp_path: Path) -> None:
@@ -344,13 +347,13 @@ async def test_returns_are_records_with_all_that_ever_went_back(tmp_path: Path) 
 
 
 def sealed_things(made: World) -> str:
-    return repr(made.admission._secrets) + made.log.getvalue()
+    return repr(made.admission.secrets) + made.log.getvalue()
 
 
 async def test_nothing_secret_is_shown(tmp_path: Path) -> None:
     box = SealedBox(PrivateKey(SEALING_KEY).public_key)
     known = policy(providers=(provider(sealed=box.encrypt(b"sk-secret")),))
     async with world(tmp_path, known) as sidecar:
-        sidecar.admission.secret_for("openai")
+        sidecar.admission.secrets.secret_for("openai", "prj_a", 0)
         assert "sk-secret" not in sealed_things(sidecar)
         assert "sk-secret" not in repr(sidecar.admission.policy.providers)

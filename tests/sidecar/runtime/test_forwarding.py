@@ -261,7 +261,7 @@ async def test_a_caller_found_gone_just_before_its_call_goes_out_costs_nothing(
     async with serving(tmp_path, policy) as sidecar:
         admit = sidecar.admission.open
 
-        async def open_(call: NewCall) -> Hold:
+        async def open_(call: NewCall, *, counts: bool = True) -> Hold:
             hold = await admit(call)
             (caller,) = sidecar.server._callers
             caller.cancel(Why.GONE)
@@ -484,7 +484,7 @@ async def test_a_call_whose_authority_ended_while_its_provider_was_being_reached
     async with serving(tmp_path, policy) as sidecar:
         admit = sidecar.admission.open
 
-        async def open_(call: NewCall) -> Hold:
+        async def open_(call: NewCall, *, counts: bool = True) -> Hold:
             hold = await admit(call)
             sidecar.admission.heard_until_boot_ms = 0
             return hold

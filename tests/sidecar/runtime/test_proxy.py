@@ -252,7 +252,7 @@ async def test_a_clamped_limit_goes_on_the_wire_and_the_caller_is_told(
     async with serving(tmp_path, policy) as sidecar:
         admit = sidecar.admission.open
 
-        async def clamp(call: NewCall) -> Hold:
+        async def clamp(call: NewCall, *, counts: bool = True) -> Hold:
             return replace(await admit(call), output_limit=3)
 
         sidecar.admission.open = clamp  # type: ignore[method-assign]  # admission, at the seam

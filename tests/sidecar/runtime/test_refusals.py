@@ -13,6 +13,7 @@ import trio
 from protos.values.selectors import Selector
 from sidecar.core.policy import Budget, Policy
 from sidecar.core.refusals import Reason, Refused, Shortage, refusal_of
+from sidecar.runtime.secrets import OpenSecret
 from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
 
@@ -231,7 +232,7 @@ SHORTAGE = Shortage(
 def refusing(sidecar: wire.Sidecar, shortage: Shortage) -> None:
     """Let admission refuse every call, as it does when that budget falls short."""
 
-    async def open_(call: object) -> Any:
+    async def open_(call: object, *, counts: bool = True) -> Any:
         raise Refused(refusal_of([shortage]))
 
     sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
@@ -261,7 +262,7 @@ async def test_the_official_libraries_raise_at_once_when_a_budget_is_spent(
     async with serving(tmp_path, policy) as sidecar:
         asked = 0
 
-        async def open_(call: object) -> Any:
+        async def open_(call: object, *, counts: bool = True) -> Any:
             nonlocal asked
             asked += 1
             raise Refused(refusal_of([replace(SHORTAGE, reason=reason)]))
@@ -311,7 +312,8 @@ async def test_a_secret_that_no_header_takes_is_refused_and_not_shown(
     tmp_path: Path, policy: Policy, secret: str
 ) -> None:
     async with serving(tmp_path, policy) as sidecar:
-        sidecar.admission.secret_for = lambda provider: secret  # type: ignore[method-assign]  # bad
+        bad = OpenSecret("openai:1", secret)
+        sidecar.admission.secrets.secret_for = lambda *_: bad  # type: ignore[method-assign]  # bad
         answer = await exchange(sidecar.port, request(CHAT, chat(), port=sidecar.port))
         assert sidecar.log.getvalue() == ""
     assert (answer.status, answer.headers["x-bursar-error"]) == (403, "provider_not_configured")

@@ -73,8 +73,8 @@ class WatchedAdmission(Admission):
 
     booked: Booked
 
-    async def open(self, call: NewCall) -> Hold:
-        hold = await super().open(call)
+    async def open(self, call: NewCall, *, counts: bool = True) -> Hold:
+        hold = await super().open(call, counts=counts)
         self.booked.opened.append(hold)
         return hold
 

@@ -160,10 +160,16 @@ from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceServic
 from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceStub as ProjectServiceStub
 from protos.bursar.admin.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server as add_ProjectServiceServicer_to_server
 from protos.bursar.admin.v1.provider_pb2 import Provider as Provider
+from protos.bursar.admin.v1.provider_pb2 import ProviderSecret as ProviderSecret
+from protos.bursar.admin.v1.provider_service_pb2 import AddProviderSecretRequest as AddProviderSecretRequest
 from protos.bursar.admin.v1.provider_service_pb2 import DeleteProviderRequest as DeleteProviderRequest
 from protos.bursar.admin.v1.provider_service_pb2 import DeleteProviderResponse as DeleteProviderResponse
+from protos.bursar.admin.v1.provider_service_pb2 import ListProviderSecretsRequest as ListProviderSecretsRequest
+from protos.bursar.admin.v1.provider_service_pb2 import ListProviderSecretsResponse as ListProviderSecretsResponse
 from protos.bursar.admin.v1.provider_service_pb2 import ListProvidersRequest as ListProvidersRequest
 from protos.bursar.admin.v1.provider_service_pb2 import ListProvidersResponse as ListProvidersResponse
+from protos.bursar.admin.v1.provider_service_pb2 import RemoveProviderSecretRequest as RemoveProviderSecretRequest
+from protos.bursar.admin.v1.provider_service_pb2 import RemoveProviderSecretResponse as RemoveProviderSecretResponse
 from protos.bursar.admin.v1.provider_service_pb2 import SetProviderRequest as SetProviderRequest
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceServicer as ProviderServiceServicer
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceStub as ProviderServiceStub

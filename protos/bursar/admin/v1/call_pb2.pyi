@@ -81,6 +81,7 @@ class Call(_message.Message):
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     CORRECTIONS_FIELD_NUMBER: _builtins.int
     ROUTED_FIELD_NUMBER: _builtins.int
+    PROVIDER_SECRET_ID_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """Made by the sidecar, such as call_01jd…."""
     project_id: _builtins.str
@@ -142,7 +143,13 @@ class Call(_message.Message):
     rate_card_version: _builtins.str
     """The rate card that the client is charged by; empty without one."""
     routed: _builtins.str
-    """Why it went to another model than the one that was named: "alias"; empty when it did not."""
+    """Why it went to another model than the one that was named: "alias", or "fallback" after another
+    one failed; empty when it did not.
+    """
+    provider_secret_id: _builtins.str
+    """Which secret at the provider it was made with: an id, or the provider's own with its version,
+    such as "openai:1".
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was admitted."""
@@ -197,10 +204,11 @@ class Call(_message.Message):
         rate_card_version: _builtins.str = ...,
         corrections: _abc.Iterable[Global___CallCorrection] | None = ...,
         routed: _builtins.str = ...,
+        provider_secret_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "charge_nano_usd", b"charge_nano_usd", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "corrections", b"corrections", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "rate_card_version", b"rate_card_version", "region", b"region", "requested_model", b"requested_model", "routed", b"routed", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd", "alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "charge_nano_usd", b"charge_nano_usd", "corrections", b"corrections", "cost_nano_usd", b"cost_nano_usd", "end_time", b"end_time", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "position", b"position", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "provider_secret_id", b"provider_secret_id", "quantities", b"quantities", "rate_card_version", b"rate_card_version", "region", b"region", "requested_model", b"requested_model", "routed", b"routed", "secret_id", b"secret_id", "sidecar_id", b"sidecar_id", "start_time", b"start_time", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__charge_nano_usd: _TypeAlias = _typing.Literal["charge_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__charge_nano_usd: _TypeAlias = _typing.Literal["_charge_nano_usd", b"_charge_nano_usd"]  # noqa: Y015

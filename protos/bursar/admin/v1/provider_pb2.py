@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/bursar/admin/v1/provider.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x13\n\x0bsecret_hint\x18\x04 \x01(\t\x12\x16\n\x0esecret_version\x18\x05 \x01(\x03\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12?\n\x0b\x64\x65ployments\x18\x08 \x03(\x0b\x32*.bursar.admin.v1.Provider.DeploymentsEntry\x1a\x32\n\x10\x44\x65ploymentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/bursar/admin/v1/provider.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x13\n\x0bsecret_hint\x18\x04 \x01(\t\x12\x16\n\x0esecret_version\x18\x05 \x01(\x03\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12?\n\x0b\x64\x65ployments\x18\x08 \x03(\x0b\x32*.bursar.admin.v1.Provider.DeploymentsEntry\x1a\x32\n\x10\x44\x65ploymentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xae\x01\n\x0eProviderSecret\x12\x1a\n\x12provider_secret_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x13\n\x0bsecret_hint\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,4 +39,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDER']._serialized_end=379
   _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_start=329
   _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_end=379
+  _globals['_PROVIDERSECRET']._serialized_start=382
+  _globals['_PROVIDERSECRET']._serialized_end=556
 # @@protoc_insertion_point(module_scope)

@@ -95,3 +95,52 @@ class Provider(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class ProviderSecret(_message.Message):
+    """One more secret at a provider, beside the provider's own. It is never shown again.
+
+    The agency's are tried in the order in which they were added, after the provider's own, when a
+    provider refuses one. A client that has secrets of its own is served with them and no others; they
+    are never used for anybody else.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_SECRET_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SECRET_HINT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    provider_secret_id: _builtins.str
+    """The secret's id, which the ledger names."""
+    provider: _builtins.str
+    """The provider that it is for."""
+    project_id: _builtins.str
+    """The client whose own it is; empty for the agency's."""
+    display_name: _builtins.str
+    """A name for people."""
+    secret_hint: _builtins.str
+    """The last four characters of the secret."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was added."""
+
+    def __init__(
+        self,
+        *,
+        provider_secret_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        secret_hint: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "project_id", b"project_id", "provider", b"provider", "provider_secret_id", b"provider_secret_id", "secret_hint", b"secret_hint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProviderSecret: _TypeAlias = ProviderSecret  # noqa: Y015

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.admin.v1 import provider_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_provider__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/bursar/admin/v1/provider_service.proto\x12\x0f\x62ursar.admin.v1\x1a%protos/bursar/admin/v1/provider.proto\"e\n\x12SetProviderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x08provider\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.Provider\x12\x0e\n\x06secret\x18\x03 \x01(\t\"=\n\x14ListProvidersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x15ListProvidersResponse\x12,\n\tproviders\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x15\x44\x65leteProviderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x18\n\x16\x44\x65leteProviderResponse2\xa3\x02\n\x0fProviderService\x12M\n\x0bSetProvider\x12#.bursar.admin.v1.SetProviderRequest\x1a\x19.bursar.admin.v1.Provider\x12^\n\rListProviders\x12%.bursar.admin.v1.ListProvidersRequest\x1a&.bursar.admin.v1.ListProvidersResponse\x12\x61\n\x0e\x44\x65leteProvider\x12&.bursar.admin.v1.DeleteProviderRequest\x1a\'.bursar.admin.v1.DeleteProviderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/bursar/admin/v1/provider_service.proto\x12\x0f\x62ursar.admin.v1\x1a%protos/bursar/admin/v1/provider.proto\"e\n\x12SetProviderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x08provider\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.Provider\x12\x0e\n\x06secret\x18\x03 \x01(\t\"=\n\x14ListProvidersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x15ListProvidersResponse\x12,\n\tproviders\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x15\x44\x65leteProviderRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x18\n\x16\x44\x65leteProviderResponse\"z\n\x18\x41\x64\x64ProviderSecretRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06secret\x18\x05 \x01(\t\"U\n\x1aListProviderSecretsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\"h\n\x1bListProviderSecretsResponse\x12\x30\n\x07secrets\x18\x01 \x03(\x0b\x32\x1f.bursar.admin.v1.ProviderSecret\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x1bRemoveProviderSecretRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1a\n\x12provider_secret_id\x18\x02 \x01(\t\"\x1e\n\x1cRemoveProviderSecretResponse2\xeb\x04\n\x0fProviderService\x12M\n\x0bSetProvider\x12#.bursar.admin.v1.SetProviderRequest\x1a\x19.bursar.admin.v1.Provider\x12^\n\rListProviders\x12%.bursar.admin.v1.ListProvidersRequest\x1a&.bursar.admin.v1.ListProvidersResponse\x12\x61\n\x0e\x44\x65leteProvider\x12&.bursar.admin.v1.DeleteProviderRequest\x1a\'.bursar.admin.v1.DeleteProviderResponse\x12_\n\x11\x41\x64\x64ProviderSecret\x12).bursar.admin.v1.AddProviderSecretRequest\x1a\x1f.bursar.admin.v1.ProviderSecret\x12p\n\x13ListProviderSecrets\x12+.bursar.admin.v1.ListProviderSecretsRequest\x1a,.bursar.admin.v1.ListProviderSecretsResponse\x12s\n\x14RemoveProviderSecret\x12,.bursar.admin.v1.RemoveProviderSecretRequest\x1a-.bursar.admin.v1.RemoveProviderSecretResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEPROVIDERREQUEST']._serialized_end=442
   _globals['_DELETEPROVIDERRESPONSE']._serialized_start=444
   _globals['_DELETEPROVIDERRESPONSE']._serialized_end=468
-  _globals['_PROVIDERSERVICE']._serialized_start=471
-  _globals['_PROVIDERSERVICE']._serialized_end=762
+  _globals['_ADDPROVIDERSECRETREQUEST']._serialized_start=470
+  _globals['_ADDPROVIDERSECRETREQUEST']._serialized_end=592
+  _globals['_LISTPROVIDERSECRETSREQUEST']._serialized_start=594
+  _globals['_LISTPROVIDERSECRETSREQUEST']._serialized_end=679
+  _globals['_LISTPROVIDERSECRETSRESPONSE']._serialized_start=681
+  _globals['_LISTPROVIDERSECRETSRESPONSE']._serialized_end=785
+  _globals['_REMOVEPROVIDERSECRETREQUEST']._serialized_start=787
+  _globals['_REMOVEPROVIDERSECRETREQUEST']._serialized_end=864
+  _globals['_REMOVEPROVIDERSECRETRESPONSE']._serialized_start=866
+  _globals['_REMOVEPROVIDERSECRETRESPONSE']._serialized_end=896
+  _globals['_PROVIDERSERVICE']._serialized_start=899
+  _globals['_PROVIDERSERVICE']._serialized_end=1518
 # @@protoc_insertion_point(module_scope)

@@ -152,3 +152,142 @@ class DeleteProviderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteProviderResponse: _TypeAlias = DeleteProviderResponse  # noqa: Y015
+
+@_typing.final
+class AddProviderSecretRequest(_message.Message):
+    """The secret to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    provider: _builtins.str
+    """The provider that it is for."""
+    project_id: _builtins.str
+    """The client whose own it is; empty for the agency's."""
+    display_name: _builtins.str
+    """A name for people; may be empty."""
+    secret: _builtins.str
+    """The secret."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "project_id", b"project_id", "provider", b"provider", "request_id", b"request_id", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddProviderSecretRequest: _TypeAlias = AddProviderSecretRequest  # noqa: Y015
+
+@_typing.final
+class ListProviderSecretsRequest(_message.Message):
+    """Which secrets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; 50 by default, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before."""
+    provider: _builtins.str
+    """Only those at this provider; empty for all."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        provider: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProviderSecretsRequest: _TypeAlias = ListProviderSecretsRequest  # noqa: Y015
+
+@_typing.final
+class ListProviderSecretsResponse(_message.Message):
+    """A page of secrets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRETS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedCompositeFieldContainer[_provider_pb2.ProviderSecret]:
+        """The secrets, without their texts."""
+
+    def __init__(
+        self,
+        *,
+        secrets: _abc.Iterable[_provider_pb2.ProviderSecret] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "secrets", b"secrets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProviderSecretsResponse: _TypeAlias = ListProviderSecretsResponse  # noqa: Y015
+
+@_typing.final
+class RemoveProviderSecretRequest(_message.Message):
+    """Which secret to forget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_SECRET_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    provider_secret_id: _builtins.str
+    """The secret."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        provider_secret_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider_secret_id", b"provider_secret_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveProviderSecretRequest: _TypeAlias = RemoveProviderSecretRequest  # noqa: Y015
+
+@_typing.final
+class RemoveProviderSecretResponse(_message.Message):
+    """A secret is forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveProviderSecretResponse: _TypeAlias = RemoveProviderSecretResponse  # noqa: Y015

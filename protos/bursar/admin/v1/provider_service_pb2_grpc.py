@@ -52,6 +52,21 @@ class ProviderServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderResponse.FromString,
                 _registered_method=True)
+        self.AddProviderSecret = channel.unary_unary(
+                '/bursar.admin.v1.ProviderService/AddProviderSecret',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.AddProviderSecretRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__pb2.ProviderSecret.FromString,
+                _registered_method=True)
+        self.ListProviderSecrets = channel.unary_unary(
+                '/bursar.admin.v1.ProviderService/ListProviderSecrets',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsResponse.FromString,
+                _registered_method=True)
+        self.RemoveProviderSecret = channel.unary_unary(
+                '/bursar.admin.v1.ProviderService/RemoveProviderSecret',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretResponse.FromString,
+                _registered_method=True)
 
 
 class ProviderServiceServicer:
@@ -79,6 +94,27 @@ class ProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddProviderSecret(self, request, context):
+        """Adds one more secret at a provider: the agency's, or a client's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProviderSecrets(self, request, context):
+        """Lists secrets beside the providers' own, in the order in which they were added.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveProviderSecret(self, request, context):
+        """Forgets a secret; a secret is changed by adding another and forgetting it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProviderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +132,21 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     servicer.DeleteProvider,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderResponse.SerializeToString,
+            ),
+            'AddProviderSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddProviderSecret,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.AddProviderSecretRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__pb2.ProviderSecret.SerializeToString,
+            ),
+            'ListProviderSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviderSecrets,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsResponse.SerializeToString,
+            ),
+            'RemoveProviderSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveProviderSecret,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +231,87 @@ class ProviderService:
             '/bursar.admin.v1.ProviderService/DeleteProvider',
             protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.DeleteProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddProviderSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProviderService/AddProviderSecret',
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.AddProviderSecretRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__pb2.ProviderSecret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviderSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProviderService/ListProviderSecrets',
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.ListProviderSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveProviderSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProviderService/RemoveProviderSecret',
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_provider__service__pb2.RemoveProviderSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,12 @@ class ProviderServiceStub:
     """Lists providers by name."""
     DeleteProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.DeleteProviderRequest, _provider_service_pb2.DeleteProviderResponse]
     """Takes a provider away; its models are refused from then on."""
+    AddProviderSecret: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.AddProviderSecretRequest, _provider_pb2.ProviderSecret]
+    """Adds one more secret at a provider: the agency's, or a client's own."""
+    ListProviderSecrets: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.ListProviderSecretsRequest, _provider_service_pb2.ListProviderSecretsResponse]
+    """Lists secrets beside the providers' own, in the order in which they were added."""
+    RemoveProviderSecret: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.RemoveProviderSecretRequest, _provider_service_pb2.RemoveProviderSecretResponse]
+    """Forgets a secret; a secret is changed by adding another and forgetting it."""
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
@@ -53,6 +59,12 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     """Lists providers by name."""
     DeleteProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.DeleteProviderRequest, _provider_service_pb2.DeleteProviderResponse]  # type: ignore[assignment]
     """Takes a provider away; its models are refused from then on."""
+    AddProviderSecret: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.AddProviderSecretRequest, _provider_pb2.ProviderSecret]  # type: ignore[assignment]
+    """Adds one more secret at a provider: the agency's, or a client's own."""
+    ListProviderSecrets: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.ListProviderSecretsRequest, _provider_service_pb2.ListProviderSecretsResponse]  # type: ignore[assignment]
+    """Lists secrets beside the providers' own, in the order in which they were added."""
+    RemoveProviderSecret: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.RemoveProviderSecretRequest, _provider_service_pb2.RemoveProviderSecretResponse]  # type: ignore[assignment]
+    """Forgets a secret; a secret is changed by adding another and forgetting it."""
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sets and lists providers."""
@@ -80,5 +92,29 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.DeleteProviderResponse, _abc.Awaitable[_provider_service_pb2.DeleteProviderResponse]]:
         """Takes a provider away; its models are refused from then on."""
+
+    @_abc_1.abstractmethod
+    def AddProviderSecret(
+        self,
+        request: _provider_service_pb2.AddProviderSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provider_pb2.ProviderSecret, _abc.Awaitable[_provider_pb2.ProviderSecret]]:
+        """Adds one more secret at a provider: the agency's, or a client's own."""
+
+    @_abc_1.abstractmethod
+    def ListProviderSecrets(
+        self,
+        request: _provider_service_pb2.ListProviderSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provider_service_pb2.ListProviderSecretsResponse, _abc.Awaitable[_provider_service_pb2.ListProviderSecretsResponse]]:
+        """Lists secrets beside the providers' own, in the order in which they were added."""
+
+    @_abc_1.abstractmethod
+    def RemoveProviderSecret(
+        self,
+        request: _provider_service_pb2.RemoveProviderSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provider_service_pb2.RemoveProviderSecretResponse, _abc.Awaitable[_provider_service_pb2.RemoveProviderSecretResponse]]:
+        """Forgets a secret; a secret is changed by adding another and forgetting it."""
 
 def add_ProviderServiceServicer_to_server(servicer: ProviderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

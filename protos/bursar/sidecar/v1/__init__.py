@@ -29,6 +29,7 @@ from protos.bursar.sidecar.v1.policy_pb2 import PriceTier as PriceTier
 from protos.bursar.sidecar.v1.policy_pb2 import PriceVariant as PriceVariant
 from protos.bursar.sidecar.v1.policy_pb2 import Project as Project
 from protos.bursar.sidecar.v1.policy_pb2 import Provider as Provider
+from protos.bursar.sidecar.v1.policy_pb2 import ProviderSecret as ProviderSecret
 from protos.bursar.sidecar.v1.policy_pb2 import Rate as Rate
 from protos.bursar.sidecar.v1.policy_pb2 import SplitBy as SplitBy
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import DrainRequest as DrainRequest

@@ -131,6 +131,7 @@ class Call(_message.Message):
     VARIANT_FIELD_NUMBER: _builtins.int
     COST_TOLD_FIELD_NUMBER: _builtins.int
     ROUTED_FIELD_NUMBER: _builtins.int
+    PROVIDER_SECRET_ID_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """The call's id, made by the sidecar before it dispatched."""
     started_unix_ms: _builtins.int
@@ -196,7 +197,13 @@ class Call(_message.Message):
     do not know this field count as not told.
     """
     routed: _builtins.str
-    """Why it went to another model than the one that was named: "alias"; empty when it did not."""
+    """Why it went to another model than the one that was named: "alias", or "fallback" after another
+    one failed; empty when it did not.
+    """
+    provider_secret_id: _builtins.str
+    """Which secret at the provider it was made with: an id, or the provider's own with its version,
+    such as "openai:1".
+    """
     @_builtins.property
     def quantities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quantity]:
         """What was used."""
@@ -250,10 +257,11 @@ class Call(_message.Message):
         variant: _builtins.str = ...,
         cost_told: _builtins.bool = ...,
         routed: _builtins.str = ...,
+        provider_secret_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "cost_told", b"cost_told", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "routed", b"routed", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "answered_model", b"answered_model", "call_id", b"call_id", "clamped_output_count", b"clamped_output_count", "cost_nano_usd", b"cost_nano_usd", "cost_told", b"cost_told", "counted", b"counted", "ended_unix_ms", b"ended_unix_ms", "error_kind", b"error_kind", "estimated", b"estimated", "execution", b"execution", "first_byte_ms", b"first_byte_ms", "key_id", b"key_id", "outcome", b"outcome", "parent_call_id", b"parent_call_id", "price_version", b"price_version", "project_id", b"project_id", "provider", b"provider", "provider_request_id", b"provider_request_id", "provider_secret_id", b"provider_secret_id", "quantities", b"quantities", "region", b"region", "requested_model", b"requested_model", "routed", b"routed", "secret_id", b"secret_id", "started_unix_ms", b"started_unix_ms", "status", b"status", "step", b"step", "streamed", b"streamed", "surface", b"surface", "tier", b"tier", "variant", b"variant", "vector", b"vector", "workflow", b"workflow", "worst_nano_usd", b"worst_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

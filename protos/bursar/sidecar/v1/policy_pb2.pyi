@@ -64,6 +64,7 @@ class Policy(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
     OUTPUT_DEFAULTS_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Rises with every change of anything in any snapshot."""
     generation: _builtins.int
@@ -102,6 +103,12 @@ class Policy(_message.Message):
         the models' own maxima instead.
         """
 
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderSecret]:
+        """Secrets beside the providers' own, in the order in which they are tried: the agency's, and those
+        of the projects in scope. A sidecar that does not know them goes on with the providers' own.
+        """
+
     def __init__(
         self,
         *,
@@ -114,10 +121,11 @@ class Policy(_message.Message):
         generation: _builtins.int = ...,
         routes: _abc.Iterable[Global___ModelRoute] | None = ...,
         output_defaults: _abc.Iterable[Global___OutputDefault] | None = ...,
+        secrets: _abc.Iterable[Global___ProviderSecret] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "output_defaults", b"output_defaults", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "output_defaults", b"output_defaults", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "secrets", b"secrets", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,3 +599,37 @@ class OutputDefault(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutputDefault: _TypeAlias = OutputDefault  # noqa: Y015
+
+@_typing.final
+class ProviderSecret(_message.Message):
+    """One more secret at a provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_SECRET_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    SEALED_SECRET_FIELD_NUMBER: _builtins.int
+    provider_secret_id: _builtins.str
+    """The secret's id."""
+    provider: _builtins.str
+    """The provider that it is for."""
+    project_id: _builtins.str
+    """The project whose own it is, which is then served with its own alone; empty for the agency's."""
+    sealed_secret: _builtins.bytes
+    """The secret, sealed to the sidecar's key (libsodium sealed box)."""
+    def __init__(
+        self,
+        *,
+        provider_secret_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        sealed_secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project_id", b"project_id", "provider", b"provider", "provider_secret_id", b"provider_secret_id", "sealed_secret", b"sealed_secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProviderSecret: _TypeAlias = ProviderSecret  # noqa: Y015

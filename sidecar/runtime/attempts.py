@@ -1,0 +1,64 @@
+"""The attempts that one request makes, one after the other, until one has an answer for its caller.
+
+Rules:
+1. Each attempt holds for itself before it goes out, and has ended before the next one begins.
+2. Another attempt follows only one that ended as VOID: nothing can have been billed for it, and its
+   caller has not seen a byte.
+3. Where nothing follows, or what follows cannot be paid, the caller gets the error that the last
+   attempt met, as its provider told it.
+"""
+
+from sidecar.clock import Clock
+from sidecar.core.calls import Hold
+from sidecar.core.refusals import Refused
+from sidecar.http.codec import RequestHead
+from sidecar.providers.envelopes import fault_of
+from sidecar.runtime.admission_port import AdmissionPort
+from sidecar.runtime.caller import ENDING, Caller, FaultError
+from sidecar.runtime.course import Course
+from sidecar.runtime.drains import Drains
+from sidecar.runtime.forwarding import Forwarding
+
+
+class Attempts:
+    """Makes the attempts of requests."""
+
+    def __init__(self, admission: AdmissionPort, clock: Clock, drains: Drains) -> None:
+        """Take what every attempt needs."""
+        self._admission = admission
+        self._clock = clock
+        self._drains = drains
+
+    async def make(self, course: Course, caller: Caller, head: RequestHead) -> None:
+        """Answer a request. Raises FaultError, CallerGoneError."""
+        try:
+            hold = await self._opened(course, caller)
+        except Refused as refused:
+            raise FaultError(fault_of(refused.refusal)) from None
+        while True:
+            attempt = Forwarding(hold, course.prepared, caller, head, self._admission, self._clock)
+            if not await attempt.run(self._drains):
+                return
+            following = await self._following(attempt, hold, course, caller)
+            if following is None:
+                await attempt.tell()
+                return
+            hold = following
+
+    async def _opened(self, course: Course, caller: Caller, *, counts: bool = True) -> Hold:
+        """The hold of the attempt that comes next. Raises Refused, CallerGoneError."""
+        caller.never_expires()
+        caller.watched = True
+        caller.ending = ENDING
+        return await self._admission.open(course.prepared.call, counts=counts)
+
+    async def _following(
+        self, attempt: Forwarding, hold: Hold, course: Course, caller: Caller
+    ) -> Hold | None:
+        """The hold of an attempt that follows one which cost nothing; None when none does."""
+        if not await course.goes_on(hold.call_id, attempt.failure, attempt.retry_after_ms):
+            return None
+        try:
+            return await self._opened(course, caller, counts=False)
+        except Refused:
+            return None
