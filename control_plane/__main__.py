@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NoReturn
 
 from control_plane.app import ReadyFileError, serve
 from control_plane.config import DEFAULT_LISTEN, Config
+from control_plane.core.channels import IpNetwork
 from control_plane.listen import check_listen, check_web
 from control_plane.secrets import VaultError
 from control_plane.store import StoreOpenError
@@ -83,6 +85,19 @@ def parser() -> argparse.ArgumentParser:
         "and the other OTEL_* variables are read (default: nowhere)",
     )
     made.add_argument(
+        "--allow-receivers",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="a private network that messages may be sent to, such as 10.1.0.0/16; may be repeated",
+    )
+    made.add_argument(
+        "--pagerduty-url",
+        default="",
+        metavar="URL",
+        help="where PagerDuty takes events, for its European service or a proxy",
+    )
+    made.add_argument(
         "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
     )
     return made
@@ -128,6 +143,8 @@ def config_from(arguments: list[str]) -> Config:
         web_host=web_host,
         web_port=web_port,
         web_url=asked.web_url,
+        receivers=tuple(map(_network, asked.allow_receivers)),
+        pagerduty_url=asked.pagerduty_url,
         watermark=asked.watermark,
         metrics=metrics,
         telemetry=telemetry,
@@ -151,6 +168,13 @@ def _web(text: str, host: str, port: int) -> tuple[str, int]:
     if text:
         return _address("--web", text)
     return host, min(port + 1, _PORT_MAX) if port else 0
+
+
+def _network(text: str) -> IpNetwork:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        parser().error(f"--allow-receivers {error}, such as 10.1.0.0/16")
 
 
 def _address(option: str, text: str) -> tuple[str, int]:

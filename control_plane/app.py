@@ -16,18 +16,20 @@ from control_plane.config import Config
 from control_plane.core.observer import Nobody
 from control_plane.entropy import Entropy
 from control_plane.listen import check_web, desk_url
+from control_plane.notify.courier import Courier
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
 from control_plane.rpc.server import RunningServer, start_server
 from control_plane.rpc.watch import Watch, WatchedStore
 from control_plane.secrets import open_vault
-from control_plane.store import Tx, providers
+from control_plane.store import Tx, channels, providers
 from control_plane.store.sqlite import SqliteStore, database_name, open_store
 from control_plane.telemetry import event
 from control_plane.usecases import learning, sessions
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
+from control_plane.watch import doors_of, finish_sending, keep_watch
 from control_plane.web.deps import DeskDeps
 from control_plane.web.server import RunningDesk, Tls, bind, start_desk
 from protos.telemetry.outlook import Outlook
@@ -69,6 +71,9 @@ async def serve(config: Config) -> int:
         running = await start_server(deps)
         desk = await _start_desk(deps, bound) if bound is not None else None
         house = asyncio.create_task(_keep_house(deps))
+        courier = Courier(deps.store, deps.clock, deps.vault, doors_of(config))
+        watching = asyncio.create_task(keep_watch(deps, courier))
+        sending = asyncio.create_task(courier.run())
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
@@ -78,9 +83,11 @@ async def serve(config: Config) -> int:
             await stop.wait()
             event("stopping")
         finally:
-            house.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await house
+            for task in (house, watching):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            await finish_sending(courier, sending)
             if desk is not None:
                 deps.hub.close()
                 await desk.stop()
@@ -120,7 +127,7 @@ def _assemble(
 ) -> tuple[Deps, str]:
     """The parts, and the link that signs the first owner in; "" when there was one before."""
     entropy = Entropy()
-    in_use = bool(store.read(providers.encryption_key_ids).result())
+    in_use = bool(store.read(_key_ids).result())
     vault = open_vault(config.data, entropy.random_bytes, in_use=in_use)
     now = clock.unix_ms()
 
@@ -150,6 +157,10 @@ def _assemble(
         desk_url=desk_url(config, bound.getsockname()[1]) if bound is not None else "",
     )
     return deps, link
+
+
+def _key_ids(tx: Tx) -> frozenset[str]:
+    return providers.encryption_key_ids(tx) | channels.encryption_key_ids(tx)
 
 
 def _look_at_the_database(store: SqliteStore, now_unix_ms: int) -> None:

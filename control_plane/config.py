@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from control_plane.core.channels import IpNetwork
 from protos.telemetry.settings import Settings
 from protos.values.listening import Listening
 
@@ -37,6 +38,10 @@ class Config:
     """The port of the desk; 0 takes a free one."""
     web_url: str = ""
     """How browsers reach the desk; empty for its own address."""
+    receivers: tuple[IpNetwork, ...] = ()
+    """Private networks with receivers of messages; none by default."""
+    pagerduty_url: str = ""
+    """Where PagerDuty takes events; empty for its worldwide service."""
     watermark: Path | None = None
     """The folder of the watermark; the data folder when None."""
     metrics: Listening | None = None

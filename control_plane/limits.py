@@ -402,7 +402,54 @@ LOGO_BYTES_MAX = 128 << 10
 UNIT_SECONDS_MAX_S = 8 * 86_400
 """Longest work by hand that one unit of a workflow stands for."""
 
+# --- Alerts ---------------------------------------------------------------------------------------
+
+ALERT_LOOK_S = 30
+"""How often the rules of alerts look."""
+LOOK_PAUSE_MS = 3 * 60_000
+"""After a longer pause nobody knows when was spent what is seen, and paces begin anew."""
+ANSWERS_LOOK_MS = 5 * 60_000
+"""How often they look at how calls ended."""
+CLIENT_LOOK_MS = 30 * 60_000
+"""How often they look at each client's forecast, margin, prices, models and latency."""
+LOOKED_AT_CLIENTS_MAX = 20
+"""Clients of that at one look."""
+PACE_NOTE_MS = 5 * 60_000
+"""How often it is noted what a period has spent, where that changed."""
+PACE_KEPT_MS = 3 * 3_600_000
+"""How long such notes are kept; of older ones the last stays."""
+PRICE_NEWS_MS = 7 * 86_400_000
+"""A price that began so long ago is no news any more."""
+TAKEN_NOTICES_MAX = 1_000
+"""Notices that one look makes messages of."""
+ALERT_CHANNELS_MAX = 200
+"""Channels of an installation."""
+ALERT_PERSONS_MAX = 500
+"""People who are told of alerts."""
+RECEIVER_CHANNELS_MAX = 10
+"""Channels of one person, or of one client."""
+NOTE_CHARACTERS_MAX = 500
+"""Longest note of whoever answers an alert."""
+OPEN_DELIVERIES_MAX = 8
+"""Messages that are in hand at the same time."""
+DELIVERY_LOOK_S = 2
+"""How often it is looked for messages to send, when nobody says that there are any."""
+DELIVERY_TIME_S = 30
+"""One attempt takes no longer."""
+DELIVERY_ANSWER_BYTES_MAX = 4_096
+"""So much is read of what a receiver answers."""
+DELIVERY_ERROR_CHARACTERS_MAX = 300
+"""Longest error of an attempt that is kept."""
+DELIVERY_KEPT_MS = 90 * 86_400_000
+"""For so long messages are kept after they are done."""
+DROPPED_DELIVERIES_MAX = 500
+"""Messages that one round of housekeeping forgets."""
+DELIVERY_PARTS_BYTES_MAX = 10 << 20
+"""Files of one mail, together."""
+
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
+assert ALERT_LOOK_S * 1_000 < PACE_NOTE_MS < ANSWERS_LOOK_MS + 1
+assert OPEN_DELIVERIES_MAX < QUEUED_WRITES_MAX
 assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert 2 * SYNC_SOON_MS < DEMAND_LIFE_MS

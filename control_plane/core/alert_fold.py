@@ -32,6 +32,8 @@ class Changed:
     happened: tuple[Happening, ...] = ()
     tell_over: bool = False
     """Those who were told must hear that it is over."""
+    quietly: bool = False
+    """That it is over is no news to read: another speaks for it, or it told once of a fact."""
     dropped: bool = False
     """It was never told and is gone: nothing of it stays."""
 
@@ -91,7 +93,12 @@ def happen(alert: Alert, event: Event, now_unix_ms: int, detail: str = "") -> Ch
     if state is State.RESOLVED:
         after = replace(after, resolved_unix_ms=now_unix_ms, muted_by="")
     line = Happening(alert.alert_id, now_unix_ms, event, state, after.severity, detail)
-    return Changed(after, (line,), tell_over=Effect.TELL_OVER in effects and alert.told)
+    return Changed(
+        after,
+        (line,),
+        tell_over=Effect.TELL_OVER in effects and alert.told,
+        quietly=bool(alert.muted_by) or TERMS[alert.rule].once,
+    )
 
 
 def answer(alert: Alert, event: Event, actor: str, note: str, now_unix_ms: int) -> Changed | None:

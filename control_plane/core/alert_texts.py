@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from control_plane.core.alerts import Alert, Fact, Rule, State
+from control_plane.core.alerts import Alert, Fact, Rule
+from control_plane.core.deliveries import Message
 from control_plane.core.zones import load_zone
 from protos.values.money import nano_to_usd
 
@@ -33,18 +34,6 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A message, as values; each channel lays it out in its own way."""
-
-    subject: str
-    """One line."""
-    what: str
-    lines: tuple[tuple[str, str], ...]
-    """Label and sentence, in order."""
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Words:
     """The part of a text that a rule decides."""
 
@@ -58,7 +47,7 @@ class _Words:
 Facts = Mapping[str, Fact]
 
 
-def tell(alert: Alert, context: Context) -> Text:
+def tell(alert: Alert, context: Context) -> Message:
     """The text of an alert that goes on, for those who answer it."""
     words = _WORDS[alert.rule](alert.facts, context)
     owner = context.owner or "nobody: name one with `bursar escalation set --owner`"
@@ -72,24 +61,24 @@ def tell(alert: Alert, context: Context) -> Text:
     if context.due_unix_ms:
         lines.append(("Answer by", instant(context.due_unix_ms, context.time_zone)))
     lines.append(("Acknowledge", f"bursar alert ack {alert.alert_id}"))
-    return Text(
+    return Message(
         f"[{alert.severity.name}] {words.what}", words.what + ".", tuple(lines), context.link
     )
 
 
-def tell_escalated(alert: Alert, context: Context, unanswered_by: str) -> Text:
+def tell_escalated(alert: Alert, context: Context, unanswered_by: str) -> Message:
     """The text for the next one, because the one before did not answer."""
     text = tell(alert, context)
     why = f"{unanswered_by or 'The owner'} has not answered, so it is yours now."
-    return Text(text.subject, text.what, (("Why you", why), *text.lines), text.link)
+    return Message(text.subject, text.what, (("Why you", why), *text.lines), text.link)
 
 
-def tell_over(alert: Alert, context: Context) -> Text:
+def tell_over(alert: Alert, context: Context) -> Message:
     """The text for those who were told, when it is over."""
     words = _WORDS[alert.rule](alert.facts, context)
     lasted = max(0, alert.resolved_unix_ms - alert.found_unix_ms) // 60_000
     by = f"{alert.answered_by}: {alert.note}".rstrip(": ") if alert.answered_by else "by itself"
-    return Text(
+    return Message(
         f"[over] {words.what}",
         f"Over: {words.what}.",
         (("Lasted", f"{lasted} min"), ("Ended", by)),
@@ -97,7 +86,7 @@ def tell_over(alert: Alert, context: Context) -> Text:
     )
 
 
-def tell_client(alert: Alert, context: Context) -> Text:
+def tell_client(alert: Alert, context: Context) -> Message:
     """The text for the client itself: its own budget, in its own words."""
     facts = alert.facts
     cap, spent = _usd(facts, "cap"), _usd(facts, "spent")
@@ -116,12 +105,14 @@ def tell_client(alert: Alert, context: Context) -> Text:
             ("What it means", f"calls are refused when all of it is used{until}"),
             ("Do this", "answer this message if the budget is to be raised"),
         )
-    return Text(what, what + ".", lines)
+    return Message(what, what + ".", lines)
 
 
-def is_over(alert: Alert) -> bool:
-    """Whether an alert is told of as over."""
-    return alert.state is State.RESOLVED
+def tell_client_over(alert: Alert) -> Message:
+    """The text for a client whose calls were stopped, and are not any more."""
+    what = "Your AI budget has room again"
+    lines = (("What it means", "calls pass again"),) if alert.rule is Rule.STOPPED else ()
+    return Message(what, what + ".", lines)
 
 
 def instant(at_unix_ms: int, time_zone: str) -> str:
@@ -146,14 +137,16 @@ def about_time(length_ms: int) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def messages(texts: Sequence[Text]) -> Text:
+def together(texts: Sequence[Message]) -> Message:
     """Several texts for one reader as one."""
     if len(texts) == 1:
         return texts[0]
     lines: list[tuple[str, str]] = []
     for text in texts:
         lines += [("", ""), ("", text.what), *text.lines]
-    return Text(f"{len(texts)} alerts: {texts[0].subject}", f"{len(texts)} alerts.", tuple(lines))
+    return Message(
+        f"{len(texts)} alerts: {texts[0].subject}", f"{len(texts)} alerts.", tuple(lines)
+    )
 
 
 def _usd(facts: Facts, name: str) -> str:

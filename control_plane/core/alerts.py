@@ -88,7 +88,7 @@ TERMS: Final[Mapping[Rule, Terms]] = {
     Rule.SILENT: Terms(),
     Rule.ORPHANED: Terms(worse_ratio=4),
     Rule.DELIVERY: Terms(),
-    Rule.TEST: Terms(once=True),
+    Rule.TEST: Terms(once=True, clears_ms=HOUR_MS),
 }
 """Every rule. A model that is retired is told of anew at 30 and at 7 days, because it is graver."""
 

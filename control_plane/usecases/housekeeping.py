@@ -7,7 +7,7 @@ whose zone changed has its days summed anew, one project at a time.
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
-from control_plane.store import leases, periods, refusals, rollups
+from control_plane.store import leases, outbox, periods, refusals, rollups, watching
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans, sessions
 from control_plane.usecases.levels import Levels
@@ -23,6 +23,8 @@ def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     tx.watermark.mend()
     refusals.drop_before(tx, now_unix_ms - limits.REFUSAL_LIFE_MS)
     sessions.drop_over(tx, now_unix_ms)
+    watching.forget_spent(tx, now_unix_ms - limits.PACE_KEPT_MS)
+    outbox.drop_before(tx, now_unix_ms - limits.DELIVERY_KEPT_MS, limits.DROPPED_DELIVERIES_MAX)
     levels.drop_periods(_unclosed(tx, levels))
     due = rollups.without_days(tx)
     if due is not None:

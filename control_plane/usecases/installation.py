@@ -7,8 +7,8 @@ from control_plane.core.principals import Principal, Role
 from control_plane.core.zones import check_zone
 from control_plane.entropy import Entropy
 from control_plane.secrets import Vault
+from control_plane.store import channels, principals, providers
 from control_plane.store import installation as store
-from control_plane.store import principals, providers
 from control_plane.store.engine import Tx
 from control_plane.store.installation import Meta
 from control_plane.usecases import learning
@@ -68,7 +68,9 @@ def get_installation(tx: Tx, vault: Vault) -> Description:
     """Describe the installation."""
     return Description(
         meta=store.get(tx),
-        secrets_unlocked=vault.opens(providers.encryption_key_ids(tx)),
+        secrets_unlocked=vault.opens(
+            providers.encryption_key_ids(tx) | channels.encryption_key_ids(tx)
+        ),
         encryption_key_id=vault.key_id,
         learning=learning.state(tx),
     )

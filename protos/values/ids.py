@@ -27,6 +27,10 @@ CALL = "call"
 PRINCIPAL = "usr"
 TOKEN = "tok"  # noqa: S105 - a prefix, not a secret
 AUDIT = "aud"
+ALERT = "alt"
+CHANNEL = "chn"
+PERSON = "per"
+DELIVERY = "dlv"
 REQUEST = "req"
 
 _ID = re.compile(r"[a-z]{3,5}_[0-9a-hjkmnp-tv-z]{26}\Z")

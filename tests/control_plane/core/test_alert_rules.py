@@ -26,7 +26,6 @@ from control_plane.core.alert_health import (
 from control_plane.core.alert_money import BudgetSeen, Pace, judge
 from control_plane.core.alert_texts import (
     Context,
-    Text,
     tell,
     tell_client,
     tell_escalated,
@@ -42,6 +41,7 @@ from control_plane.core.alerts import (
     Severity,
     State,
 )
+from control_plane.core.deliveries import Message
 from control_plane.core.forecast import Forecast, Trouble
 from control_plane.core.leases import PeriodKey
 
@@ -262,7 +262,7 @@ def alert_of(one: Finding) -> Alert:
     )
 
 
-def words(text: Text) -> str:
+def words(text: Message) -> str:
     return "\n".join([text.subject, text.what, *(f"{name}: {said}" for name, said in text.lines)])
 
 

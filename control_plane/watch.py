@@ -1,0 +1,70 @@
+"""Keeps watch while the control plane runs: looks at what alerts are about, and has them sent."""
+
+import asyncio
+import contextlib
+
+from control_plane import limits
+from control_plane.config import Config
+from control_plane.notify.attempts import PAGERDUTY_URL, Doors
+from control_plane.notify.courier import Courier
+from control_plane.rpc.deps import Deps
+from control_plane.store import Tx, forecasts
+from control_plane.telemetry import event
+from control_plane.usecases import alerting, watching
+
+
+def doors_of(config: Config) -> Doors:
+    """What messages may reach."""
+    return Doors(networks=config.receivers, pagerduty_url=config.pagerduty_url or PAGERDUTY_URL)
+
+
+async def keep_watch(deps: Deps, courier: Courier) -> None:
+    """Look every ALERT_LOOK_S, for ever."""
+    watch = watching.Watch()
+    agency_unix_ms = 0
+    while True:
+        await asyncio.sleep(limits.ALERT_LOOK_S)
+        try:
+            await _look(deps, watch, courier)
+            now = deps.clock.unix_ms()
+            if now - agency_unix_ms >= limits.CLIENT_LOOK_MS:
+                agency_unix_ms = now
+                await _forecast_agency(deps, now)
+        except Exception as error:  # noqa: BLE001 - the next look tries again
+            event("looking for alerts failed", level=30, error=repr(error))
+
+
+async def finish_sending(courier: Courier, sending: asyncio.Task[None]) -> None:
+    """Let the messages that are in hand be sent, for a while."""
+    courier.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(sending, limits.DRAIN_GRACE_S)
+
+
+async def _look(deps: Deps, watch: watching.Watch, courier: Courier) -> None:
+    now = deps.clock.unix_ms()
+    seen = await asyncio.wrap_future(deps.store.read(lambda tx: watching.look(tx, watch, now)))
+    applied = await asyncio.wrap_future(
+        deps.store.write(
+            lambda tx: alerting.apply(tx, seen, deps.entropy, now, desk_url=deps.desk_url)
+        )
+    )
+    watch.took(seen, now)
+    if applied.queued_count:
+        courier.wake()
+    if applied.opened_count or applied.resolved_count:
+        event("alerts", opened=applied.opened_count, resolved=applied.resolved_count)
+
+
+async def _forecast_agency(deps: Deps, now_unix_ms: int) -> None:
+    """Forecast the budgets of the whole agency, which is a long read, and harms nothing else."""
+    made = await asyncio.wrap_future(
+        deps.store.read(lambda tx: list(watching.forecasts_of(tx, "", now_unix_ms)))
+    )
+
+    def keep(tx: Tx) -> None:
+        for one in made:
+            forecasts.put(tx, one)
+
+    if made:
+        await asyncio.wrap_future(deps.store.write(keep))
