@@ -84,6 +84,15 @@ def parser() -> argparse.ArgumentParser:
         help=f"where traces and metrics are sent by OTLP over HTTP; else {ENDPOINT_VARIABLE} "
         "and the other OTEL_* variables are read (default: nowhere)",
     )
+    _add_messages(made)
+    made.add_argument(
+        "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
+    )
+    return made
+
+
+def _add_messages(made: argparse.ArgumentParser) -> None:
+    """Where messages may go."""
     made.add_argument(
         "--allow-receivers",
         action="append",
@@ -97,10 +106,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="where PagerDuty takes events, for its European service or a proxy",
     )
-    made.add_argument(
-        "--ready-file", type=Path, metavar="PATH", help="written when the server answers"
-    )
-    return made
 
 
 def add_watermark(made: argparse.ArgumentParser) -> None:
