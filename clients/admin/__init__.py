@@ -1,5 +1,6 @@
 """The typed Python client of the control plane, for people's programs and the command."""
 
+from clients.admin.branding import BrandingInfo as BrandingInfo
 from clients.admin.budgets import Budget as Budget
 from clients.admin.budgets import CapChange as CapChange
 from clients.admin.budgets import ChangedCap as ChangedCap
@@ -53,3 +54,9 @@ from clients.admin.rerating import Rerating as Rerating
 from clients.admin.sidecars import JoinToken as JoinToken
 from clients.admin.sidecars import RevokedSidecar as RevokedSidecar
 from clients.admin.sidecars import Sidecar as Sidecar
+from clients.admin.statements import Statement as Statement
+from clients.admin.statements import StatementFormat as StatementFormat
+from clients.admin.statements import StatementSettings as StatementSettings
+from clients.admin.statements import StatementState as StatementState
+from clients.admin.workflows import Workflow as Workflow
+from clients.admin.workflows import WorkflowRoi as WorkflowRoi

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import grpc
 
+from clients.admin.branding import Branding
 from clients.admin.budgets import Budgets
 from clients.admin.calls import Calls
 from clients.admin.installation import Installation
@@ -28,7 +29,9 @@ from clients.admin.providers import Providers
 from clients.admin.rate_cards import RateCards
 from clients.admin.rerating import Reratings
 from clients.admin.sidecars import Sidecars
+from clients.admin.statements import Statements
 from clients.admin.wire import Wire
+from clients.admin.workflows import Workflows
 from protos.values.errors import InvalidArgumentError
 
 DEFAULT_ADDRESS = "127.0.0.1:7240"
@@ -61,6 +64,12 @@ class Bursar:
         """Where calls go that ask for a name."""
         self.calls = Calls(wire)
         """What was used."""
+        self.statements = Statements(wire)
+        """Closed months."""
+        self.workflows = Workflows(wire)
+        """Workflows, and what they are worth."""
+        self.branding = Branding(wire)
+        """How the agency shows itself."""
         self.leases = Leases(wire)
         """Where leased money is."""
         self.sidecars = Sidecars(wire)

@@ -31,8 +31,10 @@ from clients.cli import (
     rerating,
     session,
     sidecars,
+    statements,
     surfaces,
     up,
+    workflows,
 )
 from clients.cli.output import json_text
 from clients.cli.session import Session
@@ -126,6 +128,8 @@ for noun in (
     *price_imports.COMMANDS,
     *rerating.COMMANDS,
     *sidecars.COMMANDS,
+    *statements.COMMANDS,
+    *workflows.COMMANDS,
     *surfaces.COMMANDS,
     *leases.COMMANDS,
     *orphans.COMMANDS,

@@ -55,9 +55,8 @@ STEPS: Final[Mapping[tuple[State, Step], State]] = {
     (State.DRAFT, Step.SUPERSEDE): State.SUPERSEDED,
     (State.APPROVED, Step.SEND): State.SENT,
     (State.APPROVED, Step.SUPERSEDE): State.SUPERSEDED,
-    (State.SENT, Step.SEND): State.SENT,
 }
-"""Every step that exists; a statement that was sent may be sent again, to whom it did not reach."""
+"""Every step that exists."""
 
 
 def step(state: State, what: Step) -> State:

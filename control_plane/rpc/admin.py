@@ -6,6 +6,7 @@ import grpc.aio
 
 from control_plane.core import access
 from control_plane.rpc.deps import Deps
+from control_plane.rpc.services.branding import BrandingServicer
 from control_plane.rpc.services.budgets import BudgetServicer
 from control_plane.rpc.services.calls import CallServicer
 from control_plane.rpc.services.installation import InstallationServicer
@@ -17,6 +18,8 @@ from control_plane.rpc.services.principals import PrincipalServicer
 from control_plane.rpc.services.projects import ProjectServicer
 from control_plane.rpc.services.providers import ProviderServicer
 from control_plane.rpc.services.sidecars import LeaseServicer, SidecarAdminServicer
+from control_plane.rpc.services.statements import StatementServicer
+from control_plane.rpc.services.workflows import WorkflowServicer
 from control_plane.rpc.transactions import Transactions
 from protos.bursar.admin import v1
 
@@ -37,5 +40,8 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_PrincipalServiceServicer_to_server(PrincipalServicer(transactions), server)
     v1.add_SidecarAdminServiceServicer_to_server(SidecarAdminServicer(transactions), server)
     v1.add_LeaseServiceServicer_to_server(LeaseServicer(transactions), server)
+    v1.add_StatementServiceServicer_to_server(StatementServicer(transactions), server)
+    v1.add_WorkflowServiceServicer_to_server(WorkflowServicer(transactions), server)
+    v1.add_BrandingServiceServicer_to_server(BrandingServicer(transactions), server)
     v1.add_CallServiceServicer_to_server(CallServicer(transactions), server)
     v1.add_InstallationServiceServicer_to_server(InstallationServicer(transactions), server)

@@ -68,15 +68,22 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A version with all that it was frozen with."""
+
+    kept: Kept
+    statement: Statement
+    lines: list[Line]
+
+
 def plan(tx: Tx, project_id: str, month: str, now_unix_ms: int) -> Plan:
     """What to build; an empty month is the last that is over."""
     project = projects.found(tx, project_id)
     zone = project.time_zone
     if not month:
         return Plan(project, month_before(month_at(zone, now_unix_ms)))
-    found = month_of(zone, month)
-    if found is None:
-        raise fields.invalid("month", "a month such as 2026-10")
+    found = _month_named(zone, month)
     if found.end_unix_ms > now_unix_ms:
         raise FailedPreconditionError(
             f"{month} is not over in {zone}: a statement is of a closed month",
@@ -86,7 +93,14 @@ def plan(tx: Tx, project_id: str, month: str, now_unix_ms: int) -> Plan:
     return Plan(project, found)
 
 
-def freeze(tx: Tx, wanted: Plan, lines: CostLines, act: Act) -> Kept:
+def _month_named(zone: str, name: str) -> Month:
+    found = month_of(zone, name)
+    if found is None:
+        raise fields.invalid("month", "a month such as 2026-10")
+    return found
+
+
+def build_statement(tx: Tx, wanted: Plan, lines: CostLines, act: Act) -> Kept:
     """Freeze a version; when nothing changed since the newest one, that one.
 
     Raises UnavailableError when the ledger moved while its lines were read: read them again.
@@ -144,9 +158,9 @@ def _difference(newest: Kept, before: Statement, value: Statement) -> Difference
     )
 
 
-def set_note(tx: Tx, statement_id: str, note: str, act: Act) -> Kept:
+def set_statement_note(tx: Tx, statement_id: str, note: str, act: Act) -> Kept:
     """Write the account manager's note on a draft; its digest changes with it."""
-    kept = found(tx, statement_id)
+    kept = get_statement(tx, statement_id)
     after = step(kept.state, Step.NOTE)
     frozen = canonical(replace(read(kept.value), note=check_note(note, "note")))
     changed = replace(kept, state=after, value=frozen, sha256=sha256_of(frozen))
@@ -155,9 +169,9 @@ def set_note(tx: Tx, statement_id: str, note: str, act: Act) -> Kept:
     return changed
 
 
-def approve(tx: Tx, statement_id: str, sha256: str, act: Act) -> Kept:
+def approve_statement(tx: Tx, statement_id: str, sha256: str, act: Act) -> Kept:
     """Let a draft go out when it is due. `sha256` says what was looked at."""
-    kept = found(tx, statement_id)
+    kept = get_statement(tx, statement_id)
     step(kept.state, Step.APPROVE)
     if sha256 != kept.sha256:
         raise EtagMismatchError(
@@ -198,6 +212,36 @@ def send_time(month: Month, send_day: int) -> int:
     return at + _SEND_HOUR * _HOUR_MS
 
 
+def send_statement(tx: Tx, statement_id: str, act: Act) -> Kept:
+    """Let an approved version go out now."""
+    kept = get_statement(tx, statement_id)
+    step(kept.state, Step.SEND)
+    if not store.settings(tx, kept.project_id).recipients:
+        raise FailedPreconditionError(
+            "nobody is named to whom the client's statements go: bursar statement settings",
+            project_id=kept.project_id,
+        )
+    hurried = replace(kept, due_unix_ms=act.now_unix_ms)
+    store.move(tx, hurried)
+    _record(tx, act, hurried)
+    return hurried
+
+
+def get_statement_file(tx: Tx, statement_id: str) -> Frozen:
+    """All that a version is rendered from."""
+    kept = get_statement(tx, statement_id)
+    return Frozen(kept, read(kept.value), from_rows(json.loads(store.lines_of(tx, statement_id))))
+
+
+def get_focus_file(tx: Tx, project_id: str, month: str) -> list[Plan]:
+    """Of which projects and time a FOCUS file is made: of one client's month, or of all in UTC."""
+    if project_id:
+        project = projects.found(tx, project_id)
+        return [Plan(project, _month_named(project.time_zone, month))]
+    whole = _month_named("UTC", month)
+    return [Plan(project, whole) for project in project_store.everything(tx)]
+
+
 def mark_sent(tx: Tx, kept: Kept, act: Act) -> Kept:
     """Note that a version went out."""
     sent = replace(
@@ -208,18 +252,13 @@ def mark_sent(tx: Tx, kept: Kept, act: Act) -> Kept:
     return sent
 
 
-def found(tx: Tx, statement_id: str) -> Kept:
+def get_statement(tx: Tx, statement_id: str) -> Kept:
     """A version by its id. Raises NotFoundError."""
     fields.check_id(statement_id, ids.STATEMENT, "statement_id")
     kept = store.get(tx, statement_id)
     if kept is None:
         raise NotFoundError(f"there is no statement {statement_id}", statement_id=statement_id)
     return kept
-
-
-def lines_of(tx: Tx, statement_id: str) -> list[Line]:
-    """The lines by kind that were frozen with a version."""
-    return from_rows(json.loads(store.lines_of(tx, statement_id)))
 
 
 def list_statements(tx: Tx, asked: Asked, project_id: str, month: str) -> Page[Kept]:
@@ -232,13 +271,13 @@ def list_statements(tx: Tx, asked: Asked, project_id: str, month: str) -> Page[K
     return pages.finish(rows, wanted, filters, lambda row: (row.month, row.project_id, row.version))
 
 
-def get_settings(tx: Tx, project_id: str) -> Settings:
+def get_statement_settings(tx: Tx, project_id: str) -> Settings:
     """How a client's statements go out."""
     projects.found(tx, project_id)
     return store.settings(tx, project_id)
 
 
-def set_settings(tx: Tx, wanted: Settings, act: Act) -> Settings:
+def set_statement_settings(tx: Tx, wanted: Settings, act: Act) -> Settings:
     """Replace how a client's statements go out."""
     projects.found(tx, wanted.project_id)
     fields.check_between(wanted.send_day, 2, 28, "send_day")

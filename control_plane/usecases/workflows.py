@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from control_plane.core import pages
+from control_plane.core.pages import Asked, Page
 from control_plane.core.statements import Totals, totals_from
 from control_plane.core.usage import Stretch
 from control_plane.core.workflows import Roi, check_roi
@@ -23,19 +25,24 @@ class WorkflowView:
     roi: Roi | None
 
 
-def list_workflows(tx: Tx, project_id: str, now_unix_ms: int) -> list[WorkflowView]:
-    """Workflows that were used this month or that something was agreed on, dearest first."""
+def list_workflows(tx: Tx, asked: Asked, project_id: str, now_unix_ms: int) -> Page[WorkflowView]:
+    """Workflows that were used this month or that something was agreed on, by name."""
+    filters = {"list": "workflows", "project": project_id}
+    wanted = pages.begin(asked, filters, (str,))
     project = projects.found(tx, project_id)
     month = month_at(project.time_zone, now_unix_ms)
     whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
-    rows = usage_store.sums(tx, whole, ("workflow",), project_id=project_id)
-    summed = {row.group[0]: totals_from(row.sums) for row in rows}
+    sums = usage_store.sums(tx, whole, ("workflow",), project_id=project_id)
+    summed = {row.group[0]: totals_from(row.sums) for row in sums}
     agreed = {roi.workflow: roi for roi in store.rois(tx, project_id)}
     found = [
         WorkflowView(name, summed.get(name, Totals()), agreed.get(name))
         for name in {*summed, *agreed}
     ]
-    return sorted(found, key=lambda view: (-view.totals.cost_nano_usd, view.workflow))
+    found.sort(key=lambda view: view.workflow)
+    after = None if wanted.after is None else str(wanted.after[0])
+    rows = [view for view in found if after is None or view.workflow > after][: wanted.limit]
+    return pages.finish(rows, wanted, filters, lambda view: (view.workflow,))
 
 
 def set_roi(tx: Tx, wanted: Roi, act: Act) -> Roi:

@@ -29,6 +29,9 @@ FILES = [
         "call",
         "installation",
         "output_default",
+        "statement",
+        "workflow",
+        "branding",
     )
 ]
 

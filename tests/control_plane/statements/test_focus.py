@@ -113,7 +113,7 @@ def a_month(desk: Desk, seed: int) -> tuple[list[Row], list[Row], int, int]:
     desk.clock.now_unix_ms = at(AUCKLAND, "2026-10-03T09:00:00")
     kept = build(desk, project, "2026-09")
     value = value_of(desk, kept)
-    lines = desk.read(lambda tx: statements.lines_of(tx, kept.statement_id))
+    lines = desk.read(lambda tx: statements.get_statement_file(tx, kept.statement_id).lines)
     period = Period(value.month.start_unix_ms, value.month.end_unix_ms, AUCKLAND)
     names = Names("Northwind", {project.project_id: "Acme, Ltd"})
     files = [render_focus(lines, period, names, client=view) for view in (False, True)]

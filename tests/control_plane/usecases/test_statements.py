@@ -127,7 +127,7 @@ def lines_of(desk: Desk, plan: statements.Plan) -> CostLines:
 def build(desk: Desk, project: Project, month: str = "") -> Kept:
     plan = desk.read(lambda tx: statements.plan(tx, project.project_id, month, desk.now))
     lines = lines_of(desk, plan)
-    return desk.do(lambda tx, act: statements.freeze(tx, plan, lines, act))
+    return desk.do(lambda tx, act: statements.build_statement(tx, plan, lines, act))
 
 
 def value_of(desk: Desk, kept: Kept) -> Statement:
@@ -246,7 +246,7 @@ def test_lines_by_kind_sum_to_cost_and_charge_to_the_nano_dollar(desk: Desk, see
     desk.clock.now_unix_ms = at(LOS_ANGELES, "2026-11-03T09:00:00")
     kept = build(desk, project)
     value = value_of(desk, kept)
-    lines = desk.read(lambda tx: statements.lines_of(tx, kept.statement_id))
+    lines = desk.read(lambda tx: statements.get_statement_file(tx, kept.statement_id).lines)
     assert totals_of(lines) == (value.totals.cost_nano_usd, value.totals.charge_nano_usd)
     assert sum(line.call_count for _, line in lines) == len(booked)
     for key, line in lines:
@@ -266,7 +266,7 @@ def test_what_moved_while_lines_were_read_is_not_frozen(desk: Desk) -> None:
     lines = lines_of(desk, plan)
     book(desk, used(2, project, at("UTC", "2026-10-11T00:00:00")))
     with pytest.raises(UnavailableError):
-        desk.do(lambda tx, act: statements.freeze(tx, plan, lines, act))
+        desk.do(lambda tx, act: statements.build_statement(tx, plan, lines, act))
 
 
 def test_every_step_is_in_the_table() -> None:
@@ -287,17 +287,23 @@ def test_what_was_looked_at_is_approved_and_goes_out_at_nine_where_the_client_is
     book(desk, used(1, project, at(AUCKLAND, "2026-10-10T00:00:00")))
     desk.clock.now_unix_ms = at(AUCKLAND, "2026-11-01T10:00:00")
     kept = build(desk, project)
-    noted = desk.do(lambda tx, act: statements.set_note(tx, kept.statement_id, "All well.", act))
+    noted = desk.do(
+        lambda tx, act: statements.set_statement_note(tx, kept.statement_id, "All well.", act)
+    )
     assert value_of(desk, noted).note == "All well."
     with pytest.raises(EtagMismatchError):
-        desk.do(lambda tx, act: statements.approve(tx, kept.statement_id, kept.sha256, act))
-    done = desk.do(lambda tx, act: statements.approve(tx, kept.statement_id, noted.sha256, act))
+        desk.do(
+            lambda tx, act: statements.approve_statement(tx, kept.statement_id, kept.sha256, act)
+        )
+    done = desk.do(
+        lambda tx, act: statements.approve_statement(tx, kept.statement_id, noted.sha256, act)
+    )
     assert (done.state, done.approved_by) == (State.APPROVED, desk.owner.principal_id)
     assert done.due_unix_ms == at(AUCKLAND, "2026-11-03T09:00:00")
     assert desk.read(lambda tx: store.due(tx, done.due_unix_ms or 0, 10)) == [done]
     assert desk.read(lambda tx: store.due(tx, (done.due_unix_ms or 0) - 1, 10)) == []
     with pytest.raises(FailedPreconditionError):
-        desk.do(lambda tx, act: statements.set_note(tx, kept.statement_id, "Late.", act))
+        desk.do(lambda tx, act: statements.set_statement_note(tx, kept.statement_id, "Late.", act))
     sent = desk.do(lambda tx, act: statements.mark_sent(tx, done, act))
     assert (sent.state, sent.sent_unix_ms is not None) == (State.SENT, True)
 
@@ -323,7 +329,7 @@ def test_automatic_clients_get_the_first_version_unasked_and_others_a_draft(desk
     set_price(desk)
     project = client(desk, "UTC")
     settings = Settings(project.project_id, automatic=True, send_day=5, recipients=("a@b.example",))
-    desk.do(lambda tx, act: statements.set_settings(tx, settings, act))
+    desk.do(lambda tx, act: statements.set_statement_settings(tx, settings, act))
     made = used(1, project, at("UTC", "2026-10-10T00:00:00"))
     book(desk, made)
     desk.clock.now_unix_ms = at("UTC", "2026-11-02T23:59:59")

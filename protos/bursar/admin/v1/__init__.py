@@ -3,6 +3,12 @@
 
 from typing import TYPE_CHECKING
 
+from protos.bursar.admin.v1.branding_pb2 import Branding as Branding
+from protos.bursar.admin.v1.branding_service_pb2 import GetBrandingRequest as GetBrandingRequest
+from protos.bursar.admin.v1.branding_service_pb2 import SetBrandingRequest as SetBrandingRequest
+from protos.bursar.admin.v1.branding_service_pb2_grpc import BrandingServiceServicer as BrandingServiceServicer
+from protos.bursar.admin.v1.branding_service_pb2_grpc import BrandingServiceStub as BrandingServiceStub
+from protos.bursar.admin.v1.branding_service_pb2_grpc import add_BrandingServiceServicer_to_server as add_BrandingServiceServicer_to_server
 from protos.bursar.admin.v1.budget_pb2 import Budget as Budget
 from protos.bursar.admin.v1.budget_pb2 import CapChange as CapChange
 from protos.bursar.admin.v1.budget_pb2 import Period as Period
@@ -184,8 +190,38 @@ from protos.bursar.admin.v1.sidecar_service_pb2 import RevokeSidecarResponse as 
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceServicer as SidecarAdminServiceServicer
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceStub as SidecarAdminServiceStub
 from protos.bursar.admin.v1.sidecar_service_pb2_grpc import add_SidecarAdminServiceServicer_to_server as add_SidecarAdminServiceServicer_to_server
+from protos.bursar.admin.v1.statement_pb2 import Statement as Statement
+from protos.bursar.admin.v1.statement_pb2 import StatementSettings as StatementSettings
+from protos.bursar.admin.v1.statement_pb2 import StatementState as StatementState
+from protos.bursar.admin.v1.statement_service_pb2 import ApproveStatementRequest as ApproveStatementRequest
+from protos.bursar.admin.v1.statement_service_pb2 import BuildStatementRequest as BuildStatementRequest
+from protos.bursar.admin.v1.statement_service_pb2 import GetFocusFileRequest as GetFocusFileRequest
+from protos.bursar.admin.v1.statement_service_pb2 import GetFocusFileResponse as GetFocusFileResponse
+from protos.bursar.admin.v1.statement_service_pb2 import GetStatementFileRequest as GetStatementFileRequest
+from protos.bursar.admin.v1.statement_service_pb2 import GetStatementFileResponse as GetStatementFileResponse
+from protos.bursar.admin.v1.statement_service_pb2 import GetStatementRequest as GetStatementRequest
+from protos.bursar.admin.v1.statement_service_pb2 import GetStatementSettingsRequest as GetStatementSettingsRequest
+from protos.bursar.admin.v1.statement_service_pb2 import ListStatementsRequest as ListStatementsRequest
+from protos.bursar.admin.v1.statement_service_pb2 import ListStatementsResponse as ListStatementsResponse
+from protos.bursar.admin.v1.statement_service_pb2 import SendStatementRequest as SendStatementRequest
+from protos.bursar.admin.v1.statement_service_pb2 import SetStatementNoteRequest as SetStatementNoteRequest
+from protos.bursar.admin.v1.statement_service_pb2 import SetStatementSettingsRequest as SetStatementSettingsRequest
+from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceServicer as StatementServiceServicer
+from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceStub as StatementServiceStub
+from protos.bursar.admin.v1.statement_service_pb2_grpc import add_StatementServiceServicer_to_server as add_StatementServiceServicer_to_server
+from protos.bursar.admin.v1.workflow_pb2 import Workflow as Workflow
+from protos.bursar.admin.v1.workflow_pb2 import WorkflowRoi as WorkflowRoi
+from protos.bursar.admin.v1.workflow_service_pb2 import DropRoiRequest as DropRoiRequest
+from protos.bursar.admin.v1.workflow_service_pb2 import DropRoiResponse as DropRoiResponse
+from protos.bursar.admin.v1.workflow_service_pb2 import ListWorkflowsRequest as ListWorkflowsRequest
+from protos.bursar.admin.v1.workflow_service_pb2 import ListWorkflowsResponse as ListWorkflowsResponse
+from protos.bursar.admin.v1.workflow_service_pb2 import SetRoiRequest as SetRoiRequest
+from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceServicer as WorkflowServiceServicer
+from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceStub as WorkflowServiceStub
+from protos.bursar.admin.v1.workflow_service_pb2_grpc import add_WorkflowServiceServicer_to_server as add_WorkflowServiceServicer_to_server
 
 if TYPE_CHECKING:
+    from protos.bursar.admin.v1.branding_service_pb2_grpc import BrandingServiceAsyncStub as BrandingServiceAsyncStub
     from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceAsyncStub as BudgetServiceAsyncStub
     from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceAsyncStub as CallServiceAsyncStub
     from protos.bursar.admin.v1.installation_service_pb2_grpc import InstallationServiceAsyncStub as InstallationServiceAsyncStub
@@ -198,3 +234,5 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub
     from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceAsyncStub as ProviderServiceAsyncStub
     from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceAsyncStub as SidecarAdminServiceAsyncStub
+    from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceAsyncStub as StatementServiceAsyncStub
+    from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub as WorkflowServiceAsyncStub
