@@ -8,7 +8,7 @@ from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapReach, Period
 from control_plane.core.leases import PeriodKey
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
-from control_plane.core.usage import Stretch, Sums, total_of
+from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
 from control_plane.core.windows import window_at
 from control_plane.store import budgets, installation, projects, usage
 from control_plane.store import overview as store
@@ -119,6 +119,38 @@ def lately_changed(
 def cap_reach(tx: Tx, standing: Standing) -> CapReach:
     """How far the newest decision about a budget's cap has come."""
     return reach.of_cap(tx, standing.budget, standing.newest)
+
+
+def models_of_workflow(
+    tx: Tx, project_id: str, workflow: str, start_unix_ms: int, now_unix_ms: int
+) -> list[UsageRow]:
+    """What the models of one workflow of a client cost, the dearest first."""
+    until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
+    stretch = Stretch("", start_unix_ms, until)
+    rows = usage.sums(tx, stretch, ("workflow", "model"), project_id=project_id)
+    found = [UsageRow(row.group[1:], row.sums) for row in rows if row.group[0] == workflow]
+    return sorted(found, key=lambda row: -row.sums.cost_nano_usd)
+
+
+def client_names(tx: Tx) -> Mapping[str, str]:
+    """What clients are called, by id and in the order of their names."""
+    found = sorted(projects.everything(tx), key=lambda one: one.display_name.casefold())
+    return {project.project_id: project.display_name for project in found}
+
+
+def budget_names(tx: Tx) -> Mapping[str, str]:
+    """What budgets are called, by id."""
+    return {budget.budget_id: budget.display_name for budget in budgets.active(tx)}
+
+
+def agency_zone(tx: Tx) -> str:
+    """The time zone of pages that are about all clients."""
+    return installation.get(tx).time_zone
+
+
+def policy_version(tx: Tx) -> int:
+    """The number of the policy that sidecars should have."""
+    return installation.get(tx).policy_version
 
 
 def change_no(tx: Tx) -> int:

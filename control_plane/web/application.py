@@ -12,12 +12,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from control_plane.web import browser, rendering
 from control_plane.web.deps import DeskDeps
 from control_plane.web.live import Live
-from control_plane.web.pages import caps, clients
+from control_plane.web.pages import calls, caps, client, clients, keys, settings, sidecars
 from control_plane.web.pages.signing_in import SigningIn
 from control_plane.web.routes import Change, Page, Route
 from control_plane.web.serving import SIGN_IN, Serving
 
-ROUTES: Final[tuple[Route, ...]] = (*clients.ROUTES, *caps.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *clients.ROUTES,
+    *client.ROUTES,
+    *caps.ROUTES,
+    *calls.ROUTES,
+    *keys.ROUTES,
+    *sidecars.ROUTES,
+    *settings.ROUTES,
+)
 """Every page and change of the desk; a test walks them with every role."""
 _FOREVER = "public, max-age=31536000, immutable"
 _KINDS: Final = {

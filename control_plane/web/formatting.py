@@ -128,6 +128,15 @@ def machine_time(instant_unix_ms: int) -> str:
     return f"{datetime.fromtimestamp(instant_unix_ms // 1_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def seconds(duration_ms: int | None) -> str:
+    """A duration, such as "840 ms" and "6.2 s"; a dash where nothing is known."""
+    if duration_ms is None:
+        return "\N{EN DASH}"
+    if duration_ms < 1_000:
+        return f"{duration_ms} ms"
+    return f"{duration_ms // 1_000}.{duration_ms % 1_000 // 100} s"
+
+
 def ago(instant_unix_ms: int, now_unix_ms: int) -> str:
     """How long ago something was, such as "3 min ago"."""
     past = max(0, now_unix_ms - instant_unix_ms)

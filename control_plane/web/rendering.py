@@ -16,7 +16,14 @@ from control_plane.web.routes import View
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-NAVIGATION: tuple[tuple[str, str, str], ...] = (("Clients", "/", "c"),)
+NAVIGATION: tuple[tuple[str, str, str], ...] = (
+    ("Clients", "/", "c"),
+    ("Calls", "/calls", "l"),
+    ("Keys", "/keys", "k"),
+    ("Prices", "/prices", "p"),
+    ("Sidecars", "/sidecars", "d"),
+    ("Settings", "/settings", "s"),
+)
 """The pages of the bar at the top: label, path, and the key after `g`."""
 HTMX_CONFIG = json.dumps(
     {"includeIndicatorCSS": False, "history": False, "defaultSwap": "outerMorph"}
@@ -27,7 +34,13 @@ _FILTERS = (
     *(formatting.usd, formatting.usd_short, formatting.usd_whole, formatting.usd_exact),
     *(formatting.usd_field, formatting.count, formatting.plural, formatting.percent),
     *(formatting.clock, formatting.day, formatting.instant, formatting.when, formatting.month),
-    *(formatting.machine_time, formatting.ago, formatting.change, formatting.success),
+    *(
+        formatting.machine_time,
+        formatting.seconds,
+        formatting.ago,
+        formatting.change,
+        formatting.success,
+    ),
 )
 
 
@@ -47,6 +60,7 @@ def environment() -> Environment:
         "htmx_config": HTMX_CONFIG,
         "meter": charts.meter,
         "navigation": NAVIGATION,
+        "share_bar": charts.share_bar,
         "spark": charts.spark,
     }
     return made

@@ -163,9 +163,16 @@ def test_pages_fit_a_phone_and_the_night(
     tab.screen(width, height, dark=dark, phone=phone)
     sign_in(stand, tab)
     home = tab.js("location.origin")
-    for name, path in (("clients", "/"), ("cap", f"/budgets/{acme.budget_id}/cap")):
+    pages = {
+        "clients": "/",
+        "client": f"/clients/{acme.project_id}",
+        "cap": f"/budgets/{acme.budget_id}/cap",
+        **{name: f"/{name}" for name in ("calls", "keys", "prices", "sidecars", "settings")},
+    }
+    for name, path in pages.items():
         tab.go(home + path)
         tab.until("document.fonts.status === 'loaded'")
+        # A phone whose page is too wide shows all of it, smaller: its layout says so.
         assert tab.js("document.documentElement.scrollWidth") <= width, path
         small = tab.js(
             "[...document.querySelectorAll('main button, main .button')]"

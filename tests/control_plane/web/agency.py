@@ -30,8 +30,9 @@ class Client:
 def add_client(desk: Desk, name: str, cap_nano_usd: int | None, zone: str = "") -> Client:
     first = NewBudget(cap_nano_usd=cap_nano_usd)
     asked = NewProject(name, zone)
-    made = desk.do(lambda tx, act: projects.create_project(tx, asked, first, act))
-    return Client(*made)
+    project, budget = desk.do(lambda tx, act: projects.create_project(tx, asked, first, act))
+    key, _ = desk.key(project, display_name="n8n")
+    return Client(project, budget, key.key_id)
 
 
 def spend(desk: Desk, client: Client, nano_usd: int) -> None:
@@ -122,3 +123,37 @@ def settle_in(desk: Desk) -> dict[str, Client]:
     refuse(desk, found["Acme Dental Group"], 37)
     desk.pass_ms(60_000)
     return found
+
+
+def log_call(desk: Desk, client: Client, call_id: str) -> None:
+    """Put one call into the ledger, as a sidecar would have told it."""
+    values: dict[str, str | int | None] = {
+        **dict.fromkeys(("epoch", "seq", "position", "streamed"), 1),
+        **dict.fromkeys(("secret_id", "execution", "step", "region", "alias", "tier"), ""),
+        **dict.fromkeys(("parent_call_id", "provider_request_id", "error_kind"), ""),
+        "call_id": call_id,
+        "sidecar_id": "sdc_1",
+        "started_unix_ms": desk.now - 4_200,
+        "ended_unix_ms": desk.now - 1_000,
+        "booked_unix_ms": desk.now,
+        "project_id": client.id,
+        "key_id": client.key_id,
+        "workflow": "lead enrichment",
+        "provider": "openai",
+        "surface": "/v1/chat/completions",
+        "requested_model": "gpt-5-mini",
+        "answered_model": "gpt-5-mini",
+        "outcome": "ok",
+        "status": 200,
+        "first_byte_ms": 640,
+        "quantities_json": '{"input": 1200, "output": 300}',
+        "price_version": "v1",
+        "worst_nano_usd": 4_000_000,
+        "cost_nano_usd": 900_000,
+        "charge_nano_usd": 1_080_000,
+        "estimated": 0,
+        "clamped_output_count": 0,
+    }
+    columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+    statement = f"INSERT INTO call ({columns}) VALUES ({places})"  # noqa: S608 - our names
+    desk.do_alone(lambda tx: tx.run(statement, values))

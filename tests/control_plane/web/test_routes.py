@@ -1,8 +1,10 @@
 """Every page and every form of the desk, with every role: the table holds, and so does its text."""
 
 import hashlib
+import html
 import json
 import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -13,22 +15,37 @@ from control_plane.web import rendering
 from control_plane.web.application import ROUTES
 from control_plane.web.browser import HEADERS
 from control_plane.web.routes import Change, Page
-from tests.control_plane.desk import Desk
-from tests.control_plane.web.agency import Client, add_client, settle_in
+from protos.values import ids
+from tests.control_plane.desk import NOON, Desk
+from tests.control_plane.web.agency import Client, add_client, log_call, settle_in
 from tests.control_plane.web.conftest import Browser, browser_of
+from tests.house.test_docs import complaint
 
 PAGES = [route for route in ROUTES if isinstance(route, Page)]
 CHANGES = [route for route in ROUTES if isinstance(route, Change)]
 
 
+CALL_ID = ids.make_id(ids.CALL, NOON, bytes(10))
+
+
 @pytest.fixture
 def agency(desk: Desk) -> dict[str, Client]:
-    return settle_in(desk)
+    made = settle_in(desk)
+    log_call(desk, made["Acme Dental Group"], CALL_ID)
+    desk.sidecar()
+    return made
 
 
 def filled(path: str, client: Client, desk: Desk) -> str:
-    """A path with the ids of one client."""
-    known = {"project_id": client.id, "budget_id": client.budget.budget_id}
+    """A path with the ids of one client, and of what is its own."""
+    known = {
+        "project_id": client.id,
+        "budget_id": client.budget.budget_id,
+        "workflow": "lead%20enrichment",
+        "call_id": CALL_ID,
+        "key_id": client.key_id,
+        "principal_id": desk.owner.principal_id,
+    }
     return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], path)
 
 
@@ -108,10 +125,28 @@ def test_every_page_keeps_to_the_policy_and_can_be_read_aloud(
             assert "<caption" in table, route.path
         ids = re.findall(r'\sid="([^"]+)"', page)
         assert len(ids) == len(set(ids)), (route.path, "an id stands twice")
-        for field in re.findall(r"<input(?![^>]*hidden)(?![^>]*radio)[^>]*>", page):
+        for field in re.findall(r"<(?:input(?![^>]*hidden)(?![^>]*radio)|select)[^>]*>", page):
             name = re.search(r'\sid="([^"]+)"', field)
             assert name, (route.path, field)
             assert f'for="{name[1]}"' in page, (route.path, field)
+
+
+def test_every_command_that_a_page_shows_exists(
+    desk: Desk, agency: dict[str, Client], owner: Browser
+) -> None:
+    new = add_client(desk, "New Client", 10**9)
+    pages = [owner.get(f"/clients/{new.id}")]
+    pages += [owner.get(filled(route.path, agency["Acme Dental Group"], desk)) for route in PAGES]
+    shown = {
+        line
+        for page in pages
+        for block in re.findall(r"<code>(.*?)</code>", page.text, re.DOTALL)
+        for line in html.unescape(block).splitlines()
+        if line.startswith("bursar ")
+    }
+    assert len(shown) > 3
+    wrong = {line: error for line in shown if (error := complaint(shlex.split(line)))}
+    assert not wrong
 
 
 def test_what_others_wrote_is_shown_as_text(desk: Desk, owner: Browser) -> None:
