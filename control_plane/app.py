@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from control_plane import limits, seen
+from control_plane.clerk import Clerk
 from control_plane.clock import Clock, SystemClock
 from control_plane.config import Config
 from control_plane.core.observer import Nobody
@@ -74,6 +75,8 @@ async def serve(config: Config) -> int:
         courier = Courier(deps.store, deps.clock, deps.vault, doors_of(config))
         watching = asyncio.create_task(keep_watch(deps, courier))
         sending = asyncio.create_task(courier.run())
+        clerk = Clerk(deps.store, deps.clock, deps.entropy)
+        writing = asyncio.create_task(clerk.run(courier))
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
@@ -83,7 +86,7 @@ async def serve(config: Config) -> int:
             await stop.wait()
             event("stopping")
         finally:
-            for task in (house, watching):
+            for task in (house, watching, writing):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

@@ -385,6 +385,16 @@ STATEMENT_MODELS_MAX = 50
 """Models that a statement lists."""
 STATEMENT_REFUSALS_MAX = 100
 """Reasons of refusals that a statement lists."""
+STATEMENT_INCIDENTS_MAX = 50
+"""Alerts that a statement tells of."""
+STATEMENT_LOOK_S = 60
+"""How often it is looked whether a statement is to go out."""
+STATEMENT_BUILD_LOOK_MS = 600_000
+"""How often all clients are looked at for months that are to be built."""
+STATEMENT_LOOK_CLIENTS = 200
+"""Clients that one read looks at for that."""
+STATEMENT_SENDS_MAX = 20
+"""Statements that one look lets go out."""
 STATEMENT_MONTHS_MAX = 12
 """Months of a trend."""
 STATEMENT_CLOSE_MS = 2 * 86_400_000

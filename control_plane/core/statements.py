@@ -242,6 +242,10 @@ class Coming:
     from_unix_ms: int
     effect_nano_usd: int
     """What the month would have cost more by it; negative when it gets cheaper."""
+    is_retired: bool = False
+    """The model is not served any more from then on; its price does not matter."""
+    replacement: str = ""
+    """The model that takes its place; empty when none was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +338,12 @@ def read(frozen: bytes) -> Statement:
     made = _made(Statement, json.loads(frozen))
     assert isinstance(made, Statement)
     return made
+
+
+def delivery_seed(statement: Statement, address: str) -> bytes:
+    """What a mail of a version to an address is known by, however often it is made."""
+    text = f"{statement.statement_id}/{statement.version}/{address.lower()}"
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _plain(value: Any) -> Any:

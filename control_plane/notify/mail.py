@@ -20,7 +20,7 @@ from html import escape
 
 from control_plane import limits
 from control_plane.core.channels import MailServer
-from control_plane.core.deliveries import Delivery, Message, Outcome, Part
+from control_plane.core.deliveries import Delivery, Message, Outcome, Part, Purpose
 from control_plane.notify.attempts import Attempt, arrived, failed
 
 _DOTS = re.compile(rb"^\.", re.MULTILINE)
@@ -42,6 +42,8 @@ def compose(
         mail["In-Reply-To"] = root
         mail["References"] = root
     mail["Auto-Submitted"] = "auto-generated"
+    if delivery.purpose is Purpose.STATEMENT:
+        mail["List-Unsubscribe"] = f"<mailto:{server.from_address}?subject=Unsubscribe>"
     mail.set_content(plain_text(delivery.message))
     mail.add_alternative(delivery.message.html or html_text(delivery.message), subtype="html")
     for part in parts:

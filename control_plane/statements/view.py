@@ -17,11 +17,13 @@ from control_plane.core.statements import (
 from control_plane.statements import figures
 
 _REASONS = {
-    "BUDGET_EXHAUSTED": "the cap was reached",
-    "REQUEST_EXCEEDS_BUDGET": "one call could have cost more than was left",
-    "PROJECT_SUSPENDED": "the service was paused",
-    "MODEL_NOT_ALLOWED": "the model is not allowed",
+    "exhausted": "the cap was reached",
+    "too_large": "one call could have cost more than was left",
+    "busy": "other calls held what was left",
+    "project_suspended": "the service was paused",
+    "model_not_allowed": "the model is not allowed",
 }
+"""What a client reads of why calls were stopped; other reasons are told by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,7 @@ def _stopped(statement: Statement) -> Section | None:
     rows = tuple(
         (
             line.workflow or "without a workflow",
-            _REASONS.get(line.reason, line.reason.lower().replace("_", " ")),
+            _REASONS.get(line.reason, line.reason.replace("_", " ")),
             figures.count(line.refused_count),
             figures.date_at(line.first_unix_ms, statement.month.time_zone),
             figures.date_at(line.last_unix_ms, statement.month.time_zone),
@@ -321,6 +323,9 @@ def _coming(statement: Statement) -> Section | None:
     for coming in statement.coming:
         date = figures.date_at(coming.from_unix_ms, statement.month.time_zone)
         text = f"{coming.model}: a new price from {date}"
+        if coming.is_retired:
+            text = f"{coming.model}: not served any more from {date}"
+            text += f"; {coming.replacement} takes its place" if coming.replacement else ""
         if coming.effect_nano_usd and not statement.shows_charges:
             more = "more" if coming.effect_nano_usd > 0 else "less"
             text += f"; this month it would have cost {figures.money(abs(coming.effect_nano_usd))}"

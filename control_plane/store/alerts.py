@@ -152,6 +152,27 @@ def page(tx: Tx, asked: Slice, *, project_id: str, states: Sequence[State]) -> l
     return [_from_row(row) for row in rows]
 
 
+def opened_within(
+    tx: Tx, project_id: str, rules: Sequence[Rule], start_unix_ms: int, end_unix_ms: int, limit: int
+) -> list[Alert]:
+    """Alerts of a project and some rules that opened in a time, oldest first."""
+    named = {f"rule{number}": rule.value for number, rule in enumerate(rules)}
+    rows = tx.rows(
+        f"""SELECT * FROM alert
+           WHERE project_id = :project AND opened_unix_ms >= :start AND opened_unix_ms < :end
+             AND rule IN ({", ".join(":" + name for name in named)})
+           ORDER BY opened_unix_ms, alert_id LIMIT :limit""",  # noqa: S608 - names of parameters
+        {
+            "project": project_id,
+            "start": start_unix_ms,
+            "end": end_unix_ms,
+            "limit": limit,
+            **named,
+        },
+    )
+    return [_from_row(row) for row in rows]
+
+
 def put_notice(tx: Tx, notice: Notice) -> None:
     """Note that somebody is to be told; again for the same changes when."""
     tx.run(

@@ -3,9 +3,11 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from control_plane import limits
 from control_plane.core import latency as steps
+from control_plane.core.alerts import Rule
 from control_plane.core.budgets import Budget
 from control_plane.core.cost_lines import CostLines, LineKey, LineSum
 from control_plane.core.forecast import forecast
@@ -20,6 +22,7 @@ from control_plane.core.statements import (
     Brand,
     Cap,
     Coming,
+    Incident,
     Latency,
     ModelLine,
     Month,
@@ -33,13 +36,30 @@ from control_plane.core.statements import (
 )
 from control_plane.core.usage import Refused, Stretch, UsageRow, total_of
 from control_plane.core.windows import window_at
-from control_plane.store import branding, budgets, periods, prices, rate_cards, spending, workflows
+from control_plane.store import (
+    alerts,
+    branding,
+    budgets,
+    periods,
+    prices,
+    rate_cards,
+    retirements,
+    spending,
+    workflows,
+)
 from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
 from protos.values.money import NANO_PER_USD, PICO_PER_NANO
 from protos.values.rates import ModelPrice, UnpriceableError
 from protos.values.selectors import Selector
 
+_INCIDENTS: Final[Mapping[Rule, str]] = {
+    Rule.THRESHOLD: "{percent}% of the cap was used",
+    Rule.STOPPED: "the cap was reached and calls were stopped",
+    Rule.ERROR_RATE: "calls of {workflow} to {provider} failed more often than usual",
+    Rule.LATENCY: "calls of {workflow} were slower than usual",
+}
+"""What a client reads of which alerts, in the words of the month after."""
 _MEAN_MONTH_MS = 2_629_746_000
 """No month's middle by the mean is outside of it."""
 
@@ -113,11 +133,14 @@ def gather(
         workflows=workflow_lines,
         models=_model_lines(by_model, took),
         refusals=_refusals(tx, refused),
-        incidents=(),
+        incidents=_incidents(tx, own, month),
         cap=_cap(tx, project, month, totals),
         worths=_worths(tx, own, month, by_workflow, shows_charges=shows_charges),
         ahead=_ahead(tx, project, now_unix_ms),
-        coming=_coming(prices.everything(tx), lines, now_unix_ms),
+        coming=(
+            *_coming(prices.everything(tx), lines, now_unix_ms),
+            *_retirements(tx, lines, now_unix_ms),
+        ),
         brand=_brand(tx),
         note=heading.note,
         difference=None,
@@ -345,6 +368,50 @@ def _dearer_pico_usd(key: LineKey, line: LineSum, price: ModelPrice) -> int:
     except UnpriceableError:
         return 0
     return line.quantity * (rate - key.rate_pico_usd)
+
+
+def _retirements(tx: Tx, lines: CostLines, now_unix_ms: int) -> list[Coming]:
+    used = {(key.provider, key.model) for key in lines.sums}
+    return [
+        Coming(
+            one.provider,
+            one.model,
+            one.retires_unix_ms,
+            0,
+            is_retired=True,
+            replacement=one.replacement,
+        )
+        for one in retirements.everything(tx)
+        if one.retires_unix_ms > now_unix_ms and (one.provider, one.model) in used
+    ]
+
+
+def _incidents(tx: Tx, project_id: str, month: Month) -> tuple[Incident, ...]:
+    """What the client's people may read of alerts: of its cap and its own workflows."""
+    found = alerts.opened_within(
+        tx,
+        project_id,
+        tuple(_INCIDENTS),
+        month.start_unix_ms,
+        month.end_unix_ms,
+        limits.STATEMENT_INCIDENTS_MAX,
+    )
+    return tuple(
+        Incident(
+            what=_INCIDENTS[alert.rule].format_map(_Facts(alert.facts)),
+            opened_unix_ms=alert.opened_unix_ms,
+            acknowledged_unix_ms=alert.answered_unix_ms or None,
+            resolved_unix_ms=alert.resolved_unix_ms or None,
+        )
+        for alert in found
+    )
+
+
+class _Facts(dict[str, object]):
+    """Facts of an alert; what an older one did not note is told as unknown."""
+
+    def __missing__(self, name: str) -> str:
+        return "unknown"
 
 
 def _brand(tx: Tx) -> Brand:

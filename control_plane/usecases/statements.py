@@ -5,6 +5,7 @@ which holds the lines against the roll-up: what does not agree to the nano-dolla
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from control_plane import limits
@@ -141,8 +142,8 @@ def build_statement(tx: Tx, wanted: Plan, lines: CostLines, act: Act) -> Kept:
     )
     store.insert(tx, kept, frozen_lines)
     _record(tx, act, kept)
-    # A correction of what a client was sent is looked at by a person, whatever the settings.
-    if settings.automatic and version == 1:
+    # What differs from what a client was sent is looked at by a person, whatever the settings.
+    if settings.automatic and (newest is None or newest.state is State.APPROVED):
         kept = _approve(tx, kept, settings, act)
     return kept
 
@@ -305,15 +306,15 @@ def check_note(text: str, field: str) -> str:
     return fields.check_text(text, field, limits.STATEMENT_NOTE_CHARACTERS_MAX)
 
 
-def due_builds(tx: Tx, now_unix_ms: int, most: int) -> list[Plan]:
-    """Months that are over and have no statement, or one that the ledger left behind."""
-    wanted: list[Plan] = []
-    for project in project_store.everything(tx):
-        month = month_before(month_at(project.time_zone, now_unix_ms))
-        for one in (month, month_before(month)):
-            if len(wanted) < most and _is_due(tx, project.project_id, one, now_unix_ms):
-                wanted.append(Plan(project, one))
-    return wanted
+def due_builds(tx: Tx, some: Sequence[Project], now_unix_ms: int) -> list[Plan]:
+    """Months of some clients that are over and have no statement, or one that is left behind."""
+    return [
+        Plan(project, month)
+        for project in some
+        for last in [month_before(month_at(project.time_zone, now_unix_ms))]
+        for month in (last, month_before(last))
+        if _is_due(tx, project.project_id, month, now_unix_ms)
+    ]
 
 
 def _is_due(tx: Tx, project_id: str, month: Month, now_unix_ms: int) -> bool:

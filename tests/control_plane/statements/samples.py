@@ -125,7 +125,7 @@ def full() -> Statement:
         refusals=(
             RefusedLine(
                 "Inbox triage",
-                "BUDGET_EXHAUSTED",
+                "exhausted",
                 "Acme",
                 38,
                 NOON - 30 * 86_400_000,

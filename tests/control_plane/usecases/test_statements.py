@@ -333,18 +333,22 @@ def test_automatic_clients_get_the_first_version_unasked_and_others_a_draft(desk
     made = used(1, project, at("UTC", "2026-10-10T00:00:00"))
     book(desk, made)
     desk.clock.now_unix_ms = at("UTC", "2026-11-02T23:59:59")
-    assert desk.read(lambda tx: statements.due_builds(tx, desk.now, 10)) == []
+    assert desk.read(lambda tx: statements.due_builds(tx, [project], desk.now)) == []
     desk.clock.now_unix_ms = at("UTC", "2026-11-03T00:00:00")
-    [plan] = desk.read(lambda tx: statements.due_builds(tx, desk.now, 10))
+    [plan] = desk.read(lambda tx: statements.due_builds(tx, [project], desk.now))
     assert plan.month.name == "2026-10"
     kept = build(desk, project)
     assert kept.state is State.APPROVED
     assert kept.due_unix_ms == at("UTC", "2026-11-05T09:00:00")
-    assert desk.read(lambda tx: statements.due_builds(tx, desk.now, 10)) == []
+    assert desk.read(lambda tx: statements.due_builds(tx, [project], desk.now)) == []
     correct(desk, made, 1)
-    [again] = desk.read(lambda tx: statements.due_builds(tx, desk.now, 10))
+    [again] = desk.read(lambda tx: statements.due_builds(tx, [project], desk.now))
     assert again.month.name == "2026-10"
-    assert build(desk, project).state is State.DRAFT, "a correction is looked at by a person"
+    second = build(desk, project)
+    assert second.state is State.APPROVED, "nobody was sent the first"
+    desk.do(lambda tx, act: statements.mark_sent(tx, second, act))
+    correct(desk, made, 1)
+    assert build(desk, project).state is State.DRAFT, "what differs from it a person looks at"
 
 
 def test_a_worth_is_shown_where_somebody_agreed_and_from_ten_units_on(desk: Desk) -> None:
