@@ -203,6 +203,8 @@ CACHED_WINDOWS_MAX = 1_024
 """Windows of budgets whose begin and end are kept in memory."""
 ZONE_CHARACTERS_MAX = 64
 """Longer names are refused unread."""
+HOSTED_CALLS_MAX = 1_000
+"""Calls of tools that a provider runs, which one call may make."""
 PROJECTS_MAX = 10_000
 """Projects that are not archived."""
 KEY_MODELS_MAX = 200

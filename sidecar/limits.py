@@ -49,6 +49,12 @@ UNREACHABLE_PATIENCE_MS = 2_000
 """How long a call waits for a control plane that does not answer."""
 PATIENCE_MS = 20_000
 """How long a call waits for money when its project says nothing."""
+COUNTER_WAIT_MS = 2_000
+"""How long a provider's token counter is waited for."""
+COUNT_MAX_BYTES = 65_536
+"""What a counter says in one piece is no longer, or no count."""
+HOSTED_CALLS_MAX = 1_000
+"""Calls of hosted tools that one request may allow."""
 PATIENCE_MAX_MS = 600_000
 """The longest patience that is believed."""
 ASK_LATE_MS = 5_000

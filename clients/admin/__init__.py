@@ -46,6 +46,7 @@ from clients.admin.principals import SignInLink as SignInLink
 from clients.admin.projects import CreatedProject as CreatedProject
 from clients.admin.projects import Project as Project
 from clients.admin.projects import ProjectState as ProjectState
+from clients.admin.projects import WhenTooLarge as WhenTooLarge
 from clients.admin.provider_secrets import ProviderSecret as ProviderSecret
 from clients.admin.providers import Provider as Provider
 from clients.admin.rate_cards import RateCard as RateCard

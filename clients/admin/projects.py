@@ -22,6 +22,13 @@ _STATE_FROM_WIRE: Mapping[int, ProjectState] = {
     v1.ProjectState.PROJECT_STATE_SUSPENDED: "suspended",
     v1.ProjectState.PROJECT_STATE_ARCHIVED: "archived",
 }
+WhenTooLarge = Literal["clamp", "reject", "count"]
+_WHEN_TO_WIRE: Mapping[WhenTooLarge, "v1.WhenTooLarge.ValueType"] = {
+    "clamp": v1.WhenTooLarge.WHEN_TOO_LARGE_CLAMP,
+    "reject": v1.WhenTooLarge.WHEN_TOO_LARGE_REJECT,
+    "count": v1.WhenTooLarge.WHEN_TOO_LARGE_COUNT,
+}
+_WHEN_FROM_WIRE: Mapping[int, WhenTooLarge] = {one: word for word, one in _WHEN_TO_WIRE.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,11 @@ class Project:
     """When it was last changed."""
     etag: str
     """Send it back on update."""
+    when_too_large: WhenTooLarge = "clamp"
+    """What becomes of a call whose worst case does not fit beside what is left."""
+    hosted_call_count: int = 0
+    """Calls of tools that a provider runs, which one call may make when its request names no
+    limit; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +128,8 @@ class Projects:
         display_name: str | None = None,
         time_zone: str | None = None,
         patience_ms: int | None = None,
+        when_too_large: WhenTooLarge | None = None,
+        hosted_call_count: int | None = None,
         request_id: str = "",
     ) -> Project:
         """Change what is given. Raises EtagMismatchError when `project` is not the newest."""
@@ -130,6 +144,12 @@ class Projects:
         if patience_ms is not None:
             wanted.patience_ms = patience_ms
             paths.append("patience_ms")
+        if when_too_large is not None:
+            wanted.when_too_large = _WHEN_TO_WIRE[when_too_large]
+            paths.append("when_too_large")
+        if hosted_call_count is not None:
+            wanted.hosted_call_count = hosted_call_count
+            paths.append("hosted_call_count")
         request = v1.UpdateProjectRequest(
             request_id=request_id or self._wire.request_id(),
             project=wanted,
@@ -170,4 +190,6 @@ def project_from_wire(wire: v1.Project) -> Project:
         create_time=instant_from_wire(wire.create_time),
         update_time=instant_from_wire(wire.update_time),
         etag=wire.etag,
+        when_too_large=_WHEN_FROM_WIRE.get(wire.when_too_large, "clamp"),
+        hosted_call_count=wire.hosted_call_count,
     )

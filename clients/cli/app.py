@@ -11,6 +11,7 @@ import click
 from clients.cli import (
     budgets,
     calls,
+    client_terms,
     doctor,
     exits,
     installation,
@@ -117,6 +118,7 @@ for noun in (
     *up.COMMANDS,
     *projects.COMMANDS,
     *rate_cards.COMMANDS,
+    *client_terms.COMMANDS,
     *keys.COMMANDS,
     *budgets.COMMANDS,
     *output_defaults.COMMANDS,

@@ -162,6 +162,8 @@ def show(session: Session, client_name: str) -> None:
         Text.assemble("  State      ", (found.state, state_style)),
         Text(f"  Time zone  {found.time_zone}"),
         Text(f"  Patience   {duration_text(found.patience_ms)}"),
+        Text(f"  Too large  {found.when_too_large}"),
+        Text(f"  Searches   {found.hosted_call_count or 'only what a request bounds'}"),
         Text(f"  Since      {instant_text(found.create_time)}"),
         "",
         table(

@@ -18,6 +18,17 @@ class ProjectState(Enum):
     ARCHIVED = "ARCHIVED"
 
 
+class WhenTooLarge(Enum):
+    """What becomes of a call whose worst case does not fit beside what is left."""
+
+    CLAMP = "CLAMP"
+    """A smaller limit on its output is put on the wire, where its caller set none."""
+    REJECT = "REJECT"
+    """It is refused, or waits."""
+    COUNT = "COUNT"
+    """The provider's token counter is asked first, where it counts exactly; then as CLAMP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A client of the agency."""
@@ -38,6 +49,10 @@ class Project:
     """When it was last changed."""
     version: int
     """Rises with every change."""
+    when_too_large: WhenTooLarge = WhenTooLarge.CLAMP
+    hosted_calls: int = 0
+    """Calls of tools that a provider runs, which one call may make when its request names no
+    limit; 0 for none."""
 
     @property
     def etag(self) -> str:
@@ -63,9 +78,13 @@ class ProjectChange:
     display_name: str | None = None
     time_zone: str | None = None
     patience_ms: int | None = None
+    when_too_large: WhenTooLarge | None = None
+    hosted_calls: int | None = None
 
 
-CHANGEABLE: Final = ("display_name", "time_zone", "patience_ms")
+CHANGEABLE: Final = (
+    *("display_name", "time_zone", "patience_ms", "when_too_large", "hosted_call_count"),
+)
 """What an update mask may name."""
 
 TRANSITIONS: Final[dict[ProjectState, frozenset[ProjectState]]] = {
@@ -89,6 +108,11 @@ def check_new(asked: NewProject, default_time_zone: str) -> NewProject:
 def check_patience(patience_ms: int) -> int:
     """A patience within its bounds."""
     return fields.check_between(patience_ms, 1, limits.PATIENCE_MAX_MS, "project.patience_ms")
+
+
+def check_hosted_calls(count: int) -> int:
+    """An allowance within its bounds."""
+    return fields.check_between(count, 0, limits.HOSTED_CALLS_MAX, "project.hosted_call_count")
 
 
 def check_transition(project: Project, to: ProjectState) -> None:

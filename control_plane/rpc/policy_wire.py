@@ -7,7 +7,7 @@ from control_plane.core.model_routes import ModelRoute
 from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.policy import Policy, PolicyKey, PolicyProvider, PolicySecret
 from control_plane.core.prices import Price
-from control_plane.core.projects import Project, ProjectState
+from control_plane.core.projects import Project, ProjectState, WhenTooLarge
 from protos.bursar.sidecar import v1
 from protos.values import quantities as kinds
 from protos.values.rates import Tier
@@ -25,6 +25,12 @@ _SPLIT: "Final[dict[SplitBy, v1.SplitBy.ValueType]]" = {
     "": v1.SplitBy.SPLIT_BY_UNSPECIFIED,
     "key": v1.SplitBy.SPLIT_BY_KEY,
     "workflow": v1.SplitBy.SPLIT_BY_WORKFLOW,
+}
+
+_WHEN_TOO_LARGE: "Final[dict[WhenTooLarge, v1.WhenTooLarge.ValueType]]" = {
+    WhenTooLarge.CLAMP: v1.WhenTooLarge.WHEN_TOO_LARGE_CLAMP,
+    WhenTooLarge.REJECT: v1.WhenTooLarge.WHEN_TOO_LARGE_REJECT,
+    WhenTooLarge.COUNT: v1.WhenTooLarge.WHEN_TOO_LARGE_COUNT,
 }
 
 
@@ -49,6 +55,8 @@ def _project(project: Project) -> v1.Project:
         display_name=project.display_name,
         active=project.state is ProjectState.ACTIVE,
         patience_ms=project.patience_ms,
+        when_too_large=_WHEN_TOO_LARGE[project.when_too_large],
+        hosted_call_count=project.hosted_calls,
     )
 
 

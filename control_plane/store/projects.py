@@ -2,7 +2,7 @@
 
 from control_plane.core.fields import name_key
 from control_plane.core.pages import Slice
-from control_plane.core.projects import Project, ProjectState
+from control_plane.core.projects import Project, ProjectState, WhenTooLarge
 from control_plane.store.engine import Row, Tx
 
 
@@ -10,9 +10,9 @@ def insert(tx: Tx, project: Project) -> None:
     """Add a project. Raises ConflictError when its name is taken."""
     tx.run(
         """INSERT INTO project (project_id, display_name, name_key, time_zone, state, patience_ms,
-             created_unix_ms, updated_unix_ms, version)
+             created_unix_ms, updated_unix_ms, version, when_too_large, hosted_calls)
            VALUES (:project_id, :display_name, :name_key, :time_zone, :state, :patience_ms,
-             :created, :updated, :version)""",
+             :created, :updated, :version, :when_too_large, :hosted_calls)""",
         _params(project),
     )
 
@@ -22,7 +22,8 @@ def update(tx: Tx, project: Project) -> None:
     changed = tx.run(
         """UPDATE project SET display_name = :display_name, name_key = :name_key,
              time_zone = :time_zone, state = :state, patience_ms = :patience_ms,
-             updated_unix_ms = :updated, version = :version
+             updated_unix_ms = :updated, version = :version, when_too_large = :when_too_large,
+             hosted_calls = :hosted_calls
            WHERE project_id = :project_id AND version = :version - 1""",
         _params(project),
     )
@@ -85,6 +86,8 @@ def _params(project: Project) -> dict[str, str | int]:
         "created": project.created_unix_ms,
         "updated": project.updated_unix_ms,
         "version": project.version,
+        "when_too_large": project.when_too_large.value,
+        "hosted_calls": project.hosted_calls,
     }
 
 
@@ -98,4 +101,6 @@ def _from_row(row: Row) -> Project:
         created_unix_ms=row["created_unix_ms"],
         updated_unix_ms=row["updated_unix_ms"],
         version=row["version"],
+        when_too_large=WhenTooLarge(row["when_too_large"]),
+        hosted_calls=row["hosted_calls"],
     )

@@ -104,6 +104,12 @@ def update_project(tx: Tx, project_id: str, etag: str, change: ProjectChange, ac
         patience_ms=(
             project.patience_ms if patience_ms is None else projects.check_patience(patience_ms)
         ),
+        when_too_large=change.when_too_large or project.when_too_large,
+        hosted_calls=(
+            project.hosted_calls
+            if change.hosted_calls is None
+            else projects.check_hosted_calls(change.hosted_calls)
+        ),
     )
     if changed.time_zone != project.time_zone:
         # Housekeeping sums its days anew; until then its quarter hours are summed.
@@ -164,6 +170,8 @@ def _saved(tx: Tx, project: Project, act: Act, reason: str) -> Project:
         time_zone=saved.time_zone,
         patience_ms=saved.patience_ms,
         state=saved.state.value,
+        when_too_large=saved.when_too_large.value,
+        hosted_calls=saved.hosted_calls,
         reason=reason,
     )
     return saved

@@ -238,6 +238,12 @@ def _left_nano_usd(route: Route, leases: Sequence[Lease | None], at: Circumstanc
     return least
 
 
+def left_nano_usd(route: Route, at: Circumstances) -> int | None:
+    """The least that is left in a call's budgets, by what was heard last; None when not known."""
+    leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
+    return _left_nano_usd(route, leases, at)
+
+
 def _limit(case: Case, left_nano_usd: int | None, at: Circumstances) -> Limited:
     """The call's worst case, under a limit of its own or under one that is chosen for it."""
     bound = case.call.bound

@@ -29,6 +29,8 @@ class Bound:
     output_default: int | None = None
     """The limit per answer that is put on the wire when its caller set none, less than output_max;
     None for none."""
+    clamps: bool = True
+    """Near a cap a smaller limit may be put on the wire, when its caller set none."""
     unbilled: bool = False
     """The provider bills no call of this surface, whatever it answers."""
 

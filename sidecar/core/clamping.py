@@ -10,7 +10,9 @@ from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import NamedTuple
 
+from protos.values.selectors import Attributes
 from sidecar.core.calls import Bound
+from sidecar.core.policy import Policy, WhenTooLarge
 from sidecar.limits import (
     CLAMP_PARTS,
     OUTPUT_FLOOR_TOKENS,
@@ -69,8 +71,9 @@ class OutputLengths:
 
 
 def clampable(bound: Bound) -> bool:
-    """Whether a limit may be chosen for the call: its caller set none, and output costs."""
-    return bound.output_limit is None and bound.output_max > 0 and bound.output_rate_pico_usd > 0
+    """Whether a limit may be chosen: the client lets it, the caller set none, and output costs."""
+    writes = bound.output_max > 0 and bound.output_rate_pico_usd > 0
+    return bound.clamps and bound.output_limit is None and writes
 
 
 def unclamped(bound: Bound) -> Limited:
@@ -95,6 +98,14 @@ def clamp(bound: Bound, within_nano_usd: int, floor_count: int) -> Limited:
     if count >= bound.output_most:
         return unclamped(bound)
     return Limited(bound.worst_nano_usd(count), count)
+
+
+def under_terms(bound: Bound, policy: Policy, attributes: Attributes) -> Bound:
+    """The bound of a call under its client's terms: a default, and whether it may be clamped."""
+    project = policy.project(attributes.project_id)
+    if project is not None and project.when_too_large is WhenTooLarge.REJECT:
+        bound = replace(bound, clamps=False)
+    return with_default(bound, policy.output_defaults.limit_for(attributes))
 
 
 def with_default(bound: Bound, limit_count: int | None) -> Bound:

@@ -7,6 +7,7 @@ key, workflow and model and remembered within a bound.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from protos.values.rates import ModelPrice
 from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
@@ -15,6 +16,17 @@ from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 
 MATCHES_MAX = 10_000
 """Remembered combinations of project, key, workflow, model and region; then it starts afresh."""
+
+
+class WhenTooLarge(Enum):
+    """What becomes of a call whose worst case does not fit beside what is left."""
+
+    CLAMP = "clamp"
+    """A smaller limit on its output is put on the wire, where its caller set none."""
+    REJECT = "reject"
+    """It is refused, or waits."""
+    COUNT = "count"
+    """The provider's token counter is asked first, where it counts exactly; then as CLAMP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,10 @@ class Project:
     """Whether its calls may pass; a suspended or archived project's keys are refused."""
     patience_ms: int
     """How long a call may wait for money that others hold."""
+    when_too_large: WhenTooLarge = WhenTooLarge.CLAMP
+    hosted_calls: int = 0
+    """Calls of tools that a provider runs, which one call may make when its request names no
+    limit; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

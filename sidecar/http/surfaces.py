@@ -141,8 +141,8 @@ SURFACES: Mapping[Surface, Row] = {
         "`usage` and `tool_usage`; of a stream its `response.completed`, `response.incomplete` or "
         "`response.failed`",
         "background responses, MCP servers, containers, images and computers as tools, searches "
-        "without `max_tool_calls` or a rate, compaction, several agents, pro reasoning, stored "
-        f"prompts that may bring tools, plugins, fallback models; {_UNKNOWN}",
+        "without a rate, or without `max_tool_calls` and a grant, compaction, several agents, pro "
+        f"reasoning, stored prompts that may bring tools, plugins, fallback models; {_UNKNOWN}",
         RESPONSES_EVENTS,
     ),
     Surface.COMPLETIONS: Row(

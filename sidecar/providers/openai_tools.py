@@ -11,14 +11,14 @@ from typing import Any
 
 from protos.values import quantities as kinds
 from sidecar.core.refusals import Reason
+from sidecar.limits import HOSTED_CALLS_MAX
 from sidecar.providers import reading
 from sidecar.providers.reading import BadRequestError, unbounded
 
-HOSTED_CALLS_MAX = 1_000
-"""Calls of hosted tools that one request may allow."""
 PREAMBLE_TOKENS = 1_024
 """What the provider adds for a tool whose schema it knows, where nobody sees it."""
 
+_LIMIT = "max_tool_calls"
 _CALLERS = frozenset(("function", "custom"))
 _KNOWN_SCHEMAS = frozenset(("local_shell", "apply_patch"))
 _SEARCHES = (
@@ -83,15 +83,26 @@ def _refusal(kind: str) -> BadRequestError:
     return unbounded(f"the tool {kind[:64]}", why)
 
 
+def with_allowance(value: dict[str, Any], body: bytes, calls: int) -> tuple[dict[str, Any], bytes]:
+    """The request with a limit on calls of hosted tools, where it may make some and names none.
+
+    Raises BadRequestError.
+    """
+    if value.get(_LIMIT) is not None or not read_tools(value).searches:
+        return value, body
+    return {**value, _LIMIT: calls}, reading.with_members(value, body, {_LIMIT: calls})
+
+
 def hosted_calls(value: Mapping[str, Any], tools: Tools) -> int:
     """How often the provider may call its own tools. Raises BadRequestError."""
-    most = reading.read_count(value, "max_tool_calls", 1, HOSTED_CALLS_MAX)
+    most = reading.read_count(value, _LIMIT, 1, HOSTED_CALLS_MAX)
     if not tools.searches:
         return 0
     if most is None:
         raise BadRequestError(
-            "nothing bounds how often the model searches: say so in max_tool_calls",
-            "max_tool_calls",
+            "nothing bounds how often the model searches: say so in max_tool_calls, or let your "
+            "agency grant a number (bursar client allow)",
+            _LIMIT,
             Reason.UNBOUNDED_FEATURE,
         )
     return most

@@ -24,6 +24,7 @@ from sidecar.core.admission import (
     Route,
     decide,
     give_up,
+    left_nano_usd,
     route_of,
     standing_refusal,
     workflow_key,
@@ -162,6 +163,10 @@ class Admission:
                 waited_ms = now.boot_ms - since_boot_ms
                 self._observer.turned_away(call, refused.refusal, waited_ms, now)
             raise
+
+    def left_nano_usd(self, call: NewCall) -> int | None:
+        """The least that is left in the call's budgets, by what was heard last."""
+        return left_nano_usd(self._route(call.attributes), self._circumstances(self._clock.now()))
 
     def may_start(self, hold: Hold) -> bool:
         """Whether a call that was opened a while ago may still go out."""

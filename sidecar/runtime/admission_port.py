@@ -36,6 +36,10 @@ class AdmissionPort(Protocol):
         """
         ...
 
+    def left_nano_usd(self, call: NewCall) -> int | None:
+        """The least that is left in the call's budgets, as last heard; None when not known."""
+        ...
+
     def may_start(self, hold: Hold) -> bool:
         """Whether a call that was opened a while ago may still go out."""
         ...

@@ -14,7 +14,7 @@ from sidecar.clock import Clock
 from sidecar.core.attribution import Attribution
 from sidecar.core.bounds import bound_of
 from sidecar.core.calls import NO_COST, Bound, NewCall
-from sidecar.core.clamping import with_default
+from sidecar.core.clamping import under_terms
 from sidecar.core.policy import Key, Policy, Provider
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.routing import ALIAS, NOT_ROUTED, Target
@@ -28,13 +28,14 @@ from sidecar.http.surfaces import (
     AT_AZURE,
     AT_GEMINI,
     GEMINI,
+    OPENAI,
     SURFACES,
     Kind,
     Row,
     Surface,
 )
 from sidecar.http.tunnels import BadAddressError
-from sidecar.providers import forms, reading
+from sidecar.providers import forms, openai_tools, reading
 from sidecar.providers.apis import APIS, Api
 from sidecar.providers.dialects import AZURE, Dialect, dialect_of
 from sidecar.providers.reading import BadRequestError, CallRequest
@@ -98,6 +99,8 @@ class UnaimedError(Exception):
 class _Bounded(NamedTuple):
     """What answers a request, and what that can cost."""
 
+    wish: Wish
+    """The request, as it goes out but for a limit on its output."""
     provider: Provider
     dialect: Dialect
     price: ModelPrice
@@ -153,7 +156,7 @@ class Aiming:
         """The call that a request makes. Raises UnaimedError."""
         head, route, written = wish.head, wish.route, wish.model
         row = SURFACES[route.surface]
-        provider, dialect, price, attributes, request, bound = self._bounded(wish)
+        wish, provider, dialect, price, attributes, request, bound = self._bounded(wish)
         upstream, prefix, secret = self._way_to(provider, dialect, route, attributes, aim.tried)
         if row.family == ANTHROPIC and b"anthropic-version" not in head.values:
             prefix += _VERSION_LINE
@@ -212,14 +215,15 @@ class Aiming:
             _check_model(api, route, written, price)
             expands = any(version.expands_text for version in prices)
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
+            wish = _allowed(wish, dialect)
             request = api.read(wish.value, wish.body, model=price.model, expands_text=expands)
             request = replace(request, dialect=dialect)
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
-            bound = with_default(bound, policy.output_defaults.limit_for(attributes))
+            bound = under_terms(bound, policy, attributes)
         except UNTAKEN as error:
             raise UnaimedError(*refusal_of(error, written, attributes)) from None
-        return _Bounded(provider, dialect, price, attributes, request, bound)
+        return _Bounded(wish, provider, dialect, price, attributes, request, bound)
 
     def _provider(
         self, policy: Policy, route: Route, model: str, attributes: Attributes
@@ -294,6 +298,23 @@ class Aiming:
             refusal = Refusal(Reason.PROVIDER_NOT_CONFIGURED, words)
             raise UnaimedError(refusal, attributes) from None
         return upstream, prefix, secret
+
+
+def _allowed(wish: Wish, dialect: Dialect) -> Wish:
+    """The request, with a limit on searches that its client is granted, where it names none.
+
+    Only OpenAI says that the parameter binds all tools that it runs.
+    """
+    project = wish.policy.project(wish.key.project_id)
+    if (
+        project is None
+        or not project.hosted_calls
+        or wish.route.surface is not Surface.RESPONSES
+        or dialect.name != OPENAI
+    ):
+        return wish
+    value, body = openai_tools.with_allowance(wish.value, wish.body, project.hosted_calls)
+    return replace(wish, value=value, body=body)
 
 
 def _speaks(provider: Provider, surface: Surface) -> bool:

@@ -13,6 +13,7 @@ from sidecar.core.calls import Hold
 from sidecar.core.refusals import Refused
 from sidecar.http.codec import RequestHead
 from sidecar.providers.envelopes import fault_of
+from sidecar.runtime import counting
 from sidecar.runtime.admission_port import AdmissionPort
 from sidecar.runtime.caller import ENDING, Caller, FaultError
 from sidecar.runtime.course import Course
@@ -50,7 +51,10 @@ class Attempts:
         caller.never_expires()
         caller.watched = True
         caller.ending = ENDING
-        return await self._admission.open(course.prepared.call, counts=counts)
+        hold, course.prepared = await counting.opened(
+            course.prepared, self._admission, self._clock, counts=counts
+        )
+        return hold
 
     async def _following(
         self, attempt: Forwarding, hold: Hold, course: Course, caller: Caller

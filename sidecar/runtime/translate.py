@@ -16,11 +16,20 @@ from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, Grant, LeaseKey
 from sidecar.core.output_defaults import OutputDefault
-from sidecar.core.policy import Budget, DatedPrice, Key, MoreSecret, Policy, Project, Provider
+from sidecar.core.policy import (
+    Budget,
+    DatedPrice,
+    Key,
+    MoreSecret,
+    Policy,
+    Project,
+    Provider,
+    WhenTooLarge,
+)
 from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 from sidecar.core.tallies import RefusalLevel
 from sidecar.core.waiting import DemandLevel
-from sidecar.limits import PATIENCE_MAX_MS, PATIENCE_MS
+from sidecar.limits import HOSTED_CALLS_MAX, PATIENCE_MAX_MS, PATIENCE_MS
 
 _OUTCOMES = {
     Outcome.OK: wire.Outcome.OUTCOME_OK,
@@ -35,6 +44,11 @@ _SPLITS: dict[int, SplitBy] = {
     wire.SplitBy.SPLIT_BY_UNSPECIFIED: "",
     wire.SplitBy.SPLIT_BY_KEY: "key",
     wire.SplitBy.SPLIT_BY_WORKFLOW: "workflow",
+}
+_WHEN_TOO_LARGE: dict[int, WhenTooLarge] = {
+    wire.WhenTooLarge.WHEN_TOO_LARGE_CLAMP: WhenTooLarge.CLAMP,
+    wire.WhenTooLarge.WHEN_TOO_LARGE_REJECT: WhenTooLarge.REJECT,
+    wire.WhenTooLarge.WHEN_TOO_LARGE_COUNT: WhenTooLarge.COUNT,
 }
 _FAMILIES: frozenset[str] = frozenset({"openai", "anthropic", "gemini"})
 
@@ -285,6 +299,8 @@ def _project_from_wire(project: wire.Project) -> Project:
         display_name=project.display_name,
         active=project.active,
         patience_ms=min(project.patience_ms or PATIENCE_MS, PATIENCE_MAX_MS),
+        when_too_large=_WHEN_TOO_LARGE.get(project.when_too_large, WhenTooLarge.CLAMP),
+        hosted_calls=max(0, min(project.hosted_call_count, HOSTED_CALLS_MAX)),
     )
 
 

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from control_plane.core import fields
 from control_plane.core.projects import (
     CHANGEABLE,
     NewProject,
     Project,
     ProjectChange,
     ProjectState,
+    WhenTooLarge,
 )
 from control_plane.rpc.wire.instants import instant_to_wire
 from control_plane.rpc.wire.masks import paths_of
@@ -17,6 +19,16 @@ _STATES: Final = {
     ProjectState.ACTIVE: v1.ProjectState.PROJECT_STATE_ACTIVE,
     ProjectState.SUSPENDED: v1.ProjectState.PROJECT_STATE_SUSPENDED,
     ProjectState.ARCHIVED: v1.ProjectState.PROJECT_STATE_ARCHIVED,
+}
+
+WHEN_TOO_LARGE: Final = {
+    WhenTooLarge.CLAMP: v1.WhenTooLarge.WHEN_TOO_LARGE_CLAMP,
+    WhenTooLarge.REJECT: v1.WhenTooLarge.WHEN_TOO_LARGE_REJECT,
+    WhenTooLarge.COUNT: v1.WhenTooLarge.WHEN_TOO_LARGE_COUNT,
+}
+_WHEN_FROM_WIRE: Final[dict[int, WhenTooLarge]] = {
+    v1.WhenTooLarge.WHEN_TOO_LARGE_UNSPECIFIED: WhenTooLarge.CLAMP,
+    **{number: when for when, number in WHEN_TOO_LARGE.items()},
 }
 
 
@@ -31,6 +43,8 @@ def project_to_wire(project: Project) -> v1.Project:
         create_time=instant_to_wire(project.created_unix_ms),
         update_time=instant_to_wire(project.updated_unix_ms),
         etag=project.etag,
+        when_too_large=WHEN_TOO_LARGE[project.when_too_large],
+        hosted_call_count=project.hosted_calls,
     )
 
 
@@ -47,4 +61,13 @@ def project_change_from_wire(request: v1.UpdateProjectRequest) -> ProjectChange:
         display_name=project.display_name if "display_name" in paths else None,
         time_zone=project.time_zone if "time_zone" in paths else None,
         patience_ms=project.patience_ms if "patience_ms" in paths else None,
+        when_too_large=_when_from_wire(project) if "when_too_large" in paths else None,
+        hosted_calls=project.hosted_call_count if "hosted_call_count" in paths else None,
     )
+
+
+def _when_from_wire(project: v1.Project) -> WhenTooLarge:
+    found = _WHEN_FROM_WIRE.get(project.when_too_large)
+    if found is None:
+        raise fields.invalid("project.when_too_large", "CLAMP, REJECT or COUNT")
+    return found

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.budgets import NewBudget
 from control_plane.core.pages import Asked
-from control_plane.core.projects import NewProject, ProjectChange, ProjectState
+from control_plane.core.projects import NewProject, ProjectChange, ProjectState, WhenTooLarge
 from control_plane.store import budgets, keys
-from control_plane.usecases import projects
+from control_plane.usecases import policy, projects
 from protos.values.errors import (
     AlreadyExistsError,
     EtagMismatchError,
@@ -175,3 +176,31 @@ def test_pages_follow_each_other_and_belong_to_their_question(desk: Desk) -> Non
             lambda tx: projects.list_projects(tx, Asked(3, first.next_token), show_archived=True)
         )
     assert "another question" in caught.value.message
+
+
+def test_what_becomes_of_calls_that_do_not_fit_is_told_to_sidecars(desk: Desk) -> None:
+    project, _ = desk.project()
+    assert (project.when_too_large, project.hosted_calls) == (WhenTooLarge.CLAMP, 0)
+    change = ProjectChange(when_too_large=WhenTooLarge.COUNT, hosted_calls=3)
+    version = desk.policy_version()
+    changed = desk.do(
+        lambda tx, act: projects.update_project(tx, project.project_id, project.etag, change, act)
+    )
+    assert desk.policy_version() == version + 1
+    assert '"when_too_large": "COUNT"' in desk.last_entry().detail_json
+    sidecar = desk.sidecar()
+    told = desk.read(lambda tx: policy.snapshot(tx, sidecar, desk.vault, desk.now)).projects[0]
+    assert (told.when_too_large, told.hosted_calls) == (WhenTooLarge.COUNT, 3)
+    kept = ProjectChange(patience_ms=5_000)
+    changed = desk.do(
+        lambda tx, act: projects.update_project(tx, project.project_id, changed.etag, kept, act)
+    )
+    assert (changed.when_too_large, changed.hosted_calls) == (WhenTooLarge.COUNT, 3)
+    too_many = ProjectChange(hosted_calls=limits.HOSTED_CALLS_MAX + 1)
+    with pytest.raises(InvalidArgumentError) as refused:
+        desk.do(
+            lambda tx, act: projects.update_project(
+                tx, project.project_id, changed.etag, too_many, act
+            )
+        )
+    assert refused.value.fields["field"] == "project.hosted_call_count"

@@ -1,5 +1,7 @@
 """A limit is put on the wire only near the cap, and never below what the workflow needs."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +164,10 @@ def test_near_the_cap_a_default_is_clamped_further_and_never_raised() -> None:
     assert clamp(asked, 0, floor_count=1_024) == Limited(1_024_000, 1_024)
     assert clamp(asked, 0, floor_count=8_000) == unclamped(asked) == Limited(5_000_000, 5_000)
     assert clamp(asked, 9 * CENT, floor_count=1_024) == unclamped(asked)
+
+
+def test_where_a_client_wants_no_answer_cut_shorter_nothing_is_clamped() -> None:
+    whole = replace(free(), clamps=False)
+    assert not clampable(whole)
+    assert not near_cap(whole, 0)
+    assert unclamped(whole) == unclamped(free())

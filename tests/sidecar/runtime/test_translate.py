@@ -7,6 +7,7 @@ from protos.values.rates import cost_nano_usd
 from protos.values.selectors import Attributes
 from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.leases import AccountKey, LeaseKey
+from sidecar.core.policy import WhenTooLarge
 from sidecar.runtime import translate
 from tests.sidecar.builders import CENT, MONTH, NOON, attributes, new_call
 from tests.sidecar.control_plane_double import policy_message
@@ -119,6 +120,20 @@ def test_a_policy_is_understood_with_its_prices() -> None:
     [key] = known.keys
     assert key.expires_unix_ms is None
     assert not key.models
+
+
+def test_what_a_client_wants_of_calls_that_do_not_fit_is_understood() -> None:
+    told = [
+        wire.Project(project_id="prj_a", active=True),
+        wire.Project(project_id="prj_b", when_too_large=2, hosted_call_count=3),  # type: ignore[arg-type]  # as it comes
+        wire.Project(project_id="prj_c", when_too_large=99, hosted_call_count=-1),  # type: ignore[arg-type]  # from the future
+    ]
+    known = translate.policy_from_wire(policy_message(1, projects=told), "").projects
+    assert [(one.when_too_large, one.hosted_calls) for one in known] == [
+        (WhenTooLarge.CLAMP, 0),
+        (WhenTooLarge.REJECT, 3),
+        (WhenTooLarge.CLAMP, 0),
+    ]
 
 
 def test_defaults_of_output_are_understood_and_one_that_limits_nothing_is_none() -> None:

@@ -150,6 +150,7 @@ from protos.bursar.admin.v1.principal_service_pb2_grpc import add_PrincipalServi
 from protos.bursar.admin.v1.project_pb2 import Project as Project
 from protos.bursar.admin.v1.project_pb2 import ProjectState as ProjectState
 from protos.bursar.admin.v1.project_pb2 import RateCard as RateCard
+from protos.bursar.admin.v1.project_pb2 import WhenTooLarge as WhenTooLarge
 from protos.bursar.admin.v1.project_service_pb2 import ArchiveProjectRequest as ArchiveProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import CreateProjectRequest as CreateProjectRequest
 from protos.bursar.admin.v1.project_service_pb2 import CreateProjectResponse as CreateProjectResponse

@@ -19,6 +19,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WhenTooLarge:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhenTooLargeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WhenTooLarge.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WHEN_TOO_LARGE_UNSPECIFIED: _WhenTooLarge.ValueType  # 0
+    """Not told: as CLAMP."""
+    WHEN_TOO_LARGE_CLAMP: _WhenTooLarge.ValueType  # 1
+    """A smaller limit on its output is put on the wire, where its caller set none."""
+    WHEN_TOO_LARGE_REJECT: _WhenTooLarge.ValueType  # 2
+    """It is refused, or waits: its output is never cut shorter than its caller or a default says."""
+    WHEN_TOO_LARGE_COUNT: _WhenTooLarge.ValueType  # 3
+    """The provider's token counter is asked first, where the provider says that it counts exactly, and
+    the call is bounded by that; then as CLAMP.
+    """
+
+class WhenTooLarge(_WhenTooLarge, metaclass=_WhenTooLargeEnumTypeWrapper):
+    """What becomes of a call whose worst case does not fit beside what is left of a budget."""
+
+WHEN_TOO_LARGE_UNSPECIFIED: WhenTooLarge.ValueType  # 0
+"""Not told: as CLAMP."""
+WHEN_TOO_LARGE_CLAMP: WhenTooLarge.ValueType  # 1
+"""A smaller limit on its output is put on the wire, where its caller set none."""
+WHEN_TOO_LARGE_REJECT: WhenTooLarge.ValueType  # 2
+"""It is refused, or waits: its output is never cut shorter than its caller or a default says."""
+WHEN_TOO_LARGE_COUNT: WhenTooLarge.ValueType  # 3
+"""The provider's token counter is asked first, where the provider says that it counts exactly, and
+the call is bounded by that; then as CLAMP.
+"""
+Global___WhenTooLarge: _TypeAlias = WhenTooLarge  # noqa: Y015
+
 class _ProjectState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -61,6 +93,8 @@ class Project(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    WHEN_TOO_LARGE_FIELD_NUMBER: _builtins.int
+    HOSTED_CALL_COUNT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """Made by the control plane, such as prj_01jd…."""
     display_name: _builtins.str
@@ -73,6 +107,13 @@ class Project(_message.Message):
     """How long a call may wait for money that other calls hold; 20 s by default."""
     etag: _builtins.str
     """Send it back on update; a mismatch is refused with ABORTED and ETAG_MISMATCH."""
+    when_too_large: Global___WhenTooLarge.ValueType
+    """What becomes of a call whose worst case does not fit beside what is left; CLAMP by default."""
+    hosted_call_count: _builtins.int
+    """So many calls of tools that a provider runs (searches) one call may make when its request names
+    no limit of its own, where a parameter of the provider's bounds them; 0 for none: such requests
+    are refused.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -92,10 +133,12 @@ class Project(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        when_too_large: Global___WhenTooLarge.ValueType = ...,
+        hosted_call_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "patience_ms", b"patience_ms", "project_id", b"project_id", "state", b"state", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "hosted_call_count", b"hosted_call_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "state", b"state", "time_zone", b"time_zone", "update_time", b"update_time", "when_too_large", b"when_too_large"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

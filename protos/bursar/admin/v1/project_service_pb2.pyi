@@ -183,7 +183,9 @@ class UpdateProjectRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """display_name, time_zone or patience_ms. A new time zone holds for budgets made later."""
+        """display_name, time_zone, patience_ms, when_too_large or hosted_call_count. A new time zone holds
+        for budgets made later.
+        """
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ from protos.bursar.sidecar.v1.policy_pb2 import Provider as Provider
 from protos.bursar.sidecar.v1.policy_pb2 import ProviderSecret as ProviderSecret
 from protos.bursar.sidecar.v1.policy_pb2 import Rate as Rate
 from protos.bursar.sidecar.v1.policy_pb2 import SplitBy as SplitBy
+from protos.bursar.sidecar.v1.policy_pb2 import WhenTooLarge as WhenTooLarge
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import DrainRequest as DrainRequest
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import DrainResponse as DrainResponse
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Heartbeat as Heartbeat

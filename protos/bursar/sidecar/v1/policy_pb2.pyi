@@ -20,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WhenTooLarge:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhenTooLargeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WhenTooLarge.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WHEN_TOO_LARGE_UNSPECIFIED: _WhenTooLarge.ValueType  # 0
+    """As CLAMP."""
+    WHEN_TOO_LARGE_CLAMP: _WhenTooLarge.ValueType  # 1
+    """A smaller limit on its output is put on the wire, where its caller set none."""
+    WHEN_TOO_LARGE_REJECT: _WhenTooLarge.ValueType  # 2
+    """It is refused, or waits."""
+    WHEN_TOO_LARGE_COUNT: _WhenTooLarge.ValueType  # 3
+    """The provider's token counter is asked first, where it counts exactly; then as CLAMP."""
+
+class WhenTooLarge(_WhenTooLarge, metaclass=_WhenTooLargeEnumTypeWrapper):
+    """What becomes of a call whose worst case does not fit beside what is left."""
+
+WHEN_TOO_LARGE_UNSPECIFIED: WhenTooLarge.ValueType  # 0
+"""As CLAMP."""
+WHEN_TOO_LARGE_CLAMP: WhenTooLarge.ValueType  # 1
+"""A smaller limit on its output is put on the wire, where its caller set none."""
+WHEN_TOO_LARGE_REJECT: WhenTooLarge.ValueType  # 2
+"""It is refused, or waits."""
+WHEN_TOO_LARGE_COUNT: WhenTooLarge.ValueType  # 3
+"""The provider's token counter is asked first, where it counts exactly; then as CLAMP."""
+Global___WhenTooLarge: _TypeAlias = WhenTooLarge  # noqa: Y015
+
 class _SplitBy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -141,6 +169,8 @@ class Project(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     PATIENCE_MS_FIELD_NUMBER: _builtins.int
+    WHEN_TOO_LARGE_FIELD_NUMBER: _builtins.int
+    HOSTED_CALL_COUNT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """The project."""
     display_name: _builtins.str
@@ -149,6 +179,12 @@ class Project(_message.Message):
     """Whether its calls may pass; a suspended or archived project's keys are refused."""
     patience_ms: _builtins.int
     """How long a call may wait for money that others hold."""
+    when_too_large: Global___WhenTooLarge.ValueType
+    """What becomes of a call whose worst case does not fit; a sidecar that does not know it clamps."""
+    hosted_call_count: _builtins.int
+    """So many calls of tools that a provider runs one call may make when its request names no limit;
+    put on the wire. 0 for none.
+    """
     def __init__(
         self,
         *,
@@ -156,10 +192,12 @@ class Project(_message.Message):
         display_name: _builtins.str = ...,
         active: _builtins.bool = ...,
         patience_ms: _builtins.int = ...,
+        when_too_large: Global___WhenTooLarge.ValueType = ...,
+        hosted_call_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "display_name", b"display_name", "patience_ms", b"patience_ms", "project_id", b"project_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "display_name", b"display_name", "hosted_call_count", b"hosted_call_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "when_too_large", b"when_too_large"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
