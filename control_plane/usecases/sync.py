@@ -77,13 +77,14 @@ def sync(
         raise UnauthenticatedError("this sidecar is unknown here: let it join again")
     meta = installation.get(tx)
     holder = Holder(sidecar_id, report.epoch)
-    alarms_before = meta.alarm_position
+    alarms_before, changed_before = meta.alarm_position, tx.rows_changed
     recorded = _Recorded(0, Status.FENCED, impossible=True)
     if report.epoch <= learning.newest_epoch(tx, sidecar):
         sidecar, recorded = _hear(tx, holder, sidecar, report, meta.generation, now_unix_ms)
     if recorded.impossible:
         sidecar = orphans.fence(tx, sidecar, holder.epoch, _UNTRUE, now_unix_ms)
-    meta = installation.get(tx)
+    if tx.rows_changed != changed_before:
+        meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(tx, sidecar, report) or Status.OK,
@@ -163,12 +164,14 @@ def _record(
     if branch is None and found.standing is Standing.GAP:
         return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
     forked = branch is not None or found.standing is Standing.FORKS
-    before = found.standing is Standing.BEFORE
-    if forked or (before and forks.diverges(tx, holder, cursor, report)):
+    refused = None
+    if found.standing is Standing.BEFORE:
+        refused = forks.refused_of(tx, holder, cursor, report)
+    if forked or (refused is not None and forks.diverges(tx, holder, refused, report)):
         acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
         return _Recorded(acked, Status.FENCED)
-    if before:
-        forks.take_beside(tx, holder, cursor, report, now_unix_ms)
+    if refused is not None:
+        forks.take_beside(tx, holder, cursor, refused, report, now_unix_ms)
     evidence = booking.Evidence()
     if found.standing is Standing.CONTINUES and count > found.skip:
         fresh = report.records[found.skip :]
