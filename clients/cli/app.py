@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 import click
 
 from clients.cli import (
+    alerts,
     budgets,
     calls,
+    channels,
     client_terms,
     doctor,
+    escalation,
     exits,
     installation,
     keys,
@@ -30,6 +33,7 @@ from clients.cli import (
     providers,
     rate_cards,
     rerating,
+    retirements,
     session,
     sidecars,
     statements,
@@ -135,6 +139,10 @@ for noun in (
     *surfaces.COMMANDS,
     *leases.COMMANDS,
     *orphans.COMMANDS,
+    *alerts.COMMANDS,
+    *channels.COMMANDS,
+    *escalation.COMMANDS,
+    *retirements.COMMANDS,
     *doctor.COMMANDS,
     *installation.COMMANDS,
     *learning.COMMANDS,

@@ -6,9 +6,12 @@ import grpc.aio
 
 from control_plane.core import access
 from control_plane.rpc.deps import Deps
+from control_plane.rpc.services.alerts import AlertServicer
 from control_plane.rpc.services.branding import BrandingServicer
 from control_plane.rpc.services.budgets import BudgetServicer
 from control_plane.rpc.services.calls import CallServicer
+from control_plane.rpc.services.channels import ChannelServicer
+from control_plane.rpc.services.escalation import EscalationServicer
 from control_plane.rpc.services.installation import InstallationServicer
 from control_plane.rpc.services.keys import KeyServicer
 from control_plane.rpc.services.model_routes import ModelRouteServicer
@@ -44,4 +47,7 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_WorkflowServiceServicer_to_server(WorkflowServicer(transactions), server)
     v1.add_BrandingServiceServicer_to_server(BrandingServicer(transactions), server)
     v1.add_CallServiceServicer_to_server(CallServicer(transactions), server)
+    v1.add_AlertServiceServicer_to_server(AlertServicer(transactions), server)
+    v1.add_ChannelServiceServicer_to_server(ChannelServicer(transactions), server)
+    v1.add_EscalationServiceServicer_to_server(EscalationServicer(transactions), server)
     v1.add_InstallationServiceServicer_to_server(InstallationServicer(transactions), server)
