@@ -60,6 +60,7 @@ from clients.admin.projects import WhenTooLarge as WhenTooLarge
 from clients.admin.provider_secrets import ProviderSecret as ProviderSecret
 from clients.admin.providers import Provider as Provider
 from clients.admin.rate_cards import RateCard as RateCard
+from clients.admin.rate_limits import RateLimit as RateLimit
 from clients.admin.rerating import ReratedProject as ReratedProject
 from clients.admin.rerating import Rerating as Rerating
 from clients.admin.retirements import Retirement as Retirement

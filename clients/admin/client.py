@@ -30,6 +30,7 @@ from clients.admin.projects import Projects
 from clients.admin.provider_secrets import ProviderSecrets
 from clients.admin.providers import Providers
 from clients.admin.rate_cards import RateCards
+from clients.admin.rate_limits import RateLimits
 from clients.admin.rerating import Reratings
 from clients.admin.retirements import Retirements
 from clients.admin.sidecars import Sidecars
@@ -60,6 +61,8 @@ class Bursar:
         """What models cost."""
         self.output_defaults = OutputDefaults(wire)
         """Limits on the output of calls whose callers set none."""
+        self.rate_limits = RateLimits(wire)
+        """How much may be used in a time."""
         self.providers = Providers(wire)
         """Where calls are sent."""
         self.provider_secrets = ProviderSecrets(wire)

@@ -78,6 +78,11 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ListModelRoutes": _VIEW,
         "DeleteModelRoute": _OPERATE,
     },
+    "RateLimitService": {
+        "SetRateLimit": _OPERATE,
+        "ListRateLimits": _VIEW,
+        "DeleteRateLimit": _OPERATE,
+    },
     "PrincipalService": {
         "CreatePrincipal": _OWN,
         "ListPrincipals": _VIEW,

@@ -20,6 +20,7 @@ from control_plane.rpc.services.prices import PriceServicer
 from control_plane.rpc.services.principals import PrincipalServicer
 from control_plane.rpc.services.projects import ProjectServicer
 from control_plane.rpc.services.providers import ProviderServicer
+from control_plane.rpc.services.rate_limits import RateLimitServicer
 from control_plane.rpc.services.sidecars import LeaseServicer, SidecarAdminServicer
 from control_plane.rpc.services.statements import StatementServicer
 from control_plane.rpc.services.workflows import WorkflowServicer
@@ -40,6 +41,7 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_OutputDefaultServiceServicer_to_server(OutputDefaultServicer(transactions), server)
     v1.add_ProviderServiceServicer_to_server(ProviderServicer(transactions), server)
     v1.add_ModelRouteServiceServicer_to_server(ModelRouteServicer(transactions), server)
+    v1.add_RateLimitServiceServicer_to_server(RateLimitServicer(transactions), server)
     v1.add_PrincipalServiceServicer_to_server(PrincipalServicer(transactions), server)
     v1.add_SidecarAdminServiceServicer_to_server(SidecarAdminServicer(transactions), server)
     v1.add_LeaseServiceServicer_to_server(LeaseServicer(transactions), server)

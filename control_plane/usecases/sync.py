@@ -34,6 +34,7 @@ from control_plane.usecases import (
     learning,
     offering,
     orphans,
+    rate_shares,
     scope,
 )
 from control_plane.usecases.levels import Levels
@@ -102,6 +103,9 @@ def sync(
     if answer.status is not Status.OK:
         return answer
     _note(tx, sidecar, report, now_unix_ms)
+    version = (meta.generation, meta.policy_version)
+    shared = rate_shares.share_out(tx, sidecar, report, levels.rates, version, now_unix_ms)
+    answer = replace(answer, rate_shares=shared.shares, nudges=shared.nudges)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.incarnation, report.demands, now_unix_ms)
     learns = not learning.end_if_all_spoke(tx, meta)
@@ -286,7 +290,7 @@ def _with_money(
             nudged=bool(nudges),
         ),
         recalls=plan.recalls,
-        nudges=levels.take_nudges(nudges, now_unix_ms),
+        nudges=answer.nudges | levels.take_nudges(nudges, now_unix_ms),
         offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),
     )
 

@@ -110,6 +110,7 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         choices=asked.choices,
         output_max=output_max,
         output_limit=None if limit is None else min(limit, output_max),
+        input_tokens=max(input_bound_tokens(asked, price) for price in prices),
     )
 
 

@@ -33,6 +33,8 @@ class Bound:
     """Near a cap a smaller limit may be put on the wire, when its caller set none."""
     unbilled: bool = False
     """The provider bills no call of this surface, whatever it answers."""
+    input_tokens: int = 0
+    """The most tokens of its prompt."""
 
     @property
     def is_free(self) -> bool:
@@ -45,6 +47,11 @@ class Bound:
         if self.output_limit is not None:
             return self.output_limit
         return self.output_max if self.output_default is None else self.output_default
+
+    @property
+    def tokens(self) -> int:
+        """The most tokens that the call can use, read and written."""
+        return self.input_tokens + self.choices * self.output_most
 
     def worst_nano_usd(self, output_count: int) -> int:
         """The worst case when each answer is limited to so many tokens."""

@@ -133,6 +133,7 @@ class Bursar:
         self.providers = admin.ProviderServiceStub(self._channel)
         self.routes = admin.ModelRouteServiceStub(self._channel)
         self.calls = admin.CallServiceStub(self._channel)
+        self.rate_limits = admin.RateLimitServiceStub(self._channel)
         self.leases = admin.LeaseServiceStub(self._channel)
         self.principals = admin.PrincipalServiceStub(self._channel)
         self.sidecars = admin.SidecarAdminServiceStub(self._channel)

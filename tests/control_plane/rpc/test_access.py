@@ -22,6 +22,7 @@ FILES = [
         "budget",
         "price",
         "provider",
+        "rate_limit",
         "model_route",
         "principal",
         "sidecar",

@@ -229,6 +229,17 @@ from protos.bursar.admin.v1.provider_service_pb2 import SetProviderRequest as Se
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceServicer as ProviderServiceServicer
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceStub as ProviderServiceStub
 from protos.bursar.admin.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server as add_ProviderServiceServicer_to_server
+from protos.bursar.admin.v1.rate_limit_pb2 import RateLimit as RateLimit
+from protos.bursar.admin.v1.rate_limit_pb2 import RateMeasure as RateMeasure
+from protos.bursar.admin.v1.rate_limit_pb2 import RateWindow as RateWindow
+from protos.bursar.admin.v1.rate_limit_service_pb2 import DeleteRateLimitRequest as DeleteRateLimitRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2 import DeleteRateLimitResponse as DeleteRateLimitResponse
+from protos.bursar.admin.v1.rate_limit_service_pb2 import ListRateLimitsRequest as ListRateLimitsRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2 import ListRateLimitsResponse as ListRateLimitsResponse
+from protos.bursar.admin.v1.rate_limit_service_pb2 import SetRateLimitRequest as SetRateLimitRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceServicer as RateLimitServiceServicer
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub as RateLimitServiceStub
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import add_RateLimitServiceServicer_to_server as add_RateLimitServiceServicer_to_server
 from protos.bursar.admin.v1.sidecar_pb2 import Sidecar as Sidecar
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenRequest as CreateJoinTokenRequest
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenResponse as CreateJoinTokenResponse
@@ -285,6 +296,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceAsyncStub as PrincipalServiceAsyncStub
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub
     from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceAsyncStub as ProviderServiceAsyncStub
+    from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceAsyncStub as RateLimitServiceAsyncStub
     from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceAsyncStub as SidecarAdminServiceAsyncStub
     from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceAsyncStub as StatementServiceAsyncStub
     from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub as WorkflowServiceAsyncStub
