@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from protos.values import quantities as kinds
+from protos.values.quick import quick
 from protos.values.rates import STANDARD, ModelPrice, Tier, UnpriceableError
 from sidecar.core.calls import Bound
 
@@ -31,6 +32,7 @@ _CACHED: Mapping[str, str] = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a request asks for, as far as it decides what the call can cost."""

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from protos.telemetry.traces import Started
+from protos.values.quick import quick
 from protos.values.selectors import Attributes
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The most that a call can cost, as a function of the limit on its output.
@@ -70,6 +72,7 @@ NO_COST = Bound(
 """The bound of a call that its provider bills nothing for."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NewCall:
     """A call that asks to be admitted."""
@@ -104,6 +107,7 @@ class NewCall:
     """The span that is recorded of it; None for most calls."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Money set aside for one call, from every matching lease; its OPEN is durable."""
@@ -133,6 +137,7 @@ class Outcome(Enum):
     NOT_SENT = "not_sent"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of a call that held money."""
