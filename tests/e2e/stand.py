@@ -131,6 +131,7 @@ class Bursar:
         self.budgets = admin.BudgetServiceStub(self._channel)
         self.prices = admin.PriceServiceStub(self._channel)
         self.providers = admin.ProviderServiceStub(self._channel)
+        self.output_defaults = admin.OutputDefaultServiceStub(self._channel)
         self.routes = admin.ModelRouteServiceStub(self._channel)
         self.calls = admin.CallServiceStub(self._channel)
         self.rate_limits = admin.RateLimitServiceStub(self._channel)
