@@ -265,9 +265,7 @@ class SimulatedSidecar:
     def _drain(self, request: wire.DrainRequest) -> wire.DrainResponse:
         world = self.simulation.world
         stranded = world.do(
-            lambda tx: drain(
-                tx, self.name, request.epoch, request.incarnation, world.levels, world.now
-            )
+            lambda tx: drain(tx, self.name, request.epoch, request.incarnation, world.levels)
         )
         return wire.DrainResponse(stranded_nano_usd=stranded)
 

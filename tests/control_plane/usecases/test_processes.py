@@ -170,7 +170,7 @@ def begin(sidecar: VirtualSidecar, said: list[Callable[[], object]], *, lost: bo
 
 def leave(sidecar: VirtualSidecar, epoch: int, incarnation: str) -> None:
     world = sidecar.world
-    world.do(lambda tx: drain(tx, sidecar.name, epoch, incarnation, world.levels, world.now))
+    world.do(lambda tx: drain(tx, sidecar.name, epoch, incarnation, world.levels))
 
 
 def shuffle(world: World, dice: random.Random, said: list[Callable[[], object]]) -> None:
