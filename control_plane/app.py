@@ -17,6 +17,7 @@ from control_plane.config import Config
 from control_plane.core.observer import Nobody
 from control_plane.entropy import Entropy
 from control_plane.listen import check_web, desk_url
+from control_plane.notify.attempts import doors_of
 from control_plane.notify.courier import Courier
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
@@ -30,7 +31,7 @@ from control_plane.usecases import learning, sessions
 from control_plane.usecases.housekeeping import keep_house
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
-from control_plane.watch import doors_of, finish_sending, keep_watch
+from control_plane.watch import finish_sending, keep_watch
 from control_plane.web.deps import DeskDeps
 from control_plane.web.server import RunningDesk, Tls, bind, start_desk
 from protos.telemetry.outlook import Outlook

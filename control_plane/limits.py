@@ -63,6 +63,8 @@ SYNC_RECORDS_MAX = 500
 """Records in one Sync."""
 SYNC_RECORD_BYTES_MAX = 512 << 10
 """Bytes of records in one Sync."""
+READ_TOGETHER_LEASES_MAX = 32
+"""Leases of one sidecar whose rows, and all beside them, one statement reads for a decision."""
 SYNC_LEASES_MAX = 4_096
 """Lease reports in one Sync."""
 SYNC_DEMANDS_MAX = 1_024

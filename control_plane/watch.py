@@ -4,18 +4,11 @@ import asyncio
 import contextlib
 
 from control_plane import limits
-from control_plane.config import Config
-from control_plane.notify.attempts import PAGERDUTY_URL, Doors
 from control_plane.notify.courier import Courier
 from control_plane.rpc.deps import Deps
 from control_plane.store import Tx, forecasts
 from control_plane.telemetry import event
 from control_plane.usecases import alerting, watching
-
-
-def doors_of(config: Config) -> Doors:
-    """What messages may reach."""
-    return Doors(networks=config.receivers, pagerduty_url=config.pagerduty_url or PAGERDUTY_URL)
 
 
 async def keep_watch(deps: Deps, courier: Courier) -> None:

@@ -31,7 +31,7 @@ from sidecar.core.observer import Nobody
 from sidecar.entropy import Entropy, SystemEntropy
 from sidecar.http.hosts import allowed_hosts
 from sidecar.limits import COLLECTED_OBJECTS, DRAIN_CALLS_MS
-from sidecar.runtime import identity, policy_file
+from sidecar.runtime import identity, policy_file, rate_wire
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.channel import AddressError, open_channel, target_of
 from sidecar.runtime.control import ControlLink, Surroundings
@@ -383,6 +383,8 @@ def _admission(
     policy = policy_file.load(parts.config.data, me.region)
     if policy is not None:
         admission.take_policy(policy)
+    if admission.throttle.rates:
+        admission.throttle.rates.remember(rate_wire.earlier_calls(recovered, parts.clock.now()))
     return admission
 
 

@@ -73,6 +73,42 @@ UNSPENT_FRESH_MS = 15_000
 """How old an answer may be for telling an arriving call that its money is spent: a budget in use is
 heard of with every whole report, of another it may have changed when a lost journal turned up."""
 
+# --- Rate limits --------------------------------------------------------------------------------
+
+RATE_SLICES = 50
+"""Slices of a window in which what was taken is counted; one of them is what is lost of it."""
+RATE_BURST_SLICES = 10
+"""Slices in which a client uses no more of a limit that others share,"""
+RATE_BURST_PARTS = 3
+"""than this part of what it may use in the whole window (a third)."""
+RATE_CLIENTS_MAX = 1_000
+"""Clients whose use of one limit is remembered before those that use nothing are forgotten."""
+RATE_REMEMBERED_KINDS_MAX = 10_000
+"""Combinations of client, key, provider and model whose limits are remembered."""
+RATE_UNTIMED_WINDOW_MS = 10_000
+"""For how long a call that was refused counts as wanted, where the limit is on calls in flight."""
+
+RATE_QUEUE_CALLS_MAX = 1_024
+"""Calls of one client that wait for room in the same rate limits."""
+RATE_WAITING_CALLS_MAX = 8_192
+"""Calls that wait for room in rate limits, all together."""
+RATE_RETRY_MS = 1_000
+"""After which a caller is told to come back where no time tells when there is room."""
+RATE_HOPE_MS = 3_000
+"""A call that has no room waits so long for more of the limit, where others may have some left; not
+when the control plane was asked for it in this time, and knows of no more."""
+RECENT_RECORDS_MS = 60_000
+"""A start looks up what was sent within this time, the longest window of a rate limit, by records
+that were written since then; what was sent before counts no more."""
+RECENT_RECORDS_MAX = 100_000
+"""How many of them at most."""
+RATE_TOLD_CLIENTS_MAX = 500
+"""Clients of one rate limit that a Sync tells of."""
+LOOPS_MAX = 10_000
+"""Different requests that are remembered for finding loops; the longest unseen go first."""
+LOOP_MS = 60_000
+"""The time in which equal requests are counted, and the quiet after which a loop is over."""
+
 # --- Clamping -----------------------------------------------------------------------------------
 
 CLAMP_PARTS = 10
@@ -188,3 +224,4 @@ assert UNREACHABLE_PATIENCE_MS <= PATIENCE_MS <= PATIENCE_MAX_MS <= LONGEST_CALL
 assert SECRET_BUSY_REST_MS <= SECRET_REFUSED_REST_MS <= SECRET_REST_MAX_MS
 assert IDLE_RETURN_LOW_MS <= IDLE_RETURN_MS <= FLOOR_MS
 assert RECONNECT_MIN_MS <= RECONNECT_MAX_MS <= UNREACHABLE_PATIENCE_MS
+assert RATE_BURST_PARTS * RATE_BURST_SLICES < RATE_SLICES

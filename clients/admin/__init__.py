@@ -1,5 +1,9 @@
 """The typed Python client of the control plane, for people's programs and the command."""
 
+from clients.admin.alerts import Alert as Alert
+from clients.admin.alerts import AlertDetail as AlertDetail
+from clients.admin.alerts import AlertEvent as AlertEvent
+from clients.admin.alerts import Delivery as Delivery
 from clients.admin.branding import BrandingInfo as BrandingInfo
 from clients.admin.budgets import Budget as Budget
 from clients.admin.budgets import CapChange as CapChange
@@ -12,9 +16,15 @@ from clients.admin.calls import Grouping as Grouping
 from clients.admin.calls import Refusal as Refusal
 from clients.admin.calls import Usage as Usage
 from clients.admin.calls import UsageRow as UsageRow
+from clients.admin.channels import Channel as Channel
+from clients.admin.channels import MailServer as MailServer
 from clients.admin.client import DEFAULT_ADDRESS as DEFAULT_ADDRESS
 from clients.admin.client import Bursar as Bursar
 from clients.admin.client import connect as connect
+from clients.admin.escalation import Agreement as Agreement
+from clients.admin.escalation import EscalationInfo as EscalationInfo
+from clients.admin.escalation import Hours as Hours
+from clients.admin.escalation import Person as Person
 from clients.admin.installation import Backup as Backup
 from clients.admin.installation import InstallationInfo as InstallationInfo
 from clients.admin.installation import Learning as Learning
@@ -50,8 +60,10 @@ from clients.admin.projects import WhenTooLarge as WhenTooLarge
 from clients.admin.provider_secrets import ProviderSecret as ProviderSecret
 from clients.admin.providers import Provider as Provider
 from clients.admin.rate_cards import RateCard as RateCard
+from clients.admin.rate_limits import RateLimit as RateLimit
 from clients.admin.rerating import ReratedProject as ReratedProject
 from clients.admin.rerating import Rerating as Rerating
+from clients.admin.retirements import Retirement as Retirement
 from clients.admin.sidecars import JoinToken as JoinToken
 from clients.admin.sidecars import RevokedSidecar as RevokedSidecar
 from clients.admin.sidecars import Sidecar as Sidecar

@@ -6,9 +6,12 @@ from typing import Any, Self
 
 import grpc
 
+from clients.admin.alerts import Alerts
 from clients.admin.branding import Branding
 from clients.admin.budgets import Budgets
 from clients.admin.calls import Calls
+from clients.admin.channels import Channels
+from clients.admin.escalation import Escalation
 from clients.admin.installation import Installation
 from clients.admin.keys import Keys
 from clients.admin.leases import Leases
@@ -27,7 +30,9 @@ from clients.admin.projects import Projects
 from clients.admin.provider_secrets import ProviderSecrets
 from clients.admin.providers import Providers
 from clients.admin.rate_cards import RateCards
+from clients.admin.rate_limits import RateLimits
 from clients.admin.rerating import Reratings
+from clients.admin.retirements import Retirements
 from clients.admin.sidecars import Sidecars
 from clients.admin.statements import Statements
 from clients.admin.wire import Wire
@@ -56,6 +61,8 @@ class Bursar:
         """What models cost."""
         self.output_defaults = OutputDefaults(wire)
         """Limits on the output of calls whose callers set none."""
+        self.rate_limits = RateLimits(wire)
+        """How much may be used in a time."""
         self.providers = Providers(wire)
         """Where calls are sent."""
         self.provider_secrets = ProviderSecrets(wire)
@@ -76,6 +83,14 @@ class Bursar:
         """The proxies on the hosts where workflows run."""
         self.principals = Principals(wire)
         """Who administers, and what they changed."""
+        self.alerts = Alerts(wire)
+        """What somebody should know, and who was told."""
+        self.channels = Channels(wire)
+        """Where messages arrive."""
+        self.escalation = Escalation(wire)
+        """Who answers for which client."""
+        self.retirements = Retirements(wire)
+        """Models that are retired."""
         self.installation = Installation(wire)
         """The installation as a whole."""
 

@@ -1,6 +1,6 @@
 """Projects: one client of the agency each, kept apart from all others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -56,6 +56,10 @@ class Project:
     hosted_call_count: int = 0
     """Calls of tools that a provider runs, which one call may make when its request names no
     limit; 0 for none."""
+    rate_weight: int = 100
+    """How much of a rate limit that clients share is this one's, beside the others' weights."""
+    loop_max_count: int = 0
+    """Equal requests of a workflow in a minute that are no loop yet; 0 where none ever is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,31 @@ class Projects:
         if hosted_call_count is not None:
             wanted.hosted_call_count = hosted_call_count
             paths.append("hosted_call_count")
+        return self._update(wanted, paths, request_id)
+
+    def set_traffic(
+        self,
+        project: Project,
+        *,
+        rate_weight: int | None = None,
+        loop_max_count: int | None = None,
+        request_id: str = "",
+    ) -> Project:
+        """Change a client's part of shared rate limits, and when its workflows loop.
+
+        Raises EtagMismatchError when `project` is not the newest.
+        """
+        wanted = v1.Project(project_id=project.project_id, etag=project.etag)
+        paths = []
+        if rate_weight is not None:
+            wanted.rate_weight = rate_weight
+            paths.append("rate_weight")
+        if loop_max_count is not None:
+            wanted.loop_max_count = loop_max_count
+            paths.append("loop_max_count")
+        return self._update(wanted, paths, request_id)
+
+    def _update(self, wanted: v1.Project, paths: Sequence[str], request_id: str) -> Project:
         request = v1.UpdateProjectRequest(
             request_id=request_id or self._wire.request_id(),
             project=wanted,
@@ -192,4 +221,6 @@ def project_from_wire(wire: v1.Project) -> Project:
         etag=wire.etag,
         when_too_large=_WHEN_FROM_WIRE.get(wire.when_too_large, "clamp"),
         hosted_call_count=wire.hosted_call_count,
+        rate_weight=wire.rate_weight,
+        loop_max_count=wire.loop_max_count,
     )

@@ -164,6 +164,8 @@ def show(session: Session, client_name: str) -> None:
         Text(f"  Patience   {duration_text(found.patience_ms)}"),
         Text(f"  Too large  {found.when_too_large}"),
         Text(f"  Searches   {found.hosted_call_count or 'only what a request bounds'}"),
+        Text(f"  Weight     {found.rate_weight}"),
+        Text(f"  Loops      {_loops_text(found.loop_max_count)}"),
         Text(f"  Since      {instant_text(found.create_time)}"),
         "",
         table(
@@ -235,6 +237,12 @@ def archive(session: Session, client_name: str, reason: str) -> None:
 def _told(session: Session, changed: Project, following: str) -> None:
     session.show({"client": changed}, Text(f"{changed.display_name} is {changed.state}."))
     session.say(following)
+
+
+def _loops_text(loop_max_count: int) -> str:
+    if not loop_max_count:
+        return "are not stopped"
+    return f"more than {loop_max_count} equal requests of a workflow in a minute are stopped"
 
 
 def _check_anchor(window: str, anchor_day: int) -> None:

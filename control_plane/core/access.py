@@ -55,6 +55,9 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "AcceptPrices": _OPERATE,
         "QueryRerating": _VIEW,
         "RerateCalls": _OWN,
+        "SetRetirement": _OPERATE,
+        "ListRetirements": _VIEW,
+        "RemoveRetirement": _OPERATE,
     },
     "OutputDefaultService": {
         "SetOutputDefault": _OPERATE,
@@ -74,6 +77,11 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "SetModelRoute": _OPERATE,
         "ListModelRoutes": _VIEW,
         "DeleteModelRoute": _OPERATE,
+    },
+    "RateLimitService": {
+        "SetRateLimit": _OPERATE,
+        "ListRateLimits": _VIEW,
+        "DeleteRateLimit": _OPERATE,
     },
     "PrincipalService": {
         "CreatePrincipal": _OWN,
@@ -116,6 +124,29 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "TailCalls": _VIEW,
         "QueryUsage": _VIEW,
         "ListRefusals": _VIEW,
+    },
+    "AlertService": {
+        "ListAlerts": _VIEW,
+        "GetAlert": _VIEW,
+        "AcknowledgeAlert": _OPERATE,
+        "ResolveAlert": _OPERATE,
+        "SendTestAlert": _OPERATE,
+        "ListDeliveries": _VIEW,
+        "RetryDelivery": _OPERATE,
+    },
+    "ChannelService": {
+        "AddChannel": _OWN,
+        "TestChannel": _OPERATE,
+        "ListChannels": _VIEW,
+        "RemoveChannel": _OWN,
+        "SetMailServer": _OWN,
+        "GetMailServer": _VIEW,
+    },
+    "EscalationService": {
+        "GetEscalation": _VIEW,
+        "SetPerson": _OPERATE,
+        "RemovePerson": _OPERATE,
+        "SetAgreement": _OPERATE,
     },
     "InstallationService": {
         "GetInstallation": _VIEW,

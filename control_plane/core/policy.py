@@ -16,6 +16,7 @@ from control_plane.core.model_routes import ModelRoute
 from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.prices import Price, since
 from control_plane.core.projects import Project, ProjectState
+from control_plane.core.rate_limits import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Policy:
     output_defaults: tuple[OutputDefault, ...] = ()
     secrets: tuple[PolicySecret, ...] = ()
     """In the order in which they are tried."""
+    rate_limits: tuple[RateLimit, ...] = ()
 
 
 def in_scope(project_id: str, scope: tuple[str, ...]) -> bool:

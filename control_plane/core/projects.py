@@ -6,6 +6,7 @@ from typing import Final
 
 from control_plane import limits
 from control_plane.core import fields
+from control_plane.core import limits as rate_bounds
 from control_plane.core.zones import check_zone
 from protos.values.errors import FailedPreconditionError
 
@@ -53,6 +54,10 @@ class Project:
     hosted_calls: int = 0
     """Calls of tools that a provider runs, which one call may make when its request names no
     limit; 0 for none."""
+    rate_weight: int = rate_bounds.RATE_WEIGHT_DEFAULT_PARTS
+    """How much of a rate limit that clients share is this one's, beside the others' weights."""
+    loop_max: int = 0
+    """Equal requests of a workflow in a minute that are no loop yet; 0 where none ever is."""
 
     @property
     def etag(self) -> str:
@@ -80,10 +85,13 @@ class ProjectChange:
     patience_ms: int | None = None
     when_too_large: WhenTooLarge | None = None
     hosted_calls: int | None = None
+    rate_weight: int | None = None
+    loop_max: int | None = None
 
 
 CHANGEABLE: Final = (
     *("display_name", "time_zone", "patience_ms", "when_too_large", "hosted_call_count"),
+    *("rate_weight", "loop_max_count"),
 )
 """What an update mask may name."""
 
@@ -113,6 +121,19 @@ def check_patience(patience_ms: int) -> int:
 def check_hosted_calls(count: int) -> int:
     """An allowance within its bounds."""
     return fields.check_between(count, 0, limits.HOSTED_CALLS_MAX, "project.hosted_call_count")
+
+
+def check_rate_weight(weight: int) -> int:
+    """A weight within its bounds."""
+    return fields.check_between(weight, 1, rate_bounds.RATE_WEIGHT_MAX_PARTS, "project.rate_weight")
+
+
+def check_loop_max(count: int) -> int:
+    """How many equal requests are no loop yet, within bounds."""
+    if not count:
+        return 0
+    least, most = rate_bounds.LOOP_MIN_REQUESTS, rate_bounds.LOOP_MAX_REQUESTS
+    return fields.check_between(count, least, most, "project.loop_max_count")
 
 
 def check_transition(project: Project, to: ProjectState) -> None:

@@ -7,6 +7,7 @@ from enum import Enum
 from control_plane.core.alarms import Alarm
 from control_plane.core.calls import Line
 from control_plane.core.leases import BudgetRef, LeaseKey
+from control_plane.core.rate_shares import RateLevel, RateShare
 from control_plane.core.situation import Recall
 
 
@@ -139,6 +140,7 @@ class Report:
     """When secrets were last used, Unix milliseconds, by secret id."""
     stopped: bool = False
     """The process starts no calls: it was told that it is fenced."""
+    rate_levels: tuple[RateLevel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +206,4 @@ class Answer:
     """For the streams of other sidecars."""
     revoked: bool = False
     """Its credential is good for evidence alone: it shall give everything back."""
+    rate_shares: tuple[RateShare, ...] = ()

@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from control_plane import limits
+from control_plane.config import Config
 from control_plane.core.channels import IpNetwork
 from control_plane.core.deliveries import Outcome
 from protos.values.keys import redact
@@ -21,6 +22,11 @@ class Doors:
     """Where PagerDuty takes events; its European service has another address."""
     trust: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     """Whose certificates are believed."""
+
+
+def doors_of(config: Config) -> Doors:
+    """What messages of an installation may reach."""
+    return Doors(networks=config.receivers, pagerduty_url=config.pagerduty_url or PAGERDUTY_URL)
 
 
 @dataclass(frozen=True, slots=True)

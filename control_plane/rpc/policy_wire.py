@@ -8,6 +8,7 @@ from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.policy import Policy, PolicyKey, PolicyProvider, PolicySecret
 from control_plane.core.prices import Price
 from control_plane.core.projects import Project, ProjectState, WhenTooLarge
+from control_plane.rpc import rate_wire
 from protos.bursar.sidecar import v1
 from protos.values import quantities as kinds
 from protos.values.rates import Tier
@@ -46,6 +47,7 @@ def policy_to_wire(policy: Policy) -> v1.Policy:
         routes=map(_route, policy.routes),
         output_defaults=map(_output_default, policy.output_defaults),
         secrets=map(_secret, policy.secrets),
+        rate_limits=map(rate_wire.limit_to_wire, policy.rate_limits),
     )
 
 
@@ -57,6 +59,7 @@ def _project(project: Project) -> v1.Project:
         patience_ms=project.patience_ms,
         when_too_large=_WHEN_TOO_LARGE[project.when_too_large],
         hosted_call_count=project.hosted_calls,
+        loop_max_count=project.loop_max,
     )
 
 

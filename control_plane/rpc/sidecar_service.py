@@ -118,8 +118,11 @@ class SidecarServicer(v1.SidecarServiceServicer):
 
     async def Drain(self, request: v1.DrainRequest, context: Context) -> v1.DrainResponse:
         sidecar_id = await self._who(context)
+        now = self._deps.clock.unix_ms()
         stranded = await self._write(
-            lambda tx: drain(tx, sidecar_id, request.epoch, request.incarnation, self._deps.levels)
+            lambda tx: drain(
+                tx, sidecar_id, request.epoch, request.incarnation, self._deps.levels, now
+            )
         )
         event("sidecar drained", sidecar=sidecar_id, stranded_nano_usd=stranded)
         return v1.DrainResponse(stranded_nano_usd=stranded)

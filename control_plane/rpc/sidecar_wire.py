@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from control_plane import limits
 from control_plane.core import calls as core
+from control_plane.core import limits as rate_bounds
 from control_plane.core.leases import BudgetRef, LeaseKey, PeriodKey
 from control_plane.core.reports import (
     Answer,
@@ -26,6 +27,7 @@ from control_plane.core.reports import (
     Status,
     WaitingCall,
 )
+from control_plane.rpc import rate_wire
 from protos.bursar.sidecar import v1
 from protos.values import ids
 from protos.values.errors import InvalidArgumentError
@@ -124,6 +126,7 @@ def report_from_wire(message: v1.SyncRequest) -> Report:
             for use in message.secret_uses
         },
         stopped=message.stopped,
+        rate_levels=rate_wire.levels_from_wire(message.rate_levels),
     )
 
 
@@ -148,6 +151,8 @@ def answer_to_wire(answer: Answer, now_unix_ms: int = 0) -> v1.SyncResponse:
         hopeless_call_ids=answer.hopeless,
         now_unix_ms=now_unix_ms,
         revoked=answer.revoked,
+        rate_shares=map(rate_wire.share_to_wire, answer.rate_shares),
+        rate_share_ms=rate_bounds.RATE_SHARE_MS,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from control_plane.core.budgets import Budget, CapChange
+from control_plane.core.leases import Holder
 from control_plane.core.pages import Slice
 from control_plane.store.engine import Params, Row, Tx
 from protos.values.selectors import Selector
@@ -70,6 +71,16 @@ def get(tx: Tx, budget_id: str) -> Budget | None:
     """One budget."""
     row = tx.row("SELECT * FROM budget WHERE budget_id = :id", {"id": budget_id})
     return _from_row(row) if row is not None else None
+
+
+def of_holder(tx: Tx, holder: Holder) -> dict[str, Budget]:
+    """The budgets of a holder's active leases, by id."""
+    rows = tx.rows(
+        """SELECT * FROM budget WHERE budget_id IN (SELECT budget_id FROM lease
+             WHERE sidecar_id = :sidecar AND epoch = :epoch AND state = 'ACTIVE')""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch},
+    )
+    return {budget.budget_id: budget for budget in map(_from_row, rows)}
 
 
 def page(tx: Tx, asked: Slice, *, project_id: str, show_archived: bool) -> list[Budget]:

@@ -46,6 +46,11 @@ class Tx(Protocol):
         """The second place, which outlives a restored database."""
         ...
 
+    @property
+    def rows_changed(self) -> int:
+        """How many rows were changed so far: where it is the same, what was read is so still."""
+        ...
+
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         """All rows of a query, bounded by limits.READ_ROWS_MAX."""
         ...

@@ -62,19 +62,25 @@ def active_of_period(tx: Tx, key: PeriodKey) -> dict[str, Lease]:
         periods.params(key),
     )
     # All are of one period, and there may be hundreds at every Sync: its key is made once.
-    return {
-        row["sidecar_id"]: Lease(
-            Holder(row["sidecar_id"], row["epoch"]),
-            key,
-            row["granted_nano_usd"],
-            row["returned_nano_usd"],
-            row["spent_nano_usd"],
-            row["serial"],
-            row["frozen_cap_version"],
-            row["state"],
-        )
-        for row in rows
-    }
+    return {row["sidecar_id"]: _of_period(row, key) for row in rows}
+
+
+def beside(tx: Tx, holder: Holder, most: int) -> dict[PeriodKey, dict[str, Lease]]:
+    """The same of the periods of at most so many active leases of a holder, its own among them."""
+    rows = tx.rows(
+        """SELECT o.* FROM (SELECT budget_id, partition, period_id FROM lease
+             WHERE sidecar_id = :sidecar AND epoch = :epoch AND state = 'ACTIVE'
+             ORDER BY budget_id, partition, period_id LIMIT :most) l
+           JOIN lease o ON o.budget_id = l.budget_id AND o.partition = l.partition
+             AND o.period_id = l.period_id
+           WHERE o.state = 'ACTIVE'""",
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch, "most": most},
+    )
+    found: dict[PeriodKey, dict[str, Lease]] = {}
+    for row in rows:
+        key = PeriodKey(row["budget_id"], row["partition"], row["period_id"])
+        found.setdefault(key, {})[row["sidecar_id"]] = _of_period(row, key)
+    return found
 
 
 def put(tx: Tx, lease: Lease) -> None:
@@ -270,17 +276,21 @@ def _params(holder: Holder, key: LeaseKey, **more: Value) -> dict[str, Value]:
 
 
 def _from_row(row: Row) -> Lease:
+    return _of_period(row, PeriodKey(row["budget_id"], row["partition"], row["period_id"]))
+
+
+def _of_period(row: Row, key: PeriodKey) -> Lease:
     return Lease(
-        holder=Holder(row["sidecar_id"], row["epoch"]),
-        key=PeriodKey(row["budget_id"], row["partition"], row["period_id"]),
-        granted_nano_usd=row["granted_nano_usd"],
-        returned_nano_usd=row["returned_nano_usd"],
-        spent_nano_usd=row["spent_nano_usd"],
-        serial=row["serial"],
-        frozen_cap_version=row["frozen_cap_version"],
-        state=row["state"],
-        lump_nano_usd=row["lump_nano_usd"],
-        released_nano_usd=row["released_nano_usd"],
-        orphaned_unix_ms=row["orphaned_unix_ms"],
-        orphan_cause=row["orphan_cause"],
+        Holder(row["sidecar_id"], row["epoch"]),
+        key,
+        row["granted_nano_usd"],
+        row["returned_nano_usd"],
+        row["spent_nano_usd"],
+        row["serial"],
+        row["frozen_cap_version"],
+        row["state"],
+        row["lump_nano_usd"],
+        row["released_nano_usd"],
+        row["orphaned_unix_ms"],
+        row["orphan_cause"],
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from control_plane import limits
 from control_plane.core.budgets import Budget
-from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.leases import BudgetRef, Holder, PeriodKey
 from control_plane.core.situation import PeriodState
 from control_plane.core.watermark import Mark
 from control_plane.core.windows import WindowSpan
@@ -20,6 +20,19 @@ def get(tx: Tx, key: PeriodKey) -> PeriodState | None:
     """One period; under a lock until the transaction ends."""
     row = tx.row(_GET + tx.dialect.for_update, params(key))
     return _from_row(row) if row is not None else None
+
+
+def of_holder(tx: Tx, holder: Holder, most: int) -> dict[PeriodKey, PeriodState]:
+    """Of at most so many active leases of a holder the periods; under a lock, by rising id."""
+    rows = tx.rows(
+        f"""SELECT p.* FROM lease l JOIN period p ON p.budget_id = l.budget_id
+             AND p.partition = l.partition AND p.period_id = l.period_id
+           WHERE l.sidecar_id = :sidecar AND l.epoch = :epoch AND l.state = 'ACTIVE'
+           ORDER BY l.budget_id, l.partition, l.period_id
+           LIMIT :most{tx.dialect.for_update}""",  # noqa: S608 - a constant
+        {"sidecar": holder.sidecar_id, "epoch": holder.epoch, "most": most},
+    )
+    return {state.key: state for state in map(_from_row, rows)}
 
 
 def ensure(tx: Tx, budget_id: str, partition: str, now_unix_ms: int) -> PeriodState | None:

@@ -10,9 +10,11 @@ def insert(tx: Tx, project: Project) -> None:
     """Add a project. Raises ConflictError when its name is taken."""
     tx.run(
         """INSERT INTO project (project_id, display_name, name_key, time_zone, state, patience_ms,
-             created_unix_ms, updated_unix_ms, version, when_too_large, hosted_calls)
+             created_unix_ms, updated_unix_ms, version, when_too_large, hosted_calls, rate_weight,
+             loop_max_count)
            VALUES (:project_id, :display_name, :name_key, :time_zone, :state, :patience_ms,
-             :created, :updated, :version, :when_too_large, :hosted_calls)""",
+             :created, :updated, :version, :when_too_large, :hosted_calls, :rate_weight,
+             :loop_max)""",
         _params(project),
     )
 
@@ -23,7 +25,7 @@ def update(tx: Tx, project: Project) -> None:
         """UPDATE project SET display_name = :display_name, name_key = :name_key,
              time_zone = :time_zone, state = :state, patience_ms = :patience_ms,
              updated_unix_ms = :updated, version = :version, when_too_large = :when_too_large,
-             hosted_calls = :hosted_calls
+             hosted_calls = :hosted_calls, rate_weight = :rate_weight, loop_max_count = :loop_max
            WHERE project_id = :project_id AND version = :version - 1""",
         _params(project),
     )
@@ -88,6 +90,8 @@ def _params(project: Project) -> dict[str, str | int]:
         "version": project.version,
         "when_too_large": project.when_too_large.value,
         "hosted_calls": project.hosted_calls,
+        "rate_weight": project.rate_weight,
+        "loop_max": project.loop_max,
     }
 
 
@@ -103,4 +107,6 @@ def _from_row(row: Row) -> Project:
         version=row["version"],
         when_too_large=WhenTooLarge(row["when_too_large"]),
         hosted_calls=row["hosted_calls"],
+        rate_weight=row["rate_weight"],
+        loop_max=row["loop_max_count"],
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import CHAIN_START
+from control_plane.core.rate_shares import Known
 from control_plane.core.sidecars import Cursor, Sidecar
 from control_plane.store.engine import Row, Tx, Value
 
@@ -137,6 +138,15 @@ def unheard(tx: Tx, generation: int) -> int:
     )
     assert row is not None
     return int(row["unheard"])
+
+
+def may_speak(tx: Tx) -> list[Known]:
+    """The sidecars that may come and take part, but for those that ended."""
+    rows = tx.rows(
+        """SELECT id, created_unix_ms, last_seen_unix_ms FROM sidecar
+           WHERE revoked_unix_ms = 0 AND state NOT IN ('FENCED', 'DRAINED')"""
+    )
+    return [Known(row["id"], row["created_unix_ms"], row["last_seen_unix_ms"]) for row in rows]
 
 
 def names_unheard(tx: Tx, generation: int) -> list[str]:

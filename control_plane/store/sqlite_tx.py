@@ -40,9 +40,13 @@ class SqliteTx:
     def dialect(self) -> dialect.Dialect:
         return _DIALECT
 
+    @property
+    def rows_changed(self) -> int:
+        return self._connection.total_changes
+
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         try:
-            cursor = self._connection.execute(sql, cast(dict[str, Value], params))
+            cursor = self._connection.execute(sql, cast("dict[str, Value]", params))
             found = cursor.fetchmany(limits.READ_ROWS_MAX + 1)
         except sqlite3.Error as error:
             _tell_apart(error)
@@ -53,7 +57,7 @@ class SqliteTx:
 
     def row(self, sql: str, params: Params = NO_PARAMS) -> Row | None:
         try:
-            found = self._connection.execute(sql, cast(dict[str, Value], params)).fetchmany(2)
+            found = self._connection.execute(sql, cast("dict[str, Value]", params)).fetchmany(2)
         except sqlite3.Error as error:
             _tell_apart(error)
             raise
@@ -63,7 +67,7 @@ class SqliteTx:
 
     def run(self, sql: str, params: Params = NO_PARAMS) -> int:
         try:
-            return self._connection.execute(sql, cast(dict[str, Value], params)).rowcount
+            return self._connection.execute(sql, cast("dict[str, Value]", params)).rowcount
         except sqlite3.Error as error:
             _tell_apart(error)
             raise

@@ -71,7 +71,7 @@ def resolve_alert(tx: Tx, alert_id: str, note: str, act: Act) -> ShownAlert:
     return _answered(tx, alert_id, Event.RESOLVE, note, act)
 
 
-def test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> ShownAlert:
+def send_test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> ShownAlert:
     """Open an alert that says it is a test, and tell whoever would be told of a true one."""
     client = projects.found(tx, project_id).display_name if project_id else ""
     finding = Finding(Rule.TEST, act.request_id, project_id, severity, facts={"client": client})
@@ -99,7 +99,7 @@ def list_deliveries(tx: Tx, asked: Asked, *, alert_id: str, state: str) -> Page[
     return pages.finish(rows, wanted, filters, lambda row: (row.position,))
 
 
-def send_again(tx: Tx, delivery_id: str, act: Act) -> Delivery:
+def retry_delivery(tx: Tx, delivery_id: str, act: Act) -> Delivery:
     """Send a message again that failed, or of which nobody knows whether it arrived."""
     before = outbox.get(tx, delivery_id)
     if before is None:

@@ -8,7 +8,7 @@ booked all the same, what is only claimed is not, and the caller is told that th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from control_plane import limits
 from control_plane.core import ledger as core
@@ -37,6 +37,8 @@ class Evidence:
     """A sidecar claims money that no database of this installation ever granted."""
     refused: bool = False
     """Something could not be booked: it was kept where there was room."""
+    known: set[PeriodKey] = field(default_factory=set)
+    """Periods that this database has, as far as it was asked."""
 
 
 class CountingPeriods:
@@ -93,7 +95,7 @@ def book(
     if booked.unreadable:
         found.refused = True
         _keep_unreadable(tx, holder, booked.unreadable, now_unix_ms)
-    for key in sorted(booked.periods):
+    for key in sorted(booked.periods - found.known):
         periods.adopt(tx, key)
     ledger.insert_charges(tx, holder, booked.charges, now_unix_ms)
     for adjust in booked.adjusts:
@@ -137,6 +139,8 @@ def _passes_bounds(tx: Tx, holder: Holder, booked: core.Bookings, evidence: Evid
     passes = False
     for key in booked.periods:
         period, lease = periods.get(tx, key), leases.get(tx, holder, key)
+        if period is not None:
+            evidence.known.add(key)
         largest = max(period.allocated_nano_usd, period.granted_total_nano_usd) if period else 0
         beyond = booked.beyond_nano_usd(key, lease)
         if largest + beyond + booked.beside_nano_usd(key) > limits.PERIOD_NANO_USD_MAX:

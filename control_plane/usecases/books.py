@@ -40,7 +40,9 @@ class Books:
         Of an epoch that is over, or of a sidecar that is not trusted any more, it is an orphan
         from the start: only a living epoch has active leases.
         """
-        known = leases.get(self._tx, self._holder, key)
+        return self._in_use(leases.get(self._tx, self._holder, key), key)
+
+    def _in_use(self, known: Lease | None, key: PeriodKey) -> Lease:
         if known is not None and known.state != "CLOSED":
             return known
         cause = orphans.cause_of(self._tx, self._holder)
@@ -70,14 +72,14 @@ class Books:
         What was given back is free for others from now on. What the watermark rules out is not
         believed. Whether more was granted than this database knew.
         """
-        lease = leases.get(self._tx, self._holder, key)
+        known = leases.get(self._tx, self._holder, key)
         if (
-            lease is not None
-            and granted_nano_usd <= lease.granted_nano_usd
-            and returned_nano_usd <= lease.returned_nano_usd
+            known is not None
+            and granted_nano_usd <= known.granted_nano_usd
+            and returned_nano_usd <= known.returned_nano_usd
         ):
             return False
-        lease = self.lease(key)
+        lease = self._in_use(known, key)
         known_nano_usd = lease.granted_nano_usd
         needed_nano_usd = lease.spent_nano_usd + returned_nano_usd
         for claimed_nano_usd in (granted_nano_usd, needed_nano_usd):

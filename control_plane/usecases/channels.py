@@ -52,7 +52,7 @@ def add_channel(
     return channel
 
 
-def note_tested(tx: Tx, channel_id: str, act: Act) -> Channel:
+def test_channel(tx: Tx, channel_id: str, act: Act) -> Channel:
     """Note that a test arrived at a channel."""
     found(tx, channel_id)
     store.tested(tx, channel_id, act.now_unix_ms)

@@ -11,7 +11,7 @@ what the copies of one life of a journal may add to the ledger.
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from control_plane import limits
 from control_plane.core.alarms import Alarm
@@ -34,18 +34,36 @@ _TOO_MUCH = (
 )
 
 
-def diverges(tx: Tx, holder: Holder, cursor: Cursor, report: Report) -> bool:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What was refused, when it came first, of records whose numbers are booked."""
+
+    kept: dict[int, bytes]
+    """What is kept of each, by its number; empty where it is not known any more."""
+    is_all: bool
+    """Whether all that was refused of this journal is kept."""
+
+
+def refused_of(tx: Tx, holder: Holder, cursor: Cursor, report: Report) -> Refused:
+    """What was refused of the numbers of a report, which has records."""
+    first, last = report.records[0].seq, report.records[-1].seq
+    return Refused(
+        bad_records.raw_among(tx, holder, first, last),
+        not cursor.dropped_count and bad_records.are_all_kept(tx, holder.sidecar_id),
+    )
+
+
+def diverges(tx: Tx, holder: Holder, refused: Refused, report: Report) -> bool:
     """Whether records whose numbers are booked surely say something that is not.
 
     What was refused when it came first is in no ledger either, and proves nothing; nor does
     anything where it is not known any more what was refused.
     """
-    if not _is_all_known(tx, holder, cursor):
+    if not refused.is_all:
         return False
-    refused = _refused(tx, holder, report)
     for record, raw in zip(report.records, report.raw_records, strict=True):
-        if record.seq in refused:
-            kept = refused[record.seq]
+        if record.seq in refused.kept:
+            kept = refused.kept[record.seq]
             if kept and kept != raw[: limits.BAD_RECORD_BYTES_MAX] and _is_new(tx, holder, record):
                 return True
             continue
@@ -60,7 +78,9 @@ def diverges(tx: Tx, holder: Holder, cursor: Cursor, report: Report) -> bool:
     return False
 
 
-def take_beside(tx: Tx, holder: Holder, cursor: Cursor, report: Report, now_unix_ms: int) -> None:
+def take_beside(
+    tx: Tx, holder: Holder, cursor: Cursor, refused: Refused, report: Report, now_unix_ms: int
+) -> None:
     """Book what nobody can say was refused before: calls that the ledger has not, fencing nobody.
 
     It may be a copy's, so that it must not be acknowledged and be in no ledger; or the same
@@ -68,17 +88,16 @@ def take_beside(tx: Tx, holder: Holder, cursor: Cursor, report: Report, now_unix
     journal whose time is over and of which records were dropped, it is what its leases have money
     for.
     """
-    refused = _refused(tx, holder, report)
     unsure = report.records
-    if _is_all_known(tx, holder, cursor):
-        unsure = tuple(record for record in unsure if refused.get(record.seq) == b"")
+    if refused.is_all:
+        unsure = tuple(record for record in unsure if refused.kept.get(record.seq) == b"")
     if cursor.dropped_count:
         unsure = late.within_leases(tx, holder, unsure)
     told = {record.seq: raw for record, raw in zip(report.records, report.raw_records, strict=True)}
     fresh = _once(
         record
         for record in unsure
-        if refused.get(record.seq) != told[record.seq][: limits.BAD_RECORD_BYTES_MAX]
+        if refused.kept.get(record.seq) != told[record.seq][: limits.BAD_RECORD_BYTES_MAX]
         and _is_new(tx, holder, record)
     )
     if fresh and cursor.beside_count + len(fresh) > limits.FORK_RECORDS_MAX:
@@ -92,15 +111,6 @@ def take_beside(tx: Tx, holder: Holder, cursor: Cursor, report: Report, now_unix
 
 class _RefusedAgainError(Exception):
     """Takes back what the attempt to book a record did."""
-
-
-def _is_all_known(tx: Tx, holder: Holder, cursor: Cursor) -> bool:
-    """Whether all that was refused of a journal is kept."""
-    return not cursor.dropped_count and bad_records.are_all_kept(tx, holder.sidecar_id)
-
-
-def _refused(tx: Tx, holder: Holder, report: Report) -> dict[int, bytes]:
-    return bad_records.raw_among(tx, holder, report.records[0].seq, report.records[-1].seq)
 
 
 def _book_beside(

@@ -102,13 +102,31 @@ class Gathering:
             if state is not None:
                 self._keep(state, self.budget(key.budget_id))
 
+    def add_all(self, holder: Holder, keys: Sequence[PeriodKey]) -> None:
+        """Periods that leases name; what a holder's own need is read together, as most are its."""
+        ahead: Mapping[PeriodKey, PeriodState] = {}
+        if len(keys) > 1:
+            most = min(len(keys), limits.READ_TOGETHER_LEASES_MAX)
+            ahead = periods.of_holder(self._tx, holder, most)
+        if ahead:
+            self.budgets.update(budgets.of_holder(self._tx, holder))
+            self.leases.update(leases.beside(self._tx, holder, most))
+        for key in keys:
+            if key in ahead and key not in self.periods:
+                self._keep(ahead[key], self.budget(key.budget_id))
+            else:
+                self.add(key)
+
     def grant(self, holder: Holder, key: PeriodKey, amount_nano_usd: int) -> bool:
         """Book one grant if the cap allows it; whether it did. No other row changes."""
         state = periods.grant(self._tx, key, amount_nano_usd)
         if state is None:
             return False
-        before = leases.get(self._tx, holder, key) or Lease(holder, key)
-        lease = before.grant(amount_nano_usd, state.serial)
+        # Whoever changes a lease locks its period, so it is still as it was read with that.
+        known = self.leases[key].get(holder.sidecar_id)
+        if known is None or known.holder != holder:
+            known = leases.get(self._tx, holder, key) or Lease(holder, key)
+        lease = known.grant(amount_nano_usd, state.serial)
         leases.put(self._tx, lease)
         self._keep(state, self.budget(key.budget_id))
         if lease.state == "ACTIVE":
@@ -165,8 +183,7 @@ def gather(
         for budget in demand.budgets
     }
     named = set(wanted)
-    for reported in sorted(named):
-        found.add(reported)
+    found.add_all(holder, sorted(named))
     asked |= {periods.budget_of(key) for key in named if key in found.periods}
     near = _connected(demands, asked)
     for ref in sorted(near):

@@ -14,6 +14,7 @@ from control_plane import limits
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import LeaseReport, WaitingCall
 from control_plane.core.situation import Demand, Level, Recall, Reservation
+from control_plane.usecases.rate_shares import RateHoldings
 
 
 @dataclass(slots=True)
@@ -50,6 +51,11 @@ class Levels:
     """Offers that were sent to a sidecar since it last spoke."""
     offered_unix_ms: dict[str, int] = field(default_factory=dict)
     """When the first of them was sent."""
+    rates: RateHoldings = field(init=False)
+    """Shares of rate limits."""
+
+    def __post_init__(self) -> None:
+        self.rates = RateHoldings(self.started_unix_ms)
 
     def forget(self, sidecar_id: str) -> None:
         """A new life or process of a sidecar begins: nothing that it said before counts."""

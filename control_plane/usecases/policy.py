@@ -17,6 +17,7 @@ from control_plane.store import (
     projects,
     provider_secrets,
     providers,
+    rate_limits,
 )
 from control_plane.store import policy as store
 from control_plane.store.engine import Tx
@@ -57,6 +58,11 @@ def snapshot(tx: Tx, sidecar: Sidecar, vault: Vault, now_unix_ms: int) -> Policy
             if not each.scope.project_id or each.scope.project_id in inside
         ),
         secrets=tuple(_secrets(tx, sidecar, inside, vault)),
+        rate_limits=tuple(
+            limit
+            for limit in rate_limits.everything(tx)
+            if not limit.project_id or limit.project_id in inside
+        ),
     )
 
 

@@ -93,6 +93,7 @@ def update_project(tx: Tx, project_id: str, etag: str, change: ProjectChange, ac
     fields.check_etag(etag, project.version, "the project")
     projects.check_not_archived(project)
     name, zone, patience_ms = change.display_name, change.time_zone, change.patience_ms
+    weight, loop_max = change.rate_weight, change.loop_max
     changed = replace(
         project,
         display_name=(
@@ -110,6 +111,8 @@ def update_project(tx: Tx, project_id: str, etag: str, change: ProjectChange, ac
             if change.hosted_calls is None
             else projects.check_hosted_calls(change.hosted_calls)
         ),
+        rate_weight=(project.rate_weight if weight is None else projects.check_rate_weight(weight)),
+        loop_max=(project.loop_max if loop_max is None else projects.check_loop_max(loop_max)),
     )
     if changed.time_zone != project.time_zone:
         # Housekeeping sums its days anew; until then its quarter hours are summed.
@@ -169,6 +172,8 @@ def _saved(tx: Tx, project: Project, act: Act, reason: str) -> Project:
         display_name=saved.display_name,
         time_zone=saved.time_zone,
         patience_ms=saved.patience_ms,
+        rate_weight=saved.rate_weight,
+        loop_max=saved.loop_max,
         state=saved.state.value,
         when_too_large=saved.when_too_large.value,
         hosted_calls=saved.hosted_calls,

@@ -96,13 +96,16 @@ def _begin(
     return _answer(tx, current, Status.OK, epoch)
 
 
-def drain(tx: Tx, sidecar_id: str, epoch: int, incarnation: str, levels: Levels) -> int:
+def drain(
+    tx: Tx, sidecar_id: str, epoch: int, incarnation: str, levels: Levels, now_unix_ms: int
+) -> int:
     """Note that a process ended cleanly; what it leaves behind, in nano-dollars."""
     sidecar = sidecars.get(tx, sidecar_id)
     if sidecar is not None and (sidecar.epoch, sidecar.incarnation) == (epoch, incarnation):
         if sidecar.state == "ACTIVE":
             sidecars.set_state(tx, sidecar_id, "DRAINED")
         levels.forget(sidecar_id)
+        levels.rates.leave(sidecar_id, now_unix_ms)
     return leases.outstanding_nano_usd(tx, Holder(sidecar_id, epoch))
 
 

@@ -34,6 +34,7 @@ from control_plane.usecases import (
     learning,
     offering,
     orphans,
+    rate_shares,
     scope,
 )
 from control_plane.usecases.levels import Levels
@@ -77,13 +78,14 @@ def sync(
         raise UnauthenticatedError("this sidecar is unknown here: let it join again")
     meta = installation.get(tx)
     holder = Holder(sidecar_id, report.epoch)
-    alarms_before = meta.alarm_position
+    alarms_before, changed_before = meta.alarm_position, tx.rows_changed
     recorded = _Recorded(0, Status.FENCED, impossible=True)
     if report.epoch <= learning.newest_epoch(tx, sidecar):
         sidecar, recorded = _hear(tx, holder, sidecar, report, meta.generation, now_unix_ms)
     if recorded.impossible:
         sidecar = orphans.fence(tx, sidecar, holder.epoch, _UNTRUE, now_unix_ms)
-    meta = installation.get(tx)
+    if tx.rows_changed != changed_before:
+        meta = installation.get(tx)
     raised = meta.alarm_position > alarms_before
     answer = Answer(
         status=recorded.refused or _authority(tx, sidecar, report) or Status.OK,
@@ -101,6 +103,9 @@ def sync(
     if answer.status is not Status.OK:
         return answer
     _note(tx, sidecar, report, now_unix_ms)
+    version = (meta.generation, meta.policy_version)
+    shared = rate_shares.share_out(tx, sidecar, report, levels.rates, version, now_unix_ms)
+    answer = replace(answer, rate_shares=shared.shares, nudges=shared.nudges)
     levels.hear(sidecar_id, report.leases, now_unix_ms)
     levels.queue(sidecar_id, report.incarnation, report.demands, now_unix_ms)
     learns = not learning.end_if_all_spoke(tx, meta)
@@ -163,12 +168,14 @@ def _record(
     if branch is None and found.standing is Standing.GAP:
         return _Recorded(cursor.last_seq, Status.GAP, need_seq=cursor.last_seq + 1)
     forked = branch is not None or found.standing is Standing.FORKS
-    before = found.standing is Standing.BEFORE
-    if forked or (before and forks.diverges(tx, holder, cursor, report)):
+    refused = None
+    if found.standing is Standing.BEFORE:
+        refused = forks.refused_of(tx, holder, cursor, report)
+    if forked or (refused is not None and forks.diverges(tx, holder, refused, report)):
         acked = forks.take(tx, holder, sidecar, report, branch, now_unix_ms)
         return _Recorded(acked, Status.FENCED)
-    if before:
-        forks.take_beside(tx, holder, cursor, report, now_unix_ms)
+    if refused is not None:
+        forks.take_beside(tx, holder, cursor, refused, report, now_unix_ms)
     evidence = booking.Evidence()
     if found.standing is Standing.CONTINUES and count > found.skip:
         fresh = report.records[found.skip :]
@@ -283,7 +290,7 @@ def _with_money(
             nudged=bool(nudges),
         ),
         recalls=plan.recalls,
-        nudges=levels.take_nudges(nudges, now_unix_ms),
+        nudges=answer.nudges | levels.take_nudges(nudges, now_unix_ms),
         offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),
     )
 

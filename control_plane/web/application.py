@@ -12,9 +12,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from control_plane.web import browser, rendering
 from control_plane.web.deps import DeskDeps
 from control_plane.web.live import Live
-from control_plane.web.pages import calls, caps, client, clients, keys, settings, sidecars
+from control_plane.web.pages import (
+    calls,
+    caps,
+    client,
+    clients,
+    keys,
+    settings,
+    sidecars,
+    statements,
+)
 from control_plane.web.pages.signing_in import SigningIn
-from control_plane.web.routes import Change, Page, Route
+from control_plane.web.routes import Change, File, Page, Route
 from control_plane.web.serving import SIGN_IN, Serving
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -25,6 +34,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *keys.ROUTES,
     *sidecars.ROUTES,
     *settings.ROUTES,
+    *statements.ROUTES,
 )
 """Every page and change of the desk; a test walks them with every role."""
 _FOREVER = "public, max-age=31536000, immutable"
@@ -62,6 +72,8 @@ def _served(serving: Serving, route: Route) -> Served:
     match route:
         case Page():
             return Served(route.path, serving.page(route), methods=["GET"])
+        case File():
+            return Served(route.path, serving.file(route), methods=["GET"])
         case Change():
             return Served(route.path, serving.change(route), methods=["POST"])
 

@@ -21,6 +21,7 @@ NAVIGATION: tuple[tuple[str, str, str], ...] = (
     ("Calls", "/calls", "l"),
     ("Keys", "/keys", "k"),
     ("Prices", "/prices", "p"),
+    ("Statements", "/statements", "m"),
     ("Sidecars", "/sidecars", "d"),
     ("Settings", "/settings", "s"),
 )

@@ -87,7 +87,31 @@ class Change:
     """Runs in one writing transaction; calls one use case."""
 
 
-Route: TypeAlias = Page | Change
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds."""
+
+    make: Callable[[], bytes]
+    """Runs in a thread, after the transaction."""
+    media_type: str
+    name: str
+    """What it is called where it is kept."""
+    shows: bool = False
+    """Whether a browser may show it, and not only keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Something to be kept, such as a PDF."""
+
+    path: str
+    read: Callable[[Tx, Asked], Content]
+    """Runs in one reading transaction."""
+    needs: Role = Role.VIEWER
+    scope: Callable[[Mapping[str, str]], str] = _everywhere
+
+
+Route: TypeAlias = Page | Change | File
 
 
 def text(form: Form, name: str) -> str:

@@ -21,7 +21,7 @@ from control_plane.usecases import sessions
 from control_plane.usecases.acts import Act
 from control_plane.web import browser, rendering
 from control_plane.web.deps import DeskDeps
-from control_plane.web.routes import Asked, Change, Next, Page, View
+from control_plane.web.routes import Asked, Change, Content, File, Next, Page, View
 from protos.values import errors
 from protos.values.keys import redact
 
@@ -74,6 +74,29 @@ class Serving:
             if stale:
                 await self.deps.write(lambda tx: sessions.touch(tx, text, now))
             return await self.render(request, view, principal, text)
+
+        return self._guarded(answer)
+
+    def file(self, route: File) -> Endpoint:
+        """What answers a file's path."""
+
+        async def answer(request: Request) -> Response:
+            text = browser.session_of(request, secure=self.deps.secure)
+            now = self.deps.clock.unix_ms()
+            scope = route.scope(request.path_params)
+
+            def read(tx: Tx) -> Content:
+                principal = sessions.permit_page(tx, text, route.needs, scope, now)
+                return route.read(tx, self._asked(request, principal, now))
+
+            content = await self.deps.read(read)
+            made = await asyncio.to_thread(content.make)
+            how = "inline" if content.shows else "attachment"
+            headers = {
+                "cache-control": "no-store",
+                "content-disposition": f'{how}; filename="{content.name}"',
+            }
+            return Response(made, 200, headers, content.media_type)
 
         return self._guarded(answer)
 

@@ -22,6 +22,7 @@ RATE_CARD = "rtc"
 STATEMENT = "stm"
 PROVIDER = "prv"
 PROVIDER_SECRET = "psc"  # noqa: S105 - a prefix, not a secret
+RATE_LIMIT = "rlm"
 SIDECAR = "sdc"
 CALL = "call"
 PRINCIPAL = "usr"

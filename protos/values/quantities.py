@@ -76,6 +76,8 @@ INPUT_KINDS: Final = frozenset(
 """The kinds that together are the prompt; price tiers are chosen by their sum."""
 OUTPUT_KINDS: Final = frozenset({OUTPUT, AUDIO_OUTPUT, IMAGE_OUTPUT})
 """The kinds that together are what a model wrote, in tokens."""
+TOKEN_KINDS: Final = INPUT_KINDS | OUTPUT_KINDS
+"""The kinds that are tokens and that no other kind holds."""
 PIECE_KINDS: Final = frozenset({IMAGES, MILLISECONDS, CHARACTERS, CALLS})
 """The kinds by which a call can be billed instead of by the tokens of its prompt."""
 QUANTITY_MAX: Final = 2**40

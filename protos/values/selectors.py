@@ -8,9 +8,12 @@ that value is the call's *partition* of the budget.
 from dataclasses import dataclass
 from typing import Literal
 
+from protos.values.quick import quick
+
 SplitBy = Literal["", "key", "workflow"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """What a call is counted by."""

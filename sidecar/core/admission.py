@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from protos.values.quick import quick
 from protos.values.selectors import Attributes
 from sidecar.core.allowance import Allowance
 from sidecar.core.calls import NewCall
@@ -77,6 +78,7 @@ class Case:
     """By what was heard last it could be named if it were told of."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a decision depends on besides the call and its leases."""

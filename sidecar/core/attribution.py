@@ -19,12 +19,14 @@ from typing import Any
 
 from protos.values.ids import label_from_text
 from protos.values.keys import SUFFIX_MARK
+from protos.values.quick import quick
 
 _EXECUTION = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _SENT_CHARACTERS_MAX = 256
 """Of what was sent no more is looked at: a label has 64."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """Whom a call is counted for, beside its key."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from protos.values import quantities as kinds
+from protos.values.quick import quick
 from protos.values.rates import STANDARD, ModelPrice, Tier, UnpriceableError
 from sidecar.core.calls import Bound
 
@@ -31,6 +32,7 @@ _CACHED: Mapping[str, str] = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a request asks for, as far as it decides what the call can cost."""
@@ -110,6 +112,7 @@ def bound_of(asked: Asked, prices: Sequence[ModelPrice]) -> Bound:
         choices=asked.choices,
         output_max=output_max,
         output_limit=None if limit is None else min(limit, output_max),
+        input_tokens=max(input_bound_tokens(asked, price) for price in prices),
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from protos.telemetry.traces import Started
+from protos.values.quick import quick
 from protos.values.selectors import Attributes
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The most that a call can cost, as a function of the limit on its output.
@@ -33,6 +35,8 @@ class Bound:
     """Near a cap a smaller limit may be put on the wire, when its caller set none."""
     unbilled: bool = False
     """The provider bills no call of this surface, whatever it answers."""
+    input_tokens: int = 0
+    """The most tokens of its prompt."""
 
     @property
     def is_free(self) -> bool:
@@ -45,6 +49,11 @@ class Bound:
         if self.output_limit is not None:
             return self.output_limit
         return self.output_max if self.output_default is None else self.output_default
+
+    @property
+    def tokens(self) -> int:
+        """The most tokens that the call can use, read and written."""
+        return self.input_tokens + self.choices * self.output_most
 
     def worst_nano_usd(self, output_count: int) -> int:
         """The worst case when each answer is limited to so many tokens."""
@@ -63,6 +72,7 @@ NO_COST = Bound(
 """The bound of a call that its provider bills nothing for."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NewCall:
     """A call that asks to be admitted."""
@@ -97,6 +107,7 @@ class NewCall:
     """The span that is recorded of it; None for most calls."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Money set aside for one call, from every matching lease; its OPEN is durable."""
@@ -126,6 +137,7 @@ class Outcome(Enum):
     NOT_SENT = "not_sent"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of a call that held money."""

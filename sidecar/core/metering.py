@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protos.values import quantities as kinds
+from protos.values.quick import quick
 from protos.values.rates import STANDARD, ModelPrice, UnpriceableError, cost_nano_usd
 from sidecar.core.bounds import (
     Asked,
@@ -30,6 +31,7 @@ UNSEEN_TOKENS = 256
 """Output that a provider may have made between the last byte seen and the end of its work."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a provider says a call used."""
@@ -51,6 +53,7 @@ class Usage:
     """Kinds that must have a rate of their own, for their parent's would be too low."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen of an answer that came without its usage."""
@@ -61,6 +64,7 @@ class Seen:
     """The prompt's quantities, when the provider told them early."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Charge:
     """What a call costs."""

@@ -12,6 +12,7 @@ from enum import Enum
 from protos.values.rates import ModelPrice
 from protos.values.selectors import Attributes, Selector, SplitBy, partition_of
 from sidecar.core.output_defaults import OutputDefault, OutputDefaults
+from sidecar.core.rate_limits import RateLimit
 from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 
 MATCHES_MAX = 10_000
@@ -43,6 +44,8 @@ class Project:
     hosted_calls: int = 0
     """Calls of tools that a provider runs, which one call may make when its request names no
     limit; 0 for none."""
+    loop_max: int = 0
+    """Equal requests of a workflow in a minute that are no loop yet; 0 where none ever is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Policy:
         "prices",
         "projects",
         "providers",
+        "rate_limits",
         "region",
         "routes",
         "secrets",
@@ -160,6 +164,7 @@ class Policy:
         routes: Iterable[ModelRoute] = (),
         output_defaults: Iterable[OutputDefault] = (),
         secrets: Iterable[MoreSecret] = (),
+        rate_limits: Iterable[RateLimit] = (),
     ) -> None:
         """Take the parts of a snapshot and index them."""
         self.version = version
@@ -173,6 +178,7 @@ class Policy:
         self.prices = tuple(prices)
         self.providers = tuple(providers)
         self.output_defaults = OutputDefaults(output_defaults)
+        self.rate_limits = tuple(rate_limits)
         self._projects = {project.project_id: project for project in self.projects}
         self._by_digest = {key.digest: key for key in self.keys}
         self._by_secret = {key.secret_id: key for key in self.keys}

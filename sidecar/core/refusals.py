@@ -30,6 +30,10 @@ class Reason(Enum):
     """The money is held by a silent sidecar, or no control plane can be asked for more."""
     BUSY = "busy"
     """Others held the money until this call's patience ended."""
+    RATE_LIMITED = "rate_limited"
+    """A rate limit has no room for this call, and would not have within its patience."""
+    LOOP = "loop"
+    """A workflow sends the same request again and again."""
     NO_BUDGET = "no_budget"
     """No budget counts this call, so that nothing would stop it."""
     INVALID_KEY = "invalid_key"
@@ -72,6 +76,7 @@ RETRYABLE = frozenset(
     {
         Reason.UNREACHABLE,
         Reason.BUSY,
+        Reason.RATE_LIMITED,
         Reason.OVERLOADED,
         Reason.SHUTTING_DOWN,
         Reason.DISK_FULL,

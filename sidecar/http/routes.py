@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from protos.values.ids import label_from_text
+from protos.values.quick import quick
 from sidecar.http import limits
 from sidecar.http.surfaces import ANTHROPIC, GEMINI, OPENAI, ROOTS, SURFACES, Kind, Surface
 from sidecar.http.unserved import reason_for
@@ -53,6 +54,7 @@ _GEMINI_QUERY = {"alt": ("sse", "json"), "prettyPrint": ("true", "false")}
 """What a query may say to Gemini: others could take the usage out of the answer."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where a request is meant to go."""

@@ -52,14 +52,16 @@ _PROVIDERS: Mapping[str, str] = {
     "mistral": "mistral_ai",
     "xai": "x_ai",
 }
-_INPUT = frozenset(
+INPUT = frozenset(
     (
         *(quantities.INPUT, quantities.CACHED, quantities.CACHE_WRITE),
         *(quantities.CACHE_WRITE_LONG, quantities.AUDIO_INPUT, quantities.CACHED_AUDIO),
         *(quantities.IMAGE_INPUT, quantities.CACHED_IMAGE, quantities.VIDEO_INPUT),
     )
 )
-_OUTPUT = frozenset((quantities.OUTPUT, quantities.AUDIO_OUTPUT, quantities.IMAGE_OUTPUT))
+"""Kinds of billed tokens of the request, read from a cache or not."""
+OUTPUT = frozenset((quantities.OUTPUT, quantities.AUDIO_OUTPUT, quantities.IMAGE_OUTPUT))
+"""Kinds of billed tokens of the answer; reasoning is part of `output`."""
 
 
 def operation_of(surface: str) -> str:
@@ -74,9 +76,9 @@ def provider_of(name: str) -> str:
 
 def input_tokens(used: Mapping[str, int]) -> int:
     """Billed tokens of the request, read from a cache or not."""
-    return sum(used[kind] for kind in used if kind in _INPUT)
+    return sum(used[kind] for kind in used if kind in INPUT)
 
 
 def output_tokens(used: Mapping[str, int]) -> int:
     """Billed tokens of the answer, reasoning included."""
-    return sum(used[kind] for kind in used if kind in _OUTPUT)
+    return sum(used[kind] for kind in used if kind in OUTPUT)

@@ -29,6 +29,9 @@ FACES: Mapping[Reason, Face] = {
     Reason.TOO_LARGE: Face(402, "request_exceeds_budget", "insufficient_quota", "billing_error"),
     Reason.UNREACHABLE: Face(503, "budget_authority_unavailable", "server_error", "api_error"),
     Reason.BUSY: Face(429, "budget_busy", "rate_limit_error", "rate_limit_error"),
+    Reason.RATE_LIMITED: Face(429, "rate_limit_exceeded", "rate_limit_error", "rate_limit_error"),
+    # Never a 429: libraries would send it again by themselves, and go on with the loop.
+    Reason.LOOP: Face(403, "loop_detected", "permission_error", "permission_error"),
     Reason.NO_BUDGET: Face(403, "no_budget", "permission_error", "permission_error"),
     Reason.INVALID_KEY: Face(401, "invalid_api_key", _INVALID, "authentication_error"),
     Reason.KEY_REVOKED: Face(401, "key_revoked", _INVALID, "authentication_error"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from protos.values import quantities as kinds
 from protos.values.money import NANO_PER_USD
+from protos.values.quick import quick
 from sidecar.core.bounds import Asked, expanded_bytes
 from sidecar.core.refusals import Reason
 from sidecar.http import strict_json
@@ -65,6 +66,7 @@ _DECIDING = frozenset(
 """Fields on which the bound of a call rests."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CallRequest:
     """What a request says, as far as the sidecar must know it."""
@@ -81,6 +83,17 @@ class CallRequest:
     """Whether the caller asked for the usage so far in every chunk."""
     dialect: Dialect = PLAIN
     """How the provider that it goes to differs from others of its API."""
+
+    def at(self, dialect: Dialect) -> "CallRequest":
+        """The same request, at a provider of this dialect."""
+        return CallRequest(
+            self.model,
+            self.streamed,
+            self.usage_wanted,
+            self.asked,
+            self.usage_each_wanted,
+            dialect,
+        )
 
 
 def unbounded(feature: str, why: str) -> BadRequestError:

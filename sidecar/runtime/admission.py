@@ -37,6 +37,7 @@ from sidecar.core.instants import Now
 from sidecar.core.leases import Account, Lease
 from sidecar.core.observer import Nobody, Observer
 from sidecar.core.policy import EMPTY, Policy
+from sidecar.core.rate_limits import Taken
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.tallies import Tallies
 from sidecar.core.waiting import Waiting
@@ -49,25 +50,15 @@ from sidecar.limits import (
     WAITING_RECORDS_MAX,
 )
 from sidecar.runtime import translate
-from sidecar.runtime.journal import DISK_FULL, Journal, JournalFailedError
-from sidecar.runtime.open_calls import OpenCall, OpenCalls
+from sidecar.runtime.journal import Journal, JournalFailedError, journal_refusal
+from sidecar.runtime.open_calls import OpenCall, OpenCalls, Waiter
 from sidecar.runtime.secrets import ProviderSecrets
+from sidecar.runtime.throttle import Throttle
 from sidecar.telemetry import Log
 
 _ROUTES_MAX = 10_000
 _UNSENT = Settlement(outcome=Outcome.NOT_SENT)
 _NOBODY = Nobody()
-
-
-class _Waiter:
-    """A task that waits for its call's turn."""
-
-    __slots__ = ("done", "opened", "refusal")
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.opened: OpenCall | None = None
-        self.refusal: Refusal | None = None
 
 
 class Admission:
@@ -95,12 +86,13 @@ class Admission:
         self._region = region
         self._policy = EMPTY
         self._routes: dict[Attributes, Route] = {}
-        self._waiters: dict[str, _Waiter] = {}
+        self._waiters: dict[str, Waiter] = {}
         self._answered_boot_ms = -UNREACHABLE_PATIENCE_MS
         self._lengths = OutputLengths()
         self.allowance = Allowance()
         self._open = OpenCalls(journal, self.allowance, log)
         self.waiting = Waiting()
+        self.throttle = Throttle(clock, self._ask_for_more)
         self.tallies = Tallies()
         self.cadence = Cadence()
         self.poked = trio.Event()
@@ -131,7 +123,7 @@ class Admission:
         if self.fenced:
             return plain_refusal(Reason.FENCED)
         failure = self._journal.failure
-        return None if failure is None else _journal_refusal(failure)
+        return None if failure is None else journal_refusal(failure)
 
     @property
     def open_calls(self) -> int:
@@ -146,11 +138,18 @@ class Admission:
         """
         now = self._clock.now()
         since_boot_ms = now.boot_ms
+        taken: Taken | None = None
         try:
+            if limits := self.throttle.counting(call):
+                self._check_standing(call, now)
+                taken = await self.throttle.enter(limits, call, self._patience_ms(call))
+                now = self._clock.now()
             while True:
                 opened = await self._admit(call, since_boot_ms, now)
                 refusal = await self._confirm(opened)
                 if refusal is None:
+                    if taken is not None:
+                        self.throttle.goes_out(taken, opened.hold)
                     return opened.hold
                 if refusal is not _AGAIN:
                     raise Refused(refusal)
@@ -163,6 +162,9 @@ class Admission:
                 waited_ms = now.boot_ms - since_boot_ms
                 self._observer.turned_away(call, refused.refusal, waited_ms, now)
             raise
+        finally:
+            if taken is not None:
+                self.throttle.leave(taken)
 
     def left_nano_usd(self, call: NewCall) -> int | None:
         """The least that is left in the call's budgets, by what was heard last."""
@@ -184,6 +186,7 @@ class Admission:
                 workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
             )
         self._observer.ended(hold, outcome, now)
+        self.throttle.ended(hold, outcome)
         self._freed(leases, now, urgent=outcome.cost_nano_usd > hold.worst_nano_usd)
 
     def void(self, hold: Hold, outcome: Settlement) -> None:
@@ -191,6 +194,7 @@ class Admission:
         now = self._clock.now()
         leases = self._open.void(hold, outcome, now)
         self._observer.ended(hold, outcome, now)
+        self.throttle.ended(hold, outcome)
         self._freed(leases, now)
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
@@ -209,6 +213,7 @@ class Admission:
         self._policy = policy
         self._region = policy.region
         self._routes.clear()
+        self.throttle.take_policy(policy)
         self.secrets.take(policy)
         for case in self.waiting.take_all():
             case.route = self._route(case.call.attributes)
@@ -273,12 +278,18 @@ class Admission:
         """Write down what was given back; it is told once it is durable."""
         now = self._clock.now()
         for lease in leases:
-            self._journal.record(partial(_return_body, lease), now, leases=(lease,))
+            self._journal.record(partial(translate.returned_to_wire, lease), now, leases=(lease,))
 
     def hurry(self) -> None:
         """Let the next Sync go out as soon as it may."""
         self.cadence.urgent = True
         self.poked.set()
+
+    def _ask_for_more(self) -> None:
+        """Let a Sync go out soon that refills: leases, or shares of rate limits."""
+        if not self.cadence.refill:
+            self.cadence.refill = True
+            self.poked.set()
 
     # --- Inside --------------------------------------------------------------------------------
 
@@ -293,16 +304,7 @@ class Admission:
 
     def _journal_noticed(self) -> None:
         """The journal can be written no more, or again."""
-        failure = self._journal.failure
-        if failure is None:
-            self._log.info("disk_has_room")
-        elif failure == DISK_FULL:
-            self._log.alarm("disk_full", remedy=plain_refusal(Reason.DISK_FULL).message)
-        else:
-            remedy = plain_refusal(Reason.JOURNAL_FAILED).message
-            self._log.alarm(
-                "journal_failed", cause=failure, remedy=remedy, open_calls=len(self._open)
-            )
+        self._open.tell_of_journal()
         self.try_waiting(every=True)
         self.hurry()
 
@@ -332,18 +334,25 @@ class Admission:
             lengths=self._lengths,
         )
 
-    async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> OpenCall:
+    def _check_standing(self, call: NewCall, now: Now) -> None:
+        """Raise Refused for what stops any call like this one."""
         refusal = self._standing(call, now)
         if refusal is None and len(self._open) >= OPEN_CALLS_MAX:
             refusal = plain_refusal(Reason.OVERLOADED)
         if refusal is not None:
             raise Refused(refusal)
+
+    def _patience_ms(self, call: NewCall) -> int:
         project = self._policy.project(call.attributes.project_id)
+        return project.patience_ms if project is not None else PATIENCE_MS
+
+    async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> OpenCall:
+        self._check_standing(call, now)
         case = Case(
             call_id=make_id(CALL, now.unix_ms, self._entropy.random_bytes(RANDOM_BYTES)),
             call=call,
             since_boot_ms=since_boot_ms,
-            patience_ms=project.patience_ms if project is not None else PATIENCE_MS,
+            patience_ms=self._patience_ms(call),
             route=self._route(call.attributes),
         )
         claims = self.waiting.claims(case.route.accounts, now, away=self.away)
@@ -358,7 +367,7 @@ class Admission:
     async def _wait(self, case: Case, now: Now) -> OpenCall:
         if not self.waiting.add(case):
             raise Refused(self._give_up(case, Reason.BUSY))
-        waiter = self._waiters[case.call_id] = _Waiter()
+        waiter = self._waiters[case.call_id] = Waiter()
         self._tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
         left_ms = max(0, case.patience_ms - (now.boot_ms - case.since_boot_ms))
         try:
@@ -429,8 +438,7 @@ class Admission:
         opened = self._open.begin(case, plan, self._region, now)
         self.tallies.used(case.call.secret_id, now.unix_ms)
         if not self.cadence.refill and any(lease.runs_low for lease in opened.leases):
-            self.cadence.refill = True
-            self.poked.set()
+            self._ask_for_more()
         return opened
 
     def _lasts(self, leases: tuple[Lease, ...], now: Now) -> bool:
@@ -448,7 +456,7 @@ class Admission:
             await self._journal.durable(opened.group)
         except JournalFailedError as error:
             self._open.never_written(opened)
-            return _journal_refusal(str(error))
+            return journal_refusal(str(error))
         except BaseException:
             self.void(opened.hold, _UNSENT)
             raise
@@ -480,16 +488,6 @@ class Admission:
         pending = self._journal.last_seq - self._journal.acked_seq
         if pending in (1, WAITING_RECORDS_MAX):
             self.poked.set()
-
-
-def _return_body(lease: Lease, seq: int) -> bytes:
-    return translate.return_to_wire(seq, lease.key, lease.returned_nano_usd)
-
-
-def _journal_refusal(failure: str) -> Refusal:
-    if failure == DISK_FULL:
-        return plain_refusal(Reason.DISK_FULL)
-    return plain_refusal(Reason.JOURNAL_FAILED, cause=failure)
 
 
 _AGAIN = Refusal(Reason.BUSY, "Authority ended while the call's hold was written down.")

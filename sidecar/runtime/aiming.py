@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import trio
 
 from protos.telemetry.traces import Started
+from protos.values.quick import quick
 from protos.values.rates import ModelPrice, UnpriceableError
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
@@ -47,6 +48,7 @@ from sidecar.runtime.upstream import Upstream, Upstreams
 _VERSION_LINE = b"anthropic-version: 2023-06-01\r\n"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A request that was read: what its caller wants, before it is known who answers."""
@@ -67,6 +69,7 @@ class Wish:
     """The span that is recorded of it, over all its attempts; None for most."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What sets an attempt apart from the plain call of a request."""
@@ -217,7 +220,7 @@ class Aiming:
             dialect = dialect_of(provider.name, provider.family, provider.base_url, row.family)
             wish = _allowed(wish, dialect)
             request = api.read(wish.value, wish.body, model=price.model, expands_text=expands)
-            request = replace(request, dialect=dialect)
+            request = request.at(dialect)
             free = row.kind is Kind.FREE
             bound = NO_COST if free else bound_of(request.asked, prices)
             bound = under_terms(bound, policy, attributes)

@@ -176,19 +176,22 @@ class CallMetrics:
             self._count(used, row, key)
 
     def _count(self, used: Quantities, row: _Row, key: _Key) -> None:
+        tokens_in = tokens_out = 0
         for kind, count in used.items():
+            if kind in conventions.INPUT:
+                tokens_in += count
+            elif kind in conventions.OUTPUT:
+                tokens_out += count
             cell = row.quantities.get(kind)
             if cell is None:
                 project, provider, model = key[:3]
                 name = conventions.provider_of(provider)
                 cell = row.quantities[kind] = self._quantities.at(project, name, model, kind)
             cell.value += count
-        tokens = conventions.input_tokens(used)
-        if tokens:
-            row.usage_in.note(tokens)
-        tokens = conventions.output_tokens(used)
-        if tokens:
-            row.usage_out.note(tokens)
+        if tokens_in:
+            row.usage_in.note(tokens_in)
+        if tokens_out:
+            row.usage_out.note(tokens_out)
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refused call."""

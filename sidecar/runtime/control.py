@@ -35,7 +35,7 @@ from sidecar.limits import (
     SYNC_MIN_MS,
     UNCAPPED_AUTHORITY_MS,
 )
-from sidecar.runtime import grpc_bridge, identity, offers, translate
+from sidecar.runtime import grpc_bridge, identity, offers, rate_shares, translate
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.folder import FolderError
 from sidecar.runtime.grpc_bridge import words_of
@@ -403,6 +403,7 @@ class ControlLink:
             cadence.no_later_than(sent.boot_ms + answer.next_sync_ms)
         if self._policy_late_since is not None:
             cadence.no_later_than(sent.boot_ms + POLICY_LATE_MS)
+        rate_shares.take_shares(answer, admission, sent, self._clock.now())
         offers.spend(admission, leases, answer.named_call_ids, sent.boot_ms)
         admission.refuse_hopeless(answer.hopeless_call_ids)
         self._stable_seq = max(self._stable_seq, answer.stable_seq)

@@ -70,13 +70,13 @@ def _is_wanted(prepared: Prepared) -> bool:
 
 
 def _is_worth_it(call: NewCall, left_nano_usd: int) -> bool:
-    """Whether the call does not fit with the least output, and could if its prompt cost nothing."""
+    """Whether the call does not fit, and could with the least output if its prompt cost nothing."""
     bound = call.bound
-    least = bound.output_most
+    most = least = bound.output_most
     if clampable(bound):
         least = min(least, OUTPUT_FLOOR_TOKENS)
-    worst_nano_usd = bound.worst_nano_usd(least)
-    return worst_nano_usd - bound.input_worst_nano_usd <= left_nano_usd < worst_nano_usd
+    output_nano_usd = bound.worst_nano_usd(least) - bound.input_worst_nano_usd
+    return output_nano_usd <= left_nano_usd < bound.worst_nano_usd(most)
 
 
 async def counted(prepared: Prepared, clock: Clock) -> Prepared:

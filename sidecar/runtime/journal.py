@@ -28,6 +28,7 @@ import trio
 from sidecar.clock import Clock
 from sidecar.core.instants import Now
 from sidecar.core.leases import Lease, LeaseKey
+from sidecar.core.refusals import Reason, Refusal, plain_refusal
 from sidecar.core.timekeeper import Kept
 from sidecar.limits import (
     DISK_FULL_RETRY_MS,
@@ -48,6 +49,13 @@ DISK_FULL = "the disk is full"
 
 class JournalFailedError(Exception):
     """The journal could not be written or read; the message says why."""
+
+
+def journal_refusal(failure: str) -> Refusal:
+    """What a journal's failure means for calls."""
+    if failure == DISK_FULL:
+        return plain_refusal(Reason.DISK_FULL)
+    return plain_refusal(Reason.JOURNAL_FAILED, cause=failure)
 
 
 class Group:

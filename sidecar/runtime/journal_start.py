@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sidecar.core.allowance import StoredLease
 from sidecar.core.leases import LeaseKey
 from sidecar.core.timekeeper import Kept
+from sidecar.limits import RECENT_RECORDS_MAX, RECENT_RECORDS_MS
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal_seal import LeaseRow, Seal, value_of_format_2
 
@@ -89,6 +90,8 @@ class Recovered:
     leases: tuple[StoredLease, ...]
     open_calls: tuple[tuple[int, bytes], ...]
     """Calls without an end, by number."""
+    recent_records: tuple[bytes, ...] = ()
+    """The records of the last minute of the process before, the latest first."""
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -167,8 +170,24 @@ def recover(connection: sqlite3.Connection, file_id: str) -> tuple[Recovered, Se
         heard_until_boot_ms=int(meta.get("heard_until_boot_ms", 0)),
         leases=tuple(map(_stored_lease, leases)),
         open_calls=tuple(open_calls),
+        recent_records=_recent_records(connection),
     )
     return recovered, seal
+
+
+def _recent_records(connection: sqlite3.Connection) -> tuple[bytes, ...]:
+    found = []
+    latest_unix_ms: int | None = None
+    rows = connection.execute(
+        "SELECT written_unix_ms, body FROM record ORDER BY seq DESC LIMIT ?", (RECENT_RECORDS_MAX,)
+    )
+    for written_unix_ms, body in rows:
+        if latest_unix_ms is None:
+            latest_unix_ms = written_unix_ms
+        if written_unix_ms < latest_unix_ms - RECENT_RECORDS_MS:
+            break
+        found.append(body)
+    return tuple(found)
 
 
 def _kept(meta: dict[str, int | str | bytes]) -> Kept | None:

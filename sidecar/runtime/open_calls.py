@@ -4,14 +4,17 @@ What a call holds is set aside and written down in the same step, and so is what
 await lies between the two, so that nothing can come between what the allowance and the journal say.
 """
 
+import trio
+
 from protos.bursar.sidecar.v1 import Record
 from sidecar.core.admission import Case, Open
 from sidecar.core.allowance import Allowance
 from sidecar.core.calls import Hold, Settlement
 from sidecar.core.instants import Now
 from sidecar.core.leases import Lease
+from sidecar.core.refusals import Refusal
 from sidecar.runtime import translate
-from sidecar.runtime.journal import Group, Journal
+from sidecar.runtime.journal import DISK_FULL, Group, Journal, journal_refusal
 from sidecar.telemetry import Log
 
 
@@ -35,6 +38,18 @@ class OpenCall:
         self.record = record
         self.number = number
         self.group = group
+
+
+class Waiter:
+    """A task that waits until its call is opened or refused."""
+
+    __slots__ = ("done", "opened", "refusal")
+
+    def __init__(self) -> None:
+        """Begin to wait."""
+        self.done = trio.Event()
+        self.opened: OpenCall | None = None
+        self.refusal: Refusal | None = None
 
 
 class OpenCalls:
@@ -112,6 +127,18 @@ class OpenCalls:
         """The journal could not take a call's OPEN: it did not go out, and nobody is told of it."""
         del self._calls[opened.hold.call_id]
         self._allowance.settle(opened.leases, opened.hold.worst_nano_usd, 0)
+
+    def tell_of_journal(self) -> None:
+        """Say in the log that the journal can be written no more, or again."""
+        failure = self._journal.failure
+        if failure is None:
+            self._log.info("disk_has_room")
+            return
+        remedy = journal_refusal(failure).message
+        if failure == DISK_FULL:
+            self._log.alarm("disk_full", remedy=remedy)
+        else:
+            self._log.alarm("journal_failed", cause=failure, remedy=remedy, open_calls=len(self))
 
     def _overrun(self, opened: OpenCall, excess_nano_usd: int, now: Now) -> None:
         leases, call_id = opened.leases, opened.hold.call_id

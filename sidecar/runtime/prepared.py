@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from protos.values.quick import quick
 from protos.values.rates import ModelPrice
 from sidecar.core.calls import NewCall
 from sidecar.core.policy import Policy
@@ -11,6 +12,7 @@ from sidecar.providers.reading import CallRequest
 from sidecar.runtime.upstream import Upstream
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A call with all that is needed to make it, once it is admitted."""

@@ -5,11 +5,13 @@ before the body is read that needs no body.
 """
 
 import json
+import logging
 
 from protos.values.keys import PROJECT_KEY, is_key, key_digest, split_suffix
 from protos.values.selectors import Attributes
 from sidecar.clock import Clock
 from sidecar.core.instants import Now
+from sidecar.core.loops import Loops
 from sidecar.core.policy import Key, Policy
 from sidecar.core.refusals import Reason, Refusal, plain_refusal
 from sidecar.http import codec, encoding, headers, hosts, limits, multipart, routes
@@ -33,6 +35,7 @@ from sidecar.runtime.drains import Drains
 from sidecar.runtime.preparing import NOBODY, Preparing, attribution
 from sidecar.runtime.upstream import Upstreams
 
+_log = logging.getLogger(__name__)
 _JSON_TYPES = (b"application/json", b"text/json")
 
 
@@ -53,6 +56,7 @@ class Proxy:
         self._clock = clock
         self._allowed_hosts = allowed_hosts
         self._attempts = Attempts(admission, clock, drains)
+        self._loops = Loops()
 
     async def answer(self, caller: Caller, head: RequestHead) -> None:
         """Answer one request. Raises FaultError, BadMessageError, CallerGoneError."""
@@ -136,8 +140,28 @@ class Proxy:
         body = await caller.read_body(head, limits.REQUEST_BODY_MAX_BYTES)
         if b"content-encoding" in head.values:
             body = _opened(head, body, caller)
+        self._stop_loop(Attributes(key.project_id, key.key_id, named.workflow, ""), body)
         course = await self._preparing.prepare(head, route, policy, key, named, body)
         await self._attempts.make(course, caller, head)
+
+    def _stop_loop(self, attributes: Attributes, body: bytes) -> None:
+        """Refuse a request that a workflow sends again and again. Raises FaultError."""
+        project = self._admission.policy.project(attributes.project_id)
+        if project is None or not project.loop_max:
+            return
+        loop = self._loops.see(attributes, body, project.loop_max, self._clock.now().boot_ms)
+        if loop is None:
+            return
+        if loop.begins:
+            _log.error(
+                "a workflow loops: client %s, key %s, workflow %s sent one request more than %d "
+                "times in a minute, and is refused until it rests",
+                attributes.project_id,
+                attributes.key_id,
+                attributes.workflow or "(none)",
+                project.loop_max,
+            )
+        self._preparing.refuse(loop.refusal, attributes)
 
     # --- What is answered here -------------------------------------------------------------------
 

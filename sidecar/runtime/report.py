@@ -6,7 +6,7 @@ from protos.bursar.sidecar import v1 as wire
 from sidecar.core.instants import Now
 from sidecar.core.leases import Lease
 from sidecar.core.tallies import RefusalLevel
-from sidecar.runtime import translate
+from sidecar.runtime import rate_wire, translate
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.journal import Journal
 
@@ -76,6 +76,9 @@ async def tell(head: SyncHead, admission: Admission, journal: Journal, now: Now)
             for secret_id, unix_ms in uses.items()
         ],
     )
+    if admission.throttle.rates:
+        levels_of_rates = admission.throttle.rates.levels(now.boot_ms)
+        request.rate_levels.extend(map(rate_wire.level_to_wire, levels_of_rates))
     from_seq = journal.acked_seq + 1
     bodies, chain = await journal.records(from_seq)
     if bodies:

@@ -14,7 +14,7 @@ from protos.values.rates import ModelPrice, Tier, Variant
 from protos.values.selectors import Selector, SplitBy
 from sidecar.core.allowance import LeaseLevels
 from sidecar.core.calls import Hold, Outcome, Settlement
-from sidecar.core.leases import AccountKey, Grant, LeaseKey
+from sidecar.core.leases import AccountKey, Grant, Lease, LeaseKey
 from sidecar.core.output_defaults import OutputDefault
 from sidecar.core.policy import (
     Budget,
@@ -30,6 +30,7 @@ from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 from sidecar.core.tallies import RefusalLevel
 from sidecar.core.waiting import DemandLevel
 from sidecar.limits import HOSTED_CALLS_MAX, PATIENCE_MAX_MS, PATIENCE_MS
+from sidecar.runtime import rate_wire
 
 _OUTCOMES = {
     Outcome.OK: wire.Outcome.OUTCOME_OK,
@@ -173,6 +174,11 @@ def overrun_to_wire(
     return record.SerializeToString()
 
 
+def returned_to_wire(lease: Lease, seq: int) -> bytes:
+    """All that was given back on a lease, as it is when the record is made."""
+    return return_to_wire(seq, lease.key, lease.returned_nano_usd)
+
+
 def return_to_wire(seq: int, key: LeaseKey, returned_nano_usd: int) -> bytes:
     """All that was given back on a lease so far."""
     record = wire.Record(seq=seq)
@@ -286,6 +292,7 @@ def policy_from_wire(policy: wire.Policy, region: str) -> Policy:
                 if one.limit_count > 0
             ],
             secrets=[_secret_from_wire(secret) for secret in policy.secrets],
+            rate_limits=rate_wire.limits_from_wire(policy.rate_limits),
         )
     except UnknownPolicyError:
         raise
@@ -301,6 +308,7 @@ def _project_from_wire(project: wire.Project) -> Project:
         patience_ms=min(project.patience_ms or PATIENCE_MS, PATIENCE_MAX_MS),
         when_too_large=_WHEN_TOO_LARGE.get(project.when_too_large, WhenTooLarge.CLAMP),
         hosted_calls=max(0, min(project.hosted_call_count, HOSTED_CALLS_MAX)),
+        loop_max=project.loop_max_count,
     )
 
 

@@ -17,6 +17,7 @@ import http.client
 import json
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +29,13 @@ from tests.bench import cases, machine, measure, processes, stack, workload
 DIRECT = "direct"
 PASS_THROUGH = "pass-through"
 SIDECAR = "sidecar"
+WATCHED = "sidecar, 1 % recorded"
+TELEMETRY = "telemetry"
+"""The phase in which a sidecar that is seen from outside takes turns with one that is not."""
+_RECORDED_PARTS = 100
 
 _SPARE_FILES = 256
+_SINK_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Options:
     """Capped budgets that every call matches."""
     systems: frozenset[str]
     """Which systems are measured."""
+    telemetry_only: bool = False
+    """Whether only the cost of telemetry is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,10 @@ class Campaign:
     def run(self) -> Findings:
         """Measure everything."""
         rounds, window_ms = self.options.rounds, self.options.window_ms
+        if SIDECAR in self.options.systems:
+            self._telemetry(cases.telemetry(rounds, window_ms))
+        if self.options.telemetry_only:
+            return self.findings
         self._phase("plain upstream", cases.plain(rounds, window_ms), ca=None)
         authority = trustme.CA()
         ca, certificate = self.folder / "ca.pem", self.folder / "server.pem"
@@ -133,6 +145,55 @@ class Campaign:
                             answered += sample.load.answered
             if installation is not None:
                 self._check_ledger(name, installation, answered)
+
+    def _telemetry(self, case: measure.Case) -> None:
+        """A sidecar with its telemetry on next to one without any, taking turns."""
+        with contextlib.ExitStack() as up:
+            provider = self._child(up, "upstream", [], TELEMETRY)
+            upstream = Upstream(provider.port(), None)
+            sink = self._child(up, "sink", [], TELEMETRY)
+            sink_port = sink.port()
+            installations = [
+                up.enter_context(
+                    stack.running(
+                        folder=self.folder / f"{TELEMETRY}-{bool(url)}",
+                        upstream_url=upstream.url,
+                        ca=None,
+                        cores=self.cores,
+                        budgets=self.options.budgets,
+                        name=name,
+                        collector_url=url,
+                    )
+                )
+                for name, url in ((SIDECAR, ""), (WATCHED, f"http://127.0.0.1:{sink_port}"))
+            ]
+            pids = {provider.pid, sink.pid}
+            for each in installations:
+                pids |= {each.subject.pid, *each.subject.helper_pids}
+            up.callback(setattr, self.bench, "our_pids", self.bench.our_pids)
+            self.bench.our_pids = self.bench.our_pids | pids
+            answered = dict.fromkeys((SIDECAR, WATCHED), 0)
+            for number in range(case.rounds):
+                for each in installations if number % 2 == 0 else installations[::-1]:
+                    sample = self._sample(TELEMETRY, case, each.subject, upstream)
+                    answered[each.subject.name] += sample.load.answered
+            for each in installations:
+                name = each.subject.name
+                self._check_ledger(f"{TELEMETRY}, {name}", each, answered[name])
+            self._check_sink(Upstream(sink_port, None), answered[WATCHED])
+
+    def _check_sink(self, sink: Upstream, answered: int) -> None:
+        """One call in a hundred was recorded, and every one was counted."""
+        deadline = time.perf_counter() + _SINK_S
+        counts = sink.counts()
+        while counts["calls_counted"] < answered and time.perf_counter() < deadline:
+            time.sleep(0.1)
+            counts = sink.counts()
+        wanted = answered // _RECORDED_PARTS
+        if not wanted // 2 <= counts["spans"] <= wanted * 2 or counts["calls_counted"] != answered:
+            self.findings.problems.append(
+                f"{TELEMETRY}: of {answered} calls the collector was told {counts}"
+            )
 
     def _start(
         self, up: contextlib.ExitStack, name: str, ca: Path | None

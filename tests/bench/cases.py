@@ -18,6 +18,7 @@ RATE_PER_S = 500
 PLAIN_ROUNDS = 5
 OTHER_ROUNDS = 3
 PACED_ROUNDS = 2
+TELEMETRY_ROUNDS = 10
 DIRECT_ROUNDS = 2
 DIRECT_WINDOW_MS = 1_000
 PLAIN_WINDOW_MS = 3_000
@@ -63,6 +64,12 @@ def tls(rounds: int | None, window_ms: int | None) -> list[Case]:
         Case("stream, rushed", 64, 2, OTHER_WINDOW_MS, stream=_RUSHED),
     )
     return [_scaled(case, rounds, window_ms) for case in cases]
+
+
+def telemetry(rounds: int | None, window_ms: int | None) -> Case:
+    """The bar's case, often and shortly: two sidecars that take turns."""
+    case = Case(BAR_CASE, BAR_IN_FLIGHT, TELEMETRY_ROUNDS, OTHER_WINDOW_MS)
+    return _scaled(case, rounds, window_ms)
 
 
 def open_streams(count: int) -> Case:

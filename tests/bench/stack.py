@@ -23,6 +23,12 @@ from tests.bench import machine, measure, processes
 # Far more than all runs together can hold or spend: what is measured is calls, not refusals.
 CAP_NANO_USD = 1_000_000 * 1_000_000_000
 LEDGER_S = 60
+# Metrics go out each second, so that a window of seconds holds what they cost, too.
+TELEMETRY = {
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.01",
+    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+}
 RPC_S = 10
 
 
@@ -133,9 +139,19 @@ def _provision(
 
 @contextlib.contextmanager
 def running(
-    *, folder: Path, upstream_url: str, ca: Path | None, cores: machine.Cores, budgets: int
+    *,
+    folder: Path,
+    upstream_url: str,
+    ca: Path | None,
+    cores: machine.Cores,
+    budgets: int,
+    name: str = "sidecar",
+    collector_url: str = "",
 ) -> Iterator[Stack]:
-    """Bring a whole installation up in `folder`, and down again."""
+    """Bring a whole installation up in `folder`, and down again.
+
+    With a collector its sidecar records one call in a hundred and shows its metrics.
+    """
     folder.mkdir()
     with contextlib.ExitStack() as stack:
         control_plane = stack.enter_context(
@@ -154,17 +170,21 @@ def running(
         arguments += ["--listen", "127.0.0.1:0", "--synchronous", "full", "--name", "bench"]
         if ca is not None:
             arguments += ["--upstream-ca", str(ca)]
+        environment = {"BURSAR_JOIN_TOKEN": join_token}
+        if collector_url:
+            arguments += ["--metrics-listen", "127.0.0.1:0"]
+            environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector_url, **TELEMETRY}
         sidecar = stack.enter_context(
             processes.Child(
                 "sidecar",
                 arguments,
                 core=cores.under_test,
                 log=folder / "sidecar.log",
-                environment={"BURSAR_JOIN_TOKEN": join_token},
+                environment=environment,
             )
         )
         subject = measure.Subject(
-            name="sidecar",
+            name=name,
             port=sidecar.port(),
             pid=sidecar.pid,
             api_key=api_key,

@@ -1,4 +1,4 @@
-"""The two bars: when they pass, when they fail, when they may not be judged."""
+"""The bars: when they pass, when they fail, when they may not be judged."""
 
 import pytest
 
@@ -94,3 +94,29 @@ def test_added_latency_is_what_comes_on_top_of_no_gateway_at_all() -> None:
     lines = list(report.Report(findings, {}, TWO_CORES).lines())
     row = next(line for line in lines if campaign.PASS_THROUGH in line)
     assert row.split()[4:8] == ["3.50", "10.50", "2.50", "7.50"]
+
+
+def telemetry(off: list[int], on: list[int], *, foreign_share: float = 0) -> report.Verdict:
+    """The verdict on so many CPU microseconds a call, by round."""
+    findings = campaign.Findings()
+    for without, watched in zip(off, on, strict=True):
+        for name, cpu_us in ((campaign.SIDECAR, without), (campaign.WATCHED, watched)):
+            made = sample(name, 1_000, 1_000 * cpu_us, foreign_share)
+            findings.runs.append(campaign.Run(campaign.TELEMETRY, made))
+    (verdict,) = report.Report(findings, {}, TWO_CORES).verdicts()
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("on", "passed"), [([310, 305, 400], True), ([316, 330, 300], False), ([300, 290, 299], True)]
+)
+def test_telemetry_is_judged_by_the_median_of_what_it_adds_in_a_round(
+    on: list[int], passed: bool
+) -> None:
+    assert telemetry([300, 300, 300], on).passed is passed
+
+
+def test_what_telemetry_adds_is_told_with_its_spread() -> None:
+    verdict = telemetry([300, 200], [306, 216], foreign_share=0.5)
+    assert verdict.measured.startswith("+5.0 % [+2.0 to +8.0 by round, 2 rounds]")
+    assert "CONTENDED" in verdict.measured

@@ -105,7 +105,9 @@ class VirtualSidecar:
 
     def drain(self) -> int:
         world = self.world
-        return world.do(lambda tx: drain(tx, self.name, self.epoch, self.incarnation, world.levels))
+        return world.do(
+            lambda tx: drain(tx, self.name, self.epoch, self.incarnation, world.levels, world.now)
+        )
 
     def chain(self, count: int) -> bytes:
         return chain_after(CHAIN_START, [raw(record) for record in self.journal[:count]])

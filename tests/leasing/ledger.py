@@ -4,7 +4,7 @@ What is ours here is only what the database does: a period, its leases, and the 
 grant passes a cap. `test_ledger.py` holds it to the real use case on SQLite, answer by answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -71,6 +71,10 @@ class MemoryRows(granting.Gathering):
     def add(self, key: PeriodKey) -> None:
         self.periods[key] = self._ledger.periods[key]
         self.leases[key] = self._ledger.leases[key]
+
+    def add_all(self, holder: Holder, keys: Sequence[PeriodKey]) -> None:
+        for key in keys:
+            self.add(key)
 
     def undone(self, keys: Iterable[PeriodKey]) -> None:
         for key in keys:

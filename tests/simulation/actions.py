@@ -60,8 +60,13 @@ async def _call(stage: Stage, step: Step) -> None:
     stage.simulation.nursery.start_soon(call, stage.simulation, host, order)
 
 
-ENOUGH_STEPS = 285
+ENOUGH_STEPS = 275
 """Of a run before its end, which adds a hundred or so."""
+
+
+def enough(stage: Stage) -> bool:
+    """Whether so much has happened that no encore needs to come."""
+    return stage.simulation.tally.steps >= ENOUGH_STEPS
 
 
 @action("encore")
@@ -77,7 +82,7 @@ async def _call_if_few(stage: Stage, step: Step) -> None:
     host = stage.host(step)
     if host is not None:
         await host.awake()
-    if stage.simulation.tally.steps < ENOUGH_STEPS:
+    if not enough(stage):
         await _call(stage, step)
 
 

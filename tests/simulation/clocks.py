@@ -3,7 +3,7 @@
 import heapq
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import trio
 
@@ -20,17 +20,22 @@ class VirtualClock(trio.abc.Clock):
     """
 
     def __init__(self) -> None:
-        self._now_s = 0.0
+        self.now_s = 0.0
+        """So late it is."""
         self._sleepers: list[tuple[float, int, _Sleeper]] = []
         self._count = 0
         self._soon: Any = None
 
     def start_clock(self) -> None:
         """It begins at zero."""
-        self._soon = trio.lowlevel.current_trio_token()._reentry_queue
+        scheduler: Any = trio._core._run.GLOBAL_RUN_CONTEXT.runner
+        self._soon = scheduler.entry_queue
+        # Nobody listens, and trio asks a mapping written in Python five times a turn.
+        scheduler.instruments = {}
+        _CLOCKS[:] = [self]
 
     def current_time(self) -> float:
-        return self._now_s
+        return self.now_s
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Trio asks when no task can run: go on to the next instant at which one can."""
@@ -40,15 +45,15 @@ class VirtualClock(trio.abc.Clock):
             heapq.heappop(self._sleepers)
         next_s = min(deadline, self._sleepers[0][0] if self._sleepers else math.inf)
         assert next_s < math.inf, "all wait, and for nothing that time brings"
-        self._now_s = max(self._now_s, next_s)
-        while self._sleepers and self._sleepers[0][0] <= self._now_s:
+        self.now_s = max(self.now_s, next_s)
+        while self._sleepers and self._sleepers[0][0] <= self.now_s:
             sleeper = heapq.heappop(self._sleepers)[2]
             if sleeper.task is not None:
                 trio.lowlevel.reschedule(sleeper.task)
         return 0.0
 
     async def sleep_until(self, instant_s: float) -> None:
-        if instant_s <= self._now_s:
+        if instant_s <= self.now_s:
             await trio.lowlevel.checkpoint()
             return
         self._count += 1
@@ -70,20 +75,25 @@ class _Sleeper:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
+_CLOCKS: list[VirtualClock] = []
+"""That of the run: it is asked thousands of times, and trio finds it by three calls."""
+
+
 async def sleep(seconds: float) -> None:
     """Let so much virtual time pass."""
-    clock = cast(VirtualClock, trio.lowlevel.current_clock())
-    await clock.sleep_until(clock.current_time() + seconds)
+    [clock] = _CLOCKS
+    await clock.sleep_until(clock.now_s + seconds)
 
 
 async def sleep_until(instant_s: float) -> None:
     """Wait for an instant of the run."""
-    await cast(VirtualClock, trio.lowlevel.current_clock()).sleep_until(instant_s)
+    [clock] = _CLOCKS
+    await clock.sleep_until(instant_s)
 
 
 def true_ms() -> int:
     """Milliseconds since the run began."""
-    return round(trio.current_time() * 1_000)
+    return round(_CLOCKS[0].now_s * 1_000)
 
 
 @dataclass(slots=True)
@@ -113,8 +123,17 @@ class HostClock:
     unseen_ms: int = 0
     """Pauses of the virtual machine that the boot clock knows nothing of."""
     paused_since_ms: int | None = None
+    _asked_s: float = -1.0
+    _told: Now | None = None
+    """What both clocks showed when they were last asked, until somebody touches them."""
 
     def now(self) -> Now:
+        now_s = _CLOCKS[0].now_s
+        if self._told is None or self._asked_s != now_s:
+            self._asked_s, self._told = now_s, self._read()
+        return self._told
+
+    def _read(self) -> Now:
         ran_ms = self._ran_ms
         seen_ms = ran_ms if self.paused_since_ms is None else self.paused_since_ms
         return Now(
@@ -129,21 +148,25 @@ class HostClock:
     def step(self, by_ms: int) -> None:
         """Somebody sets the wall clock."""
         self.wall_offset_ms += by_ms
+        self._told = None
 
     def correct(self) -> None:
         """The wall clock is set right."""
         self.wall_offset_ms = true_ms() - self._ran_ms
+        self._told = None
 
     def pause(self) -> None:
         """The virtual machine stops, and its boot clock with it."""
         if self.paused_since_ms is None:
             self.paused_since_ms = self._ran_ms
+            self._told = None
 
     def resume(self) -> None:
         """It goes on."""
         if self.paused_since_ms is not None:
             self.unseen_ms += self._ran_ms - self.paused_since_ms
             self.paused_since_ms = None
+            self._told = None
 
     def reboot(self) -> None:
         """The host boots: its boot clock begins anew."""
@@ -151,3 +174,4 @@ class HostClock:
         self.booted_ms = self._ran_ms
         self.boot_base_ms = 5_000
         self.unseen_ms = 0
+        self._told = None

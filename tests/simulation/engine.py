@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from tests.simulation import closing
-from tests.simulation.actions import ACTIONS
+from tests.simulation.actions import ACTIONS, enough
 from tests.simulation.clocks import VirtualClock, sleep, sleep_until, true_ms
 from tests.simulation.invariants import ViolationError
 from tests.simulation.plan import Plan
@@ -110,6 +110,8 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
             simulation.nursery = simulation.network.nursery = nursery
             nursery.start_soon(_keep_house, simulation)
             for step in plan:
+                if step.action == "encore" and enough(stage):
+                    continue
                 await sleep_until(step.at_ms / 1_000)
                 await ACTIONS[step.action](stage, step)
             await closing.close(stage)
@@ -133,7 +135,10 @@ def play(story: Callable[[], Awaitable[None]], seed: int) -> None:
     scheduler: Any = trio._core._run
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
     scheduler._r.seed(seed)
+    ordinary = trio.sleep
+    trio.sleep = sleep  # what the product asks for too: it costs a quarter of trio's own
     try:
         trio.run(story, clock=VirtualClock())
     finally:
+        trio.sleep = ordinary
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = False

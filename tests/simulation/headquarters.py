@@ -222,6 +222,10 @@ class Headquarters:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self.store.read(fn).result()
 
+    def look(self, fn: Callable[[Tx], T]) -> T:
+        """Read on the connection that writes, which need not fetch anew what it just wrote."""
+        return fn(self.store._session.tx)
+
     @property
     def rows_written(self) -> int:
         """How many rows this database's only writer wrote, also those that were undone."""

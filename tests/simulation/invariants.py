@@ -86,18 +86,28 @@ class Books:
     """The database was restored, and has not heard from every sidecar yet."""
     rows_written: int = -1
     """How many rows the control plane had ever written when they were last read."""
+    read: tuple[object, ...] = ()
+    """All that was last read."""
+    settled: bool = False
+    """It was read twice: a cap in effect follows what came back before the last look."""
 
     def look(self, simulation: "Simulation") -> None:
         """Read the books, and hold them to what must be so. Raises ViolationError.
 
-        Where not one row was written since, they are as they were; what was billed may not be.
+        Where nothing was written since, they are as they were; what was billed may not be.
         """
         written = simulation.headquarters.rows_written
         if written == self.rows_written and not self.old:
             check_truth(simulation)
             return
         self.rows_written = written
-        periods, leases, meta = simulation.headquarters.read(_read)
+        periods, leases, meta = simulation.headquarters.look(_read)
+        read = ([*map(_values, periods)], [*map(_values, leases)], meta)
+        same, self.read = read == self.read, read
+        if same and self.settled and not self.old:
+            check_truth(simulation)
+            return
+        self.settled = same
         found = {_key(row): row for row in periods}
         sums: dict[LeaseKey, list[int]] = {key: [0, 0, 0] for key in found}
         serials: dict[Holding, int] = {}
@@ -139,6 +149,7 @@ class Books:
         self.generation = 0
         self.old = True
         self.rows_written = -1
+        self.settled = False
 
     def _check_cap(self, key: LeaseKey, row: Row) -> None:
         """Money is only granted below the cap; a lower cap waits for what is out already."""
@@ -187,6 +198,10 @@ def _read(tx: Tx) -> tuple[list[Row], list[Row], tuple[int, bool]]:
     meta = tx.row("SELECT generation, mode FROM meta")
     assert meta is not None
     return list(periods), list(leases), (meta["generation"], meta["mode"] == "LEARNING")
+
+
+def _values(row: Any) -> tuple[object, ...]:
+    return tuple(row)
 
 
 def _key(row: Row) -> LeaseKey:

@@ -38,10 +38,10 @@ class Step:
 
 
 Plan = tuple[Step, ...]
-QUIET_MS = (20_000,) * 7 + (40_000,) * 7 + (70_000,) * 4 + (120_000, 310_000)
+QUIET_MS = (20_000,) * 17 + (40_000,) * 17 + (70_000,) * 3 + (120_000,) * 2 + (310_000,)
 STEPS_MIN = 400
 """So many steps a run has at least, to count as one."""
-BURSTS = 4
+BURSTS = 3
 """Of calls in every plan. Where they come to little, because all were away, encores follow: so a
 rich world does not do much more than it must, and a poor one does enough."""
 ENCORE = 110
@@ -51,7 +51,7 @@ ENCORE = 110
 def plan(seed: int) -> Plan:
     """All that is done in the run of a seed."""
     chance = random.Random(f"{seed}:plan")
-    length_ms = chance.choice((12_000, 20_000, 32_000))
+    length_ms = chance.choice((12_000, 18_000, 28_000))
     steps = _scene(chance, length_ms)
     sidecars = sum(step.action == "sidecar" for step in steps)
     steps += _calls(chance, sidecars, length_ms)
@@ -89,7 +89,7 @@ def _scene(chance: random.Random, length_ms: int) -> list[Step]:
     steps.append(Step(0, "budget", part=1, amount=2 * DOLLAR, ms=offline, how=split))
     if chance.random() < 0.6:
         steps.append(Step(0, "budget", part=chance.choice((-1, 1)), amount=-1, ms=offline))
-    for number in range(chance.choice((2, 2, 2, 3, 3, 4))):
+    for number in range(chance.choice((2, 2, 2, 2, 3, 3, 4))):
         rate = 1_000 if chance.random() < 0.5 else chance.randint(900, 1_100)
         steps.append(Step(0, "sidecar", who=number, amount=rate))
     return steps

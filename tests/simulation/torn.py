@@ -27,6 +27,10 @@ class _Passing:
     def dialect(self) -> Dialect:
         return self._tx.dialect
 
+    @property
+    def rows_changed(self) -> int:
+        return self._tx.rows_changed
+
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         return self._tx.rows(sql, params)
 
@@ -113,6 +117,15 @@ class StaleTx(_Passing):
         found = self._tx.row(sql, params)
         if found is None or not self.granting or not sql.startswith("SELECT * FROM period"):
             return found
+        return self._older(found)
+
+    def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
+        found = self._tx.rows(sql, params)
+        if not self.granting or not sql.startswith("SELECT p.* FROM lease l JOIN period p"):
+            return found
+        return [self._older(row) for row in found]
+
+    def _older(self, found: Row) -> Row:
         told = {name: found[name] for name in found.keys()}  # noqa: SIM118 - a row is no mapping
         spare = told["allocated_nano_usd"] - told["spent_nano_usd"] - told["orphan_hold_nano_usd"]
         if spare > 0 and self._chance.random() < 0.5:

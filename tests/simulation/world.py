@@ -265,7 +265,9 @@ class SimulatedSidecar:
     def _drain(self, request: wire.DrainRequest) -> wire.DrainResponse:
         world = self.simulation.world
         stranded = world.do(
-            lambda tx: drain(tx, self.name, request.epoch, request.incarnation, world.levels)
+            lambda tx: drain(
+                tx, self.name, request.epoch, request.incarnation, world.levels, world.now
+            )
         )
         return wire.DrainResponse(stranded_nano_usd=stranded)
 

@@ -16,7 +16,10 @@ from control_plane.rpc.wire.prices import (
     proposal_to_wire,
 )
 from control_plane.rpc.wire.rerating import rerating_from_wire, rerating_to_wire
-from control_plane.usecases import price_imports, prices, rerating
+from control_plane.rpc.wire.retirements import retirement_from_wire, retirement_to_wire
+from control_plane.store.engine import Tx
+from control_plane.usecases import price_imports, prices, rerating, retirements
+from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
 Context = grpc.aio.ServicerContext[object, object]
@@ -108,6 +111,34 @@ class PriceServicer(v1.PriceServiceServicer):
             lambda tx, act: rerating_to_wire(
                 rerating.rerate_calls(tx, question, request.reason, act)
             ),
+        )
+
+    async def SetRetirement(
+        self, request: v1.SetRetirementRequest, context: Context
+    ) -> v1.Retirement:
+        wanted = retirement_from_wire(request.retirement)
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.Retirement,
+            lambda tx, act: retirement_to_wire(retirements.set_retirement(tx, wanted, act)),
+        )
+
+    async def ListRetirements(
+        self, request: v1.ListRetirementsRequest, context: Context
+    ) -> v1.ListRetirementsResponse:
+        page = await self._transactions.read(request, retirements.list_retirements)
+        return v1.ListRetirementsResponse(retirements=map(retirement_to_wire, page.items))
+
+    async def RemoveRetirement(
+        self, request: v1.RemoveRetirementRequest, context: Context
+    ) -> v1.RemoveRetirementResponse:
+        def remove(tx: Tx, act: Act) -> v1.RemoveRetirementResponse:
+            retirements.remove_retirement(tx, request.provider, request.model, act)
+            return v1.RemoveRetirementResponse()
+
+        return await self._transactions.change(
+            request, request.request_id, v1.RemoveRetirementResponse, remove
         )
 
     async def _catalogues(self, request: v1.QueryPriceChangesRequest) -> dict[str, Catalogue]:

@@ -45,6 +45,8 @@ def project_to_wire(project: Project) -> v1.Project:
         etag=project.etag,
         when_too_large=WHEN_TOO_LARGE[project.when_too_large],
         hosted_call_count=project.hosted_calls,
+        rate_weight=project.rate_weight,
+        loop_max_count=project.loop_max,
     )
 
 
@@ -63,6 +65,8 @@ def project_change_from_wire(request: v1.UpdateProjectRequest) -> ProjectChange:
         patience_ms=project.patience_ms if "patience_ms" in paths else None,
         when_too_large=_when_from_wire(project) if "when_too_large" in paths else None,
         hosted_calls=project.hosted_call_count if "hosted_call_count" in paths else None,
+        rate_weight=project.rate_weight if "rate_weight" in paths else None,
+        loop_max=project.loop_max_count if "loop_max_count" in paths else None,
     )
 
 

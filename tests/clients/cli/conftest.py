@@ -39,6 +39,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     log = data.parent / "log"
     command = [sys.executable, "-m", "control_plane", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--ready-file", str(ready_file)]
+    command += ["--allow-receivers", "127.0.0.0/8"]
     with (
         log.open("wb") as words,
         subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT) as process,

@@ -46,7 +46,7 @@ def test_a_command_says_what_it_does_and_takes_json_and_quiet(path: tuple[str, .
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("clint",), "Did you mean 'client'"),
+        (("cliennt",), "Did you mean 'client'"),
         (("client", "ad"), "Did you mean 'add'"),
         (("usage", "--by", "modle"), "did you mean 'model'"),
         (("usage", "--by", "day,day"), "stands twice"),

@@ -257,11 +257,13 @@ def test_an_incident_is_acknowledged_and_resolved_where_it_is_kept(world: AlertW
 
 def test_a_test_goes_the_way_of_a_true_alert(world: AlertWorld) -> None:
     with pytest.raises(FailedPreconditionError, match="nobody would be told"):
-        world.do(lambda tx, act: alerts.test_alert(tx, "", Severity.P1, act))
+        world.do(lambda tx, act: alerts.send_test_alert(tx, "", Severity.P1, act))
     channel = world.channel("dana")
     dana = world.person("dana", channel.channel_id)
     world.agree(owner_id=dana.person_id)
-    shown = world.do(lambda tx, act: alerts.test_alert(tx, world.acme.project_id, Severity.P1, act))
+    shown = world.do(
+        lambda tx, act: alerts.send_test_alert(tx, world.acme.project_id, Severity.P1, act)
+    )
     assert [one.delivery_id for one in shown.deliveries] == [world.sent()[0].delivery_id]
     assert world.subjects() == ["[P1] this is a test of alerts for Acme Dental"]
     world.pass_ms(2 * HOUR_MS)

@@ -170,7 +170,7 @@ def begin(sidecar: VirtualSidecar, said: list[Callable[[], object]], *, lost: bo
 
 def leave(sidecar: VirtualSidecar, epoch: int, incarnation: str) -> None:
     world = sidecar.world
-    world.do(lambda tx: drain(tx, sidecar.name, epoch, incarnation, world.levels))
+    world.do(lambda tx: drain(tx, sidecar.name, epoch, incarnation, world.levels, world.now))
 
 
 def shuffle(world: World, dice: random.Random, said: list[Callable[[], object]]) -> None:

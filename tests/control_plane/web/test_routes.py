@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from control_plane.core import access
+from control_plane.core.pages import Asked
 from control_plane.core.principals import Role
+from control_plane.usecases import cost_lines, statements
 from control_plane.web import rendering
 from control_plane.web.application import ROUTES
 from control_plane.web.browser import HEADERS
-from control_plane.web.routes import Change, Page
+from control_plane.web.routes import Change, File, Page
 from protos.values import ids
 from tests.control_plane.desk import NOON, Desk
 from tests.control_plane.web.agency import Client, add_client, log_call, settle_in
@@ -23,6 +25,7 @@ from tests.house.test_docs import complaint
 
 PAGES = [route for route in ROUTES if isinstance(route, Page)]
 CHANGES = [route for route in ROUTES if isinstance(route, Change)]
+FILES = [route for route in ROUTES if isinstance(route, File)]
 
 
 CALL_ID = ids.make_id(ids.CALL, NOON, bytes(10))
@@ -32,8 +35,21 @@ CALL_ID = ids.make_id(ids.CALL, NOON, bytes(10))
 def agency(desk: Desk) -> dict[str, Client]:
     made = settle_in(desk)
     log_call(desk, made["Acme Dental Group"], CALL_ID)
+    state_month(desk, made["Acme Dental Group"].id)
     desk.sidecar()
     return made
+
+
+def state_month(desk: Desk, project_id: str) -> None:
+    """Freeze a month without calls."""
+    plan = desk.read(lambda tx: statements.plan(tx, project_id, "2026-01", desk.now))
+    lines = desk.read(lambda tx: cost_lines.begin(tx, project_id))
+    desk.do(lambda tx, act: statements.build_statement(tx, plan, lines, act))
+
+
+def statement_of(desk: Desk, client: Client) -> str:
+    page = desk.read(lambda tx: statements.list_statements(tx, Asked(), client.id, ""))
+    return page.items[0].statement_id if page.items else ids.make_id(ids.STATEMENT, 0, bytes(10))
 
 
 def filled(path: str, client: Client, desk: Desk) -> str:
@@ -44,6 +60,8 @@ def filled(path: str, client: Client, desk: Desk) -> str:
         "workflow": "lead%20enrichment",
         "call_id": CALL_ID,
         "key_id": client.key_id,
+        "statement_id": statement_of(desk, client),
+        "format": "pdf",
         "principal_id": desk.owner.principal_id,
     }
     return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], path)
@@ -73,6 +91,20 @@ def test_every_page_is_shown_to_whom_it_is_for_and_to_nobody_else(
 
 
 @pytest.mark.parametrize("role", list(Role))
+def test_every_file_is_given_to_whom_it_is_for_and_is_kept_by_nobody_between(
+    desk: Desk, agency: dict[str, Client], role: Role
+) -> None:
+    acme = agency["Acme Dental Group"]
+    browser = browser_of(desk, role, acme.id if role is Role.CLIENT else "")
+    for route in FILES:
+        answer = browser.get(filled(route.path, acme, desk))
+        allowed = role.includes(route.needs) and role is not Role.CLIENT
+        assert answer.status_code == (200 if allowed else 403), route.path
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.content.startswith(b"%PDF") is allowed
+
+
+@pytest.mark.parametrize("role", list(Role))
 def test_every_form_is_taken_from_whom_its_method_is_taken(
     desk: Desk, agency: dict[str, Client], role: Role
 ) -> None:
@@ -93,7 +125,7 @@ def test_without_a_session_every_page_and_form_leads_to_signing_in(
     before = desk.last_entry()
     for route in ROUTES:
         path = filled(route.path, agency["Acme Dental Group"], desk)
-        answer = stranger.get(path) if isinstance(route, Page) else stranger.post(path)
+        answer = stranger.post(path) if isinstance(route, Change) else stranger.get(path)
         assert answer.status_code == 303, route.path
         assert answer.headers["location"].startswith("/sign-in"), route.path
     assert desk.last_entry() == before

@@ -177,10 +177,20 @@ def test_usage_is_found_where_each_provider_tells_it(
         (
             "perplexity",
             '{"total_cost": 0.00512}',
-            Charge(5_120_000, quantities={"input": 1}, told=True),
+            Charge(
+                5_120_000,
+                quantities={"input": 1},
+                told=True,
+                book_nano_usd=1_000,
+                doubt="price_drift",
+            ),
         ),
-        ("perplexity", "{}", Charge(9_000, True, {"input": 1}, ("cost",))),
-        ("", '{"total_cost": 0.00512}', Charge(9_000, True, {"input": 1}, ("cost",))),
+        ("perplexity", "{}", Charge(9_000, True, {"input": 1}, ("cost",), doubt="unpriced_usage")),
+        (
+            "",
+            '{"total_cost": 0.00512}',
+            Charge(9_000, True, {"input": 1}, ("cost",), doubt="unpriced_usage"),
+        ),
     ],
 )
 def test_a_cost_in_parts_is_charged_where_it_is_known_and_never_passed_over(

@@ -36,6 +36,10 @@ class Photographed:
     def watermark(self) -> WatermarkFile:
         return self._tx.watermark
 
+    @property
+    def rows_changed(self) -> int:
+        return self._tx.rows_changed
+
     def rows(self, sql: str, params: Params = NO_PARAMS) -> Sequence[Row]:
         return self._tx.rows(sql, params)
 

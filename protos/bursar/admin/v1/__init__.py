@@ -3,6 +3,23 @@
 
 from typing import TYPE_CHECKING
 
+from protos.bursar.admin.v1.alert_pb2 import Alert as Alert
+from protos.bursar.admin.v1.alert_pb2 import AlertEvent as AlertEvent
+from protos.bursar.admin.v1.alert_pb2 import AlertLine as AlertLine
+from protos.bursar.admin.v1.alert_pb2 import Delivery as Delivery
+from protos.bursar.admin.v1.alert_service_pb2 import AcknowledgeAlertRequest as AcknowledgeAlertRequest
+from protos.bursar.admin.v1.alert_service_pb2 import GetAlertRequest as GetAlertRequest
+from protos.bursar.admin.v1.alert_service_pb2 import GetAlertResponse as GetAlertResponse
+from protos.bursar.admin.v1.alert_service_pb2 import ListAlertsRequest as ListAlertsRequest
+from protos.bursar.admin.v1.alert_service_pb2 import ListAlertsResponse as ListAlertsResponse
+from protos.bursar.admin.v1.alert_service_pb2 import ListDeliveriesRequest as ListDeliveriesRequest
+from protos.bursar.admin.v1.alert_service_pb2 import ListDeliveriesResponse as ListDeliveriesResponse
+from protos.bursar.admin.v1.alert_service_pb2 import ResolveAlertRequest as ResolveAlertRequest
+from protos.bursar.admin.v1.alert_service_pb2 import RetryDeliveryRequest as RetryDeliveryRequest
+from protos.bursar.admin.v1.alert_service_pb2 import SendTestAlertRequest as SendTestAlertRequest
+from protos.bursar.admin.v1.alert_service_pb2_grpc import AlertServiceServicer as AlertServiceServicer
+from protos.bursar.admin.v1.alert_service_pb2_grpc import AlertServiceStub as AlertServiceStub
+from protos.bursar.admin.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server as add_AlertServiceServicer_to_server
 from protos.bursar.admin.v1.branding_pb2 import Branding as Branding
 from protos.bursar.admin.v1.branding_service_pb2 import GetBrandingRequest as GetBrandingRequest
 from protos.bursar.admin.v1.branding_service_pb2 import SetBrandingRequest as SetBrandingRequest
@@ -45,6 +62,31 @@ from protos.bursar.admin.v1.call_service_pb2 import TailCallsRequest as TailCall
 from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceServicer as CallServiceServicer
 from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceStub as CallServiceStub
 from protos.bursar.admin.v1.call_service_pb2_grpc import add_CallServiceServicer_to_server as add_CallServiceServicer_to_server
+from protos.bursar.admin.v1.channel_pb2 import Channel as Channel
+from protos.bursar.admin.v1.channel_pb2 import MailServer as MailServer
+from protos.bursar.admin.v1.channel_service_pb2 import AddChannelRequest as AddChannelRequest
+from protos.bursar.admin.v1.channel_service_pb2 import GetMailServerRequest as GetMailServerRequest
+from protos.bursar.admin.v1.channel_service_pb2 import ListChannelsRequest as ListChannelsRequest
+from protos.bursar.admin.v1.channel_service_pb2 import ListChannelsResponse as ListChannelsResponse
+from protos.bursar.admin.v1.channel_service_pb2 import RemoveChannelRequest as RemoveChannelRequest
+from protos.bursar.admin.v1.channel_service_pb2 import RemoveChannelResponse as RemoveChannelResponse
+from protos.bursar.admin.v1.channel_service_pb2 import SetMailServerRequest as SetMailServerRequest
+from protos.bursar.admin.v1.channel_service_pb2 import TestChannelRequest as TestChannelRequest
+from protos.bursar.admin.v1.channel_service_pb2_grpc import ChannelServiceServicer as ChannelServiceServicer
+from protos.bursar.admin.v1.channel_service_pb2_grpc import ChannelServiceStub as ChannelServiceStub
+from protos.bursar.admin.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server as add_ChannelServiceServicer_to_server
+from protos.bursar.admin.v1.escalation_pb2 import Agreement as Agreement
+from protos.bursar.admin.v1.escalation_pb2 import Hours as Hours
+from protos.bursar.admin.v1.escalation_pb2 import Person as Person
+from protos.bursar.admin.v1.escalation_service_pb2 import GetEscalationRequest as GetEscalationRequest
+from protos.bursar.admin.v1.escalation_service_pb2 import GetEscalationResponse as GetEscalationResponse
+from protos.bursar.admin.v1.escalation_service_pb2 import RemovePersonRequest as RemovePersonRequest
+from protos.bursar.admin.v1.escalation_service_pb2 import RemovePersonResponse as RemovePersonResponse
+from protos.bursar.admin.v1.escalation_service_pb2 import SetAgreementRequest as SetAgreementRequest
+from protos.bursar.admin.v1.escalation_service_pb2 import SetPersonRequest as SetPersonRequest
+from protos.bursar.admin.v1.escalation_service_pb2_grpc import EscalationServiceServicer as EscalationServiceServicer
+from protos.bursar.admin.v1.escalation_service_pb2_grpc import EscalationServiceStub as EscalationServiceStub
+from protos.bursar.admin.v1.escalation_service_pb2_grpc import add_EscalationServiceServicer_to_server as add_EscalationServiceServicer_to_server
 from protos.bursar.admin.v1.installation_pb2 import Installation as Installation
 from protos.bursar.admin.v1.installation_pb2 import Learning as Learning
 from protos.bursar.admin.v1.installation_service_pb2 import BeginWatermarkRequest as BeginWatermarkRequest
@@ -109,21 +151,27 @@ from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
 from protos.bursar.admin.v1.price_pb2 import PriceVariant as PriceVariant
 from protos.bursar.admin.v1.price_pb2 import Rate as Rate
+from protos.bursar.admin.v1.price_pb2 import Retirement as Retirement
 from protos.bursar.admin.v1.price_service_pb2 import AcceptPricesRequest as AcceptPricesRequest
 from protos.bursar.admin.v1.price_service_pb2 import AcceptPricesResponse as AcceptPricesResponse
 from protos.bursar.admin.v1.price_service_pb2 import AcceptedPrice as AcceptedPrice
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesRequest as ListPricesRequest
 from protos.bursar.admin.v1.price_service_pb2 import ListPricesResponse as ListPricesResponse
+from protos.bursar.admin.v1.price_service_pb2 import ListRetirementsRequest as ListRetirementsRequest
+from protos.bursar.admin.v1.price_service_pb2 import ListRetirementsResponse as ListRetirementsResponse
 from protos.bursar.admin.v1.price_service_pb2 import PriceChange as PriceChange
 from protos.bursar.admin.v1.price_service_pb2 import PriceEffect as PriceEffect
 from protos.bursar.admin.v1.price_service_pb2 import PriceLeftOut as PriceLeftOut
 from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesRequest as QueryPriceChangesRequest
 from protos.bursar.admin.v1.price_service_pb2 import QueryPriceChangesResponse as QueryPriceChangesResponse
 from protos.bursar.admin.v1.price_service_pb2 import QueryReratingRequest as QueryReratingRequest
+from protos.bursar.admin.v1.price_service_pb2 import RemoveRetirementRequest as RemoveRetirementRequest
+from protos.bursar.admin.v1.price_service_pb2 import RemoveRetirementResponse as RemoveRetirementResponse
 from protos.bursar.admin.v1.price_service_pb2 import RerateCallsRequest as RerateCallsRequest
 from protos.bursar.admin.v1.price_service_pb2 import ReratedProject as ReratedProject
 from protos.bursar.admin.v1.price_service_pb2 import Rerating as Rerating
 from protos.bursar.admin.v1.price_service_pb2 import SetPriceRequest as SetPriceRequest
+from protos.bursar.admin.v1.price_service_pb2 import SetRetirementRequest as SetRetirementRequest
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceServicer as PriceServiceServicer
 from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceStub as PriceServiceStub
 from protos.bursar.admin.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server as add_PriceServiceServicer_to_server
@@ -181,6 +229,17 @@ from protos.bursar.admin.v1.provider_service_pb2 import SetProviderRequest as Se
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceServicer as ProviderServiceServicer
 from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceStub as ProviderServiceStub
 from protos.bursar.admin.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server as add_ProviderServiceServicer_to_server
+from protos.bursar.admin.v1.rate_limit_pb2 import RateLimit as RateLimit
+from protos.bursar.admin.v1.rate_limit_pb2 import RateMeasure as RateMeasure
+from protos.bursar.admin.v1.rate_limit_pb2 import RateWindow as RateWindow
+from protos.bursar.admin.v1.rate_limit_service_pb2 import DeleteRateLimitRequest as DeleteRateLimitRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2 import DeleteRateLimitResponse as DeleteRateLimitResponse
+from protos.bursar.admin.v1.rate_limit_service_pb2 import ListRateLimitsRequest as ListRateLimitsRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2 import ListRateLimitsResponse as ListRateLimitsResponse
+from protos.bursar.admin.v1.rate_limit_service_pb2 import SetRateLimitRequest as SetRateLimitRequest
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceServicer as RateLimitServiceServicer
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub as RateLimitServiceStub
+from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import add_RateLimitServiceServicer_to_server as add_RateLimitServiceServicer_to_server
 from protos.bursar.admin.v1.sidecar_pb2 import Sidecar as Sidecar
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenRequest as CreateJoinTokenRequest
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenResponse as CreateJoinTokenResponse
@@ -222,9 +281,12 @@ from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 from protos.bursar.admin.v1.workflow_service_pb2_grpc import add_WorkflowServiceServicer_to_server as add_WorkflowServiceServicer_to_server
 
 if TYPE_CHECKING:
+    from protos.bursar.admin.v1.alert_service_pb2_grpc import AlertServiceAsyncStub as AlertServiceAsyncStub
     from protos.bursar.admin.v1.branding_service_pb2_grpc import BrandingServiceAsyncStub as BrandingServiceAsyncStub
     from protos.bursar.admin.v1.budget_service_pb2_grpc import BudgetServiceAsyncStub as BudgetServiceAsyncStub
     from protos.bursar.admin.v1.call_service_pb2_grpc import CallServiceAsyncStub as CallServiceAsyncStub
+    from protos.bursar.admin.v1.channel_service_pb2_grpc import ChannelServiceAsyncStub as ChannelServiceAsyncStub
+    from protos.bursar.admin.v1.escalation_service_pb2_grpc import EscalationServiceAsyncStub as EscalationServiceAsyncStub
     from protos.bursar.admin.v1.installation_service_pb2_grpc import InstallationServiceAsyncStub as InstallationServiceAsyncStub
     from protos.bursar.admin.v1.key_service_pb2_grpc import KeyServiceAsyncStub as KeyServiceAsyncStub
     from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceAsyncStub as LeaseServiceAsyncStub
@@ -234,6 +296,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceAsyncStub as PrincipalServiceAsyncStub
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub
     from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceAsyncStub as ProviderServiceAsyncStub
+    from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceAsyncStub as RateLimitServiceAsyncStub
     from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceAsyncStub as SidecarAdminServiceAsyncStub
     from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceAsyncStub as StatementServiceAsyncStub
     from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub as WorkflowServiceAsyncStub

@@ -555,3 +555,132 @@ class Rerating(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rerating: _TypeAlias = Rerating  # noqa: Y015
+
+@_typing.final
+class SetRetirementRequest(_message.Message):
+    """The retirement as it is to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RETIREMENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    @_builtins.property
+    def retirement(self) -> _price_pb2.Retirement:
+        """The retirement; one of the same model is replaced."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        retirement: _price_pb2.Retirement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retirement", b"retirement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "retirement", b"retirement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRetirementRequest: _TypeAlias = SetRetirementRequest  # noqa: Y015
+
+@_typing.final
+class ListRetirementsRequest(_message.Message):
+    """Which retirements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; all that there are fit one page of 1,000."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetirementsRequest: _TypeAlias = ListRetirementsRequest  # noqa: Y015
+
+@_typing.final
+class ListRetirementsResponse(_message.Message):
+    """A page of retirements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETIREMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def retirements(self) -> _containers.RepeatedCompositeFieldContainer[_price_pb2.Retirement]:
+        """The retirements."""
+
+    def __init__(
+        self,
+        *,
+        retirements: _abc.Iterable[_price_pb2.Retirement] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "retirements", b"retirements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetirementsResponse: _TypeAlias = ListRetirementsResponse  # noqa: Y015
+
+@_typing.final
+class RemoveRetirementRequest(_message.Message):
+    """Which model stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRetirementRequest: _TypeAlias = RemoveRetirementRequest  # noqa: Y015
+
+@_typing.final
+class RemoveRetirementResponse(_message.Message):
+    """It is taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRetirementResponse: _TypeAlias = RemoveRetirementResponse  # noqa: Y015

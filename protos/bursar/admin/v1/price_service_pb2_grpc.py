@@ -67,6 +67,21 @@ class PriceServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
                 _registered_method=True)
+        self.SetRetirement = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/SetRetirement',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetRetirementRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Retirement.FromString,
+                _registered_method=True)
+        self.ListRetirements = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/ListRetirements',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsResponse.FromString,
+                _registered_method=True)
+        self.RemoveRetirement = channel.unary_unary(
+                '/bursar.admin.v1.PriceService/RemoveRetirement',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementResponse.FromString,
+                _registered_method=True)
 
 
 class PriceServiceServicer:
@@ -116,6 +131,27 @@ class PriceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRetirement(self, request, context):
+        """Notes when a provider retires a model; clients who use it are told of in time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRetirements(self, request, context):
+        """Lists models that are retired, the next one first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveRetirement(self, request, context):
+        """Takes back that a model is retired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PriceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +184,21 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.RerateCalls,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.SerializeToString,
+            ),
+            'SetRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetirement,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetRetirementRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Retirement.SerializeToString,
+            ),
+            'ListRetirements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetirements,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsResponse.SerializeToString,
+            ),
+            'RemoveRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveRetirement,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +364,87 @@ class PriceService:
             '/bursar.admin.v1.PriceService/RerateCalls',
             protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RerateCallsRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.Rerating.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/SetRetirement',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.SetRetirementRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__pb2.Retirement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetirements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/ListRetirements',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.ListRetirementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.PriceService/RemoveRetirement',
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_price__service__pb2.RemoveRetirementResponse.FromString,
             options,
             channel_credentials,
             insecure,

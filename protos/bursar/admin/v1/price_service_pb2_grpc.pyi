@@ -49,6 +49,12 @@ class PriceServiceStub:
     """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
     entry is edited. Doing it again finds only what came since.
     """
+    SetRetirement: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.SetRetirementRequest, _price_pb2.Retirement]
+    """Notes when a provider retires a model; clients who use it are told of in time."""
+    ListRetirements: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.ListRetirementsRequest, _price_service_pb2.ListRetirementsResponse]
+    """Lists models that are retired, the next one first."""
+    RemoveRetirement: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.RemoveRetirementRequest, _price_service_pb2.RemoveRetirementResponse]
+    """Takes back that a model is retired."""
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -69,6 +75,12 @@ class PriceServiceAsyncStub(PriceServiceStub):
     """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
     entry is edited. Doing it again finds only what came since.
     """
+    SetRetirement: _aio.UnaryUnaryMultiCallable[_price_service_pb2.SetRetirementRequest, _price_pb2.Retirement]  # type: ignore[assignment]
+    """Notes when a provider retires a model; clients who use it are told of in time."""
+    ListRetirements: _aio.UnaryUnaryMultiCallable[_price_service_pb2.ListRetirementsRequest, _price_service_pb2.ListRetirementsResponse]  # type: ignore[assignment]
+    """Lists models that are retired, the next one first."""
+    RemoveRetirement: _aio.UnaryUnaryMultiCallable[_price_service_pb2.RemoveRetirementRequest, _price_service_pb2.RemoveRetirementResponse]  # type: ignore[assignment]
+    """Takes back that a model is retired."""
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads prices and sets them. Nothing is deleted: a price holds until a later one begins."""
@@ -122,5 +134,29 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Corrects what calls cost, a part of the ledger at a time: correction entries are added, and no
         entry is edited. Doing it again finds only what came since.
         """
+
+    @_abc_1.abstractmethod
+    def SetRetirement(
+        self,
+        request: _price_service_pb2.SetRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_pb2.Retirement, _abc.Awaitable[_price_pb2.Retirement]]:
+        """Notes when a provider retires a model; clients who use it are told of in time."""
+
+    @_abc_1.abstractmethod
+    def ListRetirements(
+        self,
+        request: _price_service_pb2.ListRetirementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.ListRetirementsResponse, _abc.Awaitable[_price_service_pb2.ListRetirementsResponse]]:
+        """Lists models that are retired, the next one first."""
+
+    @_abc_1.abstractmethod
+    def RemoveRetirement(
+        self,
+        request: _price_service_pb2.RemoveRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.RemoveRetirementResponse, _abc.Awaitable[_price_service_pb2.RemoveRetirementResponse]]:
+        """Takes back that a model is retired."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

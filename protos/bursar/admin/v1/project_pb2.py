@@ -26,19 +26,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/bursar/admin/v1/project.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x02\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.bursar.admin.v1.ProjectState\x12\x13\n\x0bpatience_ms\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x35\n\x0ewhen_too_large\x18\n \x01(\x0e\x32\x1d.bursar.admin.v1.WhenTooLarge\x12\x19\n\x11hosted_call_count\x18\x0b \x01(\x03\"\xce\x01\n\x08RateCard\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x33\n\x0fvalid_from_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmarkup_ppm\x18\x04 \x01(\x03\x12\x19\n\x11per_call_nano_usd\x18\x05 \x01(\x03\x12\x1e\n\x16per_execution_nano_usd\x18\x06 \x01(\x03\x12\x19\n\x11included_nano_usd\x18\x07 \x01(\x03*}\n\x0cWhenTooLarge\x12\x1e\n\x1aWHEN_TOO_LARGE_UNSPECIFIED\x10\x00\x12\x18\n\x14WHEN_TOO_LARGE_CLAMP\x10\x01\x12\x19\n\x15WHEN_TOO_LARGE_REJECT\x10\x02\x12\x18\n\x14WHEN_TOO_LARGE_COUNT\x10\x03*\x80\x01\n\x0cProjectState\x12\x1d\n\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PROJECT_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PROJECT_STATE_SUSPENDED\x10\x02\x12\x1a\n\x16PROJECT_STATE_ARCHIVED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/bursar/admin/v1/project.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x02\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.bursar.admin.v1.ProjectState\x12\x13\n\x0bpatience_ms\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x35\n\x0ewhen_too_large\x18\n \x01(\x0e\x32\x1d.bursar.admin.v1.WhenTooLarge\x12\x19\n\x11hosted_call_count\x18\x0b \x01(\x03\x12\x13\n\x0brate_weight\x18\x0c \x01(\x03\x12\x16\n\x0eloop_max_count\x18\r \x01(\x03\"\xce\x01\n\x08RateCard\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x33\n\x0fvalid_from_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmarkup_ppm\x18\x04 \x01(\x03\x12\x19\n\x11per_call_nano_usd\x18\x05 \x01(\x03\x12\x1e\n\x16per_execution_nano_usd\x18\x06 \x01(\x03\x12\x19\n\x11included_nano_usd\x18\x07 \x01(\x03*}\n\x0cWhenTooLarge\x12\x1e\n\x1aWHEN_TOO_LARGE_UNSPECIFIED\x10\x00\x12\x18\n\x14WHEN_TOO_LARGE_CLAMP\x10\x01\x12\x19\n\x15WHEN_TOO_LARGE_REJECT\x10\x02\x12\x18\n\x14WHEN_TOO_LARGE_COUNT\x10\x03*\x80\x01\n\x0cProjectState\x12\x1d\n\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PROJECT_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PROJECT_STATE_SUSPENDED\x10\x02\x12\x1a\n\x16PROJECT_STATE_ARCHIVED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.project_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WHENTOOLARGE']._serialized_start=633
-  _globals['_WHENTOOLARGE']._serialized_end=758
-  _globals['_PROJECTSTATE']._serialized_start=761
-  _globals['_PROJECTSTATE']._serialized_end=889
+  _globals['_WHENTOOLARGE']._serialized_start=678
+  _globals['_WHENTOOLARGE']._serialized_end=803
+  _globals['_PROJECTSTATE']._serialized_start=806
+  _globals['_PROJECTSTATE']._serialized_end=934
   _globals['_PROJECT']._serialized_start=91
-  _globals['_PROJECT']._serialized_end=422
-  _globals['_RATECARD']._serialized_start=425
-  _globals['_RATECARD']._serialized_end=631
+  _globals['_PROJECT']._serialized_end=467
+  _globals['_RATECARD']._serialized_start=470
+  _globals['_RATECARD']._serialized_end=676
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,8 @@ class Project(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     WHEN_TOO_LARGE_FIELD_NUMBER: _builtins.int
     HOSTED_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    RATE_WEIGHT_FIELD_NUMBER: _builtins.int
+    LOOP_MAX_COUNT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """Made by the control plane, such as prj_01jd…."""
     display_name: _builtins.str
@@ -113,6 +115,14 @@ class Project(_message.Message):
     """So many calls of tools that a provider runs (searches) one call may make when its request names
     no limit of its own, where a parameter of the provider's bounds them; 0 for none: such requests
     are refused.
+    """
+    rate_weight: _builtins.int
+    """How much of a rate limit that clients share is this one's, beside the others' weights; 100 by
+    default.
+    """
+    loop_max_count: _builtins.int
+    """The same body more often than so in a minute, from one workflow, is a loop and is stopped; 0 for
+    never.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -135,10 +145,12 @@ class Project(_message.Message):
         etag: _builtins.str = ...,
         when_too_large: Global___WhenTooLarge.ValueType = ...,
         hosted_call_count: _builtins.int = ...,
+        rate_weight: _builtins.int = ...,
+        loop_max_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "hosted_call_count", b"hosted_call_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "state", b"state", "time_zone", b"time_zone", "update_time", b"update_time", "when_too_large", b"when_too_large"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "hosted_call_count", b"hosted_call_count", "loop_max_count", b"loop_max_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "rate_weight", b"rate_weight", "state", b"state", "time_zone", b"time_zone", "update_time", b"update_time", "when_too_large", b"when_too_large"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -183,8 +183,8 @@ class UpdateProjectRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """display_name, time_zone, patience_ms, when_too_large or hosted_call_count. A new time zone holds
-        for budgets made later.
+        """display_name, time_zone, patience_ms, when_too_large, hosted_call_count, rate_weight or
+        loop_max_count. A new time zone holds for budgets made later.
         """
 
     def __init__(

@@ -33,6 +33,11 @@ from protos.bursar.sidecar.v1.policy_pb2 import ProviderSecret as ProviderSecret
 from protos.bursar.sidecar.v1.policy_pb2 import Rate as Rate
 from protos.bursar.sidecar.v1.policy_pb2 import SplitBy as SplitBy
 from protos.bursar.sidecar.v1.policy_pb2 import WhenTooLarge as WhenTooLarge
+from protos.bursar.sidecar.v1.rate_limit_pb2 import ClientRate as ClientRate
+from protos.bursar.sidecar.v1.rate_limit_pb2 import RateLevel as RateLevel
+from protos.bursar.sidecar.v1.rate_limit_pb2 import RateLimit as RateLimit
+from protos.bursar.sidecar.v1.rate_limit_pb2 import RateMeasure as RateMeasure
+from protos.bursar.sidecar.v1.rate_limit_pb2 import RateShare as RateShare
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import DrainRequest as DrainRequest
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import DrainResponse as DrainResponse
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Heartbeat as Heartbeat

@@ -23,9 +23,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from protos.bursar.sidecar.v1 import rate_limit_pb2 as protos_dot_bursar_dot_sidecar_dot_v1_dot_rate__limit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/bursar/sidecar/v1/policy.proto\x12\x11\x62ursar.sidecar.v1\"\xa5\x03\n\x06Policy\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12,\n\x08projects\x18\x02 \x03(\x0b\x32\x1a.bursar.sidecar.v1.Project\x12$\n\x04keys\x18\x03 \x03(\x0b\x32\x16.bursar.sidecar.v1.Key\x12*\n\x07\x62udgets\x18\x04 \x03(\x0b\x32\x19.bursar.sidecar.v1.Budget\x12(\n\x06prices\x18\x05 \x03(\x0b\x32\x18.bursar.sidecar.v1.Price\x12.\n\tproviders\x18\x06 \x03(\x0b\x32\x1b.bursar.sidecar.v1.Provider\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x12-\n\x06routes\x18\x08 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ModelRoute\x12\x39\n\x0foutput_defaults\x18\x0c \x03(\x0b\x32 .bursar.sidecar.v1.OutputDefault\x12\x32\n\x07secrets\x18\t \x03(\x0b\x32!.bursar.sidecar.v1.ProviderSecret\"\xac\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x08\x12\x13\n\x0bpatience_ms\x18\x04 \x01(\x03\x12\x37\n\x0ewhen_too_large\x18\n \x01(\x0e\x32\x1f.bursar.sidecar.v1.WhenTooLarge\x12\x19\n\x11hosted_call_count\x18\x0b \x01(\x03\"\x98\x01\n\x03Key\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x11\n\tsecret_id\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x05 \x01(\x03\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x10\n\x08workflow\x18\x07 \x01(\t\x12\x0f\n\x07revoked\x18\x08 \x01(\x08\"\xd9\x01\n\x06\x42udget\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x10\n\x08workflow\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0e\n\x06region\x18\x07 \x01(\t\x12,\n\x08split_by\x18\x08 \x01(\x0e\x32\x1a.bursar.sidecar.v1.SplitBy\x12\x0e\n\x06\x63\x61pped\x18\t \x01(\x08\x12\x13\n\x0b\x63\x61p_version\x18\n \x01(\x03\"&\n\x04Rate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08pico_usd\x18\x02 \x01(\x03\"{\n\tPriceTier\x12\x19\n\x11\x61\x62ove_input_count\x18\x01 \x01(\x03\x12&\n\x05rates\x18\x02 \x03(\x0b\x32\x17.bursar.sidecar.v1.Rate\x12+\n\nmore_rates\x18\x03 \x03(\x0b\x32\x17.bursar.sidecar.v1.Rate\"I\n\x0cPriceVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05tiers\x18\x02 \x03(\x0b\x32\x1c.bursar.sidecar.v1.PriceTier\"\xc6\x02\n\x05Price\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x17\n\x0finput_max_count\x18\x04 \x01(\x03\x12\x18\n\x10output_max_count\x18\x05 \x01(\x03\x12+\n\x05tiers\x18\x06 \x03(\x0b\x32\x1c.bursar.sidecar.v1.PriceTier\x12\x1a\n\x12valid_from_unix_ms\x18\x07 \x01(\x03\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1c\n\x14\x63\x61\x63he_write_implicit\x18\t \x01(\x08\x12\x14\n\x0c\x65xpands_text\x18\n \x01(\x08\x12\x17\n\x0fhides_reasoning\x18\x0b \x01(\x08\x12\x31\n\x08variants\x18\x0c \x03(\x0b\x32\x1f.bursar.sidecar.v1.PriceVariant\"\xe4\x01\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x15\n\rsealed_secret\x18\x04 \x01(\x0c\x12\x16\n\x0esecret_version\x18\x05 \x01(\x03\x12\x41\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32,.bursar.sidecar.v1.Provider.DeploymentsEntry\x1a\x32\n\x10\x44\x65ploymentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x0bModelTarget\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"_\n\nModelRoute\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07targets\x18\x03 \x03(\x0b\x32\x1e.bursar.sidecar.v1.ModelTarget\"Y\n\rOutputDefault\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x10\n\x08workflow\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0blimit_count\x18\x04 \x01(\x03\"i\n\x0eProviderSecret\x12\x1a\n\x12provider_secret_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x15\n\rsealed_secret\x18\x04 \x01(\x0c*}\n\x0cWhenTooLarge\x12\x1e\n\x1aWHEN_TOO_LARGE_UNSPECIFIED\x10\x00\x12\x18\n\x14WHEN_TOO_LARGE_CLAMP\x10\x01\x12\x19\n\x15WHEN_TOO_LARGE_REJECT\x10\x02\x12\x18\n\x14WHEN_TOO_LARGE_COUNT\x10\x03*L\n\x07SplitBy\x12\x18\n\x14SPLIT_BY_UNSPECIFIED\x10\x00\x12\x10\n\x0cSPLIT_BY_KEY\x10\x01\x12\x15\n\x11SPLIT_BY_WORKFLOW\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/bursar/sidecar/v1/policy.proto\x12\x11\x62ursar.sidecar.v1\x1a)protos/bursar/sidecar/v1/rate_limit.proto\"\xd8\x03\n\x06Policy\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12,\n\x08projects\x18\x02 \x03(\x0b\x32\x1a.bursar.sidecar.v1.Project\x12$\n\x04keys\x18\x03 \x03(\x0b\x32\x16.bursar.sidecar.v1.Key\x12*\n\x07\x62udgets\x18\x04 \x03(\x0b\x32\x19.bursar.sidecar.v1.Budget\x12(\n\x06prices\x18\x05 \x03(\x0b\x32\x18.bursar.sidecar.v1.Price\x12.\n\tproviders\x18\x06 \x03(\x0b\x32\x1b.bursar.sidecar.v1.Provider\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x12-\n\x06routes\x18\x08 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ModelRoute\x12\x39\n\x0foutput_defaults\x18\x0c \x03(\x0b\x32 .bursar.sidecar.v1.OutputDefault\x12\x32\n\x07secrets\x18\t \x03(\x0b\x32!.bursar.sidecar.v1.ProviderSecret\x12\x31\n\x0brate_limits\x18\r \x03(\x0b\x32\x1c.bursar.sidecar.v1.RateLimit\"\xc4\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x08\x12\x13\n\x0bpatience_ms\x18\x04 \x01(\x03\x12\x37\n\x0ewhen_too_large\x18\n \x01(\x0e\x32\x1f.bursar.sidecar.v1.WhenTooLarge\x12\x19\n\x11hosted_call_count\x18\x0b \x01(\x03\x12\x16\n\x0eloop_max_count\x18\r \x01(\x03\"\x98\x01\n\x03Key\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x11\n\tsecret_id\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x05 \x01(\x03\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x10\n\x08workflow\x18\x07 \x01(\t\x12\x0f\n\x07revoked\x18\x08 \x01(\x08\"\xd9\x01\n\x06\x42udget\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x10\n\x08workflow\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0e\n\x06region\x18\x07 \x01(\t\x12,\n\x08split_by\x18\x08 \x01(\x0e\x32\x1a.bursar.sidecar.v1.SplitBy\x12\x0e\n\x06\x63\x61pped\x18\t \x01(\x08\x12\x13\n\x0b\x63\x61p_version\x18\n \x01(\x03\"&\n\x04Rate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08pico_usd\x18\x02 \x01(\x03\"{\n\tPriceTier\x12\x19\n\x11\x61\x62ove_input_count\x18\x01 \x01(\x03\x12&\n\x05rates\x18\x02 \x03(\x0b\x32\x17.bursar.sidecar.v1.Rate\x12+\n\nmore_rates\x18\x03 \x03(\x0b\x32\x17.bursar.sidecar.v1.Rate\"I\n\x0cPriceVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05tiers\x18\x02 \x03(\x0b\x32\x1c.bursar.sidecar.v1.PriceTier\"\xc6\x02\n\x05Price\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x17\n\x0finput_max_count\x18\x04 \x01(\x03\x12\x18\n\x10output_max_count\x18\x05 \x01(\x03\x12+\n\x05tiers\x18\x06 \x03(\x0b\x32\x1c.bursar.sidecar.v1.PriceTier\x12\x1a\n\x12valid_from_unix_ms\x18\x07 \x01(\x03\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1c\n\x14\x63\x61\x63he_write_implicit\x18\t \x01(\x08\x12\x14\n\x0c\x65xpands_text\x18\n \x01(\x08\x12\x17\n\x0fhides_reasoning\x18\x0b \x01(\x08\x12\x31\n\x08variants\x18\x0c \x03(\x0b\x32\x1f.bursar.sidecar.v1.PriceVariant\"\xe4\x01\n\x08Provider\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x15\n\rsealed_secret\x18\x04 \x01(\x0c\x12\x16\n\x0esecret_version\x18\x05 \x01(\x03\x12\x41\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32,.bursar.sidecar.v1.Provider.DeploymentsEntry\x1a\x32\n\x10\x44\x65ploymentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x0bModelTarget\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"_\n\nModelRoute\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07targets\x18\x03 \x03(\x0b\x32\x1e.bursar.sidecar.v1.ModelTarget\"Y\n\rOutputDefault\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x10\n\x08workflow\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0blimit_count\x18\x04 \x01(\x03\"i\n\x0eProviderSecret\x12\x1a\n\x12provider_secret_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x15\n\rsealed_secret\x18\x04 \x01(\x0c*}\n\x0cWhenTooLarge\x12\x1e\n\x1aWHEN_TOO_LARGE_UNSPECIFIED\x10\x00\x12\x18\n\x14WHEN_TOO_LARGE_CLAMP\x10\x01\x12\x19\n\x15WHEN_TOO_LARGE_REJECT\x10\x02\x12\x18\n\x14WHEN_TOO_LARGE_COUNT\x10\x03*L\n\x07SplitBy\x12\x18\n\x14SPLIT_BY_UNSPECIFIED\x10\x00\x12\x10\n\x0cSPLIT_BY_KEY\x10\x01\x12\x15\n\x11SPLIT_BY_WORKFLOW\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,36 +35,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROVIDER_DEPLOYMENTSENTRY']._loaded_options = None
   _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_options = b'8\001'
-  _globals['_WHENTOOLARGE']._serialized_start=2177
-  _globals['_WHENTOOLARGE']._serialized_end=2302
-  _globals['_SPLITBY']._serialized_start=2304
-  _globals['_SPLITBY']._serialized_end=2380
-  _globals['_POLICY']._serialized_start=61
-  _globals['_POLICY']._serialized_end=482
-  _globals['_PROJECT']._serialized_start=485
-  _globals['_PROJECT']._serialized_end=657
-  _globals['_KEY']._serialized_start=660
-  _globals['_KEY']._serialized_end=812
-  _globals['_BUDGET']._serialized_start=815
-  _globals['_BUDGET']._serialized_end=1032
-  _globals['_RATE']._serialized_start=1034
-  _globals['_RATE']._serialized_end=1072
-  _globals['_PRICETIER']._serialized_start=1074
-  _globals['_PRICETIER']._serialized_end=1197
-  _globals['_PRICEVARIANT']._serialized_start=1199
-  _globals['_PRICEVARIANT']._serialized_end=1272
-  _globals['_PRICE']._serialized_start=1275
-  _globals['_PRICE']._serialized_end=1601
-  _globals['_PROVIDER']._serialized_start=1604
-  _globals['_PROVIDER']._serialized_end=1832
-  _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_start=1782
-  _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_end=1832
-  _globals['_MODELTARGET']._serialized_start=1834
-  _globals['_MODELTARGET']._serialized_end=1880
-  _globals['_MODELROUTE']._serialized_start=1882
-  _globals['_MODELROUTE']._serialized_end=1977
-  _globals['_OUTPUTDEFAULT']._serialized_start=1979
-  _globals['_OUTPUTDEFAULT']._serialized_end=2068
-  _globals['_PROVIDERSECRET']._serialized_start=2070
-  _globals['_PROVIDERSECRET']._serialized_end=2175
+  _globals['_WHENTOOLARGE']._serialized_start=2295
+  _globals['_WHENTOOLARGE']._serialized_end=2420
+  _globals['_SPLITBY']._serialized_start=2422
+  _globals['_SPLITBY']._serialized_end=2498
+  _globals['_POLICY']._serialized_start=104
+  _globals['_POLICY']._serialized_end=576
+  _globals['_PROJECT']._serialized_start=579
+  _globals['_PROJECT']._serialized_end=775
+  _globals['_KEY']._serialized_start=778
+  _globals['_KEY']._serialized_end=930
+  _globals['_BUDGET']._serialized_start=933
+  _globals['_BUDGET']._serialized_end=1150
+  _globals['_RATE']._serialized_start=1152
+  _globals['_RATE']._serialized_end=1190
+  _globals['_PRICETIER']._serialized_start=1192
+  _globals['_PRICETIER']._serialized_end=1315
+  _globals['_PRICEVARIANT']._serialized_start=1317
+  _globals['_PRICEVARIANT']._serialized_end=1390
+  _globals['_PRICE']._serialized_start=1393
+  _globals['_PRICE']._serialized_end=1719
+  _globals['_PROVIDER']._serialized_start=1722
+  _globals['_PROVIDER']._serialized_end=1950
+  _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_start=1900
+  _globals['_PROVIDER_DEPLOYMENTSENTRY']._serialized_end=1950
+  _globals['_MODELTARGET']._serialized_start=1952
+  _globals['_MODELTARGET']._serialized_end=1998
+  _globals['_MODELROUTE']._serialized_start=2000
+  _globals['_MODELROUTE']._serialized_end=2095
+  _globals['_OUTPUTDEFAULT']._serialized_start=2097
+  _globals['_OUTPUTDEFAULT']._serialized_end=2186
+  _globals['_PROVIDERSECRET']._serialized_start=2188
+  _globals['_PROVIDERSECRET']._serialized_end=2293
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from protos.bursar.sidecar.v1 import rate_limit_pb2 as _rate_limit_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -93,6 +94,7 @@ class Policy(_message.Message):
     ROUTES_FIELD_NUMBER: _builtins.int
     OUTPUT_DEFAULTS_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Rises with every change of anything in any snapshot."""
     generation: _builtins.int
@@ -137,6 +139,10 @@ class Policy(_message.Message):
         of the projects in scope. A sidecar that does not know them goes on with the providers' own.
         """
 
+    @_builtins.property
+    def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateLimit]:
+        """Every rate limit that a call of these projects can meet."""
+
     def __init__(
         self,
         *,
@@ -150,10 +156,11 @@ class Policy(_message.Message):
         routes: _abc.Iterable[Global___ModelRoute] | None = ...,
         output_defaults: _abc.Iterable[Global___OutputDefault] | None = ...,
         secrets: _abc.Iterable[Global___ProviderSecret] | None = ...,
+        rate_limits: _abc.Iterable[_rate_limit_pb2.RateLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "output_defaults", b"output_defaults", "prices", b"prices", "projects", b"projects", "providers", b"providers", "routes", b"routes", "secrets", b"secrets", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "generation", b"generation", "keys", b"keys", "output_defaults", b"output_defaults", "prices", b"prices", "projects", b"projects", "providers", b"providers", "rate_limits", b"rate_limits", "routes", b"routes", "secrets", b"secrets", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -171,6 +178,7 @@ class Project(_message.Message):
     PATIENCE_MS_FIELD_NUMBER: _builtins.int
     WHEN_TOO_LARGE_FIELD_NUMBER: _builtins.int
     HOSTED_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    LOOP_MAX_COUNT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """The project."""
     display_name: _builtins.str
@@ -185,6 +193,10 @@ class Project(_message.Message):
     """So many calls of tools that a provider runs one call may make when its request names no limit;
     put on the wire. 0 for none.
     """
+    loop_max_count: _builtins.int
+    """The same body more often than so in a minute, from one workflow, is a loop and is stopped; 0 for
+    never.
+    """
     def __init__(
         self,
         *,
@@ -194,10 +206,11 @@ class Project(_message.Message):
         patience_ms: _builtins.int = ...,
         when_too_large: Global___WhenTooLarge.ValueType = ...,
         hosted_call_count: _builtins.int = ...,
+        loop_max_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "display_name", b"display_name", "hosted_call_count", b"hosted_call_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "when_too_large", b"when_too_large"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "display_name", b"display_name", "hosted_call_count", b"hosted_call_count", "loop_max_count", b"loop_max_count", "patience_ms", b"patience_ms", "project_id", b"project_id", "when_too_large", b"when_too_large"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,51 +26,52 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.sidecar.v1 import call_pb2 as protos_dot_bursar_dot_sidecar_dot_v1_dot_call__pb2
 from protos.bursar.sidecar.v1 import lease_pb2 as protos_dot_bursar_dot_sidecar_dot_v1_dot_lease__pb2
 from protos.bursar.sidecar.v1 import policy_pb2 as protos_dot_bursar_dot_sidecar_dot_v1_dot_policy__pb2
+from protos.bursar.sidecar.v1 import rate_limit_pb2 as protos_dot_bursar_dot_sidecar_dot_v1_dot_rate__limit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.protos/bursar/sidecar/v1/sidecar_service.proto\x12\x11\x62ursar.sidecar.v1\x1a#protos/bursar/sidecar/v1/call.proto\x1a$protos/bursar/sidecar/v1/lease.proto\x1a%protos/bursar/sidecar/v1/policy.proto\"n\n\x0bJoinRequest\x12\x12\n\njoin_token\x18\x01 \x01(\t\x12\x19\n\x11\x63redential_digest\x18\x02 \x01(\x0c\x12\x1a\n\x12sealing_public_key\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\"H\n\x0cJoinResponse\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\"?\n\rIntactJournal\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08last_seq\x18\x02 \x01(\x03\x12\r\n\x05\x63hain\x18\x03 \x01(\x0c\"\x1c\n\x0bLostJournal\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\"\x98\x02\n\x0fRegisterRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x12\n\nmachine_id\x18\x04 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\t\x12\x13\n\x0bincarnation\x18\x06 \x01(\t\x12\x32\n\x06intact\x18\x07 \x01(\x0b\x32 .bursar.sidecar.v1.IntactJournalH\x00\x12.\n\x04lost\x18\x08 \x01(\x0b\x32\x1e.bursar.sidecar.v1.LostJournalH\x00\x12\x16\n\x0epolicy_version\x18\t \x01(\x03\x42\t\n\x07journal\"\x97\x02\n\x10RegisterResponse\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x1d.bursar.sidecar.v1.SyncStatus\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x10\n\x08last_seq\x18\x04 \x01(\x03\x12)\n\x06policy\x18\x05 \x01(\x0b\x32\x19.bursar.sidecar.v1.Policy\x12\x13\n\x0bnow_unix_ms\x18\x06 \x01(\x03\x12\x12\n\nsidecar_id\x18\x07 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x08 \x01(\t\x12\x0e\n\x06region\x18\t \x01(\t\x12\x14\n\x0clast_sync_no\x18\n \x01(\x03\x12\x0f\n\x07revoked\x18\x0b \x01(\x08\"\x8e\x03\n\x0bSyncRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12\x17\n\x0fgeneration_seen\x18\x04 \x01(\x03\x12\x10\n\x08\x66rom_seq\x18\x05 \x01(\x03\x12\x0f\n\x07records\x18\x06 \x03(\x0c\x12\r\n\x05\x63hain\x18\x07 \x01(\x0c\x12.\n\x06leases\x18\x08 \x03(\x0b\x32\x1e.bursar.sidecar.v1.LeaseReport\x12*\n\x07\x64\x65mands\x18\t \x03(\x0b\x32\x19.bursar.sidecar.v1.Demand\x12\x14\n\x0cpolicy_acked\x18\n \x01(\x03\x12\x16\n\x0epolicy_refused\x18\x0b \x01(\t\x12\x31\n\x08refusals\x18\x0c \x03(\x0b\x32\x1f.bursar.sidecar.v1.RefusalCount\x12\x31\n\x0bsecret_uses\x18\r \x03(\x0b\x32\x1c.bursar.sidecar.v1.SecretUse\x12\x0f\n\x07stopped\x18\x0e \x01(\x08\"9\n\tSecretUse\x12\x11\n\tsecret_id\x18\x01 \x01(\t\x12\x19\n\x11last_used_unix_ms\x18\x02 \x01(\x03\"\xd1\x02\n\x0cSyncResponse\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x1d.bursar.sidecar.v1.SyncStatus\x12\x10\n\x08need_seq\x18\x02 \x01(\x03\x12\x11\n\tacked_seq\x18\x03 \x01(\x03\x12\x12\n\nstable_seq\x18\x04 \x01(\x03\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12-\n\x06leases\x18\x06 \x03(\x0b\x32\x1d.bursar.sidecar.v1.LeaseGrant\x12\x16\n\x0enamed_call_ids\x18\x07 \x03(\t\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x03\x12\x14\n\x0cnext_sync_ms\x18\t \x01(\x03\x12\x0f\n\x07sync_no\x18\n \x01(\x03\x12\x19\n\x11hopeless_call_ids\x18\x0b \x03(\t\x12\x13\n\x0bnow_unix_ms\x18\x0c \x01(\x03\x12\x0f\n\x07revoked\x18\r \x01(\x08\"J\n\x0cWatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\"K\n\x06Recall\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x1b.bursar.sidecar.v1.LeaseKey\x12\x15\n\rkeep_nano_usd\x18\x02 \x01(\x03\"\x07\n\x05Nudge\"\x82\x01\n\x05Offer\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12-\n\x06leases\x18\x04 \x03(\x0b\x32\x1d.bursar.sidecar.v1.LeaseGrant\x12\x16\n\x0enamed_call_ids\x18\x05 \x03(\t\" \n\tHeartbeat\x12\x13\n\x0bnow_unix_ms\x18\x01 \x01(\x03\"\xff\x01\n\rWatchResponse\x12+\n\x06policy\x18\x01 \x01(\x0b\x32\x19.bursar.sidecar.v1.PolicyH\x00\x12+\n\x06recall\x18\x02 \x01(\x0b\x32\x19.bursar.sidecar.v1.RecallH\x00\x12)\n\x05nudge\x18\x03 \x01(\x0b\x32\x18.bursar.sidecar.v1.NudgeH\x00\x12\x31\n\theartbeat\x18\x04 \x01(\x0b\x32\x1c.bursar.sidecar.v1.HeartbeatH\x00\x12)\n\x05offer\x18\x05 \x01(\x0b\x32\x18.bursar.sidecar.v1.OfferH\x00\x42\x0b\n\tdirective\"D\n\x0c\x44rainRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x10\n\x08last_seq\x18\x03 \x01(\x03\"*\n\rDrainResponse\x12\x19\n\x11stranded_nano_usd\x18\x01 \x01(\x03*\xb1\x01\n\nSyncStatus\x12\x1b\n\x17SYNC_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSYNC_STATUS_OK\x10\x01\x12\x13\n\x0fSYNC_STATUS_GAP\x10\x02\x12\x16\n\x12SYNC_STATUS_FENCED\x10\x03\x12\x18\n\x14SYNC_STATUS_LEARNING\x10\x04\x12\x15\n\x11SYNC_STATUS_STALE\x10\x05\x12\x14\n\x10SYNC_STATUS_BUSY\x10\x06\x32\x91\x03\n\x0eSidecarService\x12G\n\x04Join\x12\x1e.bursar.sidecar.v1.JoinRequest\x1a\x1f.bursar.sidecar.v1.JoinResponse\x12S\n\x08Register\x12\".bursar.sidecar.v1.RegisterRequest\x1a#.bursar.sidecar.v1.RegisterResponse\x12G\n\x04Sync\x12\x1e.bursar.sidecar.v1.SyncRequest\x1a\x1f.bursar.sidecar.v1.SyncResponse\x12L\n\x05Watch\x12\x1f.bursar.sidecar.v1.WatchRequest\x1a .bursar.sidecar.v1.WatchResponse0\x01\x12J\n\x05\x44rain\x12\x1f.bursar.sidecar.v1.DrainRequest\x1a .bursar.sidecar.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.protos/bursar/sidecar/v1/sidecar_service.proto\x12\x11\x62ursar.sidecar.v1\x1a#protos/bursar/sidecar/v1/call.proto\x1a$protos/bursar/sidecar/v1/lease.proto\x1a%protos/bursar/sidecar/v1/policy.proto\x1a)protos/bursar/sidecar/v1/rate_limit.proto\"n\n\x0bJoinRequest\x12\x12\n\njoin_token\x18\x01 \x01(\t\x12\x19\n\x11\x63redential_digest\x18\x02 \x01(\x0c\x12\x1a\n\x12sealing_public_key\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\"H\n\x0cJoinResponse\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\"?\n\rIntactJournal\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08last_seq\x18\x02 \x01(\x03\x12\r\n\x05\x63hain\x18\x03 \x01(\x0c\"\x1c\n\x0bLostJournal\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\"\x98\x02\n\x0fRegisterRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x12\n\nmachine_id\x18\x04 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\t\x12\x13\n\x0bincarnation\x18\x06 \x01(\t\x12\x32\n\x06intact\x18\x07 \x01(\x0b\x32 .bursar.sidecar.v1.IntactJournalH\x00\x12.\n\x04lost\x18\x08 \x01(\x0b\x32\x1e.bursar.sidecar.v1.LostJournalH\x00\x12\x16\n\x0epolicy_version\x18\t \x01(\x03\x42\t\n\x07journal\"\x97\x02\n\x10RegisterResponse\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x1d.bursar.sidecar.v1.SyncStatus\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x10\n\x08last_seq\x18\x04 \x01(\x03\x12)\n\x06policy\x18\x05 \x01(\x0b\x32\x19.bursar.sidecar.v1.Policy\x12\x13\n\x0bnow_unix_ms\x18\x06 \x01(\x03\x12\x12\n\nsidecar_id\x18\x07 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x08 \x01(\t\x12\x0e\n\x06region\x18\t \x01(\t\x12\x14\n\x0clast_sync_no\x18\n \x01(\x03\x12\x0f\n\x07revoked\x18\x0b \x01(\x08\"\xc1\x03\n\x0bSyncRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12\x17\n\x0fgeneration_seen\x18\x04 \x01(\x03\x12\x10\n\x08\x66rom_seq\x18\x05 \x01(\x03\x12\x0f\n\x07records\x18\x06 \x03(\x0c\x12\r\n\x05\x63hain\x18\x07 \x01(\x0c\x12.\n\x06leases\x18\x08 \x03(\x0b\x32\x1e.bursar.sidecar.v1.LeaseReport\x12*\n\x07\x64\x65mands\x18\t \x03(\x0b\x32\x19.bursar.sidecar.v1.Demand\x12\x14\n\x0cpolicy_acked\x18\n \x01(\x03\x12\x16\n\x0epolicy_refused\x18\x0b \x01(\t\x12\x31\n\x08refusals\x18\x0c \x03(\x0b\x32\x1f.bursar.sidecar.v1.RefusalCount\x12\x31\n\x0bsecret_uses\x18\r \x03(\x0b\x32\x1c.bursar.sidecar.v1.SecretUse\x12\x0f\n\x07stopped\x18\x0e \x01(\x08\x12\x31\n\x0brate_levels\x18\x0f \x03(\x0b\x32\x1c.bursar.sidecar.v1.RateLevel\"9\n\tSecretUse\x12\x11\n\tsecret_id\x18\x01 \x01(\t\x12\x19\n\x11last_used_unix_ms\x18\x02 \x01(\x03\"\x9b\x03\n\x0cSyncResponse\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x1d.bursar.sidecar.v1.SyncStatus\x12\x10\n\x08need_seq\x18\x02 \x01(\x03\x12\x11\n\tacked_seq\x18\x03 \x01(\x03\x12\x12\n\nstable_seq\x18\x04 \x01(\x03\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12-\n\x06leases\x18\x06 \x03(\x0b\x32\x1d.bursar.sidecar.v1.LeaseGrant\x12\x16\n\x0enamed_call_ids\x18\x07 \x03(\t\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x03\x12\x14\n\x0cnext_sync_ms\x18\t \x01(\x03\x12\x0f\n\x07sync_no\x18\n \x01(\x03\x12\x19\n\x11hopeless_call_ids\x18\x0b \x03(\t\x12\x13\n\x0bnow_unix_ms\x18\x0c \x01(\x03\x12\x0f\n\x07revoked\x18\r \x01(\x08\x12\x31\n\x0brate_shares\x18\x0e \x03(\x0b\x32\x1c.bursar.sidecar.v1.RateShare\x12\x15\n\rrate_share_ms\x18\x0f \x01(\x03\"J\n\x0cWatchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\"K\n\x06Recall\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x1b.bursar.sidecar.v1.LeaseKey\x12\x15\n\rkeep_nano_usd\x18\x02 \x01(\x03\"\x07\n\x05Nudge\"\x82\x01\n\x05Offer\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0f\n\x07sync_no\x18\x03 \x01(\x03\x12-\n\x06leases\x18\x04 \x03(\x0b\x32\x1d.bursar.sidecar.v1.LeaseGrant\x12\x16\n\x0enamed_call_ids\x18\x05 \x03(\t\" \n\tHeartbeat\x12\x13\n\x0bnow_unix_ms\x18\x01 \x01(\x03\"\xff\x01\n\rWatchResponse\x12+\n\x06policy\x18\x01 \x01(\x0b\x32\x19.bursar.sidecar.v1.PolicyH\x00\x12+\n\x06recall\x18\x02 \x01(\x0b\x32\x19.bursar.sidecar.v1.RecallH\x00\x12)\n\x05nudge\x18\x03 \x01(\x0b\x32\x18.bursar.sidecar.v1.NudgeH\x00\x12\x31\n\theartbeat\x18\x04 \x01(\x0b\x32\x1c.bursar.sidecar.v1.HeartbeatH\x00\x12)\n\x05offer\x18\x05 \x01(\x0b\x32\x18.bursar.sidecar.v1.OfferH\x00\x42\x0b\n\tdirective\"D\n\x0c\x44rainRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x10\n\x08last_seq\x18\x03 \x01(\x03\"*\n\rDrainResponse\x12\x19\n\x11stranded_nano_usd\x18\x01 \x01(\x03*\xb1\x01\n\nSyncStatus\x12\x1b\n\x17SYNC_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSYNC_STATUS_OK\x10\x01\x12\x13\n\x0fSYNC_STATUS_GAP\x10\x02\x12\x16\n\x12SYNC_STATUS_FENCED\x10\x03\x12\x18\n\x14SYNC_STATUS_LEARNING\x10\x04\x12\x15\n\x11SYNC_STATUS_STALE\x10\x05\x12\x14\n\x10SYNC_STATUS_BUSY\x10\x06\x32\x91\x03\n\x0eSidecarService\x12G\n\x04Join\x12\x1e.bursar.sidecar.v1.JoinRequest\x1a\x1f.bursar.sidecar.v1.JoinResponse\x12S\n\x08Register\x12\".bursar.sidecar.v1.RegisterRequest\x1a#.bursar.sidecar.v1.RegisterResponse\x12G\n\x04Sync\x12\x1e.bursar.sidecar.v1.SyncRequest\x1a\x1f.bursar.sidecar.v1.SyncResponse\x12L\n\x05Watch\x12\x1f.bursar.sidecar.v1.WatchRequest\x1a .bursar.sidecar.v1.WatchResponse0\x01\x12J\n\x05\x44rain\x12\x1f.bursar.sidecar.v1.DrainRequest\x1a .bursar.sidecar.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.sidecar.v1.sidecar_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SYNCSTATUS']._serialized_start=2531
-  _globals['_SYNCSTATUS']._serialized_end=2708
-  _globals['_JOINREQUEST']._serialized_start=183
-  _globals['_JOINREQUEST']._serialized_end=293
-  _globals['_JOINRESPONSE']._serialized_start=295
-  _globals['_JOINRESPONSE']._serialized_end=367
-  _globals['_INTACTJOURNAL']._serialized_start=369
-  _globals['_INTACTJOURNAL']._serialized_end=432
-  _globals['_LOSTJOURNAL']._serialized_start=434
-  _globals['_LOSTJOURNAL']._serialized_end=462
-  _globals['_REGISTERREQUEST']._serialized_start=465
-  _globals['_REGISTERREQUEST']._serialized_end=745
-  _globals['_REGISTERRESPONSE']._serialized_start=748
-  _globals['_REGISTERRESPONSE']._serialized_end=1027
-  _globals['_SYNCREQUEST']._serialized_start=1030
-  _globals['_SYNCREQUEST']._serialized_end=1428
-  _globals['_SECRETUSE']._serialized_start=1430
-  _globals['_SECRETUSE']._serialized_end=1487
-  _globals['_SYNCRESPONSE']._serialized_start=1490
-  _globals['_SYNCRESPONSE']._serialized_end=1827
-  _globals['_WATCHREQUEST']._serialized_start=1829
-  _globals['_WATCHREQUEST']._serialized_end=1903
-  _globals['_RECALL']._serialized_start=1905
-  _globals['_RECALL']._serialized_end=1980
-  _globals['_NUDGE']._serialized_start=1982
-  _globals['_NUDGE']._serialized_end=1989
-  _globals['_OFFER']._serialized_start=1992
-  _globals['_OFFER']._serialized_end=2122
-  _globals['_HEARTBEAT']._serialized_start=2124
-  _globals['_HEARTBEAT']._serialized_end=2156
-  _globals['_WATCHRESPONSE']._serialized_start=2159
-  _globals['_WATCHRESPONSE']._serialized_end=2414
-  _globals['_DRAINREQUEST']._serialized_start=2416
-  _globals['_DRAINREQUEST']._serialized_end=2484
-  _globals['_DRAINRESPONSE']._serialized_start=2486
-  _globals['_DRAINRESPONSE']._serialized_end=2528
-  _globals['_SIDECARSERVICE']._serialized_start=2711
-  _globals['_SIDECARSERVICE']._serialized_end=3112
+  _globals['_SYNCSTATUS']._serialized_start=2699
+  _globals['_SYNCSTATUS']._serialized_end=2876
+  _globals['_JOINREQUEST']._serialized_start=226
+  _globals['_JOINREQUEST']._serialized_end=336
+  _globals['_JOINRESPONSE']._serialized_start=338
+  _globals['_JOINRESPONSE']._serialized_end=410
+  _globals['_INTACTJOURNAL']._serialized_start=412
+  _globals['_INTACTJOURNAL']._serialized_end=475
+  _globals['_LOSTJOURNAL']._serialized_start=477
+  _globals['_LOSTJOURNAL']._serialized_end=505
+  _globals['_REGISTERREQUEST']._serialized_start=508
+  _globals['_REGISTERREQUEST']._serialized_end=788
+  _globals['_REGISTERRESPONSE']._serialized_start=791
+  _globals['_REGISTERRESPONSE']._serialized_end=1070
+  _globals['_SYNCREQUEST']._serialized_start=1073
+  _globals['_SYNCREQUEST']._serialized_end=1522
+  _globals['_SECRETUSE']._serialized_start=1524
+  _globals['_SECRETUSE']._serialized_end=1581
+  _globals['_SYNCRESPONSE']._serialized_start=1584
+  _globals['_SYNCRESPONSE']._serialized_end=1995
+  _globals['_WATCHREQUEST']._serialized_start=1997
+  _globals['_WATCHREQUEST']._serialized_end=2071
+  _globals['_RECALL']._serialized_start=2073
+  _globals['_RECALL']._serialized_end=2148
+  _globals['_NUDGE']._serialized_start=2150
+  _globals['_NUDGE']._serialized_end=2157
+  _globals['_OFFER']._serialized_start=2160
+  _globals['_OFFER']._serialized_end=2290
+  _globals['_HEARTBEAT']._serialized_start=2292
+  _globals['_HEARTBEAT']._serialized_end=2324
+  _globals['_WATCHRESPONSE']._serialized_start=2327
+  _globals['_WATCHRESPONSE']._serialized_end=2582
+  _globals['_DRAINREQUEST']._serialized_start=2584
+  _globals['_DRAINREQUEST']._serialized_end=2652
+  _globals['_DRAINRESPONSE']._serialized_start=2654
+  _globals['_DRAINRESPONSE']._serialized_end=2696
+  _globals['_SIDECARSERVICE']._serialized_start=2879
+  _globals['_SIDECARSERVICE']._serialized_end=3280
 # @@protoc_insertion_point(module_scope)

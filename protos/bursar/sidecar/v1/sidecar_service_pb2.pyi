@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.bursar.sidecar.v1 import call_pb2 as _call_pb2
 from protos.bursar.sidecar.v1 import lease_pb2 as _lease_pb2
 from protos.bursar.sidecar.v1 import policy_pb2 as _policy_pb2
+from protos.bursar.sidecar.v1 import rate_limit_pb2 as _rate_limit_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -333,6 +334,7 @@ class SyncRequest(_message.Message):
     REFUSALS_FIELD_NUMBER: _builtins.int
     SECRET_USES_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    RATE_LEVELS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """The epoch of the journal."""
     incarnation: _builtins.str
@@ -371,6 +373,10 @@ class SyncRequest(_message.Message):
     def secret_uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___SecretUse]:
         """Secrets that were used since the last Sync that was answered, with the latest time."""
 
+    @_builtins.property
+    def rate_levels(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateLevel]:
+        """What is used of every rate limit."""
+
     def __init__(
         self,
         *,
@@ -388,10 +394,11 @@ class SyncRequest(_message.Message):
         refusals: _abc.Iterable[_call_pb2.RefusalCount] | None = ...,
         secret_uses: _abc.Iterable[Global___SecretUse] | None = ...,
         stopped: _builtins.bool = ...,
+        rate_levels: _abc.Iterable[_rate_limit_pb2.RateLevel] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "demands", b"demands", "epoch", b"epoch", "from_seq", b"from_seq", "generation_seen", b"generation_seen", "incarnation", b"incarnation", "leases", b"leases", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "records", b"records", "refusals", b"refusals", "secret_uses", b"secret_uses", "stopped", b"stopped", "sync_no", b"sync_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "demands", b"demands", "epoch", b"epoch", "from_seq", b"from_seq", "generation_seen", b"generation_seen", "incarnation", b"incarnation", "leases", b"leases", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "rate_levels", b"rate_levels", "records", b"records", "refusals", b"refusals", "secret_uses", b"secret_uses", "stopped", b"stopped", "sync_no", b"sync_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -442,6 +449,8 @@ class SyncResponse(_message.Message):
     HOPELESS_CALL_IDS_FIELD_NUMBER: _builtins.int
     NOW_UNIX_MS_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
+    RATE_SHARES_FIELD_NUMBER: _builtins.int
+    RATE_SHARE_MS_FIELD_NUMBER: _builtins.int
     status: Global___SyncStatus.ValueType
     """How the Sync was taken."""
     need_seq: _builtins.int
@@ -466,6 +475,8 @@ class SyncResponse(_message.Message):
     """With FENCED: the credential was revoked and is good for evidence alone. Calls that are open end
     as they would; whatever no call holds is to be given back.
     """
+    rate_share_ms: _builtins.int
+    """How long they last."""
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.LeaseGrant]:
         """The leases of this sidecar that were reported, demanded or changed."""
@@ -477,6 +488,10 @@ class SyncResponse(_message.Message):
     @_builtins.property
     def hopeless_call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Waiting calls that no budget period can take, such as one whose budget is closed."""
+
+    @_builtins.property
+    def rate_shares(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateShare]:
+        """The shares of all rate limits that the Sync told of."""
 
     def __init__(
         self,
@@ -494,10 +509,12 @@ class SyncResponse(_message.Message):
         hopeless_call_ids: _abc.Iterable[_builtins.str] | None = ...,
         now_unix_ms: _builtins.int = ...,
         revoked: _builtins.bool = ...,
+        rate_shares: _abc.Iterable[_rate_limit_pb2.RateShare] | None = ...,
+        rate_share_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "now_unix_ms", b"now_unix_ms", "policy_version", b"policy_version", "revoked", b"revoked", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "generation", b"generation", "hopeless_call_ids", b"hopeless_call_ids", "leases", b"leases", "named_call_ids", b"named_call_ids", "need_seq", b"need_seq", "next_sync_ms", b"next_sync_ms", "now_unix_ms", b"now_unix_ms", "policy_version", b"policy_version", "rate_share_ms", b"rate_share_ms", "rate_shares", b"rate_shares", "revoked", b"revoked", "stable_seq", b"stable_seq", "status", b"status", "sync_no", b"sync_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,33 @@
+"""The bounds of rate limits and of how they are shared, each named with its unit."""
+
+RATE_LIMITS_MAX = 200
+"""Rate limits of one installation: each Sync tells of all that its sidecar may meet."""
+RATE_LIMIT_MAX_UNITS = 10**12
+"""The highest rate limit."""
+RATE_SHARE_MS = 300_000
+"""How long a sidecar goes on with its share of a rate limit when nobody renews it; as long as
+authority lasts by default."""
+RATE_SHARE_OVER_MS = 376_000
+"""When a share that was not renewed has ended at any sidecar whose clock is not 20 % slow."""
+RATE_RESERVE_PARTS = 20
+"""The part of a rate limit that is kept for whoever was not heard of yet (a twentieth)."""
+RATE_NUDGE_INTERVAL_MS = 1_000
+"""A sidecar is asked at most so often to say that it took a lower share."""
+RATE_TURN_MS = 10_000
+"""Who gets what cannot be divided changes so often, or each window if that is longer."""
+RATE_WANT_MAX_UNITS = 2**50
+"""What a client may be said to ask for."""
+RATE_CLIENTS_MAX = 1_000
+"""Clients of one rate limit that a Sync may tell of."""
+RATE_WEIGHT_DEFAULT_PARTS = 100
+"""A client's weight where rate limits are shared, when nothing is said."""
+RATE_WEIGHT_MAX_PARTS = 10_000
+"""The largest weight."""
+LOOP_MAX_REQUESTS = 1_000_000
+"""The largest number of equal requests in a minute that may be set as no loop yet."""
+LOOP_MIN_REQUESTS = 2
+"""The smallest."""
+LONGEST_CALL_MS = 600_000
+"""No call at a provider takes longer: sidecars break it off."""
+
+assert RATE_SHARE_MS * 5 // 4 < RATE_SHARE_OVER_MS

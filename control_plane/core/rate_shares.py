@@ -1,0 +1,351 @@
+"""How a rate limit is shared out: fairly over clients, and over the sidecars that their calls take.
+
+A limit of N is N whole units, and each sidecar's share is some of them. It checks what it lets pass
+against its share alone. What keeps the sum within N:
+
+1. A sidecar *holds* the most of: the share that it said is in force there, the share that the
+   latest answer may have brought it, and what it said it used within the last window (or has in
+   flight). From its report to the next it can have used no more than that.
+2. A share is raised only by what nobody holds. So who gives up has said so before who receives
+   hears of it, and what was used moves no sooner than it leaves the window. Thus what all sidecars
+   used over any window is at most what they hold at its end, and that is at most N.
+3. A share that nobody renewed ends, at the sidecar a good deal earlier than here; what stays is its
+   floor. After that a window (or the longest call) passes before others get it.
+4. A new epoch's journal may not know what was used, so what the old one held stays held a window.
+5. This is memory. After a start nothing is raised on the word of those that were not heard yet.
+
+Fairness: clients share by weighted max-min over what they ask for: whoever asks for less than his
+part gets all of it, and what he leaves is divided anew. Each client's part then goes to the
+sidecars by what it asks for at each. What nobody asks for is room for whoever comes first. A
+twentieth is kept for clients and sidecars that were not heard of yet, so that they begin at once.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from control_plane.core import limits
+
+
+@dataclass(frozen=True, slots=True)
+class RateLevel:
+    """What a sidecar says of one limit; replaces what it said before."""
+
+    rate_limit_id: str
+    share: int
+    """The share that is in force there."""
+    used: int
+    """What it used within the last window, or has in flight."""
+    wants: Mapping[str, int]
+    """What each client asked for, by project id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateShare:
+    """A sidecar's share of a limit: what its answer says."""
+
+    rate_limit_id: str
+    amount: int
+    """All that it may use; room, spare and parts are within."""
+    floor: int
+    """What stays when nobody renews it."""
+    room: int
+    """What any client may use beside its part."""
+    spare: int
+    """What a client without a part may use."""
+    parts: Mapping[str, int]
+    """What is each client's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What of a limit matters for sharing it."""
+
+    rate_limit_id: str
+    amount: int
+    window_ms: int
+    """0 for a limit on calls in flight."""
+    per_client: bool
+    """Clients share it; else it is one client's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a sidecar holds of a limit, as far as it is known."""
+
+    level: RateLevel
+    epoch: int
+    heard_unix_ms: int
+    told: int = 0
+    """The share that the latest answer may have brought."""
+    floor: int = 0
+    """What it goes on with when it hears nothing more."""
+    ghost: int = 0
+    """What its journal before this one held,"""
+    ghost_until_unix_ms: int = 0
+    """until then."""
+    gone: bool = False
+    """It ended and said so: nothing of it is left but what it used."""
+
+    def held(self, limit: Shared, now_unix_ms: int) -> int:
+        """The most that it can have used over any window that ends from now on."""
+        ghost = self.ghost if now_unix_ms < self.ghost_until_unix_ms else 0
+        if self.gone:
+            return ghost
+        if self.is_over(limit, now_unix_ms):
+            return self.floor
+        return max(self.level.share, self.told, self.level.used) + ghost
+
+    def is_over(self, limit: Shared, now_unix_ms: int) -> bool:
+        """Whether it was silent for so long that only its floor is left."""
+        return now_unix_ms - self.heard_unix_ms >= limits.RATE_SHARE_OVER_MS + lasting_ms(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What was decided for the sidecar that asks."""
+
+    share: RateShare
+    nudges: frozenset[str] = frozenset()
+    """Sidecars that hold more than their share, which the asker lacks."""
+
+
+def lasting_ms(limit: Shared) -> int:
+    """For how long what was used still counts, at most."""
+    return limit.window_ms or limits.LONGEST_CALL_MS
+
+
+def heard(
+    before: Holding | None, level: RateLevel, epoch: int, limit: Shared, now_unix_ms: int
+) -> Holding:
+    """What a sidecar holds after it spoke.
+
+    At most one Sync is under way, so that no answer before this report can still come to it.
+    """
+    if before is None:
+        return Holding(level, epoch, now_unix_ms)
+    ghost, until_unix_ms = before.ghost, before.ghost_until_unix_ms
+    if epoch != before.epoch:
+        ghost = before.held(limit, now_unix_ms)
+        until_unix_ms = now_unix_ms + lasting_ms(limit)
+    return replace(
+        before,
+        level=level,
+        epoch=epoch,
+        heard_unix_ms=now_unix_ms,
+        told=0,
+        ghost=ghost,
+        ghost_until_unix_ms=until_unix_ms,
+        gone=False,
+    )
+
+
+def left(holding: Holding, limit: Shared, now_unix_ms: int) -> Holding:
+    """What is left of a sidecar that has ended: what it used, for a window yet."""
+    return replace(
+        holding,
+        floor=0,
+        ghost=holding.held(limit, now_unix_ms),
+        ghost_until_unix_ms=now_unix_ms + limit.window_ms,
+        gone=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Who holds what of one limit, and who shares it how."""
+
+    limit: Shared
+    holdings: Mapping[str, Holding]
+    """By sidecar; the asker is among them."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """By project id; others weigh RATE_WEIGHT_DEFAULT_PARTS."""
+    known: int = 1
+    """Sidecars that may come and ask for a part."""
+    unheard: bool = False
+    """Some that may hold a share were not heard since this process began."""
+
+
+def share_out(table: Table, asker: str, now_unix_ms: int) -> Shares:
+    """The share of the sidecar that asks, and who must speak so that it can have all of it."""
+    limit = table.limit
+    live = sorted(
+        sidecar_id
+        for sidecar_id, holding in table.holdings.items()
+        if not (holding.gone or holding.is_over(limit, now_unix_ms))
+    )
+    assert asker in live
+    turn = now_unix_ms // max(limit.window_ms, limits.RATE_TURN_MS)
+    targets = _targets(table, live, turn)
+    own = table.holdings[asker]
+    others = sum(
+        holding.held(limit, now_unix_ms)
+        for sidecar_id, holding in table.holdings.items()
+        if sidecar_id != asker
+    )
+    ghost = own.ghost if now_unix_ms < own.ghost_until_unix_ms else 0
+    free = max(0, limit.amount - others - ghost)
+    if table.unheard:
+        free = min(free, max(own.level.share, own.level.used))
+    target = targets[asker]
+    share = _within(target, min(target.amount, free))
+    floor = min(share.amount, limit.amount // limits.RATE_RESERVE_PARTS // max(1, table.known))
+    nudges: frozenset[str] = frozenset()
+    if share.amount < target.amount:
+        nudges = frozenset(
+            sidecar_id
+            for sidecar_id in live
+            if sidecar_id != asker
+            and table.holdings[sidecar_id].held(limit, now_unix_ms) > targets[sidecar_id].amount
+        )
+    return Shares(replace(share, floor=floor), nudges)
+
+
+def _targets(table: Table, live: Sequence[str], turn: int) -> dict[str, RateShare]:
+    """What each sidecar's share should be; they are within the limit in sum."""
+    limit = table.limit
+    reserve = limit.amount // limits.RATE_RESERVE_PARTS
+    wants = {one: _wants(table, one) for one in live}
+    asked: dict[str, int] = {}
+    for by_client in wants.values():
+        for client, want in by_client.items():
+            asked[client] = asked.get(client, 0) + want
+    rest = limit.amount - reserve
+    fair = fill(rest, asked, table.weights, turn)
+    rest -= sum(fair.values())
+    more = fill(rest, asked, table.weights, turn)
+    rest -= sum(more.values())
+    parts: dict[str, dict[str, int]] = {one: {} for one in live}
+    for client in asked:
+        at = {one: wants[one][client] for one in live if client in wants[one]}
+        got = spread(fair[client] + more[client], at, turn)
+        for one, amount in got.items():
+            parts[one][client] = amount
+    room, left = divmod(rest, len(live))
+    spare = reserve // len(live)
+    targets: dict[str, RateShare] = {}
+    for place, one in enumerate(live):
+        own_room = room + ((place + turn) % len(live) < left)
+        amount = sum(parts[one].values()) + own_room + spare
+        targets[one] = RateShare(
+            limit.rate_limit_id, amount, 0, own_room, spare, parts[one] if limit.per_client else {}
+        )
+    return targets
+
+
+def _wants(table: Table, sidecar_id: str) -> dict[str, int]:
+    wants = table.holdings[sidecar_id].level.wants
+    known = {
+        client: min(want, limits.RATE_WANT_MAX_UNITS) for client, want in wants.items() if want > 0
+    }
+    if table.limit.per_client:
+        return known
+    return {"": sum(known.values())} if known else {}
+
+
+def _within(target: RateShare, amount: int) -> RateShare:
+    """A share as like its target as fits: everybody gives up the same part of what he had."""
+    if amount >= target.amount:
+        return target
+    left = amount
+    parts = {}
+    for client, part in target.parts.items():
+        parts[client] = part * amount // target.amount
+        left -= parts[client]
+    room = min(left, target.room * amount // target.amount)
+    spare = min(left - room, target.spare * amount // target.amount)
+    left -= room + spare
+    for client in sorted(parts, key=lambda client: (parts[client], client)):
+        # What rounding left goes to whoever has least.
+        if left and parts[client] < target.parts[client]:
+            parts[client] += 1
+            left -= 1
+    return replace(target, amount=amount, room=room + left, spare=spare, parts=parts)
+
+
+def fill(
+    pool: int, wants: Mapping[str, int], weights: Mapping[str, int], turn: int
+) -> dict[str, int]:
+    """Weighted max-min: the largest level at which everybody gets level x weight, or all he wants.
+
+    Whole units, at most the pool in sum; which of equals gets the last ones goes by turns.
+    """
+    got = dict.fromkeys(wants, 0)
+    open_names = sorted(wants)
+    rest = pool
+    while open_names and rest > 0:
+        total = sum(_weight(weights, name) for name in open_names)
+        sated = [
+            name
+            for name in open_names
+            if (wants[name] - got[name]) * total <= rest * _weight(weights, name)
+        ]
+        if not sated:
+            given = {name: rest * _weight(weights, name) // total for name in open_names}
+            for name, amount in given.items():
+                got[name] += amount
+            rest -= sum(given.values())
+            return _hand_out(rest, got, wants, open_names, turn)
+        for name in sated:
+            rest -= wants[name] - got[name]
+            got[name] = wants[name]
+        open_names = [name for name in open_names if name not in sated]
+    return got
+
+
+def _hand_out(
+    rest: int, got: dict[str, int], wants: Mapping[str, int], names: Sequence[str], turn: int
+) -> dict[str, int]:
+    """Give what rounding left, one unit each, beginning with another one at each turn."""
+    for place in range(len(names)):
+        name = names[(place + turn) % len(names)]
+        if rest and got[name] < wants[name]:
+            got[name] += 1
+            rest -= 1
+    return got
+
+
+def spread(amount: int, wants: Mapping[str, int], turn: int) -> dict[str, int]:
+    """A client's part over its sidecars: by max-min first, and what is above all wants evenly."""
+    got = fill(amount, wants, {}, turn)
+    rest = amount - sum(got.values())
+    each, left = divmod(rest, len(wants)) if wants else (0, 0)
+    for place, name in enumerate(sorted(wants)):
+        got[name] += each + ((place + turn) % len(wants) < left)
+    return got
+
+
+def _weight(weights: Mapping[str, int], name: str) -> int:
+    return weights.get(name, limits.RATE_WEIGHT_DEFAULT_PARTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A sidecar that may come and take part."""
+
+    sidecar_id: str
+    joined_unix_ms: int
+    seen_unix_ms: int
+
+
+def is_unheard(
+    limit: Shared,
+    known: Iterable[Known],
+    heard_of: Collection[str],
+    started_unix_ms: int,
+    now_unix_ms: int,
+) -> bool:
+    """Whether a sidecar that may hold a share was not heard since this process began."""
+    over_ms = limits.RATE_SHARE_OVER_MS + lasting_ms(limit)
+    if now_unix_ms - started_unix_ms >= over_ms:
+        return False
+    return any(
+        one.sidecar_id not in heard_of
+        and one.joined_unix_ms < started_unix_ms
+        and started_unix_ms - one.seen_unix_ms < over_ms
+        for one in known
+    )
+
+
+def told(holding: Holding, share: RateShare) -> Holding:
+    """What a sidecar may hold once an answer with this share was sent."""
+    return replace(holding, told=share.amount, floor=max(holding.floor, share.floor))
