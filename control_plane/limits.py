@@ -354,6 +354,12 @@ SIGN_IN_LINK_MS = 3_600_000
 """A link that signs in works for so long, once."""
 PRINCIPAL_LINKS_MAX = 10
 """Links of one principal that wait to be used; the oldest go first."""
+SHARE_LINK_DEFAULT_MS = 90 * 24 * 3_600_000
+"""How long a link to a client's page works when nothing is said."""
+SHARE_LINK_MAX_MS = 366 * 24 * 3_600_000
+"""The longest life of such a link."""
+PROJECT_SHARE_LINKS_MAX = 50
+"""Links of one client that work at the same time."""
 SIGN_IN_WINDOW_MS = 900_000
 """The time in which failed attempts to sign in are counted."""
 ADDRESS_ATTEMPTS_MAX = 10

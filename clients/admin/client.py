@@ -33,6 +33,7 @@ from clients.admin.rate_cards import RateCards
 from clients.admin.rate_limits import RateLimits
 from clients.admin.rerating import Reratings
 from clients.admin.retirements import Retirements
+from clients.admin.share_links import ShareLinks
 from clients.admin.sidecars import Sidecars
 from clients.admin.statements import Statements
 from clients.admin.wire import Wire
@@ -58,6 +59,7 @@ class Bursar:
         self.price_imports = PriceImports(wire)
         self.reratings = Reratings(wire)
         self.rate_cards = RateCards(wire)
+        self.share_links = ShareLinks(wire)
         """What models cost."""
         self.output_defaults = OutputDefaults(wire)
         """Limits on the output of calls whose callers set none."""

@@ -28,6 +28,9 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "ArchiveProject": _OPERATE,
         "SetRateCard": _OWN,
         "ListRateCards": _VIEW,
+        "CreateShareLink": _OPERATE,
+        "ListShareLinks": _VIEW,
+        "RevokeShareLink": _OPERATE,
     },
     "KeyService": {
         "CreateKey": _OPERATE,

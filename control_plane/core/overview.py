@@ -138,6 +138,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthForecast:
+    """What all clients together are forecast to come to."""
+
+    expected_nano_usd: int
+    low_nano_usd: int
+    high_nano_usd: int
+    missing_count: int
+    """Clients with spend and without a forecast: of them what is spent counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientRow:
     """One client as the first page shows it."""
 
@@ -155,6 +166,15 @@ class ClientRow:
     def binding(self) -> Standing | None:
         """The budget that its calls meet first."""
         return self.standings[0] if self.standings else None
+
+    @property
+    def month_forecast(self) -> Forecast | None:
+        """The forecast of its widest monthly budget, where it can be believed."""
+        for one in self.standings:
+            whole = one.budget.window == "month" and not one.budget.selector.conditions
+            if whole and one.outlook is not None and one.outlook.forecast.is_trusted:
+                return one.outlook.forecast
+        return None
 
     @property
     def is_suspended(self) -> bool:
@@ -196,6 +216,26 @@ class Overview:
             for row in self.rows
             if row.binding is not None and row.binding.needs_somebody and not row.is_suspended
         )
+
+    @property
+    def forecast(self) -> MonthForecast | None:
+        """What the month comes to; None where no client has a forecast that can be believed.
+
+        Of each client the widest of its monthly budgets counts: the one that narrows nothing.
+        """
+        expected = low = high = missing = known = 0
+        for row in self.rows:
+            found = row.month_forecast
+            if found is None:
+                spent = row.month.cost_nano_usd
+                expected, low, high = expected + spent, low + spent, high + spent
+                missing += bool(spent)
+            else:
+                known += 1
+                expected += found.expected_nano_usd
+                low += found.low_nano_usd
+                high += found.high_nano_usd
+        return MonthForecast(expected, low, high, missing) if known else None
 
     @property
     def margin_ppm(self) -> int | None:

@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapChange, CapReach
 from control_plane.core.log import CallFilter, LoggedCall, RefusalMinute
-from control_plane.core.overview import Outlook, Standing
+from control_plane.core.overview import Standing
 from control_plane.core.pages import Asked
 from control_plane.core.projects import Project
+from control_plane.core.share_links import ShareLink
 from control_plane.core.usage import UsageAnswer, UsageQuestion, UsageRow
 from control_plane.core.windows import window_at
 from control_plane.store import budgets as budget_store
 from control_plane.store import keys as key_store
 from control_plane.store import rate_cards, usage
 from control_plane.store.engine import Tx
-from control_plane.usecases import budgets, calls, overview, projects
+from control_plane.usecases import budgets, calls, overview, projects, share_links
 from control_plane.usecases.levels import Levels
-from control_plane.usecases.overview import NO_OUTLOOKS
 
 RECENT_CALLS = 20
 RECENT_REFUSALS = 10
 RECENT_CHANGES = 20
+RECENT_LINKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,15 @@ class ClientTrail:
     refusals: tuple[RefusalMinute, ...]
     agency: tuple[Standing, ...]
     """Budgets of the whole agency, which its calls meet too."""
+    links: tuple[ShareLink, ...]
+    """Links to its page that work."""
 
 
-def client_overview(
-    tx: Tx,
-    project_id: str,
-    levels: Levels,
-    now_unix_ms: int,
-    outlooks: Mapping[str, Outlook] = NO_OUTLOOKS,
-) -> ClientOverview:
+def client_overview(tx: Tx, project_id: str, levels: Levels, now_unix_ms: int) -> ClientOverview:
     """One client. Raises NotFoundError."""
     project = projects.found(tx, project_id)
     own = budget_store.active_of(tx, [project_id])
-    standings = overview.standings_of(tx, own, levels, now_unix_ms, outlooks)
+    standings = overview.standings_of(tx, own, levels, now_unix_ms)
     month = window_at("month", project.time_zone, 1, now_unix_ms)
 
     def by(*grouping: str) -> UsageAnswer:
@@ -118,6 +115,11 @@ def client_trail(tx: Tx, client: ClientOverview, levels: Levels, now_unix_ms: in
         calls=calls.list_calls(tx, Asked(RECENT_CALLS), CallFilter(project_id)).items,
         refusals=calls.list_refusals(tx, Asked(RECENT_REFUSALS), project_id).items,
         agency=tuple(sorted(agency, key=lambda one: one.order_at(now_unix_ms))),
+        links=tuple(
+            link
+            for link in share_links.list_share_links(tx, Asked(RECENT_LINKS), project_id).items
+            if link.works_at(now_unix_ms)
+        ),
     )
 
 

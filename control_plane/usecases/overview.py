@@ -10,25 +10,20 @@ from control_plane.core.leases import PeriodKey
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
 from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
 from control_plane.core.windows import window_at
-from control_plane.store import budgets, installation, projects, usage
+from control_plane.store import budgets, forecasts, installation, projects, usage
 from control_plane.store import overview as store
 from control_plane.store.engine import Tx
+from control_plane.store.forecasts import SeenForecast
 from control_plane.usecases import budgets as budget_usecases
 from control_plane.usecases import reach
 from control_plane.usecases.levels import Levels
 from protos.values.errors import FailedPreconditionError
 
 _DAY_MS = 86_400_000
-NO_OUTLOOKS: Mapping[str, Outlook] = {}
 
 
-def clients_overview(
-    tx: Tx, levels: Levels, now_unix_ms: int, outlooks: Mapping[str, Outlook] = NO_OUTLOOKS
-) -> Overview:
-    """Every client with its budgets, this month's sums and the last 30 days.
-
-    `outlooks` holds forecasts by budget; a budget that is not in it has none.
-    """
+def clients_overview(tx: Tx, levels: Levels, now_unix_ms: int) -> Overview:
+    """Every client with its budgets, this month's sums and the last 30 days."""
     zone = installation.get(tx).time_zone
     month = window_at("month", zone, 1, now_unix_ms)
     assert month.end_unix_ms is not None
@@ -36,7 +31,7 @@ def clients_overview(
     rows = usage.sums(tx, Stretch("", month.start_unix_ms, until), ("project",), project_id="")
     by_project = {row.group[0]: row.sums for row in rows}
     standings = core.by_project(
-        standings_of(tx, budgets.active(tx), levels, now_unix_ms, outlooks), now_unix_ms
+        standings_of(tx, budgets.active(tx), levels, now_unix_ms), now_unix_ms
     )
     sparks = store.daily(tx, now_unix_ms)
     workflows = store.workflow_counts(tx, now_unix_ms)
@@ -67,19 +62,19 @@ def standings_of(
     wanted: Iterable[Budget],
     levels: Levels,
     now_unix_ms: int,
-    outlooks: Mapping[str, Outlook] = NO_OUTLOOKS,
 ) -> list[Standing]:
     """How budgets stand; those that are split have no standing of their own."""
     periods = store.open_periods(tx)
     newest = store.newest_changes(tx)
     refused = store.refused(tx, now_unix_ms - _DAY_MS)
+    seen = forecasts.latest(tx)
     return [
         Standing(
             budget=budget,
             period=_period(tx, budget, periods, levels, now_unix_ms),
             newest=newest[budget.budget_id],
             refused=refused.get(budget.budget_id, Refused()),
-            outlook=outlooks.get(budget.budget_id),
+            outlook=_outlook(seen.get(budget.budget_id), budget, now_unix_ms),
         )
         for budget in wanted
         if not budget.split_by and budget.archived_unix_ms is None
@@ -91,11 +86,10 @@ def standing_of(
     budget_id: str,
     levels: Levels,
     now_unix_ms: int,
-    outlooks: Mapping[str, Outlook] = NO_OUTLOOKS,
 ) -> Standing:
     """How one budget stands. Raises NotFoundError, and FailedPreconditionError for a split one."""
     budget = budget_usecases.found(tx, budget_id)
-    found = standings_of(tx, [budget], levels, now_unix_ms, outlooks)
+    found = standings_of(tx, [budget], levels, now_unix_ms)
     if not found:
         raise FailedPreconditionError(
             "this budget is archived, or gives its cap to each value for itself: change it with "
@@ -173,6 +167,13 @@ def _period(
         return Period(budget.budget_id, "", span, cap, cap_version=budget.cap_version)
     held = levels.held_nano_usd(PeriodKey(budget.budget_id, "", span.period_id))
     return replace(found, held_nano_usd=held)
+
+
+def _outlook(seen: SeenForecast | None, budget: Budget, now_unix_ms: int) -> Outlook | None:
+    """The forecast of the running period; one of a period that is over says nothing of it."""
+    if seen is None or seen.period_id != budget.span_at(now_unix_ms).period_id:
+        return None
+    return Outlook(seen.forecast, seen.runs_out_unix_ms)
 
 
 def _before(tx: Tx, zone: str, month_start_unix_ms: int, now_unix_ms: int) -> Sums:

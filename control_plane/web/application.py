@@ -19,6 +19,7 @@ from control_plane.web.pages import (
     clients,
     keys,
     settings,
+    sharing,
     sidecars,
     statements,
 )
@@ -35,6 +36,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *sidecars.ROUTES,
     *settings.ROUTES,
     *statements.ROUTES,
+    *sharing.ROUTES,
 )
 """Every page and change of the desk; a test walks them with every role."""
 _FOREVER = "public, max-age=31536000, immutable"
@@ -58,6 +60,7 @@ def application(deps: DeskDeps) -> ASGIApp:
         (f"{SIGN_IN}/{{secret}}", "POST", signing_in.take_link),
         ("/sign-out", "POST", signing_in.leave),
         ("/events", "GET", Live(deps).stream),
+        ("/share/{secret}", "GET", sharing.Sharing(serving).show),
     ]
     served = [
         Served(path, serving.open(handler), methods=[method]) for path, method, handler in opened

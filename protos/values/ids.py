@@ -28,6 +28,7 @@ CALL = "call"
 PRINCIPAL = "usr"
 TOKEN = "tok"  # noqa: S105 - a prefix, not a secret
 AUDIT = "aud"
+SHARE_LINK = "shl"
 ALERT = "alt"
 CHANNEL = "chn"
 PERSON = "per"

@@ -12,8 +12,9 @@ from control_plane.rpc.wire.projects import (
     project_to_wire,
 )
 from control_plane.rpc.wire.rate_cards import rate_card_from_wire, rate_card_to_wire
+from control_plane.rpc.wire.share_links import share_link_to_wire
 from control_plane.store.engine import Tx
-from control_plane.usecases import budgets, projects, rate_cards
+from control_plane.usecases import budgets, projects, rate_cards, share_links
 from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
@@ -128,4 +129,43 @@ class ProjectServicer(v1.ProjectServiceServicer):
         )
         return v1.ListRateCardsResponse(
             rate_cards=map(rate_card_to_wire, page.items), next_page_token=page.next_token
+        )
+
+    async def CreateShareLink(
+        self, request: v1.CreateShareLinkRequest, context: Context
+    ) -> v1.CreateShareLinkResponse:
+        expires_unix_ms = instant_from_wire(request, "expire_time")
+        desk_url = self._transactions.deps.desk_url
+
+        def create(tx: Tx, act: Act) -> v1.CreateShareLinkResponse:
+            link, text = share_links.create_share_link(tx, request.project_id, expires_unix_ms, act)
+            return v1.CreateShareLinkResponse(
+                link=share_link_to_wire(link), secret=text, desk_url=desk_url
+            )
+
+        return await self._transactions.change(
+            request, request.request_id, v1.CreateShareLinkResponse, create, shown_once="secret"
+        )
+
+    async def ListShareLinks(
+        self, request: v1.ListShareLinksRequest, context: Context
+    ) -> v1.ListShareLinksResponse:
+        asked = asked_from_wire(request)
+        page = await self._transactions.read(
+            request, lambda tx: share_links.list_share_links(tx, asked, request.project_id)
+        )
+        return v1.ListShareLinksResponse(
+            links=map(share_link_to_wire, page.items), next_page_token=page.next_token
+        )
+
+    async def RevokeShareLink(
+        self, request: v1.RevokeShareLinkRequest, context: Context
+    ) -> v1.ShareLink:
+        return await self._transactions.change(
+            request,
+            request.request_id,
+            v1.ShareLink,
+            lambda tx, act: share_link_to_wire(
+                share_links.revoke_share_link(tx, request.link_id, act)
+            ),
         )

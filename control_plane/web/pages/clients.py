@@ -63,7 +63,7 @@ def read_clients(tx: Tx, asked: Asked) -> View:
         "classes": CLASSES,
         "tiles": _needs(found),
         "stopped": [one for one in standings if one.urgency is Urgency.STOPPED],
-        "forecast": None,
+        "forecast": found.forecast,
         "outlook_text": outlook_text,
         "clients": {"": "Whole agency"}
         | {row.project.project_id: row.project.display_name for row in found.rows},

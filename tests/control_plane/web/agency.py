@@ -4,10 +4,12 @@ import random
 from dataclasses import dataclass
 
 from control_plane.core.budgets import Budget, NewBudget
+from control_plane.core.forecast import Forecast, Trouble
 from control_plane.core.ledger import RollupKey, RollupSum
 from control_plane.core.projects import NewProject, Project
-from control_plane.store import rollups
+from control_plane.store import forecasts, rollups
 from control_plane.store.engine import Tx
+from control_plane.store.forecasts import SeenForecast
 from control_plane.usecases import projects
 from tests.control_plane.desk import DAY_MS, HOUR_MS, USD, Desk
 
@@ -119,6 +121,11 @@ def settle_in(desk: Desk) -> dict[str, Client]:
         spend(desk, client, cents * USD // 100)
         roll_up(desk, client, 40, cents * USD // 100 // 22, calls=cents // 30)
         found[name] = client
+    for name, usd in (("Acme Dental Group", 261), ("Bolt Logistics", 1136), ("Cedar Law", 311)):
+        foresee(desk, found[name], usd)
+    foresee(desk, found["Dune Retail"], 540)
+    foresee(desk, found["Elm Clinic"], 19)
+    foresee(desk, found["Fjord Yachts & Sons"], 90, trouble=Trouble.IRREGULAR)
     desk.pass_ms(90_000)
     refuse(desk, found["Acme Dental Group"], 37)
     desk.pass_ms(60_000)
@@ -157,3 +164,14 @@ def log_call(desk: Desk, client: Client, call_id: str) -> None:
     columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
     statement = f"INSERT INTO call ({columns}) VALUES ({places})"  # noqa: S608 - our names
     desk.do_alone(lambda tx: tx.run(statement, values))
+
+
+def foresee(desk: Desk, client: Client, usd: int, *, trouble: Trouble = Trouble.NONE) -> None:
+    """Have a client's budget be forecast, as the alerts do every hour."""
+    nano_usd = usd * USD
+    span = client.budget.span_at(desk.now)
+    cap = client.budget.cap_nano_usd
+    runs_out = desk.now + 3 * DAY_MS if cap is not None and nano_usd > cap else None
+    what = Forecast(nano_usd, nano_usd * 95 // 100, nano_usd * 106 // 100, trouble, 90_000, 40)
+    seen = SeenForecast(client.budget.budget_id, span.period_id, what, runs_out, desk.now)
+    desk.do_alone(lambda tx: forecasts.put(tx, seen))

@@ -24,9 +24,9 @@ def test_the_stopped_client_is_on_top_and_one_press_raises_it(desk: Desk, owner:
     assert "37 calls were refused since" in page
     assert page.index(f'id="row-{acme.id}"') < page.index("Bolt Logistics</a>")
     after = owner.follow(owner.press(cap_path(acme), page)).text
-    assert cap(desk, acme) == 250 * USD
+    assert cap(desk, acme) == 290 * USD
     assert "is stopped" not in after
-    assert "Raised to $250" in after
+    assert "Raised to $290" in after
     assert owner.changes == 1, "sidecars are told"
     assert desk.last_entry().method == "SetCap"
     assert "raised at the desk" in desk.last_entry().detail_json
@@ -39,8 +39,8 @@ def test_a_second_press_raises_nothing_and_shows_how_it_is(desk: Desk, owner: Br
     again = owner.press(cap_path(acme), page)
     shown = owner.follow(again).text
     assert "Nothing was changed again." in shown
-    assert "is $250 since" in shown
-    assert cap(desk, acme) == 250 * USD
+    assert "is $290 since" in shown
+    assert cap(desk, acme) == 290 * USD
 
 
 def test_a_raise_is_taken_back_within_ten_minutes(desk: Desk, owner: Browser) -> None:
@@ -52,7 +52,7 @@ def test_a_raise_is_taken_back_within_ten_minutes(desk: Desk, owner: Browser) ->
     assert cap(desk, acme) == 200 * USD
     assert owner.press(undo, page).headers["location"].startswith("/?stale=")
     owner.press(cap_path(acme), owner.get("/").text)
-    assert cap(desk, acme) == 250 * USD
+    assert cap(desk, acme) == 290 * USD
     desk.pass_ms(limits.UNDO_MS + 1)
     page = owner.get("/").text
     assert "/undo" not in page

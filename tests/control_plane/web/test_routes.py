@@ -63,6 +63,7 @@ def filled(path: str, client: Client, desk: Desk) -> str:
         "statement_id": statement_of(desk, client),
         "format": "pdf",
         "principal_id": desk.owner.principal_id,
+        "link_id": ids.make_id(ids.SHARE_LINK, NOON, bytes(10)),
     }
     return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], path)
 

@@ -23,42 +23,55 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from protos.bursar.admin.v1 import budget_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_budget__pb2
 from protos.bursar.admin.v1 import project_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_project__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,protos/bursar/admin/v1/project_service.proto\x12\x0f\x62ursar.admin.v1\x1a google/protobuf/field_mask.proto\x1a#protos/bursar/admin/v1/budget.proto\x1a$protos/bursar/admin/v1/project.proto\"~\n\x14\x43reateProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x07project\x18\x02 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12\'\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x17.bursar.admin.v1.Budget\"k\n\x15\x43reateProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12\'\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x17.bursar.admin.v1.Budget\"$\n\x11GetProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\"S\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rshow_archived\x18\x03 \x01(\x08\"[\n\x14ListProjectsResponse\x12*\n\x08projects\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x07project\x18\x02 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x15SuspendProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"N\n\x14ResumeProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"O\n\x15\x41rchiveProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"f\n\x12SetRateCardRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12,\n\trate_card\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.RateCard\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Q\n\x14ListRateCardsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"_\n\x15ListRateCardsResponse\x12-\n\nrate_cards\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.RateCard\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x94\x06\n\x0eProjectService\x12^\n\rCreateProject\x12%.bursar.admin.v1.CreateProjectRequest\x1a&.bursar.admin.v1.CreateProjectResponse\x12J\n\nGetProject\x12\".bursar.admin.v1.GetProjectRequest\x1a\x18.bursar.admin.v1.Project\x12[\n\x0cListProjects\x12$.bursar.admin.v1.ListProjectsRequest\x1a%.bursar.admin.v1.ListProjectsResponse\x12P\n\rUpdateProject\x12%.bursar.admin.v1.UpdateProjectRequest\x1a\x18.bursar.admin.v1.Project\x12R\n\x0eSuspendProject\x12&.bursar.admin.v1.SuspendProjectRequest\x1a\x18.bursar.admin.v1.Project\x12P\n\rResumeProject\x12%.bursar.admin.v1.ResumeProjectRequest\x1a\x18.bursar.admin.v1.Project\x12R\n\x0e\x41rchiveProject\x12&.bursar.admin.v1.ArchiveProjectRequest\x1a\x18.bursar.admin.v1.Project\x12M\n\x0bSetRateCard\x12#.bursar.admin.v1.SetRateCardRequest\x1a\x19.bursar.admin.v1.RateCard\x12^\n\rListRateCards\x12%.bursar.admin.v1.ListRateCardsRequest\x1a&.bursar.admin.v1.ListRateCardsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,protos/bursar/admin/v1/project_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a google/protobuf/field_mask.proto\x1a#protos/bursar/admin/v1/budget.proto\x1a$protos/bursar/admin/v1/project.proto\"~\n\x14\x43reateProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x07project\x18\x02 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12\'\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x17.bursar.admin.v1.Budget\"k\n\x15\x43reateProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12\'\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x17.bursar.admin.v1.Budget\"$\n\x11GetProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\"S\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rshow_archived\x18\x03 \x01(\x08\"[\n\x14ListProjectsResponse\x12*\n\x08projects\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x07project\x18\x02 \x01(\x0b\x32\x18.bursar.admin.v1.Project\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x15SuspendProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"N\n\x14ResumeProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"O\n\x15\x41rchiveProjectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"f\n\x12SetRateCardRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12,\n\trate_card\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.RateCard\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Q\n\x14ListRateCardsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"_\n\x15ListRateCardsResponse\x12-\n\nrate_cards\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.RateCard\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x02\n\tShareLink\x12\x0f\n\x07link_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nview_count\x18\x06 \x01(\x03\x12-\n\tview_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x16\x43reateShareLinkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x17\x43reateShareLinkResponse\x12(\n\x04link\x18\x01 \x01(\x0b\x32\x1a.bursar.admin.v1.ShareLink\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65sk_url\x18\x03 \x01(\t\"R\n\x15ListShareLinksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"\\\n\x16ListShareLinksResponse\x12)\n\x05links\x18\x01 \x03(\x0b\x32\x1a.bursar.admin.v1.ShareLink\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x16RevokeShareLinkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t2\xb5\x08\n\x0eProjectService\x12^\n\rCreateProject\x12%.bursar.admin.v1.CreateProjectRequest\x1a&.bursar.admin.v1.CreateProjectResponse\x12J\n\nGetProject\x12\".bursar.admin.v1.GetProjectRequest\x1a\x18.bursar.admin.v1.Project\x12[\n\x0cListProjects\x12$.bursar.admin.v1.ListProjectsRequest\x1a%.bursar.admin.v1.ListProjectsResponse\x12P\n\rUpdateProject\x12%.bursar.admin.v1.UpdateProjectRequest\x1a\x18.bursar.admin.v1.Project\x12R\n\x0eSuspendProject\x12&.bursar.admin.v1.SuspendProjectRequest\x1a\x18.bursar.admin.v1.Project\x12P\n\rResumeProject\x12%.bursar.admin.v1.ResumeProjectRequest\x1a\x18.bursar.admin.v1.Project\x12R\n\x0e\x41rchiveProject\x12&.bursar.admin.v1.ArchiveProjectRequest\x1a\x18.bursar.admin.v1.Project\x12M\n\x0bSetRateCard\x12#.bursar.admin.v1.SetRateCardRequest\x1a\x19.bursar.admin.v1.RateCard\x12^\n\rListRateCards\x12%.bursar.admin.v1.ListRateCardsRequest\x1a&.bursar.admin.v1.ListRateCardsResponse\x12\x64\n\x0f\x43reateShareLink\x12\'.bursar.admin.v1.CreateShareLinkRequest\x1a(.bursar.admin.v1.CreateShareLinkResponse\x12\x61\n\x0eListShareLinks\x12&.bursar.admin.v1.ListShareLinksRequest\x1a\'.bursar.admin.v1.ListShareLinksResponse\x12V\n\x0fRevokeShareLink\x12\'.bursar.admin.v1.RevokeShareLinkRequest\x1a\x1a.bursar.admin.v1.ShareLinkb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.project_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=174
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=300
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=302
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=409
-  _globals['_GETPROJECTREQUEST']._serialized_start=411
-  _globals['_GETPROJECTREQUEST']._serialized_end=447
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=449
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=532
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=534
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=625
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=628
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=762
-  _globals['_SUSPENDPROJECTREQUEST']._serialized_start=764
-  _globals['_SUSPENDPROJECTREQUEST']._serialized_end=843
-  _globals['_RESUMEPROJECTREQUEST']._serialized_start=845
-  _globals['_RESUMEPROJECTREQUEST']._serialized_end=923
-  _globals['_ARCHIVEPROJECTREQUEST']._serialized_start=925
-  _globals['_ARCHIVEPROJECTREQUEST']._serialized_end=1004
-  _globals['_SETRATECARDREQUEST']._serialized_start=1006
-  _globals['_SETRATECARDREQUEST']._serialized_end=1108
-  _globals['_LISTRATECARDSREQUEST']._serialized_start=1110
-  _globals['_LISTRATECARDSREQUEST']._serialized_end=1191
-  _globals['_LISTRATECARDSRESPONSE']._serialized_start=1193
-  _globals['_LISTRATECARDSRESPONSE']._serialized_end=1288
-  _globals['_PROJECTSERVICE']._serialized_start=1291
-  _globals['_PROJECTSERVICE']._serialized_end=2079
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=207
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=333
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=335
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=442
+  _globals['_GETPROJECTREQUEST']._serialized_start=444
+  _globals['_GETPROJECTREQUEST']._serialized_end=480
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=482
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=565
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=567
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=658
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=661
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=795
+  _globals['_SUSPENDPROJECTREQUEST']._serialized_start=797
+  _globals['_SUSPENDPROJECTREQUEST']._serialized_end=876
+  _globals['_RESUMEPROJECTREQUEST']._serialized_start=878
+  _globals['_RESUMEPROJECTREQUEST']._serialized_end=956
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_start=958
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_end=1037
+  _globals['_SETRATECARDREQUEST']._serialized_start=1039
+  _globals['_SETRATECARDREQUEST']._serialized_end=1141
+  _globals['_LISTRATECARDSREQUEST']._serialized_start=1143
+  _globals['_LISTRATECARDSREQUEST']._serialized_end=1224
+  _globals['_LISTRATECARDSRESPONSE']._serialized_start=1226
+  _globals['_LISTRATECARDSRESPONSE']._serialized_end=1321
+  _globals['_SHARELINK']._serialized_start=1324
+  _globals['_SHARELINK']._serialized_end=1586
+  _globals['_CREATESHARELINKREQUEST']._serialized_start=1588
+  _globals['_CREATESHARELINKREQUEST']._serialized_end=1701
+  _globals['_CREATESHARELINKRESPONSE']._serialized_start=1703
+  _globals['_CREATESHARELINKRESPONSE']._serialized_end=1804
+  _globals['_LISTSHARELINKSREQUEST']._serialized_start=1806
+  _globals['_LISTSHARELINKSREQUEST']._serialized_end=1888
+  _globals['_LISTSHARELINKSRESPONSE']._serialized_start=1890
+  _globals['_LISTSHARELINKSRESPONSE']._serialized_end=1982
+  _globals['_REVOKESHARELINKREQUEST']._serialized_start=1984
+  _globals['_REVOKESHARELINKREQUEST']._serialized_end=2045
+  _globals['_PROJECTSERVICE']._serialized_start=2048
+  _globals['_PROJECTSERVICE']._serialized_end=3125
 # @@protoc_insertion_point(module_scope)

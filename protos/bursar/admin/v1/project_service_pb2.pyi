@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from protos.bursar.admin.v1 import budget_pb2 as _budget_pb2
 from protos.bursar.admin.v1 import project_pb2 as _project_pb2
@@ -381,3 +382,205 @@ class ListRateCardsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRateCardsResponse: _TypeAlias = ListRateCardsResponse  # noqa: Y015
+
+@_typing.final
+class ShareLink(_message.Message):
+    """A link that shows one project its own page, and nothing else."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    VIEW_COUNT_FIELD_NUMBER: _builtins.int
+    VIEW_TIME_FIELD_NUMBER: _builtins.int
+    link_id: _builtins.str
+    """Made by the control plane, such as shl_01jd…."""
+    project_id: _builtins.str
+    """The project."""
+    view_count: _builtins.int
+    """How often it was looked at."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    @_builtins.property
+    def revoke_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was ended before its time; absent while it was not."""
+
+    @_builtins.property
+    def view_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was looked at last; absent for never."""
+
+    def __init__(
+        self,
+        *,
+        link_id: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        view_count: _builtins.int = ...,
+        view_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "view_time", b"view_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "link_id", b"link_id", "project_id", b"project_id", "revoke_time", b"revoke_time", "view_count", b"view_count", "view_time", b"view_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShareLink: _TypeAlias = ShareLink  # noqa: Y015
+
+@_typing.final
+class CreateShareLinkRequest(_message.Message):
+    """The new link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat, as at CreateKey."""
+    project_id: _builtins.str
+    """The project."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, a year from now at the latest; absent for 90 days."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "project_id", b"project_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateShareLinkRequest: _TypeAlias = CreateShareLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateShareLinkResponse(_message.Message):
+    """The link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    DESK_URL_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """Its secret part, shown once."""
+    desk_url: _builtins.str
+    """The desk's address; the whole link is this, "/share/" and the secret. Empty when no desk runs."""
+    @_builtins.property
+    def link(self) -> Global___ShareLink:
+        """The link."""
+
+    def __init__(
+        self,
+        *,
+        link: Global___ShareLink | None = ...,
+        secret: _builtins.str = ...,
+        desk_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk_url", b"desk_url", "link", b"link", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateShareLinkResponse: _TypeAlias = CreateShareLinkResponse  # noqa: Y015
+
+@_typing.final
+class ListShareLinksRequest(_message.Message):
+    """Whose links."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; 50 by default, 1,000 at most."""
+    page_token: _builtins.str
+    """From the answer before."""
+    project_id: _builtins.str
+    """The project."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListShareLinksRequest: _TypeAlias = ListShareLinksRequest  # noqa: Y015
+
+@_typing.final
+class ListShareLinksResponse(_message.Message):
+    """A page of links."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShareLink]:
+        """The links."""
+
+    def __init__(
+        self,
+        *,
+        links: _abc.Iterable[Global___ShareLink] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListShareLinksResponse: _TypeAlias = ListShareLinksResponse  # noqa: Y015
+
+@_typing.final
+class RevokeShareLinkRequest(_message.Message):
+    """Which link to end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the request safe to repeat."""
+    link_id: _builtins.str
+    """The link."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeShareLinkRequest: _TypeAlias = RevokeShareLinkRequest  # noqa: Y015

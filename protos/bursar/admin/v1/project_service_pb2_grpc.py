@@ -82,6 +82,21 @@ class ProjectServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.FromString,
                 _registered_method=True)
+        self.CreateShareLink = channel.unary_unary(
+                '/bursar.admin.v1.ProjectService/CreateShareLink',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkResponse.FromString,
+                _registered_method=True)
+        self.ListShareLinks = channel.unary_unary(
+                '/bursar.admin.v1.ProjectService/ListShareLinks',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksResponse.FromString,
+                _registered_method=True)
+        self.RevokeShareLink = channel.unary_unary(
+                '/bursar.admin.v1.ProjectService/RevokeShareLink',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.RevokeShareLinkRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ShareLink.FromString,
+                _registered_method=True)
 
 
 class ProjectServiceServicer:
@@ -151,6 +166,27 @@ class ProjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateShareLink(self, request, context):
+        """Makes a link that shows one project its own page at the desk, to whoever has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListShareLinks(self, request, context):
+        """Lists the links of a project, newest first, those that are over too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeShareLink(self, request, context):
+        """Ends a link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +234,21 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.ListRateCards,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.SerializeToString,
+            ),
+            'CreateShareLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateShareLink,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkResponse.SerializeToString,
+            ),
+            'ListShareLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListShareLinks,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksResponse.SerializeToString,
+            ),
+            'RevokeShareLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeShareLink,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.RevokeShareLinkRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ShareLink.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -444,6 +495,87 @@ class ProjectService:
             '/bursar.admin.v1.ProjectService/ListRateCards',
             protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListRateCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateShareLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProjectService/CreateShareLink',
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.CreateShareLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListShareLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProjectService/ListShareLinks',
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ListShareLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeShareLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ProjectService/RevokeShareLink',
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.RevokeShareLinkRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_project__service__pb2.ShareLink.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,12 @@ class ProjectServiceStub:
     """Sets what a project is charged, from now or from a later instant on."""
     ListRateCards: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListRateCardsRequest, _project_service_pb2.ListRateCardsResponse]
     """Lists the rate cards of a project, in the order in which they begin."""
+    CreateShareLink: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.CreateShareLinkRequest, _project_service_pb2.CreateShareLinkResponse]
+    """Makes a link that shows one project its own page at the desk, to whoever has it."""
+    ListShareLinks: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListShareLinksRequest, _project_service_pb2.ListShareLinksResponse]
+    """Lists the links of a project, newest first, those that are over too."""
+    RevokeShareLink: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RevokeShareLinkRequest, _project_service_pb2.ShareLink]
+    """Ends a link."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -77,6 +83,12 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """Sets what a project is charged, from now or from a later instant on."""
     ListRateCards: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListRateCardsRequest, _project_service_pb2.ListRateCardsResponse]  # type: ignore[assignment]
     """Lists the rate cards of a project, in the order in which they begin."""
+    CreateShareLink: _aio.UnaryUnaryMultiCallable[_project_service_pb2.CreateShareLinkRequest, _project_service_pb2.CreateShareLinkResponse]  # type: ignore[assignment]
+    """Makes a link that shows one project its own page at the desk, to whoever has it."""
+    ListShareLinks: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListShareLinksRequest, _project_service_pb2.ListShareLinksResponse]  # type: ignore[assignment]
+    """Lists the links of a project, newest first, those that are over too."""
+    RevokeShareLink: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RevokeShareLinkRequest, _project_service_pb2.ShareLink]  # type: ignore[assignment]
+    """Ends a link."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes, reads and changes projects."""
@@ -152,5 +164,29 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_service_pb2.ListRateCardsResponse, _abc.Awaitable[_project_service_pb2.ListRateCardsResponse]]:
         """Lists the rate cards of a project, in the order in which they begin."""
+
+    @_abc_1.abstractmethod
+    def CreateShareLink(
+        self,
+        request: _project_service_pb2.CreateShareLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.CreateShareLinkResponse, _abc.Awaitable[_project_service_pb2.CreateShareLinkResponse]]:
+        """Makes a link that shows one project its own page at the desk, to whoever has it."""
+
+    @_abc_1.abstractmethod
+    def ListShareLinks(
+        self,
+        request: _project_service_pb2.ListShareLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.ListShareLinksResponse, _abc.Awaitable[_project_service_pb2.ListShareLinksResponse]]:
+        """Lists the links of a project, newest first, those that are over too."""
+
+    @_abc_1.abstractmethod
+    def RevokeShareLink(
+        self,
+        request: _project_service_pb2.RevokeShareLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.ShareLink, _abc.Awaitable[_project_service_pb2.ShareLink]]:
+        """Ends a link."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
