@@ -15,7 +15,7 @@ from control_plane.store.standing import SidecarStanding, Standing, standing
 from protos.telemetry.instruments import Distribution, Metric
 from protos.telemetry.traces import Sampler, Span, SpanKind
 
-README = Path(__file__).parents[3] / "control_plane" / "README.md"
+README = Path(__file__).parents[3] / "protos" / "telemetry" / "README.md"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SYNC = "bursar.sidecar.v1.SidecarService/Sync"
 

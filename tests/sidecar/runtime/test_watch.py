@@ -18,7 +18,7 @@ from sidecar.runtime import call_metrics, gauges
 from sidecar.runtime.watch import Watch
 from tests.sidecar.builders import attributes, new_call
 
-README = Path(__file__).parents[3] / "sidecar" / "README.md"
+README = Path(__file__).parents[3] / "protos" / "telemetry" / "README.md"
 NOW = Now(1_000_000, 500_000)
 ALWAYS = Sampler(1_000_000)
 HEADER = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -170,4 +170,4 @@ def test_every_metric_is_in_the_readme_with_its_unit() -> None:
     ]
     assert len(metrics) > 15
     missing = [each.name for each in metrics if f"| `{each.name}` | {each.unit} |" not in text]
-    assert not missing, "tell of them in the sidecar's README"
+    assert not missing, "tell of them in the README"
