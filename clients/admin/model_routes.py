@@ -33,6 +33,10 @@ class ModelRoute:
     """The model that callers name."""
     targets: tuple[ModelTarget, ...]
     """Where calls go: to the first that can be used."""
+    cheaper: ModelTarget | None = None
+    """Where they go instead near a cap of their client; None for no such rule."""
+    above_percent: int = 0
+    """Above which part of a cap, in percent; 0 without a cheaper model."""
     update_time: datetime | None = None
     """When it was last changed."""
     etag: str = ""
@@ -52,6 +56,8 @@ class ModelRoutes:
         targets: Sequence[ModelTarget],
         *,
         project_id: str = "",
+        cheaper: ModelTarget | None = None,
+        above_percent: int = 0,
         etag: str = "",
         request_id: str = "",
     ) -> ModelRoute:
@@ -59,7 +65,12 @@ class ModelRoutes:
         request = v1.SetModelRouteRequest(
             request_id=request_id or self._wire.request_id(),
             route=v1.ModelRoute(
-                project_id=project_id, name=name, targets=map(_target_to_wire, targets), etag=etag
+                project_id=project_id,
+                name=name,
+                targets=map(_target_to_wire, targets),
+                cheaper=_target_to_wire(cheaper) if cheaper else None,
+                above_percent=above_percent,
+                etag=etag,
             ),
         )
         return model_route_from_wire(self._wire.ask(self._stub.SetModelRoute, request))
@@ -91,7 +102,9 @@ def model_route_from_wire(wire: v1.ModelRoute) -> ModelRoute:
     return ModelRoute(
         project_id=wire.project_id,
         name=wire.name,
-        targets=tuple(ModelTarget(one.provider, one.model) for one in wire.targets),
+        targets=tuple(map(_target_from_wire, wire.targets)),
+        cheaper=_target_from_wire(wire.cheaper) if wire.HasField("cheaper") else None,
+        above_percent=wire.above_percent,
         update_time=instant_or_none_from_wire(wire.update_time),
         etag=wire.etag,
     )
@@ -99,3 +112,7 @@ def model_route_from_wire(wire: v1.ModelRoute) -> ModelRoute:
 
 def _target_to_wire(target: ModelTarget) -> v1.ModelTarget:
     return v1.ModelTarget(provider=target.provider, model=target.model)
+
+
+def _target_from_wire(wire: v1.ModelTarget) -> ModelTarget:
+    return ModelTarget(wire.provider, wire.model)

@@ -359,7 +359,8 @@ def calls(
                     owners.get(one.project_id, one.project_id),
                     one.workflow,
                     one.execution,
-                    one.answered_model or one.requested_model,
+                    (one.answered_model or one.requested_model)
+                    + (f" ({one.routed})" if one.routed else ""),
                     one.outcome + (" (estimated)" if one.estimated else ""),
                     f"{one.first_byte_ms} ms",
                     usd(one.cost_nano_usd),

@@ -11,10 +11,12 @@ from clients.admin import Bursar, ModelRoute, ModelTarget
 from clients.cli import names
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import instant_text, safe, table
+from clients.cli.parameters import PERCENT
 from clients.cli.session import Group, Session, pass_session
 from protos.values.errors import NotFoundError
 
 _EVERYBODY = "all"
+_PPM_PER_PERCENT = 10_000
 
 
 @click.group("route", cls=Group)
@@ -29,15 +31,33 @@ def route() -> None:
     "targets",
     metavar="PROVIDER/MODEL",
     multiple=True,
-    required=True,
-    help="Where its calls go; the first that can be used. May be repeated.",
+    help="Where its calls go; the first that can be used. May be repeated.  [default: as before]",
 )
+@click.option(
+    "--cheaper",
+    metavar="PROVIDER/MODEL",
+    help="Where they go instead near a cap, or when they do not fit it.  [default: as before]",
+)
+@click.option(
+    "--above",
+    metavar="PERCENT",
+    type=PERCENT,
+    help="Above which part of a cap of their client, such as 80%.",
+)
+@click.option("--no-cheaper", is_flag=True, help="Take that rule away.")
 @click.option("--client", "client_name", metavar="CLIENT", help="For one client only.")
 @pass_session
 def set_route(
-    session: Session, *, name: str, targets: tuple[str, ...], client_name: str | None
+    session: Session,
+    *,
+    name: str,
+    targets: tuple[str, ...],
+    cheaper: str | None,
+    above: int | None,
+    no_cheaper: bool,
+    client_name: str | None,
 ) -> None:
-    """Let calls for NAME go to a model at a provider; replaces what NAME meant before.
+    """Let calls for NAME go to a model at a provider, and to a cheaper one near a cap.
 
     NAME may be a word of your own, which workflows then ask for as a model, or a model's id. All
     targets must speak one API: calls are passed on as they are, not translated.
@@ -45,10 +65,17 @@ def set_route(
     bursar = session.bursar
     project_id = _project_id(bursar, client_name)
     existing = _find(bursar, name, project_id)
+    if not targets and existing is None:
+        raise click.UsageError(f"There is no route {name!r} yet: say where it goes with --to.")
+    before = existing or ModelRoute(project_id=project_id, name=name, targets=())
+    if not no_cheaper and (cheaper or before.cheaper) and not (above or before.above_percent):
+        raise click.UsageError("Say above which part of a cap with --above, such as --above 80%.")
     made = bursar.model_routes.set(
         name,
-        [_target(text) for text in targets],
+        [_target(text) for text in targets] or before.targets,
         project_id=project_id,
+        cheaper=None if no_cheaper else _target(cheaper) if cheaper else before.cheaper,
+        above_percent=0 if no_cheaper else _whole(above) or before.above_percent,
         etag=existing.etag if existing else "",
     )
     session.show({"route": made}, Text(f"{safe(made.name)}: {_words(made)}"))
@@ -127,12 +154,21 @@ def _projects(bursar: Bursar, routes: Iterable[ModelRoute]) -> Iterable[Any]:
 def _target(text: str) -> ModelTarget:
     provider, slash, model = text.partition("/")
     if not (provider and slash and model):
-        raise click.UsageError(f"--to takes PROVIDER/MODEL, such as openai/gpt-5, not {text!r}.")
+        raise click.UsageError(f"Write PROVIDER/MODEL, such as openai/gpt-5, not {text!r}.")
     return ModelTarget(provider, model)
 
 
+def _whole(ppm: int | None) -> int:
+    """A part of a cap in whole percent, from millionths; 0 when none is given."""
+    percent, rest = divmod(ppm or 0, _PPM_PER_PERCENT)
+    if rest or (ppm is not None and not 1 <= percent <= 99):
+        raise click.UsageError("--above takes whole percent from 1 to 99, such as 80%.")
+    return percent
+
+
 def _words(one: ModelRoute) -> str:
-    return ", then ".join(map(str, one.targets))
+    words = ", then ".join(map(str, one.targets))
+    return f"{words}; {one.cheaper} above {one.above_percent}%" if one.cheaper else words
 
 
 COMMANDS: Sequence[Any] = (route,)

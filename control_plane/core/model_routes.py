@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from control_plane import limits
 from control_plane.core import fields
-from control_plane.core.prices import Price
+from control_plane.core.prices import Price, in_force
 from control_plane.core.providers import Provider
+from protos.values.rates import ModelPrice
 
 _NAME = re.compile(r"[A-Za-z0-9._~:@-]+(?:/[A-Za-z0-9._~:@-]+)*\Z")
 """What may stand in the path of a call, where some APIs have the model."""
@@ -39,6 +40,10 @@ class ModelRoute:
     """The model that callers name."""
     targets: tuple[Target, ...]
     """Where calls go: to the first that can be used."""
+    cheaper: Target | None = None
+    """Where they go instead near a cap of their client; None for no such rule."""
+    above_percent: int = 0
+    """Above which part of a cap; 0 without a cheaper model."""
     updated_unix_ms: int = 0
     version: int = 0
     """Rises with every change, over all routes."""
@@ -50,7 +55,7 @@ class ModelRoute:
 
 
 def check_route(
-    route: ModelRoute, providers: Iterable[Provider], prices: Iterable[Price]
+    route: ModelRoute, providers: Iterable[Provider], prices: Iterable[Price], now_unix_ms: int
 ) -> ModelRoute:
     """A route whose targets can all be asked in the same words. Refuses any other."""
     if not _is_name(route.name):
@@ -63,20 +68,21 @@ def check_route(
     if len(set(route.targets)) != len(route.targets):
         raise fields.invalid("route.targets", "a target stands there twice")
     known = {provider.provider: provider for provider in providers}
-    writes = _writers(prices)
+    current = _current(prices, now_unix_ms)
     first = route.targets[0]
-    for target in route.targets:
+    for target in (*route.targets, *((route.cheaper,) if route.cheaper else ())):
         provider = known.get(target.provider)
         if provider is None:
             raise fields.invalid("route.targets", f"there is no provider {target.provider!r}")
         model = provider.deployments.get(target.model, target.model)
-        if (target.provider, model) not in writes:
+        if (target.provider, model) not in current:
             raise fields.invalid(
                 "route.targets", f"there is no price for {target}: set its price first"
             )
         if not _is_name(target.model):
             raise fields.invalid("route.targets", f"{target} cannot stand in the path of a call")
-        _check_alike(target, first, known, writes)
+        _check_alike(target, first, known, current)
+    _check_cheaper(route, known, current)
     return route
 
 
@@ -85,35 +91,53 @@ def _is_name(text: str) -> bool:
     return short and ".." not in text and _NAME.match(text) is not None
 
 
-def _writers(prices: Iterable[Price]) -> dict[tuple[str, str], bool]:
-    """Whether each model writes an answer, by its provider and each of its names."""
+_Current = Mapping[tuple[str, str], ModelPrice]
+"""The price of each model that is in force, or the first to come, by provider and name."""
+
+
+def _current(prices: Iterable[Price], now_unix_ms: int) -> _Current:
+    known = list(prices)
     return {
-        (price.model_price.provider, name): bool(price.model_price.output_max)
-        for price in prices
+        (price.model_price.provider, name): price.model_price
+        for price in (*reversed(known), *in_force(known, now_unix_ms).values())
         for name in (price.model_price.model, *price.model_price.aliases)
     }
 
 
+def _price_of(target: Target, known: Mapping[str, Provider], current: _Current) -> ModelPrice:
+    deployments = known[target.provider].deployments
+    return current[target.provider, deployments.get(target.model, target.model)]
+
+
 def _check_alike(
-    target: Target,
-    first: Target,
-    known: Mapping[str, Provider],
-    writes: Mapping[tuple[str, str], bool],
+    target: Target, first: Target, known: Mapping[str, Provider], current: _Current
 ) -> None:
     """Refuse a target that cannot take what another one of the same route takes."""
-    provider, leader = known[target.provider], known[first.provider]
-    if provider.family != leader.family:
+    family, leader = known[target.provider].family, known[first.provider].family
+    if family != leader:
         raise fields.invalid(
             "route.targets",
-            f"{target} speaks the API of {provider.family} and {first} that of {leader.family}: "
+            f"{target} speaks the API of {family} and {first} that of {leader}: "
             "calls are passed on as they are, not translated. Name targets of one API",
         )
-
-    def writes_text(one: Target, at: Provider) -> bool:
-        return writes[one.provider, at.deployments.get(one.model, one.model)]
-
-    if writes_text(target, provider) != writes_text(first, leader):
+    writes = [bool(_price_of(one, known, current).output_max) for one in (target, first)]
+    if writes[0] != writes[1]:
         raise fields.invalid(
             "route.targets",
             f"{target} and {first} are not alike: one writes an answer, the other does not",
         )
+
+
+def _check_cheaper(route: ModelRoute, known: Mapping[str, Provider], current: _Current) -> None:
+    """Refuse a rule that would save nothing."""
+    if route.cheaper is None:
+        if route.above_percent:
+            raise fields.invalid("route.cheaper", "name the cheaper model, too")
+        return
+    fields.check_between(route.above_percent, 1, 99, "route.above_percent")
+    first = route.targets[0]
+    usual, cheap = (
+        _price_of(one, known, current).tiers[0].rates_pico_usd for one in (first, route.cheaper)
+    )
+    if all(cheap[kind] >= usual[kind] for kind in usual.keys() & cheap.keys()):
+        raise fields.invalid("route.cheaper", f"{route.cheaper} is not cheaper than {first}")

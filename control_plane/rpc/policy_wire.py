@@ -3,7 +3,7 @@
 from typing import Final
 
 from control_plane.core.budgets import Budget
-from control_plane.core.model_routes import ModelRoute
+from control_plane.core.model_routes import ModelRoute, Target
 from control_plane.core.output_defaults import OutputDefault
 from control_plane.core.policy import Policy, PolicyKey, PolicyProvider, PolicySecret
 from control_plane.core.prices import Price
@@ -136,8 +136,14 @@ def _route(route: ModelRoute) -> v1.ModelRoute:
     return v1.ModelRoute(
         project_id=route.project_id,
         name=route.name,
-        targets=[v1.ModelTarget(provider=one.provider, model=one.model) for one in route.targets],
+        targets=map(_target, route.targets),
+        cheaper=_target(route.cheaper) if route.cheaper else None,
+        above_percent=route.above_percent,
     )
+
+
+def _target(target: Target) -> v1.ModelTarget:
+    return v1.ModelTarget(provider=target.provider, model=target.model)
 
 
 def _output_default(one: OutputDefault) -> v1.OutputDefault:

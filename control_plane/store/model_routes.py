@@ -9,15 +9,20 @@ from control_plane.store.engine import Row, Tx
 
 def put(tx: Tx, route: ModelRoute) -> None:
     """Add a route or replace it."""
+    cheaper = route.cheaper
     tx.run(
-        """INSERT INTO model_route (project_id, name, targets, updated_unix_ms, version)
-           VALUES (:project, :name, :targets, :updated, :version)
+        """INSERT INTO model_route (project_id, name, targets, cheaper, above_percent,
+             updated_unix_ms, version)
+           VALUES (:project, :name, :targets, :cheaper, :above, :updated, :version)
            ON CONFLICT (project_id, name) DO UPDATE SET targets = excluded.targets,
+             cheaper = excluded.cheaper, above_percent = excluded.above_percent,
              updated_unix_ms = excluded.updated_unix_ms, version = excluded.version""",
         {
             "project": route.project_id,
             "name": route.name,
             "targets": json.dumps([[one.provider, one.model] for one in route.targets]),
+            "cheaper": json.dumps([cheaper.provider, cheaper.model]) if cheaper else "",
+            "above": route.above_percent,
             "updated": route.updated_unix_ms,
             "version": route.version,
         },
@@ -77,6 +82,8 @@ def _from_row(row: Row) -> ModelRoute:
         project_id=row["project_id"],
         name=row["name"],
         targets=tuple(Target(provider, model) for provider, model in json.loads(row["targets"])),
+        cheaper=Target(*json.loads(row["cheaper"])) if row["cheaper"] else None,
+        above_percent=row["above_percent"],
         updated_unix_ms=row["updated_unix_ms"],
         version=row["version"],
     )

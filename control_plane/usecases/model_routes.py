@@ -27,7 +27,7 @@ def set_model_route(tx: Tx, wanted: ModelRoute, etag: str, act: Act) -> ModelRou
             f"there are {limits.SCOPE_ROUTES_MAX} routes: take one away first",
             limit=str(limits.SCOPE_ROUTES_MAX),
         )
-    checked = check_route(wanted, providers.everything(tx), prices.everything(tx))
+    checked = check_route(wanted, providers.everything(tx), prices.everything(tx), act.now_unix_ms)
     route = replace(checked, updated_unix_ms=act.now_unix_ms, version=policy.bump(tx))
     store.put(tx, route)
     record(
@@ -36,6 +36,8 @@ def set_model_route(tx: Tx, wanted: ModelRoute, etag: str, act: Act) -> ModelRou
         route.name,
         project_id=route.project_id,
         targets=[str(target) for target in route.targets],
+        cheaper=str(route.cheaper) if route.cheaper else None,
+        above_percent=route.above_percent,
     )
     return route
 

@@ -33,6 +33,7 @@ from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Lease
 from sidecar.core.policy import Budget, Policy
 from sidecar.core.refusals import Reason, Refusal, Shortage, plain_refusal, refusal_of
+from sidecar.core.routing import Level
 from sidecar.limits import REACHABLE_FRESH_MS, SHORT_FRESH_MS, UNSPENT_FRESH_MS
 
 NO_CLAIMS: Mapping[Account, int] = {}
@@ -153,6 +154,18 @@ def route_of(policy: Policy, attributes: Attributes, allowance: Allowance) -> Ro
         counted=tuple(key for _, key in free),
         counted_names=tuple(budget.display_name for budget, _ in free),
     )
+
+
+def levels_of(route: Route, attributes: Attributes, unix_ms: int) -> list[Level]:
+    """How the project's own budgets stand that a call is charged to, as far as that is known."""
+    found = []
+    for budget, account in zip(route.budgets, route.accounts, strict=True):
+        if budget.selector.project_id != attributes.project_id:
+            continue
+        known = _known(budget, account.lease_at(unix_ms))
+        if known is not None and known.latest is not None:
+            found.append(Level(known.used_nano_usd, known.latest.cap_nano_usd))
+    return found
 
 
 def workflow_key(call: NewCall) -> WorkflowKey:

@@ -129,6 +129,7 @@ class Allowance:
             return lease
         _take(lease, grant)
         lease.heard_boot_ms = sent_boot_ms
+        lease.counted_nano_usd = lease.told_nano_usd
         lease.recalled = False
         if renews:
             lease.authority_boot_ms = max(
@@ -259,6 +260,7 @@ class Allowance:
 
     def levels(self, lease: Lease, now: Now) -> LeaseLevels:
         """What is said of a lease."""
+        lease.told_nano_usd = lease.spent_nano_usd + lease.held_nano_usd
         account = lease.account
         account.decay(now.boot_ms)
         idle_ms = account.idle_ms(now.boot_ms)

@@ -109,6 +109,10 @@ class Lease:
     """The newest answer about it; None when it was never heard of since the journal was read."""
     heard_boot_ms: int = 0
     """When the Sync of the newest answer was sent."""
+    told_nano_usd: int = 0
+    """What was spent and held here when it was last told."""
+    counted_nano_usd: int = 0
+    """The same as the newest answer counts it among what all sidecars spent and hold."""
     recalled: bool = False
     """Money of it was asked back since the newest answer."""
     outdated: bool = False
@@ -125,6 +129,13 @@ class Lease:
             - self.spent_nano_usd
             - self.held_nano_usd
         )
+
+    @property
+    def used_nano_usd(self) -> int:
+        """What all sidecars spent and hold, as last heard, with what happened here since."""
+        assert self.latest is not None
+        here_nano_usd = self.spent_nano_usd + self.held_nano_usd - self.counted_nano_usd
+        return self.latest.spent_nano_usd + self.latest.held_nano_usd + here_nano_usd
 
     @property
     def direct(self) -> bool:

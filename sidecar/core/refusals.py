@@ -70,6 +70,10 @@ class Reason(Enum):
     """Another journal goes under this sidecar's name; neither may open calls."""
 
 
+SHORT_OF_MONEY = frozenset((Reason.EXHAUSTED, Reason.TOO_LARGE, Reason.UNREACHABLE, Reason.BUSY))
+"""Reasons for which a call that holds less might pass."""
+
+
 BUDGET_REASONS = (Reason.EXHAUSTED, Reason.TOO_LARGE, Reason.UNREACHABLE, Reason.BUSY)
 """Reasons that a budget can have, the gravest first."""
 RETRYABLE = frozenset(

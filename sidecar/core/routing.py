@@ -8,11 +8,16 @@ VOID, by the table of `core.exchange`, and its caller has not seen a byte of an 
 is the table FOLLOWS: another secret at the same provider where the secret was at fault, another
 target where the provider or its model was.
 
+A route may name a cheaper model. Calls go there instead while a budget of their project is used up
+above a part of its cap, and where the first target does not fit a budget any more. How much is
+used is what the control plane last said (spent, and held for open calls, over all sidecars), and
+what has happened here since; a budget of which nothing is heard yet counts as below.
+
 A secret that was refused, or whose limit is used up, rests: others are preferred to it for a while.
 A rest only orders secrets; where all rest, a call is tried all the same.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
@@ -25,6 +30,8 @@ ALIAS: Final = "alias"
 """It named an alias of the agency's own."""
 FALLBACK: Final = "fallback"
 """An earlier target failed, or all secrets there rest."""
+CHEAPER: Final = "cheaper"
+"""A budget is used up above a part of its cap, or the first target did not fit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,30 @@ class ModelRoute:
     """The model that callers name."""
     targets: tuple[Target, ...]
     """Where calls go: to the first that can be used, then to the next where that costs nothing."""
+    cheaper: Target | None = None
+    """Where they go instead near a cap; None for no such rule."""
+    above_percent: int = 0
+    """Above which part of a cap."""
+
+
+class Level(NamedTuple):
+    """How a budget stands, as far as it is known here."""
+
+    used_nano_usd: int
+    """Spent, and held for open calls."""
+    cap_nano_usd: int
+
+
+def is_above(levels: Iterable[Level], percent: int, beside_nano_usd: int = 0) -> bool:
+    """Whether any budget is used up above a part of its cap, beside an amount of a call's own.
+
+    A budget without money is.
+    """
+    return any(
+        not level.cap_nano_usd
+        or (level.used_nano_usd - beside_nano_usd) * 100 > level.cap_nano_usd * percent
+        for level in levels
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from sidecar.core.admission import (
     decide,
     give_up,
     left_nano_usd,
+    levels_of,
     route_of,
     standing_refusal,
     workflow_key,
@@ -39,6 +40,7 @@ from sidecar.core.observer import Nobody, Observer
 from sidecar.core.policy import EMPTY, Policy
 from sidecar.core.rate_limits import Taken
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
+from sidecar.core.routing import is_above
 from sidecar.core.tallies import Tallies
 from sidecar.core.waiting import Waiting
 from sidecar.entropy import Entropy
@@ -205,6 +207,11 @@ class Admission:
     def traced(self, values: Mapping[bytes, bytes]) -> Started | None:
         """The span to record of a call that came with these headers; None for most calls."""
         return self._observer.begin(values)
+
+    def is_above(self, attributes: Attributes, percent: int, beside_nano_usd: int) -> bool:
+        """Whether a budget of a project is used up above a part of its cap, beside an amount."""
+        levels = levels_of(self._route(attributes), attributes, self._clock.now().unix_ms)
+        return is_above(levels, percent, beside_nano_usd)
 
     # --- What the control link does ----------------------------------------------------------
 

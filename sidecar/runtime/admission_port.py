@@ -59,3 +59,7 @@ class AdmissionPort(Protocol):
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refusal that the proxy made itself; unknown attributes are empty."""
         ...
+
+    def is_above(self, attributes: Attributes, percent: int, beside_nano_usd: int) -> bool:
+        """Whether a budget of a project is used up above a part of its cap, beside an amount."""
+        ...

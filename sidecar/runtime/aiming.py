@@ -121,6 +121,13 @@ class Aiming:
         self._upstreams = upstreams
         self._clock = clock
 
+    def attributes_at(self, wish: Wish, target: Target) -> Attributes:
+        """What a call that goes to a target is counted by; the target can be used."""
+        unix_ms = self._clock.now().unix_ms
+        price = wish.policy.price(target.provider, target.model, unix_ms)
+        assert price is not None
+        return replace(wish.attributes, model=price.model)
+
     def rests(self, wish: Wish, target: Target) -> bool:
         """Whether every secret that a call could be made with at a target rests."""
         boot_ms = self._clock.now().boot_ms

@@ -5,9 +5,15 @@ attempt is a call of its own, with its own hold at its own target's price; those
 name the first as their parent.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+from protos.values.selectors import Attributes
+from sidecar.core.calls import Hold
 from sidecar.core.refusals import Reason, Refusal
 from sidecar.core.routing import (
     ALIAS,
+    CHEAPER,
     FALLBACK,
     FOLLOWS,
     Failure,
@@ -20,6 +26,16 @@ from sidecar.limits import CALL_ATTEMPTS_MAX
 from sidecar.runtime.aiming import PLAIN, Aim, Aiming, UnaimedError, Wish
 from sidecar.runtime.prepared import Prepared
 
+IsAbove = Callable[[Attributes, int, int], bool]
+"""Whether a budget of a call is used up above a part of its cap, in percent, beside an amount."""
+
+
+class Cheaper(NamedTuple):
+    """Where a call may go instead near a cap."""
+
+    target: Target
+    above_percent: int
+
 
 class Course:
     """Where a request goes, and where it went."""
@@ -29,6 +45,7 @@ class Course:
         "_aimed",
         "_aiming",
         "_attempts",
+        "_cheaper",
         "_left",
         "_wish",
         "prepared",
@@ -42,16 +59,46 @@ class Course:
         aim: Aim = PLAIN,
         aimed: Wish | None = None,
         left: tuple[Target, ...] = (),
+        cheaper: Cheaper | None = None,
     ) -> None:
-        """Begin with a first attempt; `left` are the targets that may follow it."""
+        """Begin with a first attempt; `left` are the targets that may follow it.
+
+        `cheaper` is where it may go instead near a cap.
+        """
         self._aiming = aiming
         self._wish = wish
         self._aimed = aimed or wish
         self._aim = aim
         self._left = left
+        self._cheaper = cheaper
         self._attempts = 1
         self.prepared = prepared
         """The attempt that is made, or to be made."""
+
+    @property
+    def may_be_cheaper(self) -> bool:
+        """Whether the attempt to be made may be exchanged for one of a cheaper model."""
+        return self._cheaper is not None
+
+    def is_late(self, hold: Hold, is_above: IsAbove) -> bool:
+        """Whether a budget came above the route's part of its cap while a call waited."""
+        if self._cheaper is None or not hold.waited_ms:
+            return False
+        percent = self._cheaper.above_percent
+        return is_above(hold.call.attributes, percent, hold.worst_nano_usd)
+
+    async def goes_cheaper(self, parent_call_id: str = "") -> bool:
+        """Prepare a cheaper model's attempt instead of the one to be made; False when none is."""
+        cheaper, self._cheaper = self._cheaper, None
+        if cheaper is None:
+            return False
+        aim = Aim(self._wish.model, CHEAPER, parent_call_id=parent_call_id)
+        try:
+            self._aimed, found = await self._aiming.aimed_at(self._wish, cheaper.target, aim)
+        except UnaimedError:
+            return False
+        self._aim, self.prepared = aim, found
+        return True
 
     async def goes_on(self, call_id: str, failure: Failure, retry_after_ms: int | None) -> bool:
         """Prepare what follows an attempt that failed and cost nothing; False when nothing does."""
@@ -102,22 +149,26 @@ class Course:
         return None
 
 
-async def begin(aiming: Aiming, wish: Wish, route: ModelRoute) -> Course:
+async def begin(aiming: Aiming, wish: Wish, route: ModelRoute, is_above: IsAbove) -> Course:
     """Put a request on the course of a route. Raises UnaimedError.
 
     It begins at the first target that can be used, but passes over those where all secrets rest
-    while there is another.
+    while there is another. Near a cap it begins at the cheaper model, if the route names one.
     """
     usable = [target for target in route.targets if aiming.is_usable(wish, target)]
     if not usable:
         raise UnaimedError(_leads_nowhere(wish), wish.attributes, "model")
-    place = next(
-        (place for place, target in enumerate(usable) if not aiming.rests(wish, target)),
-        0,
-    )
+    place = next((n for n, target in enumerate(usable) if not aiming.rests(wish, target)), 0)
+    first, left = usable[place], tuple(usable[place + 1 :])
     aim = Aim(wish.model, FALLBACK if place else ALIAS)
-    aimed, prepared = await aiming.aimed_at(wish, usable[place], aim)
-    return Course(aiming, wish, prepared, aim, aimed, tuple(usable[place + 1 :]))
+    cheaper = None
+    if route.cheaper is not None and aiming.is_usable(wish, route.cheaper):
+        cheaper = Cheaper(route.cheaper, route.above_percent)
+    if cheaper and is_above(aiming.attributes_at(wish, first), cheaper.above_percent, 0):
+        first, left, cheaper = cheaper.target, tuple(usable), None
+        aim = Aim(wish.model, CHEAPER)
+    aimed, prepared = await aiming.aimed_at(wish, first, aim)
+    return Course(aiming, wish, prepared, aim, aimed, left, cheaper)
 
 
 def _leads_nowhere(wish: Wish) -> Refusal:

@@ -71,7 +71,7 @@ class Preparing:
         try:
             if leads is None:
                 return Course(self._aiming, wish, self._aiming.aimed(wish))
-            return await begin(self._aiming, wish, leads)
+            return await begin(self._aiming, wish, leads, self._admission.is_above)
         except UnaimedError as error:
             self.refuse(error.refusal, error.attributes, error.param)
 

@@ -412,11 +412,17 @@ def _secret_from_wire(secret: wire.ProviderSecret) -> MoreSecret:
     )
 
 
+def _target_from_wire(target: wire.ModelTarget) -> Target:
+    return Target(target.provider, target.model)
+
+
 def _route_from_wire(route: wire.ModelRoute) -> ModelRoute:
     return ModelRoute(
         project_id=route.project_id,
         name=route.name,
-        targets=tuple(Target(one.provider, one.model) for one in route.targets),
+        targets=tuple(map(_target_from_wire, route.targets)),
+        cheaper=_target_from_wire(route.cheaper) if route.HasField("cheaper") else None,
+        above_percent=route.above_percent,
     )
 
 

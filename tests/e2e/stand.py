@@ -335,9 +335,15 @@ class Stand:
         budget_id: str = made.budget_id
         return budget_id
 
-    def set_route(self, name: str, *targets: str, project_id: str = "", **rule: Any) -> None:
+    def set_route(
+        self, name: str, *targets: str, project_id: str = "", cheaper: str = "", above: int = 0
+    ) -> None:
         """Let calls for a name go to targets such as openai/gpt-5, for one client or for all."""
-        pairs = [target.split("/", 1) for target in targets]
+
+        def target_of(text: str) -> admin.ModelTarget:
+            provider, model = text.split("/", 1)
+            return admin.ModelTarget(provider=provider, model=model)
+
         self.bursar.ask(
             self.bursar.routes.SetModelRoute,
             admin.SetModelRouteRequest(
@@ -345,8 +351,9 @@ class Stand:
                 route=admin.ModelRoute(
                     project_id=project_id,
                     name=name,
-                    targets=[admin.ModelTarget(provider=at, model=model) for at, model in pairs],
-                    **rule,
+                    targets=map(target_of, targets),
+                    cheaper=target_of(cheaper) if cheaper else None,
+                    above_percent=above,
                 ),
             ),
         )

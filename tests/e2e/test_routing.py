@@ -131,3 +131,40 @@ def test_the_cap_stays_hard_with_fallback_on(stand: Stand) -> None:
     assert len(set(parents)) == len(parents)
     assert set(parents) <= first
     assert not any(call.estimated for call in calls)
+
+
+def test_the_cap_stays_hard_with_the_cheaper_rule_on_and_the_cheap_model_serves_to_the_end(
+    stand: Stand,
+) -> None:
+    """The dear model costs a cent; the cheap one is far below, so that all calls pass."""
+    client = stand.add_client("Acme Dental", DOLLAR, patience_ms=PATIENCE_MS)
+    stand.set_route(
+        "rehearsal-cent",
+        "openai/rehearsal-cent",
+        project_id=client.project_id,
+        cheaper="openai/gpt-4o-mini",
+        above=50,
+    )
+    answers = asyncio.run(spend(stand, client, "rehearsal-cent"))
+    assert {answer.status for answer in answers} == {200}, "none was refused"
+    stand.until(lambda: stand.usage_nano_usd(client.project_id) == stand.bill_nano_usd())
+    calls = stand.ledger(client.project_id)
+    assert len({call.call_id for call in calls}) == len(calls)
+    bill = stand.bill_nano_usd()
+    assert sum(call.cost_nano_usd for call in calls) == bill <= DOLLAR
+    assert stand.budget(client.budget_id).current_period.spent_nano_usd == bill
+    answered = [call for call in calls if call.outcome == "ok"]
+    dear = [call for call in answered if not call.routed]
+    cheap = [call for call in answered if call.routed == "cheaper"]
+    assert len(dear) + len(cheap) == len(answered) == CALLS
+    # All else are turns that were given up for the cheaper model, each once.
+    given_up = {call.call_id for call in calls if call.outcome == "not_sent"}
+    assert len(given_up) == len(calls) - CALLS
+    parents = [call.parent_call_id for call in cheap if call.parent_call_id]
+    assert sorted(parents) == sorted(given_up)
+    assert DOLLAR // 2 < len(dear) * CENT <= DOLLAR
+    assert {(call.alias, call.requested_model) for call in cheap} == {
+        ("rehearsal-cent", "gpt-4o-mini")
+    }
+    told = Counter(answer.headers.get("x-bursar-routed", "") for answer in answers)
+    assert told == {"": len(dear), "cheaper": len(cheap)}

@@ -10,7 +10,9 @@ def model_route_to_wire(route: ModelRoute) -> v1.ModelRoute:
     return v1.ModelRoute(
         project_id=route.project_id,
         name=route.name,
-        targets=[v1.ModelTarget(provider=one.provider, model=one.model) for one in route.targets],
+        targets=map(_target_to_wire, route.targets),
+        cheaper=_target_to_wire(route.cheaper) if route.cheaper else None,
+        above_percent=route.above_percent,
         update_time=instant_to_wire(route.updated_unix_ms),
         etag=route.etag,
     )
@@ -21,5 +23,15 @@ def model_route_from_wire(route: v1.ModelRoute) -> ModelRoute:
     return ModelRoute(
         project_id=route.project_id,
         name=route.name,
-        targets=tuple(Target(one.provider, one.model) for one in route.targets),
+        targets=tuple(map(_target_from_wire, route.targets)),
+        cheaper=_target_from_wire(route.cheaper) if route.HasField("cheaper") else None,
+        above_percent=route.above_percent,
     )
+
+
+def _target_to_wire(target: Target) -> v1.ModelTarget:
+    return v1.ModelTarget(provider=target.provider, model=target.model)
+
+
+def _target_from_wire(target: v1.ModelTarget) -> Target:
+    return Target(target.provider, target.model)

@@ -201,6 +201,16 @@ def test_a_model_gets_a_name_of_the_agency_s_own(run: Any, run_json: Any) -> Non
         assert [f"{one['provider']}/{one['model']}" for one in made["targets"]] == targets
     assert "openai/gpt-4o-mini, then openai/gpt-4o" in run("route", "list").stdout
     assert run_json("route", "list", "--client", "Routed Ltd")["routes"][0]["name"] == "smart"
+    near = ("route", "set", "smart", "--client", "Routed Ltd")
+    assert "--above" in run(*near, "--cheaper", "openai/gpt-4o-mini", code=2).stderr
+    for percent in ("80.5%", "100%", "-5%"):
+        assert "whole percent" in run(*near, "--above", percent, code=2).stderr
+    rule = ("--to", "openai/gpt-4o", "--cheaper", "openai/gpt-4o-mini", "--above", "80%")
+    assert run_json(*near, *rule)["route"]["above_percent"] == 80
+    assert run_json(*near, "--above", "90%")["route"]["cheaper"]["model"] == "gpt-4o-mini"
+    assert "openai/gpt-4o; openai/gpt-4o-mini above 90%" in run("route", "list").stdout
+    assert run_json(*near, "--no-cheaper")["route"]["cheaper"] is None
+    assert "--to" in run("route", "set", "nothing-yet", code=2).stderr
     run("route", "remove", "smart", "--yes", code=3)
     run("route", "remove", "smart", "--client", "Routed Ltd", "--yes")
     assert run_json("route", "list", "--client", "Routed Ltd")["routes"] == []

@@ -33,9 +33,18 @@ def _set(wish: SetProvider, desk: Desk, tx: Tx, act: Act) -> None:
     providers.set_provider(tx, wish, desk.vault, act)
 
 
-def put(desk: Desk, name: str, *targets: str, project_id: str = "", etag: str = "") -> ModelRoute:
+def put(
+    desk: Desk,
+    name: str,
+    *targets: str,
+    project_id: str = "",
+    etag: str = "",
+    cheaper: str = "",
+    above: int = 0,
+) -> ModelRoute:
     pairs = tuple(Target(*target.split("/", 1)) for target in targets)
-    wanted = ModelRoute(project_id, name, pairs)
+    cheap = Target(*cheaper.split("/", 1)) if cheaper else None
+    wanted = ModelRoute(project_id, name, pairs, cheap, above)
     return desk.do(lambda tx, act: model_routes.set_model_route(tx, wanted, etag, act))
 
 
@@ -124,3 +133,34 @@ def test_a_route_for_a_client_needs_one(desk: Desk) -> None:
             "openai/gpt-4o",
             project_id=project.project_id[:-1] + ("1" if project.project_id[-1] == "0" else "0"),
         )
+
+
+def test_a_rule_for_a_cheaper_model_is_kept_and_told(desk: Desk) -> None:
+    made = put(desk, "gpt-4o", "openai/gpt-4o", cheaper="openai/gpt-4o-mini", above=80)
+    sidecar = desk.sidecar("host", (), PUBLIC_KEY)
+    (told_route,) = desk.read(lambda tx: policy.snapshot(tx, sidecar, desk.vault, desk.now)).routes
+    assert told_route == made
+    assert (str(told_route.cheaper), told_route.above_percent) == ("openai/gpt-4o-mini", 80)
+    assert "openai/gpt-4o-mini" in desk.last_entry().detail_json
+    without = put(desk, "gpt-4o", "openai/gpt-4o", etag=made.etag)
+    assert (without.cheaper, without.above_percent) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("cheaper", "above", "words"),
+    [
+        ("openai/gpt-4o-mini", 0, "from 1 to 99"),
+        ("openai/gpt-4o-mini", 100, "from 1 to 99"),
+        ("", 80, "name the cheaper model"),
+        ("openai/gpt-4o", 80, "not cheaper"),
+        ("openai/no-such", 80, "no price"),
+        ("openai/text-embedding-3-small", 80, "not alike"),
+        ("anthropic/claude-haiku-4-5", 80, "not translated"),
+    ],
+)
+def test_a_rule_that_could_not_be_kept_or_would_save_nothing_is_refused(
+    desk: Desk, cheaper: str, above: int, words: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        put(desk, "gpt-4o", "openai/gpt-4o", cheaper=cheaper, above=above)
+    assert words in caught.value.message

@@ -6,8 +6,10 @@ from sidecar.core.routing import (
     FOLLOWS,
     Failure,
     Follows,
+    Level,
     ProviderSecret,
     failure_of,
+    is_above,
     pick_secret,
     rest_ms_of,
 )
@@ -93,3 +95,23 @@ def test_which_secret_is_taken(
 def test_a_sole_secret_is_tried_even_while_it_rests() -> None:
     assert pick_secret((A,), {"a": NOW + 9}, NOW) is A
     assert pick_secret((), {}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("levels", "above"),
+    [
+        ([], False),
+        ([Level(80, 100)], False),
+        ([Level(81, 100)], True),
+        ([Level(0, 100), Level(801, 1_000)], True),
+        ([Level(0, 0)], True),
+        ([Level(8 * 10**18, 9 * 10**18)], True),
+    ],
+)
+def test_when_a_budget_is_above_a_part_of_its_cap(levels: list[Level], above: bool) -> None:
+    assert is_above(levels, 80) is above
+
+
+def test_what_a_call_holds_itself_is_left_out() -> None:
+    assert is_above([Level(90, 100)], 80, beside_nano_usd=9)
+    assert not is_above([Level(90, 100)], 80, beside_nano_usd=10)

@@ -17,7 +17,7 @@ from protos.values.keys import PROJECT_KEY, key_digest, make_key
 from protos.values.selectors import Selector
 from sidecar.core.calls import Outcome
 from sidecar.core.policy import MoreSecret, Policy
-from sidecar.core.refusals import Reason, Refused, plain_refusal
+from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.routing import ModelRoute, ProviderSecret
 from sidecar.limits import CALL_ATTEMPTS_MAX
 from tests.sidecar.runtime import wire
@@ -323,3 +323,132 @@ async def test_targets_where_all_secrets_rest_are_passed_over(
         await rehearsal.ended(3)
     assert keys_of(rehearsal.bill()) == [OWN, "...live", "...live"]
     assert [hold.call.routed for hold in sidecar.booked.opened] == ["", "fallback", "fallback"]
+
+
+# --- A cheaper model near a cap ------------------------------------------------------------------
+
+RULE = replace(
+    ROUTE,
+    name="gpt-4o",
+    targets=to("openai/gpt-4o"),
+    cheaper=to("openai/gpt-4o-mini")[0],
+    above_percent=80,
+)
+
+
+def levels(sidecar: wire.Sidecar, *, above: bool) -> None:
+    """Let a budget stand above or below every part of its cap."""
+
+    def is_above(attributes: Any, percent: int, beside_nano_usd: int) -> bool:
+        assert (attributes.model, percent) == ("gpt-4o", 80)
+        return above
+
+    sidecar.admission.is_above = is_above  # type: ignore[method-assign]  # no cap in these stories
+
+
+def refusing_dear(sidecar: wire.Sidecar, reason: Reason) -> None:
+    """Let the dear model fit no budget any more."""
+    admit = sidecar.admission.open
+
+    async def open_(call: Any, *, counts: bool = True) -> Any:
+        if call.attributes.model == "gpt-4o":
+            raise Refused(Refusal(reason, "It does not fit."))
+        return await admit(call, counts=counts)
+
+    sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_near_a_cap_a_call_goes_to_the_cheaper_model(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, stream: bool
+) -> None:
+    async with serving(tmp_path, extended(policy, routes=(RULE,))) as sidecar:
+        levels(sidecar, above=False)
+        answer = await ask(sidecar, chat(model="gpt-4o", stream=stream))
+        assert "x-bursar-routed" not in answer.headers
+        levels(sidecar, above=True)
+        answer = await ask(sidecar, chat(model="gpt-4o", stream=stream))
+        assert answer.headers["x-bursar-model"] == "gpt-4o-mini"
+        assert answer.headers["x-bursar-routed"] == "cheaper"
+        await rehearsal.ended(2)
+    dear, cheap = (hold.call for hold in sidecar.booked.opened)
+    assert (dear.alias, dear.routed, dear.attributes.model) == ("", "", "gpt-4o")
+    assert (cheap.alias, cheap.routed, cheap.attributes.model) == (
+        *("gpt-4o", "cheaper"),
+        "gpt-4o-mini",
+    )
+    assert sidecar.booked.cost_nano_usd == rehearsal.billed_nano_usd > 0
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.EXHAUSTED, Reason.TOO_LARGE, Reason.BUSY, Reason.UNREACHABLE]
+)
+async def test_what_does_not_fit_any_more_goes_to_the_cheaper_model_instead_of_being_refused(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy, reason: Reason
+) -> None:
+    async with serving(tmp_path, extended(policy, routes=(RULE,))) as sidecar:
+        levels(sidecar, above=False)
+        refusing_dear(sidecar, reason)
+        answer = await ask(sidecar, chat(model="gpt-4o"))
+        assert (answer.status, answer.headers["x-bursar-routed"]) == (200, "cheaper")
+        assert not sidecar.booked.refused, "nobody was refused, so nothing is counted"
+        check_chain(sidecar, rehearsal, 1)
+
+
+@pytest.mark.parametrize(
+    ("route", "reason"),
+    [
+        (ROUTE, Reason.EXHAUSTED),
+        (replace(RULE, cheaper=to("openai/no-such-model")[0]), Reason.EXHAUSTED),
+        (RULE, Reason.FENCED),
+    ],
+)
+async def test_without_the_rule_or_for_another_reason_the_refusal_stands_and_counts_once(
+    tmp_path: Path, policy: Policy, route: ModelRoute, reason: Reason
+) -> None:
+    async with serving(tmp_path, extended(policy, routes=(route,))) as sidecar:
+        levels(sidecar, above=False)
+
+        async def open_(call: Any, *, counts: bool = True) -> Any:
+            refusal = Refusal(reason, "It does not fit.")
+            if counts:
+                sidecar.admission.refused(refusal, call.attributes)
+            raise Refused(refusal)
+
+        sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
+        answer = await ask(sidecar, chat(model=route.name))
+        assert answer.status in (402, 503)
+        assert [one.reason for one in sidecar.booked.refused] == [reason]
+
+
+async def test_a_call_that_waited_while_its_budget_came_above_gives_its_turn_up(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    async with serving(tmp_path, extended(policy, routes=(RULE,))) as sidecar:
+        levels(sidecar, above=False)
+        admit = sidecar.admission.open
+
+        async def open_(call: Any, *, counts: bool = True) -> Any:
+            hold = await admit(call, counts=counts)
+            levels(sidecar, above=True)
+            return replace(hold, waited_ms=500)
+
+        sidecar.admission.open = open_  # type: ignore[method-assign]  # admission, at the seam
+        answer = await ask(sidecar, chat(model="gpt-4o"))
+        assert (answer.status, answer.headers["x-bursar-routed"]) == (200, "cheaper")
+        check_chain(sidecar, rehearsal, 2)
+    dear, cheap = sidecar.booked.opened
+    assert sidecar.booked.voided[dear.call_id].outcome is Outcome.NOT_SENT
+    assert cheap.call.attributes.model == "gpt-4o-mini"
+
+
+async def test_a_cheaper_model_that_fails_is_followed_by_the_usual_one(
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
+) -> None:
+    rehearsal.knobs(error_status=503, error_model="gpt-4o-mini")
+    async with serving(tmp_path, extended(policy, routes=(RULE,))) as sidecar:
+        levels(sidecar, above=True)
+        answer = await ask(sidecar, chat(model="gpt-4o"))
+        assert (answer.status, answer.headers["x-bursar-model"]) == (200, "gpt-4o")
+        assert [hold.call.routed for hold in sidecar.booked.opened] == ["cheaper", "fallback"]
+        check_chain(sidecar, rehearsal, 2)

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/bursar/admin/v1/model_route.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x0bModelTarget\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\x9c\x01\n\nModelRoute\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x07targets\x18\x03 \x03(\x0b\x32\x1c.bursar.admin.v1.ModelTarget\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/bursar/admin/v1/model_route.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x0bModelTarget\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\xe2\x01\n\nModelRoute\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x07targets\x18\x03 \x03(\x0b\x32\x1c.bursar.admin.v1.ModelTarget\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12-\n\x07\x63heaper\x18\x06 \x01(\x0b\x32\x1c.bursar.admin.v1.ModelTarget\x12\x15\n\rabove_percent\x18\x07 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELTARGET']._serialized_start=94
   _globals['_MODELTARGET']._serialized_end=140
   _globals['_MODELROUTE']._serialized_start=143
-  _globals['_MODELROUTE']._serialized_end=299
+  _globals['_MODELROUTE']._serialized_end=369
 # @@protoc_insertion_point(module_scope)

@@ -59,12 +59,16 @@ class ModelRoute(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CHEAPER_FIELD_NUMBER: _builtins.int
+    ABOVE_PERCENT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """The client that it is for; empty for all. A client's own stands above one for all."""
     name: _builtins.str
     """The model that callers name."""
     etag: _builtins.str
     """Send it back on update."""
+    above_percent: _builtins.int
+    """Above which part of a cap, in percent from 1 to 99; 0 without a cheaper model."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelTarget]:
         """Where calls go: to the first that can be used."""
@@ -72,6 +76,12 @@ class ModelRoute(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
+
+    @_builtins.property
+    def cheaper(self) -> Global___ModelTarget:
+        """A cheaper model that calls go to instead while a budget of their client is used up above a part
+        of its cap, or where the first target does not fit a budget any more; absent for no such rule.
+        """
 
     def __init__(
         self,
@@ -81,10 +91,12 @@ class ModelRoute(_message.Message):
         targets: _abc.Iterable[Global___ModelTarget] | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        cheaper: Global___ModelTarget | None = ...,
+        above_percent: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cheaper", b"cheaper", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "project_id", b"project_id", "targets", b"targets", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_percent", b"above_percent", "cheaper", b"cheaper", "etag", b"etag", "name", b"name", "project_id", b"project_id", "targets", b"targets", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -197,8 +197,8 @@ class Call(_message.Message):
     do not know this field count as not told.
     """
     routed: _builtins.str
-    """Why it went to another model than the one that was named: "alias", or "fallback" after another
-    one failed; empty when it did not.
+    """Why it went to another model than the one that was named: "alias", "fallback" after another
+    one failed, or "cheaper" near a cap; empty when it did not.
     """
     provider_secret_id: _builtins.str
     """Which secret at the provider it was made with: an id, or the provider's own with its version,

@@ -591,13 +591,23 @@ class ModelRoute(_message.Message):
     PROJECT_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
+    CHEAPER_FIELD_NUMBER: _builtins.int
+    ABOVE_PERCENT_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """The project that it is for; empty for all. A project's own stands above one for all."""
     name: _builtins.str
     """The model that callers name."""
+    above_percent: _builtins.int
+    """Above which part of a cap, in percent."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelTarget]:
         """Where calls go: to the first that can be used."""
+
+    @_builtins.property
+    def cheaper(self) -> Global___ModelTarget:
+        """A cheaper model that calls go to instead while a budget of their project is used up above a part
+        of its cap, or where the first target does not fit a budget any more; absent for no such rule.
+        """
 
     def __init__(
         self,
@@ -605,10 +615,12 @@ class ModelRoute(_message.Message):
         project_id: _builtins.str = ...,
         name: _builtins.str = ...,
         targets: _abc.Iterable[Global___ModelTarget] | None = ...,
+        cheaper: Global___ModelTarget | None = ...,
+        above_percent: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cheaper", b"cheaper"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "project_id", b"project_id", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_percent", b"above_percent", "cheaper", b"cheaper", "name", b"name", "project_id", b"project_id", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
