@@ -13,6 +13,10 @@ RATE_RESERVE_PARTS = 20
 """The part of a rate limit that is kept for whoever was not heard of yet (a twentieth)."""
 RATE_NUDGE_INTERVAL_MS = 1_000
 """A sidecar is asked at most so often to say that it took a lower share."""
+RATE_TARGETS_MS = 500
+"""What each sidecar should have is worked out at most so often,"""
+RATE_FRESH_SIDECARS = 8
+"""but anew with each Sync while there are no more than these."""
 RATE_TURN_MS = 10_000
 """Who gets what cannot be divided changes so often, or each window if that is longer."""
 RATE_WANT_MAX_UNITS = 2**50

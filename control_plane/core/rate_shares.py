@@ -165,17 +165,28 @@ class Table:
     """Some that may hold a share were not heard since this process began."""
 
 
-def share_out(table: Table, asker: str, now_unix_ms: int) -> Shares:
-    """The share of the sidecar that asks, and who must speak so that it can have all of it."""
+def targets_of(table: Table, now_unix_ms: int) -> dict[str, RateShare]:
+    """What the share of each sidecar that is there should be; within the limit in sum."""
     limit = table.limit
     live = sorted(
         sidecar_id
         for sidecar_id, holding in table.holdings.items()
         if not (holding.gone or holding.is_over(limit, now_unix_ms))
     )
-    assert asker in live
     turn = now_unix_ms // max(limit.window_ms, limits.RATE_TURN_MS)
-    targets = _targets(table, live, turn)
+    return _targets(table, live, turn)
+
+
+def share_out(
+    table: Table, asker: str, now_unix_ms: int, targets: Mapping[str, RateShare] | None = None
+) -> Shares:
+    """The share of the sidecar that asks, and who must speak so that it can have all of it.
+
+    `targets` may be of a moment ago: what is safe to give rests on the holdings alone.
+    """
+    limit = table.limit
+    if targets is None or asker not in targets:
+        targets = targets_of(table, now_unix_ms)
     own = table.holdings[asker]
     others = sum(
         holding.held(limit, now_unix_ms)
@@ -193,9 +204,9 @@ def share_out(table: Table, asker: str, now_unix_ms: int) -> Shares:
     if share.amount < target.amount:
         nudges = frozenset(
             sidecar_id
-            for sidecar_id in live
+            for sidecar_id, other in targets.items()
             if sidecar_id != asker
-            and table.holdings[sidecar_id].held(limit, now_unix_ms) > targets[sidecar_id].amount
+            and table.holdings[sidecar_id].held(limit, now_unix_ms) > other.amount
         )
     return Shares(replace(share, floor=floor), nudges)
 

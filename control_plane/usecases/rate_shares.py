@@ -39,6 +39,8 @@ class RateHoldings:
     """Sidecars that were heard since then."""
     rules: _Rules = _Rules((-1, -1))
     nudged_unix_ms: dict[str, int] = field(default_factory=dict)
+    targets: dict[str, tuple[int, Mapping[str, RateShare]]] = field(default_factory=dict)
+    """What sidecars should have of a limit, and when that was worked out."""
 
     def leave(self, sidecar_id: str, now_unix_ms: int) -> None:
         """A sidecar has ended, and said so: what it used counts for a window yet."""
@@ -91,7 +93,7 @@ def share_out(
                 shared, others, known.spoke, known.started_unix_ms, now_unix_ms
             ),
         )
-        made = core.share_out(table, asker, now_unix_ms)
+        made = core.share_out(table, asker, now_unix_ms, _targets(known, table, now_unix_ms))
         holdings[asker] = core.told(holdings[asker], made.share)
         shares.append(made.share)
         wanted |= made.nudges
@@ -109,7 +111,19 @@ def _rules(tx: Tx, known: RateHoldings, version: tuple[int, int]) -> _Rules:
         ids = {limit.rate_limit_id for limit in found}
         for gone in known.by_limit.keys() - ids:
             del known.by_limit[gone]
+        known.targets.clear()
     return known.rules
+
+
+def _targets(known: RateHoldings, table: Table, now_unix_ms: int) -> Mapping[str, RateShare]:
+    """What each sidecar should have; where there are many, as it was a moment ago."""
+    rate_limit_id = table.limit.rate_limit_id
+    made_unix_ms, targets = known.targets.get(rate_limit_id, (0, {}))
+    fresh = 0 <= now_unix_ms - made_unix_ms < limits.RATE_TARGETS_MS
+    if not fresh or len(table.holdings) <= limits.RATE_FRESH_SIDECARS:
+        targets = core.targets_of(table, now_unix_ms)
+        known.targets[rate_limit_id] = (now_unix_ms, targets)
+    return targets
 
 
 def _concerns(limit: RateLimit, sidecar: Sidecar) -> bool:

@@ -190,3 +190,17 @@ def test_a_sidecar_that_does_not_know_a_limit_is_told_nothing_of_it(
 ) -> None:
     one = world.sidecar("one")
     assert one.send(one.report()).rate_shares == ()
+
+
+def test_many_sidecars_share_by_what_was_worked_out_a_moment_ago(
+    world: World, limit: RateLimit
+) -> None:
+    many = [world.sidecar(f"host {number}") for number in range(12)]
+    shares = {one.name: 0 for one in many}
+    for _ in range(6):
+        for one in many:
+            held = shares[one.name]
+            shares[one.name] = share(told(one, held, prj_a=90, prj_b=90)).amount
+        world.pass_ms(1_000)
+    assert sum(shares.values()) <= 60
+    assert all(3 <= amount <= 6 for amount in shares.values()), shares

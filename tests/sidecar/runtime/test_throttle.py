@@ -13,6 +13,7 @@ from sidecar.core.instants import Now
 from sidecar.core.policy import Policy
 from sidecar.core.rate_limits import RateLimit, Share
 from sidecar.core.refusals import Reason, Refused
+from sidecar.runtime import rate_wire
 from sidecar.runtime.throttle import Throttle
 from tests.sidecar.builders import CENT, HandClock, attributes, bound, new_call, policy, project
 from tests.sidecar.runtime.admission_world import OK, World, world
@@ -254,3 +255,36 @@ async def test_one_client_never_waits_behind_another(tmp_path: Path) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(passed) == ["prj_a", "prj_a", "prj_b", "prj_b"]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_new_process_counts_what_its_journal_says_was_sent(tmp_path: Path) -> None:
+    limits = (OWN, TOKENS)
+    async with world(tmp_path, limited(*limits)) as sidecar:
+        sidecar.told()
+        share_out(sidecar, *limits)
+        what = replace(bound(output_rate=1, output_max=60, limit=20), input_tokens=20)
+        first = await sidecar.admission.open(new_call(what=what))
+        sidecar.admission.settle(first, OK)
+        unsent = await sidecar.admission.open(new_call(what=what))
+        sidecar.admission.void(unsent, Settlement(outcome=Outcome.NOT_SENT))
+        await sidecar.journal.records(1)
+        clock = sidecar.clock
+    clock.forward(40_000)
+    async with world(tmp_path, limited(*limits), clock) as again:
+        now = clock.now()
+        again.admission.throttle.rates.remember(rate_wire.earlier_calls(again.recovered, now))
+        assert (used(again, OWN), used(again, TOKENS)) == (1, 12)
+        clock.forward(22_000)
+        assert (used(again, OWN), used(again, TOKENS)) == (0, 0)
+
+
+async def test_what_a_lost_call_used_is_taken_for_all_that_may_be(tmp_path: Path) -> None:
+    async with world(tmp_path, limited(TOKENS)) as sidecar:
+        sidecar.told()
+        share_out(sidecar, TOKENS)
+        await sidecar.admission.open(new_call())
+        clock = sidecar.clock
+    async with world(tmp_path, limited(TOKENS), clock) as again:
+        earlier = rate_wire.earlier_calls(again.recovered, clock.now())
+        again.admission.throttle.rates.remember(earlier)
+        assert used(again, TOKENS) == TOKENS.amount
