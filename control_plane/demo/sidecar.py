@@ -130,7 +130,7 @@ class DemoSidecar:
                 lease.returned += lease.free
                 lease.worst = 0
             self.sync(now_unix_ms)
-        run(lambda tx: drain(tx, self.sidecar_id, self.epoch, "demo", self.levels))
+        run(lambda tx: drain(tx, self.sidecar_id, self.epoch, "demo", self.levels, now_unix_ms))
 
     def _vector(
         self, budgets: tuple[BudgetRef, ...], worst: int, now_unix_ms: int
