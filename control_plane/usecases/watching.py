@@ -12,7 +12,7 @@ from control_plane import limits
 from control_plane.core import alert_health as health
 from control_plane.core.alert_fold import LookedAt, looked_at_in
 from control_plane.core.alert_money import BudgetSeen, judge
-from control_plane.core.alerts import DAY_MS, MINUTE_MS, Finding, Rule
+from control_plane.core.alerts import DAY_MS, MINUTE_MS, Alert, Finding, Rule
 from control_plane.core.forecast import forecast, runs_out_unix_ms
 from control_plane.core.latency import quantile_ms
 from control_plane.core.leases import PeriodKey
@@ -54,7 +54,10 @@ _OF_CLIENTS = (Rule.MARGIN, Rule.RETIRING, Rule.LATENCY)
 REFUSED_LATELY_MS = 10 * MINUTE_MS
 """A refusal is news for so long."""
 STOPPED_USED_PERCENT = 90
-"""A call that is too large for what is left stops a client only when so much is used."""
+"""A call that is too large for what is left stops a client only when so much is used, and who is
+stopped stays so while so much is."""
+GONE_USED_PERCENT = 99
+"""When so much is used, a client that was refused at all is stopped, however long ago."""
 
 Latencies = dict[str, dict[int, int]]
 """Calls by workflow and step of latency."""
@@ -118,6 +121,8 @@ class _Looked:
     forecasts: dict[str, SeenForecast]
     above: frozenset[PeriodKey]
     """Periods whose forecast alert goes on."""
+    stopped: frozenset[PeriodKey]
+    """Periods that are known to be stopped."""
     refused: dict[str, list[RefusedLately]] = field(default_factory=dict)
 
 
@@ -163,13 +168,9 @@ def _due(known: list[Project], watch: Watch, now_unix_ms: int) -> list[_Client]:
 def _budgets(tx: Tx, seen: Seen, watch: Watch, now_unix_ms: int) -> None:
     begins = watch.begins_at(now_unix_ms)
     since = now_unix_ms if begins else watch.since_unix_ms
+    live = alerts.going_on(tx)
     looked = _Looked(
-        forecasts.latest(tx),
-        frozenset(
-            PeriodKey(*(str(alert.facts[name]) for name in ("budget_id", "partition", "period_id")))
-            for alert in alerts.going_on(tx)
-            if alert.rule is Rule.FORECAST
-        ),
+        forecasts.latest(tx), _periods(live, Rule.FORECAST), _periods(live, Rule.STOPPED)
     )
     for one in store.refused_since(tx, now_unix_ms - REFUSED_LATELY_MS):
         looked.refused.setdefault(one.budget_id, []).append(one)
@@ -192,7 +193,8 @@ def _budget(
     mine = [one for one in refused if _is_of(one, period)]
     used = period.spent_nano_usd * 100 >= period.cap_nano_usd * STOPPED_USED_PERCENT
     # A workflow that gave up calling is stopped all the same, while the money is gone.
-    is_stopped = period.spent_nano_usd * 100 >= period.cap_nano_usd * 99
+    gone = STOPPED_USED_PERCENT if period.key in looked.stopped else GONE_USED_PERCENT
+    is_stopped = period.spent_nano_usd * 100 >= period.cap_nano_usd * gone
     count, first = (0, 0)
     if mine or is_stopped:
         decided = store.cap_decided_unix_ms(tx, period.key.budget_id, period.cap_version)
@@ -219,6 +221,16 @@ def _budget(
         still_refused=is_stopped,
         forecast=found.forecast if found is not None and of_this else None,
         forecast_was_above=period.key in looked.above,
+    )
+
+
+def _periods(live: list[Alert], rule: Rule) -> frozenset[PeriodKey]:
+    """The periods that alerts of a rule about budgets are about."""
+    names = ("budget_id", "partition", "period_id")
+    return frozenset(
+        PeriodKey(*(str(alert.facts[name]) for name in names))
+        for alert in live
+        if alert.rule is rule
     )
 
 
