@@ -91,6 +91,21 @@ def send_test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> Sh
     return get_alert(tx, change.alert.alert_id)
 
 
+def stops(tx: Tx) -> dict[str, ShownAlert]:
+    """Stops that go on, by budget; of a split budget any of them."""
+    desk = alerting.Desk(tx)
+    return {
+        str(alert.facts["budget_id"]): _shown(desk, alert)
+        for alert in store.going_on(tx)
+        if alert.rule is Rule.STOPPED and alert.is_live
+    }
+
+
+def somebody_is_told(tx: Tx) -> bool:
+    """Whether there is anybody who would be told of an alert of the agency."""
+    return alerting.Desk(tx).person("", Tier.OWNER) is not None
+
+
 def list_deliveries(tx: Tx, asked: Asked, *, alert_id: str, state: str) -> Page[Delivery]:
     """Messages, the newest first."""
     filters = {"list": "deliveries", "alert": alert_id, "state": state}

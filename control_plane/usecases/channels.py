@@ -82,6 +82,12 @@ def list_channels(tx: Tx, asked: Asked) -> Page[Channel]:
     return pages.finish(rows, wanted, filters, lambda row: (row.channel_id,))
 
 
+def names(tx: Tx) -> dict[str, str]:
+    """The names of all channels, by id."""
+    every = store.page(tx, pages.Slice(None, limits.ALERT_CHANNELS_MAX))
+    return {one.channel_id: one.display_name for one in every}
+
+
 def set_mail_server(
     tx: Tx, server: MailServer, password: str, vault: Vault, act: Act
 ) -> MailServer:

@@ -13,6 +13,7 @@ from control_plane.web import browser, rendering
 from control_plane.web.deps import DeskDeps
 from control_plane.web.live import Live
 from control_plane.web.pages import (
+    alerts,
     calls,
     caps,
     client,
@@ -31,6 +32,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *clients.ROUTES,
     *client.ROUTES,
     *caps.ROUTES,
+    *alerts.ROUTES,
     *calls.ROUTES,
     *keys.ROUTES,
     *sidecars.ROUTES,

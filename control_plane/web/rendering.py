@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 NAVIGATION: tuple[tuple[str, str, str], ...] = (
     ("Clients", "/", "c"),
+    ("Alerts", "/alerts", "a"),
     ("Calls", "/calls", "l"),
     ("Keys", "/keys", "k"),
     ("Prices", "/prices", "p"),

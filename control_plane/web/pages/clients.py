@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from control_plane.core.forecast import Trouble
 from control_plane.core.overview import Outlook, Overview, Standing, Urgency
 from control_plane.store.engine import Tx
-from control_plane.usecases import overview, principals
+from control_plane.usecases import alerts, overview, principals
 from control_plane.web import formatting
 from control_plane.web.routes import Asked, Page, Route, View
 
@@ -63,6 +63,7 @@ def read_clients(tx: Tx, asked: Asked) -> View:
         "classes": CLASSES,
         "tiles": _needs(found),
         "stopped": [one for one in standings if one.urgency is Urgency.STOPPED],
+        "stops": alerts.stops(tx),
         "forecast": found.forecast,
         "outlook_text": outlook_text,
         "clients": {"": "Whole agency"}

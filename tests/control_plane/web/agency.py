@@ -3,10 +3,12 @@
 import random
 from dataclasses import dataclass
 
+from control_plane.core.alerts import Alert, Event, Happening, Rule, Severity, State
 from control_plane.core.budgets import Budget, NewBudget
 from control_plane.core.forecast import Forecast, Trouble
 from control_plane.core.ledger import RollupKey, RollupSum
 from control_plane.core.projects import NewProject, Project
+from control_plane.store import alerts as alert_store
 from control_plane.store import forecasts, rollups
 from control_plane.store.engine import Tx
 from control_plane.store.forecasts import SeenForecast
@@ -59,6 +61,32 @@ def spend(desk: Desk, client: Client, nano_usd: int) -> None:
         )
 
     desk.do_alone(book)
+
+
+def add_alert(desk: Desk, client: Client, alert_id: str) -> None:
+    """Have a client's cap be near."""
+    facts = {"client": client.project.display_name, "budget": "monthly", "partition": ""}
+    facts |= {"budget_id": client.budget.budget_id}
+    amounts = {"cap_nano_usd": 100 * USD, "spent_nano_usd": 81 * USD, "end_unix_ms": 0}
+    alert = Alert(
+        alert_id,
+        Rule.THRESHOLD,
+        "80",
+        client.id,
+        Severity.P2,
+        State.OPEN,
+        desk.now,
+        facts={**facts, **amounts, "percent": 80},
+        opened_unix_ms=desk.now,
+        round_unix_ms=desk.now,
+    )
+    found = Happening(alert_id, desk.now, Event.FOUND, State.OPEN, Severity.P2)
+
+    def keep(tx: Tx) -> None:
+        alert_store.put(tx, alert)
+        alert_store.add_history(tx, [found])
+
+    desk.do_alone(keep)
 
 
 def roll_up(desk: Desk, client: Client, days: int, daily_nano_usd: int, calls: int = 40) -> None:

@@ -19,7 +19,7 @@ from control_plane.web.browser import HEADERS
 from control_plane.web.routes import Change, File, Page
 from protos.values import ids
 from tests.control_plane.desk import NOON, Desk
-from tests.control_plane.web.agency import Client, add_client, log_call, settle_in
+from tests.control_plane.web.agency import Client, add_alert, add_client, log_call, settle_in
 from tests.control_plane.web.conftest import Browser, browser_of
 from tests.house.test_docs import complaint
 
@@ -28,6 +28,7 @@ CHANGES = [route for route in ROUTES if isinstance(route, Change)]
 FILES = [route for route in ROUTES if isinstance(route, File)]
 
 
+ALERT_ID = ids.make_id(ids.ALERT, NOON, bytes(10))
 CALL_ID = ids.make_id(ids.CALL, NOON, bytes(10))
 
 
@@ -37,6 +38,7 @@ def agency(desk: Desk) -> dict[str, Client]:
     log_call(desk, made["Acme Dental Group"], CALL_ID)
     state_month(desk, made["Acme Dental Group"].id)
     desk.sidecar()
+    add_alert(desk, made["Acme Dental Group"], ALERT_ID)
     return made
 
 
@@ -59,6 +61,8 @@ def filled(path: str, client: Client, desk: Desk) -> str:
         "budget_id": client.budget.budget_id,
         "workflow": "lead%20enrichment",
         "call_id": CALL_ID,
+        "alert_id": ALERT_ID,
+        "delivery_id": "dlv_none",
         "key_id": client.key_id,
         "statement_id": statement_of(desk, client),
         "format": "pdf",
