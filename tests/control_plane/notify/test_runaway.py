@@ -48,6 +48,9 @@ class Story:
             self.world.pass_ms(MINUTE_MS // 2)
             self.turn()
 
+    def acknowledge(self, alert_id: str) -> None:
+        self.world.do(lambda tx, act: alerts.acknowledge_alert(tx, alert_id, "", act))
+
     def mails_to(self, name: str) -> list[str]:
         return [
             str(one["Subject"]) for one in self.mail.mails if one["To"] == f"{name}@agency.example"
@@ -70,7 +73,7 @@ def test_the_notice_the_page_and_the_stop_arrive_in_this_order_and_once_each(
     story.pass_minutes(10, cents_a_minute=20)
     assert any(_paged(story) for _ in range(60))
     for alert in world.live():
-        world.do(lambda tx, act, id_=alert.alert_id: alerts.acknowledge_alert(tx, id_, "", act))
+        story.acknowledge(alert.alert_id)
     story.pass_minutes(50, cents_a_minute=20)
     world.refuse(3)
     story.pass_minutes(1)
@@ -87,7 +90,7 @@ def test_the_notice_the_page_and_the_stop_arrive_in_this_order_and_once_each(
 
     # Somebody does: nobody hears of it any more.
     stop = story.stop_id()
-    world.do(lambda tx, act: alerts.acknowledge_alert(tx, stop, "raising the cap", act))
+    story.acknowledge(stop)
     story.pass_minutes(60)
     assert len(story.mails_to("dana")) == len(STORY)
     assert len(story.mails_to("kim")) == 1
