@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from control_plane.core.calls import Call
+from control_plane.core.calls import WELL, Call
 from control_plane.core.log import LoggedCall
 from control_plane.core.rate_cards import PPM, RateCard
 from protos.values.money import PICO_PER_NANO
@@ -81,11 +81,17 @@ class CostLines:
     """By provider, version, and each name of the model."""
     cards: Mapping[str, RateCard]
     """By version."""
+    counted: frozenset[str] = frozenset()
+    """Workflows whose runs are counted on the way."""
     sums: dict[LineKey, LineSum] = field(default_factory=dict)
+    ended_well: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """By workflow and run, whether the last call of it ended well."""
 
     def add(self, logged: LoggedCall, start_unix_ms: int) -> None:
-        """Take a call of the day that begins at an instant."""
+        """Take a call of the day that begins at an instant; calls come in the order of time."""
         call = logged.call
+        if call.execution and call.workflow in self.counted:
+            self.ended_well[call.workflow, call.execution] = call.outcome in WELL
         version = logged.corrections[-1].price_version if logged.corrections else call.price_version
         parts = self._parts(logged, version)
         card = self.cards.get(logged.rate_card_version)
@@ -117,6 +123,10 @@ class CostLines:
         if rest_pico or rest_atto:
             key = LineKey(start_unix_ms, call.project_id, kind=ROUNDING)
             self._grow(key, 0, rest_pico, rest_atto)
+
+    def successful_runs(self, workflow: str) -> int:
+        """Runs of a workflow of which the last call ended well."""
+        return sum(well for (own, _), well in self.ended_well.items() if own == workflow)
 
     def _parts(self, logged: LoggedCall, version: str) -> list[_Part]:
         call = logged.call

@@ -143,7 +143,7 @@ def _headline(statement: Statement) -> tuple[str, str]:
         worth = statement.worths[0]
         by_hand = figures.spell_seconds(worth.seconds_per_unit)
         agreed = f"as {worth.agreed_by} agreed on {figures.day_text(worth.agreed_on)}"
-        return worth_text(worth), f"Of work by hand, at {by_hand} a {worth.unit}, {agreed}."
+        return worth_text(worth), f"Of work by hand, at {by_hand} per {worth.unit}, {agreed}."
     totals = statement.totals
     amount = figures.money(statement.amount(totals))
     return f"{figures.count(totals.call_count)} AI calls for {amount} in {month}", ""

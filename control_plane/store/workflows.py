@@ -1,6 +1,5 @@
-"""Workflows as the ledger knows them, and what was agreed that they are worth."""
+"""What was agreed that workflows are worth."""
 
-from control_plane.core.calls import WELL
 from control_plane.core.workflows import Roi
 from control_plane.store.engine import Row, Tx
 
@@ -47,31 +46,6 @@ def rois(tx: Tx, project_id: str) -> list[Roi]:
         {"project": project_id},
     )
     return [_from_row(row) for row in rows]
-
-
-def successful_executions(
-    tx: Tx, project_id: str, workflow: str, start_unix_ms: int, end_unix_ms: int
-) -> int:
-    """Runs with calls in a time of which the last one ended well."""
-    well = ", ".join(f"'{outcome}'" for outcome in sorted(WELL))
-    row = tx.row(
-        f"""SELECT COUNT(*) AS n FROM (
-              SELECT MAX(started_unix_ms) AS last,
-                MAX(CASE WHEN outcome IN ({well}) THEN started_unix_ms ELSE -1 END) AS last_well
-              FROM call
-              WHERE project_id = :project AND started_unix_ms >= :start
-                AND started_unix_ms < :end AND workflow = :workflow AND execution <> ''
-              GROUP BY execution) AS run
-            WHERE last = last_well""",  # noqa: S608 - outcomes are words of this program
-        {
-            "project": project_id,
-            "workflow": workflow,
-            "start": start_unix_ms,
-            "end": end_unix_ms,
-        },
-    )
-    assert row is not None
-    return int(row["n"])
 
 
 def _from_row(row: Row) -> Roi:

@@ -6,7 +6,7 @@ from control_plane import limits
 from control_plane.core.cost_lines import CostLines
 from control_plane.core.usage import local_day
 from control_plane.store import cost_lines as store
-from control_plane.store import prices, rate_cards
+from control_plane.store import prices, rate_cards, workflows
 from control_plane.store.engine import Tx
 
 
@@ -29,6 +29,9 @@ def begin(tx: Tx, project_id: str) -> CostLines:
             for name in (*of.aliases, of.model)
         },
         cards={card.version: card for card in rate_cards.of_project(tx, project_id)},
+        counted=frozenset(
+            roi.workflow for roi in workflows.rois(tx, project_id) if roi.counts == "execution"
+        ),
     )
 
 

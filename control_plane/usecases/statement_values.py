@@ -135,7 +135,7 @@ def gather(
         refusals=_refusals(tx, refused),
         incidents=_incidents(tx, own, month),
         cap=_cap(tx, project, month, totals),
-        worths=_worths(tx, own, month, by_workflow, shows_charges=shows_charges),
+        worths=_worths(tx, own, lines, by_workflow, shows_charges=shows_charges),
         ahead=_ahead(tx, project, now_unix_ms),
         coming=(
             *_coming(prices.everything(tx), lines, now_unix_ms),
@@ -281,7 +281,7 @@ def _cap(tx: Tx, project: Project, month: Month, totals: Totals) -> Cap | None:
 
 
 def _worths(
-    tx: Tx, project_id: str, month: Month, rows: Iterable[UsageRow], *, shows_charges: bool
+    tx: Tx, project_id: str, lines: CostLines, rows: Iterable[UsageRow], *, shows_charges: bool
 ) -> tuple[Worth, ...]:
     summed = {row.group[0]: totals_from(row.sums) for row in rows}
     found = []
@@ -290,9 +290,7 @@ def _worths(
         if totals is None:
             continue
         if roi.counts == "execution":
-            units = workflows.successful_executions(
-                tx, project_id, roi.workflow, month.start_unix_ms, month.end_unix_ms
-            )
+            units = lines.successful_runs(roi.workflow)
         else:
             units = totals.call_count - totals.failed_count
         if units >= UNITS_MIN:

@@ -58,7 +58,8 @@ def client(desk: Desk, zone: str, name: str = "") -> Project:
     made = desk.do(
         lambda tx, act: projects.update_project(tx, project.project_id, project.etag, change, act)
     )
-    desk.do_alone(lambda tx: rollups.make_days(tx, made.project_id, zone))
+    if made.time_zone != project.time_zone:
+        desk.do_alone(lambda tx: rollups.make_days(tx, made.project_id, zone))
     return made
 
 
