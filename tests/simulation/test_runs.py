@@ -1,9 +1,11 @@
 """Whole runs from seeds: nothing that must hold breaks, and a seed always gives the same run."""
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,15 @@ def test_a_seed_gives_the_same_run_in_another_process_with_other_hashes() -> Non
             check=True,
         )
         assert there.stdout.strip() == here
+
+
+@pytest.mark.slow
+def test_the_command_plays_worlds_in_processes_of_their_own(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", "2", "--workers", "2"]
+    subprocess.run([*command, "--json", str(figures)], capture_output=True, check=True)
+    told = json.loads(figures.read_text())
+    assert (told["seeds"], told["violations"]) == (2, [])
 
 
 def test_a_plan_is_made_from_its_seed_alone() -> None:
