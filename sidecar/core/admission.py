@@ -368,14 +368,13 @@ def shortage(
 def give_up(case: Case, at: Circumstances, reason: Reason) -> Refusal:
     """Put into words why a call's patience ended: busy, or no control plane (unreachable).
 
-    Names the budgets that do not cover the call, or all when each would by itself. A call without a
-    limit of its own that does not fit even under the smallest limit is too large.
+    Names the budgets that do not cover the call, or all when each would by itself. What it lacks is
+    held by others and may come back, so this is never final: where too little is unspent, `decide`
+    has said so, as soon as it was heard.
     """
     route = case.route
     leases = [account.lease_at(at.now.unix_ms) for account in route.accounts]
-    left_nano_usd = _left_nano_usd(route, leases, at)
-    limited = _limit(case, left_nano_usd, at)
-    worst_nano_usd = limited.worst_nano_usd
+    worst_nano_usd = _limit(case, _left_nano_usd(route, leases, at), at).worst_nano_usd
     short: list[Shortage] = []
     rest: list[Shortage] = []
     for budget, lease in zip(route.budgets, leases, strict=True):
@@ -383,21 +382,13 @@ def give_up(case: Case, at: Circumstances, reason: Reason) -> Refusal:
         fits_nano_usd = 0
         if known is not None and known.latest is not None:
             fits_nano_usd = known.latest.unspent_nano_usd - known.latest.held_nano_usd
-        why = reason
-        if (
-            reason is Reason.BUSY
-            and known is not None
-            and near_cap(case.call.bound, left_nano_usd)
-            and worst_nano_usd > max(0, fits_nano_usd)
-        ):
-            why = Reason.TOO_LARGE
         covered = (
             lease is not None
             and lease.usable(at.now.boot_ms)
             and lease.available_nano_usd >= worst_nano_usd
         )
         (rest if covered else short).append(
-            shortage(budget, lease, why, worst_nano_usd, fits_nano_usd)
+            shortage(budget, lease, reason, worst_nano_usd, fits_nano_usd)
         )
     found = short or rest
     for ref, name in zip(route.counted, route.counted_names, strict=False):

@@ -356,11 +356,30 @@ def test_the_end_of_patience_names_the_budgets_that_did_not_cover_the_call() -> 
     assert refusal.retryable
 
 
-def test_a_call_without_a_limit_that_never_fitted_is_too_large_at_last() -> None:
+def test_a_call_without_a_limit_that_lacks_what_others_hold_may_be_tried_again() -> None:
     world = World()
     world.told(granted=0, cap=DOLLAR, unspent=10 * CENT, held=10 * CENT, smallest=1)
     assert isinstance(world.decide(open_ended()), Wait)
-    assert give_up(world.case(open_ended()), world.at, Reason.BUSY).reason is Reason.TOO_LARGE
+    refusal = give_up(world.case(open_ended()), world.at, Reason.BUSY)
+    assert refusal.reason is Reason.BUSY
+    assert refusal.retryable
+    assert refusal.retry_after_ms is not None
+
+
+def test_what_is_unspent_alone_makes_a_call_without_a_limit_too_large() -> None:
+    # 4,096 tokens, below which it is not clamped, cost 4,096,000 nano-dollars.
+    for unspent, held, waits in (
+        (4_096_000, 4_096_000, True),
+        (4_096_000, 0, True),
+        (4_095_999, 0, False),
+        (4_095_999, 4_095_999, False),
+    ):
+        world = World()
+        world.told(granted=0, cap=DOLLAR, unspent=unspent, held=held, smallest=1)
+        plan = world.decide(open_ended())
+        assert isinstance(plan, Wait) is waits
+        if isinstance(plan, Refuse):
+            assert plan.refusal.reason is Reason.TOO_LARGE
 
 
 def test_a_lease_that_was_never_heard_of_is_unreachable_without_a_control_plane() -> None:
