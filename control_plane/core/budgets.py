@@ -17,12 +17,14 @@ from control_plane.core.zones import check_zone
 from protos.values import ids
 from protos.values.errors import EtagMismatchError, FailedPreconditionError
 from protos.values.money import MONEY_MAX_NANO_USD
+from protos.values.quick import quick
 from protos.values.selectors import Selector, SplitBy
 
 EVERY_CALL: Final = Selector()
 """The selector of the whole agency."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Budget:
     """One budget."""

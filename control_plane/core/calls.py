@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from control_plane.core.leases import BudgetRef, LeaseKey
+from protos.values.quick import quick
 
 OUTCOMES = ("ok", "provider_error", "client_gone", "broken", "timeout", "lost", "not_sent")
 """How a call may have ended, in the words of the ledger."""
@@ -13,6 +14,7 @@ WELL = frozenset({ENDED_WELL, "client_gone"})
 """Outcomes that are no failure of the provider or of this program."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Call:
     """One attempt at a provider, whole."""
@@ -69,6 +71,7 @@ class Call:
     """Which secret at the provider it was made with."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settle:
     """A call reached its cost."""
@@ -109,6 +112,7 @@ class Overrun:
     vector: tuple[LeaseKey, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Return:
     """Money went back."""

@@ -20,8 +20,10 @@ charged as a lump, or undone of it, is a row of the ledger of its own.
 from dataclasses import dataclass, replace
 
 from control_plane.core.leases import Lease
+from protos.values.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Move:
     """A lease after a step, and what the step moves in its period."""

@@ -8,6 +8,8 @@ number falls but by an ADJUST record: money returns only on evidence.
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from protos.values.quick import quick
+
 
 class PeriodKey(NamedTuple):
     """One window of one partition of a budget; a tuple, as each decision looks up hundreds."""
@@ -34,6 +36,7 @@ class BudgetRef(NamedTuple):
         return PeriodKey(self.budget_id, self.partition, period_id)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A life of a sidecar's journal: who holds a lease."""
@@ -42,6 +45,7 @@ class Holder:
     epoch: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Money of one budget period, held by one epoch of one sidecar, as the ledger has it."""

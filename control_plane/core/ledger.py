@@ -28,6 +28,7 @@ from control_plane.core.calls import (
 from control_plane.core.latency import step_of
 from control_plane.core.leases import BudgetRef, Lease, PeriodKey
 from protos.values.quantities import OUTPUT, input_total
+from protos.values.quick import quick
 
 CHAIN_START = bytes(32)
 """The chain before the first record."""
@@ -55,6 +56,7 @@ class Standing(Enum):
     """They do not continue what is booked: a copy of the journal went on by itself."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Compared:
     """A report's records beside the cursor."""
@@ -92,6 +94,7 @@ class BookedCall:
     call: Call
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Charge:
     """One row of `charge`: what one record took from one budget period."""

@@ -9,6 +9,7 @@ from control_plane.core.calls import Line
 from control_plane.core.leases import BudgetRef, LeaseKey
 from control_plane.core.rate_shares import RateLevel, RateShare
 from control_plane.core.situation import Recall
+from protos.values.quick import quick
 
 
 class Status(Enum):
@@ -71,6 +72,7 @@ class Registered:
     """Its credential is good for evidence alone."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
     """What a sidecar says of one lease; replaces what it said before."""
@@ -90,6 +92,7 @@ class LeaseReport:
     """The serial of the latest grant that it saw."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WaitingCall:
     """A call that waits for money at the reporting sidecar."""
@@ -101,6 +104,7 @@ class WaitingCall:
     patience_ms: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RefusalCount:
     """Calls that were refused in one minute; the largest count of a minute is kept."""
@@ -116,6 +120,7 @@ class RefusalCount:
     sample: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Report:
     """One Sync of a sidecar."""
@@ -143,6 +148,7 @@ class Report:
     rate_levels: tuple[RateLevel, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class GrantAnswer:
     """What the control plane says of one lease."""
@@ -182,6 +188,7 @@ class Offer:
     named: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a Sync, and what other sidecars must be told because of it."""

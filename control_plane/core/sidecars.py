@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from protos.values.quick import quick
+
 PROTOCOL_VERSIONS = (1,)
 """Versions of the sidecar protocol that are served: the newest and the one before."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """A proxy on a host where workflows run."""
@@ -47,6 +50,7 @@ class Sidecar:
         return not self.revoked_unix_ms and self.state != "FENCED"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """What the ledger has of one life of a journal."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from control_plane.core.leases import BudgetRef, Lease, PeriodKey
+from protos.values.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PeriodState:
     """One window of one partition of a budget, as the ledger has it."""
@@ -57,6 +59,7 @@ class PeriodState:
         return self.open and begun and (self.end_unix_ms is None or now_unix_ms < self.end_unix_ms)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Level:
     """What a sidecar said last of one of its leases."""
@@ -81,6 +84,7 @@ class Level:
     """When the sidecar said so."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Demand:
     """A call that waits for money. It owns nothing but its place in the queue."""
@@ -131,6 +135,7 @@ class Recall:
     """What is expected back."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that one decision looks at."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
+from protos.values.quick import quick
 
 SLOT_BYTES = 32
 """Size of the slot at the file's beginning."""
@@ -27,6 +28,7 @@ _VERSION = 1
 _LINE = re.compile(rb"[0-9a-f]{8} \{")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What may exist of one budget period."""

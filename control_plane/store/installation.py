@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from control_plane.store.engine import Tx
+from protos.values.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Meta:
     """The installation as its database knows it."""

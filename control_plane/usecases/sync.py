@@ -41,6 +41,7 @@ from control_plane.usecases.levels import Levels
 from control_plane.usecases.offering import Watching, nobody_watches
 from control_plane.usecases.partitions import Partitions
 from protos.values.errors import UnauthenticatedError
+from protos.values.quick import quick
 
 _UNTRUE = (
     "it claims an epoch, a generation or grants that it was never given: it is broken or forged; "
@@ -49,6 +50,7 @@ _UNTRUE = (
 _BEYOND = "it reported on projects or budgets that it was never told of: revoke it"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Recorded:
     """How the evidence of a Sync was taken."""

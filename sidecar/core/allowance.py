@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from protos.values.quick import quick
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, AccountKey, Grant, Lease, LeaseKey
 from sidecar.limits import (
@@ -32,6 +33,7 @@ from sidecar.limits import (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseLevels:
     """What a sidecar says of one lease; it replaces what it said before."""

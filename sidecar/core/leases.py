@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from protos.values.quick import quick
 from sidecar.limits import (
     BURN_FORGOTTEN_S,
     BURN_HALF_LIFE_S,
@@ -49,6 +50,7 @@ class AccountKey(NamedTuple):
     partition: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What the control plane answered for one lease."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from protos.values.money import nano_to_usd
+from protos.values.quick import quick
 
 RETRY_BUSY_MS = 2_000
 """After which a caller is told to come back when its patience ended."""
@@ -89,6 +90,7 @@ RETRYABLE = frozenset(
 """Reasons after which the same request may pass later without anybody doing anything."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Shortage:
     """A budget that stands in a call's way, as far as it is known here."""

@@ -9,7 +9,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import tests.simulation.thawed  # noqa: F401 - before what is played
 from tests.simulation import campaign
 from tests.simulation.plan import plan
 from tests.simulation.report import Report

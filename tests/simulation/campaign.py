@@ -1,9 +1,7 @@
 """Runs many seeds in worker processes."""
 
-import importlib
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,7 +14,6 @@ from tests.simulation.shrink import as_source, shrink
 SHRINK_S = 120.0
 """So long is spent on making a failing run smaller."""
 ECHO_S = 2.0
-THAWED = "tests.simulation.thawed"
 
 
 def workers() -> int:
@@ -43,9 +40,7 @@ def run_seeds(seeds: Iterable[int], count: int) -> Iterator[Outcome]:
         yield from map(run_seed, seeds)
         return
     context = multiprocessing.get_context("spawn")
-    # What this process imported before the code that is played, its workers import first too.
-    first = THAWED if THAWED in sys.modules else "tests.simulation"
-    with context.Pool(count, importlib.import_module, (first,)) as pool:
+    with context.Pool(count) as pool:
         yield from pool.imap_unordered(run_seed, seeds, chunksize=2)
 
 
