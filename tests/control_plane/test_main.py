@@ -139,6 +139,20 @@ def test_a_command_line_that_cannot_be_understood_is_told(
     assert said in capsys.readouterr().err
 
 
+def test_telemetry_and_metrics_are_off_until_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    config = config_from(["--data", "d"])
+    assert (config.metrics, config.telemetry) == (None, None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    config = config_from(["--data", "d", "--metrics-listen", "127.0.0.1:7249"])
+    assert config.metrics is not None
+    assert config.metrics.port == 7249
+    assert config.telemetry is not None
+    assert config.telemetry.metrics_url == "http://127.0.0.1:4318/v1/metrics"
+
+
 def test_an_address_may_be_of_either_family() -> None:
     config = config_from(["--data", "d", "--listen", "[::1]:7240"])
     assert (config.listen_host, config.listen_port) == ("::1", 7240)

@@ -80,3 +80,31 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
         told("--control-plan", "127.0.0.1:1")
     assert caught.value.code == 2
     assert "--control-plan" in capsys.readouterr().err
+
+
+def test_nothing_is_shown_or_sent_until_it_is_asked_for() -> None:
+    config = told()
+    assert config.metrics is None
+    assert config.telemetry is None
+
+
+def test_metrics_are_shown_where_the_rules_for_listening_let_them() -> None:
+    config = told("--metrics-listen", "127.0.0.1:7259")
+    assert config.metrics is not None
+    assert config.metrics.address == "127.0.0.1:7259"
+    for address in ("0.0.0.0:7259", "192.168.1.2:7259", "here"):
+        with pytest.raises(ConfigError, match="--metrics-listen"):
+            told("--metrics-listen", address)
+
+
+def test_telemetry_goes_where_the_flag_or_the_environment_says() -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://elsewhere:4318"}
+    config = told(environment=environment)
+    assert config.telemetry is not None
+    assert config.telemetry.traces_url == "http://elsewhere:4318/v1/traces"
+    assert config.telemetry.resource["service.instance.id"] == "this-host"
+    config = told("--otlp-endpoint", "http://127.0.0.1:1", environment=environment)
+    assert config.telemetry is not None
+    assert config.telemetry.traces_url == "http://127.0.0.1:1/v1/traces"
+    with pytest.raises(ConfigError, match="OTEL_TRACES_SAMPLER"):
+        told(environment=environment | {"OTEL_TRACES_SAMPLER": "sometimes"})
