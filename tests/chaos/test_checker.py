@@ -283,6 +283,21 @@ FORGIVEN: dict[str, list[Doctor]] = {
 }
 
 
+def test_a_sidecar_that_ends_says_of_a_call_that_was_sent_that_it_may_be_billed() -> None:
+    ended: tuple[tuple[str, int, str], ...] = (
+        ("upstream_broke_off", 502, "false"),
+        ("shutting_down", 503, "true"),
+    )
+    found = {}
+    for reason, status, retry in ended:
+        facts = well()
+        headers = {"x-should-retry": retry}
+        answer(facts, status=status, body=refusal(reason=reason, code=reason), headers=headers)
+        found[reason] = differences(facts)
+    assert found["upstream_broke_off"] == []
+    assert found["shutting_down"] == [f"{TAG}: refused (shutting_down), and billed {COST}"]
+
+
 @pytest.mark.parametrize("name", FORGIVEN)
 def test_what_a_fault_explains_is_no_difference(name: str) -> None:
     facts = well()
