@@ -125,16 +125,17 @@ class Policy:
     """A snapshot of what the sidecar is allowed to do."""
 
     __slots__ = (
+        "_agency_secrets",
         "_aliases",
         "_by_digest",
         "_by_project",
         "_by_secret",
         "_matches",
         "_models",
+        "_own_secrets",
         "_projects",
         "_providers",
         "_routes",
-        "_secrets",
         "_versions",
         "budgets",
         "generation",
@@ -194,13 +195,18 @@ class Policy:
 
     def _index_secrets(self) -> None:
         """Each provider's secrets in the order in which they are tried, by whose they are."""
-        found: dict[tuple[str, str], list[ProviderSecret]] = {}
+        agency: dict[str, list[ProviderSecret]] = {}
+        own: dict[tuple[str, str], list[ProviderSecret]] = {}
         for one in self.providers:
-            own = ProviderSecret(f"{one.name}:{one.secret_version}", one.sealed_secret)
-            found[one.name, ""] = [own] if one.sealed_secret else []
+            first = ProviderSecret(f"{one.name}:{one.secret_version}", one.sealed_secret)
+            agency[one.name] = [first] if one.sealed_secret else []
         for more in self.secrets:
-            found.setdefault((more.provider, more.project_id), []).append(more.secret)
-        self._secrets = {of: tuple(secrets) for of, secrets in found.items()}
+            if more.project_id:
+                own.setdefault((more.provider, more.project_id), []).append(more.secret)
+            else:
+                agency.setdefault(more.provider, []).append(more.secret)
+        self._agency_secrets = {of: tuple(secrets) for of, secrets in agency.items()}
+        self._own_secrets = {of: tuple(secrets) for of, secrets in own.items()}
 
     def _index_routes(self) -> None:
         for route in self.routes:
@@ -258,12 +264,14 @@ class Policy:
 
     def secrets_of(self, provider: str, project_id: str) -> tuple[ProviderSecret, ...]:
         """A project's own secrets at a provider, and if it has none those of the agency."""
-        own = self._secrets.get((provider, project_id))
-        return self._secrets.get((provider, ""), ()) if own is None else own
+        if self._own_secrets and (own := self._own_secrets.get((provider, project_id))) is not None:
+            return own
+        return self._agency_secrets.get(provider, ())
 
     def every_secret(self) -> Iterator[ProviderSecret]:
         """All secrets at providers, whoever's they are."""
-        return (one for secrets in self._secrets.values() for one in secrets)
+        every = (*self._agency_secrets.values(), *self._own_secrets.values())
+        return (one for secrets in every for one in secrets)
 
     def providers_of_model(self, model_or_alias: str) -> tuple[str, ...]:
         """The names of the configured providers that serve a model, in alphabetical order."""

@@ -1,7 +1,7 @@
 """The snapshot's lookups."""
 
-from sidecar.core.policy import EMPTY, MATCHES_MAX, Policy, Provider
-from sidecar.core.routing import ModelRoute, Target
+from sidecar.core.policy import EMPTY, MATCHES_MAX, MoreSecret, Policy, Provider
+from sidecar.core.routing import ModelRoute, ProviderSecret, Target
 from tests.sidecar.builders import NOON, attributes, budget, key, policy, price, provider
 
 
@@ -144,3 +144,25 @@ def test_names_of_the_agencys_own_are_shown_but_for_those_of_models() -> None:
     known = Policy(version=1, prices=[price()], providers=[provider()], routes=routes)
     assert [one.model for one in known.named_models_of(key())] == ["smart"]
     assert known.named_models_of(key(models=frozenset({"gpt-y"}))) == ()
+
+
+def test_a_project_with_secrets_of_its_own_has_no_others() -> None:
+    def more(name: str, project_id: str = "", at: str = "openai") -> MoreSecret:
+        return MoreSecret(at, project_id, ProviderSecret(name, name.encode()))
+
+    known = Policy(
+        version=1,
+        providers=[provider(sealed=b"first", version=7), provider("bare")],
+        secrets=[more("psc_1"), more("psc_own", "prj_a"), more("psc_2"), more("psc_b", at="bare")],
+    )
+
+    def ids(at: str, project_id: str) -> list[str]:
+        return [one.secret_id for one in known.secrets_of(at, project_id)]
+
+    assert ids("openai", "prj_a") == ["psc_own"]
+    assert ids("openai", "prj_b") == ["openai:7", "psc_1", "psc_2"]
+    assert ids("bare", "prj_a") == ["psc_b"]
+    assert ids("gone", "prj_a") == []
+    assert {one.secret_id for one in known.every_secret()} == {
+        *("openai:7", "psc_1", "psc_2", "psc_own", "psc_b")
+    }
