@@ -11,7 +11,7 @@ from control_plane.core import limits
 from control_plane.core import rate_shares as core
 from control_plane.core.policy import in_scope
 from control_plane.core.rate_limits import RateLimit
-from control_plane.core.rate_shares import Holding, RateShare, Table
+from control_plane.core.rate_shares import Holding, RateShare, Shared, Table
 from control_plane.core.reports import Report
 from control_plane.core.sidecars import Sidecar
 from control_plane.store import projects, rate_limits, sidecars
@@ -84,6 +84,7 @@ def share_out(
         holdings = known.by_limit.setdefault(limit.rate_limit_id, {})
         shared = limit.shared
         holdings[asker] = core.heard(holdings.get(asker), level, report.epoch, shared, now_unix_ms)
+        _forget_ended(holdings, {asker, *(one.sidecar_id for one in others)}, shared, now_unix_ms)
         table = Table(
             limit=shared,
             holdings=holdings,
@@ -113,6 +114,19 @@ def _rules(tx: Tx, known: RateHoldings, version: tuple[int, int]) -> _Rules:
             del known.by_limit[gone]
         known.targets.clear()
     return known.rules
+
+
+def _forget_ended(
+    holdings: dict[str, Holding], may_speak: set[str], limit: Shared, now_unix_ms: int
+) -> None:
+    """Drop those that cannot come back, once nothing that they used counts: their floors too."""
+    ended = [
+        sidecar_id
+        for sidecar_id, holding in holdings.items()
+        if sidecar_id not in may_speak and holding.is_over(limit, now_unix_ms)
+    ]
+    for sidecar_id in ended:
+        del holdings[sidecar_id]
 
 
 def _targets(known: RateHoldings, table: Table, now_unix_ms: int) -> Mapping[str, RateShare]:

@@ -13,6 +13,7 @@ from control_plane.core.rate_shares import RateLevel, RateShare
 from control_plane.core.reports import Answer, Status
 from control_plane.store import policy as policy_number
 from control_plane.store import rate_limits as store
+from control_plane.store import sidecars
 from control_plane.store.engine import Tx
 from control_plane.usecases import policy, projects, rate_limits
 from protos.values.errors import BursarError, InvalidArgumentError, NotFoundError
@@ -156,6 +157,15 @@ def test_a_sidecar_that_left_keeps_nothing_but_what_it_used(world: World, limit:
     assert share(told(two, prj_b=90)).amount == 0
     world.pass_ms(MINUTE)
     assert share(told(two, prj_b=90)).amount == 60
+
+
+def test_a_sidecar_that_was_revoked_keeps_no_floor(world: World, limit: RateLimit) -> None:
+    one, two = world.sidecar("one"), world.sidecar("two")
+    assert share(told(one, prj_a=90)).floor == 1
+    world.pass_ms(376_000 + MINUTE)
+    assert share(told(two, prj_b=90)).amount == 59
+    world.do(lambda tx: sidecars.revoke(tx, "one", world.now))
+    assert share(told(two, 59, prj_b=90)).amount == 60
 
 
 def test_after_a_start_no_share_is_raised_before_all_were_heard(
