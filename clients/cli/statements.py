@@ -72,7 +72,7 @@ def build(session: Session, client_name: str, month: tuple[int, int] | None) -> 
         session.say(f"Look at it: bursar statement preview {made.statement_id}")
 
 
-@statement.command("ls")
+@statement.command("list")
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option("--month", type=MONTH, help="Only of this month.")
 @click.option(
@@ -84,7 +84,7 @@ def build(session: Session, client_name: str, month: tuple[int, int] | None) -> 
     help="At most so many.",
 )
 @pass_session
-def ls(
+def list_statements(
     session: Session, client_name: str | None, month: tuple[int, int] | None, limit: int
 ) -> None:
     """List statements, newest months first."""

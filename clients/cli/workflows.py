@@ -22,10 +22,10 @@ def workflow() -> None:
     """See a client's workflows, and agree on what they are worth."""
 
 
-@workflow.command("ls")
+@workflow.command("list")
 @click.argument("client_name", metavar="CLIENT")
 @pass_session
-def ls(session: Session, client_name: str) -> None:
+def list_workflows(session: Session, client_name: str) -> None:
     """List workflows that were used this month or that something was agreed on."""
     project = names.client(session.bursar, client_name)
     found = list(islice(session.bursar.workflows.list(project.project_id), LIST_MAX_ITEMS))
@@ -107,7 +107,7 @@ def set_roi(
     session.show({"roi": kept}, Text(f"{kept.workflow}: {_words(kept)}"))
 
 
-@roi.command("drop")
+@roi.command("remove")
 @click.argument("client_name", metavar="CLIENT")
 @click.argument("name", metavar="WORKFLOW")
 @pass_session

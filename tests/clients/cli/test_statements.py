@@ -29,7 +29,7 @@ def test_a_statement_goes_from_draft_to_approved(run: Any, run_json: Any, tmp_pa
     assert "day 5" in shown
     assert "dana@example.com" in shown
     assert run_json("statement", "send", "Stated", "-y")["statement"]["state"] == "APPROVED"
-    assert "Stated" in run("statement", "ls", "Stated").stdout
+    assert "Stated" in run("statement", "list", "Stated").stdout
 
 
 def test_a_month_that_is_not_over_is_refused_in_words(run: Any) -> None:
@@ -54,10 +54,10 @@ def test_what_was_agreed_is_kept_and_dropped(run: Any, run_json: Any) -> None:
     asked = ("workflow", "roi", "set", "Agreed", "leads", "--unit", "lead", "--by-hand", "3min")
     kept = run_json(*asked, "--agreed", "Dr. Chen", "2026-03-02")["roi"]
     assert (kept["seconds_per_unit"], kept["units"]) == (180, "leads")
-    assert "Dr. Chen" in run("workflow", "ls", "Agreed").stdout
+    assert "Dr. Chen" in run("workflow", "list", "Agreed").stdout
     assert "a date" in run(*asked, "--agreed", "X", "spring", code=2).stderr
-    run("workflow", "roi", "drop", "Agreed", "leads")
-    run("workflow", "roi", "drop", "Agreed", "leads", code=3)
+    run("workflow", "roi", "remove", "Agreed", "leads")
+    run("workflow", "roi", "remove", "Agreed", "leads", code=3)
 
 
 def test_the_agency_shows_itself_as_it_wants(run: Any, run_json: Any, tmp_path: Path) -> None:
