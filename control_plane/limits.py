@@ -432,8 +432,8 @@ ANSWERS_LOOK_MS = 5 * 60_000
 """How often they look at how calls ended."""
 CLIENT_LOOK_MS = 30 * 60_000
 """How often they look at each client's forecast, margin, prices, models and latency."""
-LOOKED_AT_CLIENTS_MAX = 20
-"""Clients of that at one look."""
+LOOKED_AT_CLIENTS_MAX = 10
+"""Clients of that at one look: 600 in half an hour, each some 15 ms of a read."""
 PACE_NOTE_MS = 5 * 60_000
 """How often it is noted what a period has spent, where that changed."""
 PACE_KEPT_MS = 3 * 3_600_000

@@ -19,7 +19,7 @@ from pathlib import Path
 from control_plane.__main__ import START_STATUS, add_watermark
 from control_plane.clock import SystemClock
 from control_plane.entropy import Entropy
-from control_plane.store import StoreOpenError, Tx, copies, watermark
+from control_plane.store import StoreOpenError, Tx, copies, outbox, watermark
 from control_plane.store.sqlite import DATABASE_FILE, locked, open_inline
 from control_plane.store.watermark_file import WATERMARK_FILE
 from control_plane.usecases import learning
@@ -118,6 +118,7 @@ def _prepare(
     if not was_there:
         lost = lost or f"{tx.watermark.path} was not there"
     generation = learning.begin_generation(tx, now_unix_ms, replaced_generation)
+    outbox.distrust(tx, now_unix_ms)
     return learning.state(tx), generation, lost
 
 

@@ -24,6 +24,7 @@ async def keep_watch(deps: Deps, courier: Courier) -> None:
                 agency_unix_ms = now
                 await _forecast_agency(deps, now)
         except Exception as error:  # noqa: BLE001 - the next look tries again
+            watch.in_haste = True
             event("looking for alerts failed", level=30, error=repr(error))
 
 

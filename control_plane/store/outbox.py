@@ -166,6 +166,15 @@ def in_hand(tx: Tx) -> list[Delivery]:
     return [_from_row(row) for row in rows]
 
 
+def distrust(tx: Tx, now_unix_ms: int) -> int:
+    """Hold what waits in a database that is an old copy: it may have been sent since then."""
+    return tx.run(
+        """UPDATE delivery SET state = 'UNKNOWN', changed_unix_ms = :now, error = :why
+           WHERE state IN ('QUEUED', 'SENDING')""",
+        {"now": now_unix_ms, "why": "the database is an old copy: it may have been sent before"},
+    )
+
+
 def send_again(tx: Tx, delivery_id: str, now_unix_ms: int) -> bool:
     """Queue a message again that failed or may have arrived; False when it is neither."""
     changed = tx.run(

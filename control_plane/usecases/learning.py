@@ -21,7 +21,7 @@ from control_plane.core import fields
 from control_plane.core.alarms import Alarm
 from control_plane.core.leases import Holder
 from control_plane.core.sidecars import Sidecar
-from control_plane.store import installation, leases, ledger, sidecars, watermark
+from control_plane.store import installation, leases, ledger, outbox, sidecars, watermark
 from control_plane.store.engine import Tx
 from control_plane.usecases import unknown
 from control_plane.usecases.acts import Act, record
@@ -45,7 +45,9 @@ def begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: in
 def _begin_learning(tx: Tx, holder: Holder, generation_seen: int, now_unix_ms: int) -> None:
     begin_generation(tx, now_unix_ms, generation_seen, claimed=holder != NOBODY)
     detail = "the watermark has seen more of this database than it holds: it is an old copy"
-    if holder != NOBODY:
+    if holder == NOBODY:
+        outbox.distrust(tx, now_unix_ms)
+    else:
         detail = "a sidecar has seen grants that this database does not have"
     detail += (
         "; what may have been granted beyond it is held until every sidecar has synced: for those "

@@ -70,6 +70,8 @@ class Watch:
     since_unix_ms: int = 0
     """Since when it has been looked without a pause."""
     looked_unix_ms: int = 0
+    in_haste: bool = False
+    """The last look failed: the next leaves out what takes long, so that pages never starve."""
     answers_unix_ms: int = 0
     clients: dict[str, int] = field(default_factory=dict)
     """When each client was looked at."""
@@ -85,6 +87,7 @@ class Watch:
         if self.begins_at(now_unix_ms):
             self.since_unix_ms = now_unix_ms
         self.looked_unix_ms = now_unix_ms
+        self.in_haste = False
         if seen.answers:
             self.answers_unix_ms = now_unix_ms
         self.clients.update(dict.fromkeys(seen.clients, now_unix_ms))
@@ -129,8 +132,9 @@ class _Looked:
 def look(tx: Tx, watch: Watch, now_unix_ms: int) -> Seen:
     """Look at what is due."""
     known = [one for one in projects.everything(tx) if one.state is not ProjectState.ARCHIVED]
-    due = _due(known, watch, now_unix_ms)
-    answers = now_unix_ms - watch.answers_unix_ms >= limits.ANSWERS_LOOK_MS
+    due = [] if watch.in_haste else _due(known, watch, now_unix_ms)
+    since_answers = now_unix_ms - watch.answers_unix_ms
+    answers = not watch.in_haste and since_answers >= limits.ANSWERS_LOOK_MS
     sidecars = store.speaking_sidecars(tx)
     silent = [one for one in sidecars if list(health.judge_sidecar(one, now_unix_ms))]
     scopes: dict[Rule, frozenset[str] | None] = dict.fromkeys(_ALWAYS)

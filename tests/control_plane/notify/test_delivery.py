@@ -14,6 +14,7 @@ from control_plane.notify.attempts import Doors
 from control_plane.notify.courier import Courier
 from control_plane.notify.web import post
 from control_plane.store import outbox
+from control_plane.usecases import alerts
 from protos.values import ids
 from tests.control_plane.alert_world import MINUTE_MS, AlertWorld
 from tests.control_plane.notify.receivers import MailReceiver, WebReceiver
@@ -153,6 +154,17 @@ def test_what_a_dead_process_had_in_hand_is_settled_at_the_start(
     assert asyncio.run(courier.settle_left()) == 1
     assert state(world, delivery_id).state is expected
     assert asyncio.run(courier.settle_left()) == 0
+
+
+def test_what_waits_in_an_old_copy_of_the_database_is_not_sent_by_itself(
+    world: AlertWorld, courier: Courier
+) -> None:
+    delivery_id = put(world, address="dana@agency.example")
+    assert world.do_alone(lambda tx: outbox.distrust(tx, world.now)) == 1
+    assert turn(courier) == 0
+    assert state(world, delivery_id).state is DeliveryState.UNKNOWN
+    world.do(lambda tx, act: alerts.retry_delivery(tx, delivery_id, act))
+    assert turn(courier) == 1
 
 
 def test_two_turns_never_take_the_same_message(world: AlertWorld) -> None:

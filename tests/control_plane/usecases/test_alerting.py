@@ -170,6 +170,19 @@ def test_what_was_spent_while_nobody_looked_is_no_pace(
     assert "reaches its cap in" in world.subjects()[-1]
 
 
+def test_a_look_in_haste_leaves_out_what_takes_long_and_finds_pages_all_the_same(
+    world: AlertWorld, told: dict[str, Channel]
+) -> None:
+    world.watch.in_haste = True
+    world.spend(100 * USD)
+    world.refuse(1)
+    world.look()
+    assert "is stopped" in world.subjects()[-1]
+    assert world.watch.clients == {}
+    world.look()
+    assert set(world.watch.clients) == {world.acme.project_id}
+
+
 def test_quiet_hours_hold_a_notice_back_and_not_a_page(world: AlertWorld) -> None:
     channel = world.channel("dana")
     afternoon = Hours("UTC", 12 * 60, 18 * 60, (1, 2, 3, 4, 5, 6, 7))
