@@ -1,7 +1,7 @@
 # Thin: each target is one or two lines. A missing or outdated .venv is made first, from requirements.lock.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types contracts wire house bench bench-leasing bounds chaos fuzz mutants simulate replay-alerts protos fmt lock clean
+.PHONY: help up test check lint types contracts wire house bench bench-desk bench-leasing bounds chaos fuzz mutants simulate replay-alerts protos fmt lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -60,6 +60,9 @@ bounds: $(READY) ## hold generated requests against their dearest legal bills: C
 
 replay-alerts: $(READY) ## replay the rules of alerts over quiet months and runaways: SEEDS=n
 	@$(BIN)/python -m tests.alerts --seeds $(or $(SEEDS),20)
+
+bench-desk: $(READY) ## time each page of the desk: CLIENTS=n CALLS=n
+	@$(BIN)/python -m tests.bench.pages $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(CALLS),--calls $(CALLS))
 
 bench-leasing: $(READY) ## measure leasing: a simulated fleet against the cap, and the hot row
 	@$(BIN)/python -m tests.leasing

@@ -380,8 +380,10 @@ STREAM_BEAT_MS = 15_000
 """A tab hears something at least so often."""
 STREAM_PAUSE_MS = 1_000
 """A tab hears of changes no more often than this."""
-DESK_ROWS_MAX = 500
-"""Clients on one page."""
+DESK_ROWS = 50
+"""Clients on the first page, the most urgent ones, unless all are asked for."""
+DESK_ROWS_MAX = 10_000
+"""Clients on one page that shows all."""
 DESK_DRAIN_S = 2
 """How long browsers' requests may take to end when the control plane stops."""
 

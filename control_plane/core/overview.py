@@ -157,9 +157,9 @@ class ClientRow:
     """Its own budgets that are not split, the most urgent first."""
     month: Sums
     """Its calls of this month, in the agency's zone."""
-    workflow_count: int
+    workflow_count: int = 0
     """Workflows that had calls in the last week."""
-    daily_nano_usd: tuple[int, ...]
+    daily_nano_usd: tuple[int, ...] = ()
     """What each of its last 30 days cost, oldest first."""
 
     @property
@@ -194,13 +194,15 @@ class Overview:
     """All clients at a glance."""
 
     rows: tuple[ClientRow, ...]
-    """The most urgent first."""
+    """The most urgent first; without their workflows and days."""
+    shown: tuple[ClientRow, ...]
+    """Those of them that are asked for, whole."""
     agency: tuple[Standing, ...]
     """Budgets of the whole agency."""
     month: Sums
     """All calls of this month."""
     before: Sums
-    """The calls of the month before, up to the same time of it."""
+    """The calls of the month before, up to the end of the same day of it."""
     month_start_unix_ms: int
     month_end_unix_ms: int
     time_zone: str

@@ -64,27 +64,27 @@ def refused(tx: Tx, since_unix_ms: int) -> Mapping[str, Refused]:
     }
 
 
-def daily(tx: Tx, now_unix_ms: int) -> Mapping[str, tuple[int, ...]]:
-    """What each of the last days of a client's own zone cost, today last, by project."""
+def daily(tx: Tx, project_id: str, now_unix_ms: int) -> tuple[int, ...]:
+    """What each of the last days of a client's own zone cost, today last."""
     rows = tx.rows(
-        """SELECT project_id, start_unix_ms, cost_nano_usd FROM rollup_day_total
-           WHERE start_unix_ms > :start""",
-        {"start": now_unix_ms - SPARK_DAYS * _DAY_MS},
+        """SELECT start_unix_ms, cost_nano_usd FROM rollup_day_total
+           WHERE project_id = :project AND start_unix_ms > :start""",
+        {"project": project_id, "start": now_unix_ms - SPARK_DAYS * _DAY_MS},
     )
-    found: dict[str, list[int]] = {}
+    days = [0] * SPARK_DAYS
     for row in rows:
         past = (now_unix_ms - int(row["start_unix_ms"])) // _DAY_MS
         if 0 <= past < SPARK_DAYS:
-            days = found.setdefault(row["project_id"], [0] * SPARK_DAYS)
             days[-1 - past] += int(row["cost_nano_usd"])
-    return {project_id: tuple(costs) for project_id, costs in found.items()}
+    return tuple(days)
 
 
-def workflow_counts(tx: Tx, now_unix_ms: int) -> Mapping[str, int]:
-    """How many workflows had calls in the last days, by project."""
-    rows = tx.rows(
-        """SELECT project_id, COUNT(DISTINCT workflow) AS n FROM rollup_day
-           WHERE start_unix_ms > :start AND workflow <> '' GROUP BY project_id""",
-        {"start": now_unix_ms - ACTIVE_DAYS * _DAY_MS},
+def workflow_count(tx: Tx, project_id: str, now_unix_ms: int) -> int:
+    """How many workflows of a client had calls in the last days."""
+    row = tx.row(
+        """SELECT COUNT(DISTINCT workflow) AS n FROM rollup_day
+           WHERE project_id = :project AND start_unix_ms > :start AND workflow <> ''""",
+        {"project": project_id, "start": now_unix_ms - ACTIVE_DAYS * _DAY_MS},
     )
-    return {row["project_id"]: int(row["n"]) for row in rows}
+    assert row is not None
+    return int(row["n"])

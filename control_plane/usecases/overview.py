@@ -22,38 +22,53 @@ from protos.values.errors import FailedPreconditionError
 _DAY_MS = 86_400_000
 
 
-def clients_overview(tx: Tx, levels: Levels, now_unix_ms: int) -> Overview:
-    """Every client with its budgets, this month's sums and the last 30 days."""
+def clients_overview(
+    tx: Tx, levels: Levels, now_unix_ms: int, *, name: str = "", most: int = limits.DESK_ROWS
+) -> Overview:
+    """Every client with its budgets and this month's sums; of some also the last 30 days.
+
+    Those are the most urgent ones whose names have `name` in them, `most` at most.
+    """
     zone = installation.get(tx).time_zone
     month = window_at("month", zone, 1, now_unix_ms)
     assert month.end_unix_ms is not None
-    until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
-    rows = usage.sums(tx, Stretch("", month.start_unix_ms, until), ("project",), project_id="")
-    by_project = {row.group[0]: row.sums for row in rows}
+    # The whole month: nothing begins after now, and whole days are read quickly.
+    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
+    sums = usage.sums(tx, whole, ("project",), project_id="")
+    by_project = {row.group[0]: row.sums for row in sums}
     standings = core.by_project(
         standings_of(tx, budgets.active(tx), levels, now_unix_ms), now_unix_ms
     )
-    sparks = store.daily(tx, now_unix_ms)
-    workflows = store.workflow_counts(tx, now_unix_ms)
-    shown = [
+    found = [
         ClientRow(
             project=project,
             standings=standings.get(project.project_id, ()),
             month=by_project.get(project.project_id, Sums()),
-            workflow_count=workflows.get(project.project_id, 0),
-            daily_nano_usd=sparks.get(project.project_id, (0,) * store.SPARK_DAYS),
         )
         for project in store.clients(tx)
     ]
+    rows = sorted(found, key=lambda row: row.order_at(now_unix_ms))
+    wanted = name.casefold()
+    shown = [row for row in rows if wanted in row.project.display_name.casefold()][:most]
     return Overview(
-        rows=tuple(sorted(shown, key=lambda row: row.order_at(now_unix_ms))),
+        rows=tuple(rows),
+        shown=tuple(_whole(tx, row, now_unix_ms) for row in shown),
         agency=standings.get("", ()),
-        month=total_of(rows),
+        month=total_of(sums),
         before=_before(tx, zone, month.start_unix_ms, now_unix_ms),
         month_start_unix_ms=month.start_unix_ms,
         month_end_unix_ms=month.end_unix_ms,
         time_zone=zone,
         client_count=projects.count(tx),
+    )
+
+
+def _whole(tx: Tx, row: ClientRow, now_unix_ms: int) -> ClientRow:
+    project_id = row.project.project_id
+    return replace(
+        row,
+        workflow_count=store.workflow_count(tx, project_id, now_unix_ms),
+        daily_nano_usd=store.daily(tx, project_id, now_unix_ms),
     )
 
 
@@ -177,9 +192,11 @@ def _outlook(seen: SeenForecast | None, budget: Budget, now_unix_ms: int) -> Out
 
 
 def _before(tx: Tx, zone: str, month_start_unix_ms: int, now_unix_ms: int) -> Sums:
-    """The month before, for as long as this one lasts by now."""
+    """The month before, up to the end of the same day."""
     before = window_at("month", zone, 1, month_start_unix_ms - 1)
-    elapsed = now_unix_ms - month_start_unix_ms
-    end = min(before.start_unix_ms + elapsed, month_start_unix_ms)
-    stretch = Stretch("", before.start_unix_ms, -(-end // limits.BUCKET_MS) * limits.BUCKET_MS)
+    same = min(before.start_unix_ms + now_unix_ms - month_start_unix_ms, month_start_unix_ms - 1)
+    day = window_at("day", zone, 1, same)
+    assert day.end_unix_ms is not None
+    end = min(day.end_unix_ms, month_start_unix_ms)
+    stretch = Stretch("", before.start_unix_ms, end)
     return total_of(usage.sums(tx, stretch, (), project_id=""))

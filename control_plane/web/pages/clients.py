@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from control_plane import limits
 from control_plane.core.forecast import Trouble
 from control_plane.core.overview import Outlook, Overview, Standing, Urgency
 from control_plane.store.engine import Tx
@@ -53,10 +54,13 @@ def outlook_text(outlook: Outlook) -> str:
 
 def read_clients(tx: Tx, asked: Asked) -> View:
     """The first page."""
-    found = overview.clients_overview(tx, asked.levels, asked.now_unix_ms)
+    name = asked.query.get("name", "").strip()
+    most = limits.DESK_ROWS_MAX if asked.query.get("all") else limits.DESK_ROWS
+    found = overview.clients_overview(tx, asked.levels, asked.now_unix_ms, name=name, most=most)
     standings = _standings(found)
     values = {
         "overview": found,
+        "name": name,
         "lately": overview.lately_changed(tx, standings, asked.now_unix_ms),
         "names": principals.names(tx),
         "state_text": state_text,

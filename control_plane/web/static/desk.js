@@ -108,7 +108,10 @@
         filter();
         event.target.blur();
       }
-      if (event.key === "Enter" && event.target.matches("[data-filter]")) { event.preventDefault(); step(1); }
+      if (event.key === "Enter" && event.target.matches("[data-filter]")) {
+        // What is on the page is filtered at once; what is not there is searched for.
+        if (rows().length) { event.preventDefault(); step(1); }
+      }
       return;
     }
     if (document.querySelector("dialog[open]")) return;
