@@ -22,7 +22,7 @@ def alert() -> None:
     """See what somebody should know, answer it, and see who was told."""
 
 
-@alert.command("ls")
+@alert.command("list")
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option("--all", "show_resolved", is_flag=True, help="Those that are over too.")
 @pass_session
@@ -54,7 +54,7 @@ def list_alerts(session: Session, *, client_name: str | None, show_resolved: boo
         ),
     )
     if not found:
-        session.say("Nothing goes on. Those that are over: bursar alert ls --all")
+        session.say("Nothing goes on. Those that are over: bursar alert list --all")
 
 
 @alert.command("show")

@@ -86,7 +86,7 @@ def test_channel(session: Session, *, name: str) -> None:
     session.show({"channel": found}, Text(f"{found.display_name}: a test arrived"))
 
 
-@channel.command("ls")
+@channel.command("list")
 @pass_session
 def list_channels(session: Session) -> None:
     """List channels; their addresses show only a hint."""
@@ -112,7 +112,7 @@ def list_channels(session: Session) -> None:
         session.say("There is none: bursar channel add ops --mail ops@agency.example")
 
 
-@channel.command("rm", dangerous=True)
+@channel.command("remove", dangerous=True)
 @click.argument("name", metavar="CHANNEL")
 @pass_session
 def remove_channel(session: Session, *, name: str) -> None:
@@ -171,7 +171,7 @@ def find(bursar: Bursar, text: str) -> Channel:
         if text in {one.channel_id, one.display_name}:
             return one
     hint = meant(text, [one.display_name for one in known])
-    raise NotFoundError(f"there is no channel {text!r}{hint or '; see `bursar channel ls`'}")
+    raise NotFoundError(f"there is no channel {text!r}{hint or '; see `bursar channel list`'}")
 
 
 COMMANDS: Sequence[Any] = (channel,)

@@ -50,7 +50,7 @@ def retire(
         {"retirement": made},
         Text(f"{made.provider}/{made.model} is retired on {instant_text(made.retire_time)}"),
     )
-    session.say("Whoever uses it is told of 90, 30 and 7 days before: bursar alert ls")
+    session.say("Whoever uses it is told of 90, 30 and 7 days before: bursar alert list")
 
 
 @model.command("retiring")

@@ -46,7 +46,7 @@ def test_a_channel_is_saved_only_after_a_test_arrived(
     )
     assert "the test did not arrive, so nothing was saved: HTTP 500" in failed.stderr
     web.status = 200
-    known = {one["display_name"]: one for one in run_json("channel", "ls")["channels"]}
+    known = {one["display_name"]: one for one in run_json("channel", "list")["channels"]}
     assert set(known) == {"ops mail", "hook"}
     assert web.url not in str(known)
     run("channel", "test", "hook")
@@ -71,20 +71,20 @@ def test_from_people_to_a_test_that_is_acknowledged(run: Any, run_json: Any) -> 
 
     one = run_json("alert", "test", "Alerted", "--severity", "P1")["alert"]
     assert one["owner"] == "Dana"
-    assert one["alert_id"] in run("alert", "ls", "Alerted").stdout
+    assert one["alert_id"] in run("alert", "list", "Alerted").stdout
     run("alert", "ack", one["alert_id"], "--note", "seen it")
     detail = run_json("alert", "show", one["alert_id"])
     assert [line["event"] for line in detail["events"]] == ["FOUND", "ACKNOWLEDGE"]
     assert len(detail["deliveries"]) == 2
     assert "Answer by" in run("alert", "show", one["alert_id"]).stdout or detail
     run("alert", "resolve", one["alert_id"])
-    assert run_json("alert", "ls", "Alerted")["alerts"] == []
-    assert len(run_json("alert", "ls", "Alerted", "--all")["alerts"]) == 1
+    assert run_json("alert", "list", "Alerted")["alerts"] == []
+    assert len(run_json("alert", "list", "Alerted", "--all")["alerts"]) == 1
     assert "the alert is over" in run("alert", "ack", one["alert_id"], code=5).stderr
     sent = run_json("alert", "deliveries", "--alert", one["alert_id"])["deliveries"]
     assert len(sent) >= 2
     assert "only what failed" in run("alert", "retry", sent[-1]["delivery_id"], code=5).stderr
-    assert "is reached by it" in run("channel", "rm", "hook", "--yes", code=5).stderr
+    assert "is reached by it" in run("channel", "remove", "hook", "--yes", code=5).stderr
 
 
 def test_hours_that_are_none_are_refused_in_words(run: Any) -> None:
