@@ -135,7 +135,7 @@ def _changed(
     bursar: Bursar, known: EscalationInfo, before: Agreement, asked: dict[str, Any]
 ) -> Agreement:
     changes: dict[str, Any] = {
-        f"{tier}_id": _person(known, asked[tier]).person_id
+        f"{tier}_id": person(known, asked[tier]).person_id
         for tier in ("owner", "backup", "lead")
         if asked[tier]
     }
@@ -152,7 +152,8 @@ def _changed(
     return replace(before, **changes)
 
 
-def _person(known: EscalationInfo, text: str) -> Person:
+def person(known: EscalationInfo, text: str) -> Person:
+    """Find somebody by id or name. Raises NotFoundError."""
     for one in known.people:
         if text in {one.person_id, one.display_name}:
             return one

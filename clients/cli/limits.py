@@ -11,6 +11,13 @@ SECRET_MAX_CHARACTERS = 4_096
 NAMES_SEARCHED_ITEMS = 10_000
 """Names that are looked through for one that was meant."""
 
+FIRST_CALL_WAIT_S = 180
+"""How long a first call is waited for unless told otherwise."""
+FIRST_CALL_WAIT_MAX_S = 86_400
+"""Longest that a first call is waited for."""
+FIRST_CALL_POLL_MS = 500
+"""How often it is looked whether it was booked."""
+
 READY_MS = 60_000
 """How long a started process may take until it is ready."""
 READY_POLL_MS = 25

@@ -9,10 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from clients.cli.parameters import URL
-from clients.cli.recipes import Place, Recipe, recipes
 from clients.cli.session import Session
-
-DEFAULT_SIDECAR_URL = "http://127.0.0.1:7250"
+from protos.values.recipes import DEFAULT_SIDECAR_URL, Place, Recipe, recipes
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

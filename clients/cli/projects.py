@@ -1,130 +1,23 @@
-"""`bursar client`: one project per client of the agency."""
+"""`bursar client`: one project per client of the agency; `onboarding.py` adds them."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import click
 from rich.text import Text
 
-from clients.admin import Budget, Bursar, Key, Project, Window
+from clients.admin import Budget, Bursar, Key, Project
 from clients.cli import names, places
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import duration_text, instant_text, quoted, share, table, usd
-from clients.cli.parameters import LABEL, LATER, LENGTH, TIME_ZONE, USD
 from clients.cli.session import Group, Session, pass_session
-from protos.values.errors import BursarError
+from protos.values.recipes import KEY_PLACEHOLDER
 
 
 @click.group("client", cls=Group)
 def client() -> None:
     """Add clients and look after them; each is kept apart from all others."""
-
-
-@client.command("add")
-@click.argument("name")
-@click.option(
-    "--cap", type=USD, help="What its calls may cost in a window; without one they only count."
-)
-@click.option(
-    "--window",
-    type=click.Choice(["day", "week", "month", "once"]),
-    default="month",
-    show_default=True,
-    help="The stretch of time over which the cap holds.",
-)
-@click.option(
-    "--time-zone",
-    type=TIME_ZONE,
-    default="",
-    help="Where its windows turn  [default: the installation's]",
-)
-@click.option(
-    "--anchor-day",
-    type=click.IntRange(1, 31),
-    default=1,
-    show_default=True,
-    help="Day of the month (or week, Monday = 1) on which a window begins.",
-)
-@click.option(
-    "--workflow", type=LABEL, default="", help="All calls of the key belong to this workflow."
-)
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    help="A model that the key may use; may be repeated  [default: all]",
-)
-@click.option("--key-name", default="first key", show_default=True, help="The key's name.")
-@click.option("--expires", type=LATER, help="When the key ends, such as 90d or 2027-01-01.")
-@click.option(
-    "--patience",
-    type=LENGTH,
-    help="How long a call may wait for money that other calls hold  [default: 20s]",
-)
-@places.place_options
-@pass_session
-def add(  # noqa: PLR0913 - one parameter per option
-    session: Session,
-    *,
-    name: str,
-    cap: int | None,
-    window: Window,
-    time_zone: str,
-    anchor_day: int,
-    workflow: str,
-    models: Sequence[str],
-    key_name: str,
-    expires: datetime | None,
-    patience: timedelta | None,
-    sidecar_url: str | None,
-    public_url: str | None,
-) -> None:
-    """Add a client with a cap and a working key, and show the settings for every tool."""
-    _check_anchor(window, anchor_day)
-    where = places.place(session, "", sidecar_url, public_url, workflow)
-    made = session.bursar.projects.create(
-        display_name=name,
-        cap_nano_usd=cap,
-        window=window,
-        time_zone=time_zone,
-        anchor_day=anchor_day,
-        patience_ms=0 if patience is None else patience // timedelta(milliseconds=1),
-    )
-    try:
-        issued = session.bursar.keys.create(
-            made.project.project_id,
-            display_name=key_name,
-            models=models,
-            workflow=workflow,
-            expire_time=expires,
-        )
-    except BursarError as error:
-        session.warn(
-            f"{name} was added ({made.project.project_id}), but its key was not."
-            f" Go on with: bursar key issue {quoted(name)}"
-        )
-        raise error from None
-    where = places.place(session, issued.secret, sidecar_url, public_url, workflow)
-    session.show(
-        {
-            "client": made.project,
-            "budget": made.budget,
-            "key": issued.key,
-            "secret": issued.secret,
-            **places.to_json(where),
-        },
-        Text(f"{made.project.display_name} ({made.project.project_id})", style="bold"),
-        Text(f"  Cap       {_cap_text(made.budget)}"),
-        Text(f"  Base URL  {where.base_url}/v1"),
-        Text(f"  Key       {issued.secret}"),
-        *places.shown(where),
-    )
-    session.say(
-        "\nThe key is shown this once. If it is lost: bursar key rotate " + issued.key.key_id
-    )
-    session.say(f"Next: make a call, then watch it with: bursar tail {quoted(name)}")
 
 
 @client.command("list")
@@ -191,7 +84,7 @@ def settings(
 ) -> None:
     """Show the settings for every tool again; the key itself cannot be shown again."""
     found = names.client(session.bursar, client_name)
-    where = places.place(session, "YOUR-BURSAR-KEY", sidecar_url, public_url)
+    where = places.place(session, KEY_PLACEHOLDER, sidecar_url, public_url)
     session.show({"client": found, **places.to_json(where)}, *places.shown(where))
     again = f"bursar key issue {quoted(found.display_name)}"
     session.say(f"\nPut a key of {found.display_name} in. A new one: {again}")
@@ -245,29 +138,10 @@ def _loops_text(loop_max_count: int) -> str:
     return f"more than {loop_max_count} equal requests of a workflow in a minute are stopped"
 
 
-def _check_anchor(window: str, anchor_day: int) -> None:
-    if window == "week" and anchor_day > 7:
-        raise click.BadParameter(
-            "a week begins on a day from 1 (Monday) to 7 (Sunday)", param_hint="--anchor-day"
-        )
-    if window in {"day", "once"} and anchor_day != 1:
-        raise click.BadParameter(
-            f"a window of {window!r} has no anchor day", param_hint="--anchor-day"
-        )
-
-
 def _belongings(bursar: Bursar, owner: Project) -> tuple[list[Budget], list[Key]]:
     budgets = islice(bursar.budgets.list(project_id=owner.project_id), LIST_MAX_ITEMS)
     keys = islice(bursar.keys.list(project_id=owner.project_id), LIST_MAX_ITEMS)
     return list(budgets), list(keys)
-
-
-def _cap_text(budget: Budget) -> str:
-    if budget.cap_nano_usd is None:
-        return "none: calls are counted, never stopped"
-    per = "once" if budget.window == "once" else f"a {budget.window}"
-    turns = "" if budget.window == "once" else f", {budget.time_zone}"
-    return f"{usd(budget.cap_nano_usd)} {per}{turns}"
 
 
 def counted(budget: Budget) -> str:

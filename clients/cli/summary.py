@@ -9,9 +9,9 @@ from rich.text import Text
 
 from clients.cli.folder import Folder
 from clients.cli.output import json_text
-from clients.cli.recipes import Place, short
 from clients.cli.session import Session
 from clients.cli.stage import Demo
+from protos.values.recipes import Place, short
 
 
 @dataclass(frozen=True, slots=True)

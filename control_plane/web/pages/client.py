@@ -24,8 +24,11 @@ from control_plane.web import charts, formatting
 from control_plane.web.pages.clients import CLASSES, state_text
 from control_plane.web.routes import Asked, Page, Route, View, project_of_path
 from protos.values.errors import NotFoundError
+from protos.values.recipes import DEFAULT_SIDECAR_URL, KEY_PLACEHOLDER, Place, Recipe, recipes
 
 _DAYS_OF_MONTH_MAX = 31
+_TOOLS = {"n8n_openai", "n8n_anthropic", "make", "zapier", "curl"}
+"""Whose settings are shown until the first call."""
 
 
 def read_client(tx: Tx, asked: Asked) -> View:
@@ -42,6 +45,7 @@ def read_client(tx: Tx, asked: Asked) -> View:
         "state_text": state_text,
         "classes": CLASSES,
         "steps": _steps(client, trail),
+        "recipes": () if trail.calls else _recipes(),
         "lately": overview.lately_changed(tx, standings, asked.now_unix_ms),
         "stale": next(
             (one for one in standings if one.budget.budget_id == asked.query.get("stale")), None
@@ -153,6 +157,12 @@ def _steps(client: ClientOverview, trail: ClientTrail) -> list[tuple[str, bool, 
             f'bursar client rate-card set "{name}" --markup 20%',
         ),
     ]
+
+
+def _recipes() -> list[Recipe]:
+    """How the tools that agencies use are told to use a key of the client."""
+    place = Place(DEFAULT_SIDECAR_URL, KEY_PLACEHOLDER)
+    return [one for one in recipes(place) if one.tool in _TOOLS]
 
 
 ROUTES: tuple[Route, ...] = (

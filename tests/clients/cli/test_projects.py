@@ -47,6 +47,19 @@ def test_window_zone_and_anchor_are_kept(run_json: Any) -> None:
     assert made["client"]["patience_ms"] == 45_000
 
 
+def test_statements_have_a_recipient_from_the_first_day(run: Any, run_json: Any) -> None:
+    made = run_json("client", "add", "Told", "--statements-to", "office@told.example")
+    assert made["client"]["display_name"] == "Told"
+    shown = run("statement", "settings", "Told").stdout
+    assert "office@told.example" in shown
+
+
+def test_nothing_is_made_when_nobody_of_that_name_could_answer(run: Any) -> None:
+    done = run("client", "add", "Unanswered", "--owner", "Nobody", code=3)
+    assert "there is no person 'Nobody'" in done.stderr
+    run("client", "show", "Unanswered", code=3)
+
+
 def test_without_a_cap_it_says_that_nothing_is_stopped(run: Any) -> None:
     assert "never stopped" in run("client", "add", "Counting").stdout
 

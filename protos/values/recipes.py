@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 from protos.values.keys import SUFFIX_MARK
 from protos.values.listening import LOOPBACK_HOSTS
 
+DEFAULT_SIDECAR_URL = "http://127.0.0.1:7250"
+"""Where a sidecar on the workflows' own host is, unless somebody said otherwise."""
+KEY_PLACEHOLDER = "YOUR-BURSAR-KEY"
+"""Stands where a key belongs that cannot be shown again."""
 N8N_HEADER = "x-bursar-workflow"
 N8N_HEADER_VALUE = "={{ $workflow.name }}:{{ $execution.id }}"
 OPENAI_MODEL = "gpt-5-mini"

@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from clients.cli.recipes import Place, recipes
 from protos.values.keys import SUFFIX_MARK
+from protos.values.recipes import Place, recipes
 
 KEY = "bursar_pk_0"
 LOCAL = Place(base_url="http://127.0.0.1:7250", key=KEY)
