@@ -6,19 +6,9 @@ the digest is stored.
 """
 
 import hashlib
-import hmac
 from dataclasses import dataclass
 
 from control_plane import limits
-from control_plane.core import fields
-
-SCRYPT_N = 1 << 14
-SCRYPT_R = 8
-SCRYPT_P = 5
-"""What OWASP's cheat sheet on storing passwords asks for at this N; a tenth of a second of CPU."""
-SALT_BYTES = 16
-PASSWORD_CHARACTERS_MIN = 12
-PASSWORD_CHARACTERS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +41,6 @@ class SignInLink:
     principal_id: str
     created_unix_ms: int
     expires_unix_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Password:
-    """What is kept of a password."""
-
-    principal_id: str
-    salt: bytes
-    digest: bytes
-    changed_unix_ms: int
-
-    def opens(self, text: str) -> bool:
-        """Whether it is the password; takes as long for a wrong one."""
-        return hmac.compare_digest(password_digest(text, self.salt), self.digest)
-
-
-def password_digest(text: str, salt: bytes) -> bytes:
-    """Scrypt of a password: 32 bytes, and 16 MiB and a tenth of a second to make them."""
-    return hashlib.scrypt(
-        text.encode()[: 4 * PASSWORD_CHARACTERS_MAX],
-        salt=salt,
-        n=SCRYPT_N,
-        r=SCRYPT_R,
-        p=SCRYPT_P,
-        maxmem=64 << 20,
-        dklen=32,
-    )
-
-
-def check_password(text: str) -> str:
-    """A password that is long enough to be kept."""
-    if not PASSWORD_CHARACTERS_MIN <= len(text) <= PASSWORD_CHARACTERS_MAX:
-        raise fields.invalid(
-            "password",
-            f"from {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters: four or five "
-            "words that nobody would guess together are good",
-        )
-    return text
 
 
 def form_proof(session_text: str) -> str:

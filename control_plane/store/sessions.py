@@ -1,6 +1,6 @@
-"""Sessions of browsers, links that open them, and passwords in the database."""
+"""Sessions of browsers, and links that open them, in the database."""
 
-from control_plane.core.sessions import Password, Session, SignInLink
+from control_plane.core.sessions import Session, SignInLink
 from control_plane.store.engine import Row, Tx
 
 
@@ -91,29 +91,6 @@ def link(tx: Tx, digest: bytes) -> SignInLink | None:
 def delete_link(tx: Tx, digest: bytes) -> None:
     """A link was used."""
     tx.run("DELETE FROM sign_in_link WHERE digest = :digest", {"digest": digest})
-
-
-def password(tx: Tx, principal_id: str) -> Password | None:
-    """What is kept of a principal's password."""
-    row = tx.row("SELECT * FROM password WHERE principal_id = :id", {"id": principal_id})
-    if row is None:
-        return None
-    return Password(row["principal_id"], row["salt"], row["digest"], row["changed_unix_ms"])
-
-
-def set_password(tx: Tx, kept: Password) -> None:
-    """Keep a password in the place of an earlier one."""
-    tx.run("DELETE FROM password WHERE principal_id = :id", {"id": kept.principal_id})
-    tx.run(
-        """INSERT INTO password (principal_id, salt, digest, changed_unix_ms)
-           VALUES (:id, :salt, :digest, :changed)""",
-        {
-            "id": kept.principal_id,
-            "salt": kept.salt,
-            "digest": kept.digest,
-            "changed": kept.changed_unix_ms,
-        },
-    )
 
 
 def _session_from_row(row: Row) -> Session:

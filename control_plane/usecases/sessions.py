@@ -1,4 +1,4 @@
-"""Signing in at the desk: by a token, a one-time link or a password; and who a session is.
+"""Signing in at the desk, by a token or a one-time link; and who a session is.
 
 Every way ends in a new session, so that no text from before signing in is worth anything after. A
 link is used up by opening it, never by looking at it: mail scanners follow links. What is refused

@@ -1,7 +1,8 @@
 """Counts failed attempts to sign in, so that nobody guesses for long.
 
 Kept in memory: a restart forgives. Per address and over all, in a window that moves; when it is
-full further attempts are refused unread. Tokens and links cannot be guessed, passwords might.
+full further attempts are refused unread. Tokens and links have 192 random bits and cannot be
+guessed; this keeps whoever tries from costing anything.
 """
 
 from collections import deque

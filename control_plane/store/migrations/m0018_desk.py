@@ -1,4 +1,4 @@
-"""What the desk needs: sessions, links, passwords, clients who see their own project alone.
+"""What the desk needs: sessions, links, clients who see their own project alone.
 
 A principal with a project is a client of the agency, whatever its role column says: a viewer of
 that project and of nothing else.
@@ -27,15 +27,6 @@ STATEMENTS = (
         CONSTRAINT sign_in_link_digest_whole CHECK (length(digest) = 32),
         CONSTRAINT sign_in_link_owner FOREIGN KEY (principal_id)
             REFERENCES principal (principal_id)
-    )""",
-    """CREATE TABLE password (
-        principal_id TEXT NOT NULL,
-        salt BLOB NOT NULL,
-        digest BLOB NOT NULL,
-        changed_unix_ms BIGINT NOT NULL,
-        CONSTRAINT password_pk PRIMARY KEY (principal_id),
-        CONSTRAINT password_whole CHECK (length(salt) = 16 AND length(digest) = 32),
-        CONSTRAINT password_owner FOREIGN KEY (principal_id) REFERENCES principal (principal_id)
     )""",
     """CREATE TABLE share_link (
         link_id TEXT NOT NULL,

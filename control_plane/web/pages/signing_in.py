@@ -1,4 +1,4 @@
-"""Signing in and out: by a one-time link, an admin token or a password."""
+"""Signing in and out, by a one-time link or an admin token."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
