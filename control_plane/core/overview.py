@@ -171,7 +171,8 @@ class ClientRow:
     def month_forecast(self) -> Forecast | None:
         """The forecast of its widest monthly budget, where it can be believed."""
         for one in self.standings:
-            whole = one.budget.window == "month" and not one.budget.selector.conditions
+            # The project is the only condition of a budget that counts all of a client's calls.
+            whole = one.budget.window == "month" and one.budget.selector.conditions == 1
             if whole and one.outlook is not None and one.outlook.forecast.is_trusted:
                 return one.outlook.forecast
         return None

@@ -3,6 +3,7 @@
 from control_plane import limits
 from control_plane.core.principals import Role
 from control_plane.store import budgets
+from control_plane.usecases.overview import clients_overview
 from tests.control_plane.desk import USD, Desk
 from tests.control_plane.web.agency import Client, refuse, settle_in
 from tests.control_plane.web.conftest import Browser, browser_of
@@ -98,3 +99,17 @@ def test_an_agency_without_clients_is_told_what_to_do(owner: Browser) -> None:
     page = owner.get("/").text
     assert "Add your first client" in page
     assert "bursar client add" in page
+
+
+def test_what_is_forecast_is_summed_and_what_is_not_counts_as_spent(
+    desk: Desk, owner: Browser
+) -> None:
+    settle_in(desk)
+    found = desk.read(lambda tx: clients_overview(tx, desk.levels, desk.now))
+    assert found.forecast is not None
+    spent = {row.project.display_name: row.month.cost_nano_usd for row in found.rows}
+    without = [name for name in spent if name[0] in "FGH"]
+    forecast = (261 + 1136 + 311 + 540 + 19) * USD + sum(spent[name] for name in without)
+    assert found.forecast.expected_nano_usd == forecast
+    assert found.forecast.missing_count == len(without) == 3
+    assert "3 clients without" in owner.get("/").text
