@@ -413,6 +413,8 @@ STATEMENT_CLOSE_MS = 2 * 86_400_000
 """So long after a month's end late usage is waited for before its statement is built by itself."""
 STATEMENT_WATCH_MS = 62 * 86_400_000
 """For so long after a month's end it is looked whether late usage or a correction changed it."""
+REVIEW_ROWS_MAX = 50
+"""Movers, raises and unused keys that a monthly review lists, and moves that a matrix does."""
 STATEMENT_RECIPIENTS_MAX = 20
 """Recipients of one client's statements."""
 MAIL_ADDRESS_CHARACTERS_MAX = 254

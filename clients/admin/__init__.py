@@ -64,6 +64,14 @@ from clients.admin.rate_limits import RateLimit as RateLimit
 from clients.admin.rerating import ReratedProject as ReratedProject
 from clients.admin.rerating import Rerating as Rerating
 from clients.admin.retirements import Retirement as Retirement
+from clients.admin.reviews import Review as Review
+from clients.admin.reviews import ReviewClient as ReviewClient
+from clients.admin.reviews import ReviewComing as ReviewComing
+from clients.admin.reviews import ReviewError as ReviewError
+from clients.admin.reviews import ReviewKey as ReviewKey
+from clients.admin.reviews import ReviewModel as ReviewModel
+from clients.admin.reviews import ReviewMover as ReviewMover
+from clients.admin.reviews import ReviewRaise as ReviewRaise
 from clients.admin.sidecars import JoinToken as JoinToken
 from clients.admin.sidecars import RevokedSidecar as RevokedSidecar
 from clients.admin.sidecars import Sidecar as Sidecar

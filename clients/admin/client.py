@@ -33,6 +33,7 @@ from clients.admin.rate_cards import RateCards
 from clients.admin.rate_limits import RateLimits
 from clients.admin.rerating import Reratings
 from clients.admin.retirements import Retirements
+from clients.admin.reviews import Reviews
 from clients.admin.share_links import ShareLinks
 from clients.admin.sidecars import Sidecars
 from clients.admin.statements import Statements
@@ -75,6 +76,8 @@ class Bursar:
         """What was used."""
         self.statements = Statements(wire)
         """Closed months."""
+        self.reviews = Reviews(wire)
+        """Months over all clients."""
         self.workflows = Workflows(wire)
         """Workflows, and what they are worth."""
         self.branding = Branding(wire)

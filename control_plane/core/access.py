@@ -128,6 +128,7 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "QueryUsage": _VIEW,
         "ListRefusals": _VIEW,
     },
+    "ReviewService": {"GetReview": _VIEW},
     "AlertService": {
         "ListAlerts": _VIEW,
         "GetAlert": _VIEW,

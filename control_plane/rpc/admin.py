@@ -21,6 +21,7 @@ from control_plane.rpc.services.principals import PrincipalServicer
 from control_plane.rpc.services.projects import ProjectServicer
 from control_plane.rpc.services.providers import ProviderServicer
 from control_plane.rpc.services.rate_limits import RateLimitServicer
+from control_plane.rpc.services.review import ReviewServicer
 from control_plane.rpc.services.sidecars import LeaseServicer, SidecarAdminServicer
 from control_plane.rpc.services.statements import StatementServicer
 from control_plane.rpc.services.workflows import WorkflowServicer
@@ -49,6 +50,7 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_WorkflowServiceServicer_to_server(WorkflowServicer(transactions), server)
     v1.add_BrandingServiceServicer_to_server(BrandingServicer(transactions), server)
     v1.add_CallServiceServicer_to_server(CallServicer(transactions), server)
+    v1.add_ReviewServiceServicer_to_server(ReviewServicer(transactions), server)
     v1.add_AlertServiceServicer_to_server(AlertServicer(transactions), server)
     v1.add_ChannelServiceServicer_to_server(ChannelServicer(transactions), server)
     v1.add_EscalationServiceServicer_to_server(EscalationServicer(transactions), server)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from control_plane.core.calls import Call
 from control_plane.core.log import CallFilter, LoggedCall, RefusalMinute
 from control_plane.core.pages import Slice
+from control_plane.core.windows import INSTANT_MAX_UNIX_MS
 from control_plane.store.engine import Row, Tx
 
 
@@ -16,29 +17,19 @@ def get(tx: Tx, call_id: str) -> LoggedCall | None:
 
 
 def page(tx: Tx, asked: Slice, wanted: CallFilter) -> list[LoggedCall]:
-    """Calls, newest first.
-
-    Only what is asked for is a condition: one on time that excludes nothing would have the database
-    read all calls by time and sort them, where the newest ones by position are a few steps.
-    """
-    conditions = {
-        "project_id = :project": bool(wanted.project_id),
-        "workflow = :workflow": bool(wanted.workflow),
-        "started_unix_ms >= :start": wanted.start_unix_ms is not None,
-        "started_unix_ms < :end": wanted.end_unix_ms is not None,
-    }
-    narrowed = "".join(
-        f"{condition} AND " for condition, is_asked in conditions.items() if is_asked
-    )
+    """Calls, newest first."""
     rows = tx.rows(
-        # Only the conditions that stand above are put in; every value is a parameter.
-        f"""SELECT * FROM call WHERE {narrowed}(:first = 1 OR position < :after)
-           ORDER BY position DESC LIMIT :limit""",  # noqa: S608 - see above
+        """SELECT * FROM call
+           WHERE (:project = '' OR project_id = :project)
+             AND (:workflow = '' OR workflow = :workflow)
+             AND started_unix_ms >= :start AND started_unix_ms < :end
+             AND (:first = 1 OR position < :after)
+           ORDER BY position DESC LIMIT :limit""",
         {
             "project": wanted.project_id,
             "workflow": wanted.workflow,
-            "start": wanted.start_unix_ms,
-            "end": wanted.end_unix_ms,
+            "start": wanted.start_unix_ms or 0,
+            "end": INSTANT_MAX_UNIX_MS if wanted.end_unix_ms is None else wanted.end_unix_ms,
             "first": int(asked.after is None),
             "after": asked.after[0] if asked.after else 0,
             "limit": asked.limit,

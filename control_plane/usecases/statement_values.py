@@ -258,9 +258,13 @@ def _refusals(tx: Tx, refused: Iterable[Refused]) -> tuple[RefusedLine, ...]:
 
 
 def _monthly_budget(tx: Tx, project: Project) -> Budget | None:
+    return monthly_budget(budgets.active_of(tx, [project.project_id]), project)
+
+
+def monthly_budget(of_project: Iterable[Budget], project: Project) -> Budget | None:
     """The oldest budget that counts every call of a client by its own calendar month."""
     wanted = Selector(project_id=project.project_id)
-    for budget in budgets.active_of(tx, [project.project_id]):
+    for budget in of_project:
         monthly = budget.window == "month" and budget.anchor_day == 1 and not budget.split_by
         if monthly and budget.selector == wanted and budget.time_zone == project.time_zone:
             return budget

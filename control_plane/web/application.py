@@ -19,6 +19,7 @@ from control_plane.web.pages import (
     client,
     clients,
     keys,
+    review,
     settings,
     sharing,
     sidecars,
@@ -38,6 +39,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *sidecars.ROUTES,
     *settings.ROUTES,
     *statements.ROUTES,
+    *review.ROUTES,
     *sharing.ROUTES,
 )
 """Every page and change of the desk; a test walks them with every role."""

@@ -86,6 +86,21 @@ def change(now: int, before: int) -> str:
     return f"{percents:+,}%" if percents else "±0%"
 
 
+def share_of(part: int | None, whole: int) -> str:
+    """A share to a tenth of a percent, cut off; a dash where there is no whole."""
+    if part is None or not whole:
+        return "\N{EN DASH}"
+    mille = abs(part) * 1_000 // abs(whole)
+    sign = "\N{MINUS SIGN}" if part < 0 else ""
+    return f"{sign}{mille // 10}.{mille % 10}%"
+
+
+def signed(amount_nano_usd: int) -> str:
+    """An amount with its sign, such as +$12.40."""
+    sign = "\N{MINUS SIGN}" if amount_nano_usd < 0 else "+" if amount_nano_usd else ""
+    return sign + usd(abs(amount_nano_usd))
+
+
 def local(instant_unix_ms: int, zone: str) -> datetime:
     """The local time of an instant."""
     moment = datetime.fromtimestamp(instant_unix_ms // 1_000, UTC)

@@ -23,6 +23,7 @@ NAVIGATION: tuple[tuple[str, str, str], ...] = (
     ("Keys", "/keys", "k"),
     ("Prices", "/prices", "p"),
     ("Statements", "/statements", "m"),
+    ("Review", "/review", "r"),
     ("Sidecars", "/sidecars", "d"),
     ("Settings", "/settings", "s"),
 )
@@ -42,6 +43,8 @@ _FILTERS = (
         formatting.ago,
         formatting.change,
         formatting.success,
+        formatting.share_of,
+        formatting.signed,
     ),
 )
 

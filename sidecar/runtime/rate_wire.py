@@ -10,7 +10,6 @@ from protos.bursar.sidecar import v1 as wire
 from protos.values.quantities import TOKEN_KINDS
 from sidecar.core.instants import Now
 from sidecar.core.rate_limits import CallKind, Earlier, Measure, RateLevel, RateLimit, Share
-from sidecar.http.surfaces import SURFACES, Kind
 from sidecar.limits import RATE_SLICES, RATE_TOLD_CLIENTS_MAX
 from sidecar.runtime.journal_start import Recovered
 
@@ -19,8 +18,6 @@ _MEASURES: dict[int, Measure] = {
     wire.RateMeasure.RATE_MEASURE_TOKENS: "tokens",
     wire.RateMeasure.RATE_MEASURE_CALLS: "calls",
 }
-_FREE = frozenset(surface.value for surface, row in SURFACES.items() if row.kind is Kind.FREE)
-"""Surfaces whose calls use no tokens."""
 
 
 def limits_from_wire(messages: Iterable[wire.RateLimit]) -> list[RateLimit]:
@@ -88,7 +85,6 @@ def earlier_calls(recovered: Recovered, now: Now) -> list[Earlier]:
 
 def _earlier(call: wire.Call, now: Now) -> Earlier:
     known = bool(call.quantities) or call.outcome == wire.Outcome.OUTCOME_PROVIDER_ERROR
-    known = known or call.surface in _FREE
     used = sum(used.count for used in call.quantities if used.kind in TOKEN_KINDS)
     return Earlier(
         CallKind(call.project_id, call.key_id, call.provider, call.requested_model),

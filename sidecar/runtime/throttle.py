@@ -69,13 +69,9 @@ class Throttle:
         if not self.rates:
             return ()
         attributes = call.attributes
-        found = self.rates.counting(
+        return self.rates.counting(
             CallKind(attributes.project_id, attributes.key_id, call.provider, attributes.model)
         )
-        if call.bound.tokens:
-            return found
-        # Who only asks how many tokens a prompt has uses none.
-        return tuple(meter for meter in found if meter.limit.measure != "tokens")
 
     async def enter(self, limits: _Limits, call: NewCall, patience_ms: int) -> Taken:
         """Wait for room and take it. Raises Refused; cancelled, it leaves nothing taken."""

@@ -83,8 +83,8 @@ def question_from_wire(request: v1.QueryUsageRequest) -> UsageQuestion:
 def answer_to_wire(answer: UsageAnswer) -> v1.QueryUsageResponse:
     """The sums."""
     return v1.QueryUsageResponse(
-        rows=[_row_to_wire(row) for row in answer.rows],
-        total=_row_to_wire(UsageRow((), answer.total)),
+        rows=[usage_row_to_wire(row) for row in answer.rows],
+        total=usage_row_to_wire(UsageRow((), answer.total)),
         start_time=instant_to_wire(answer.start_unix_ms),
         end_time=instant_to_wire(answer.end_unix_ms),
         time_zone=answer.time_zone,
@@ -108,7 +108,8 @@ def refusal_to_wire(refusal: RefusalMinute) -> v1.Refusal:
     )
 
 
-def _row_to_wire(row: UsageRow) -> v1.UsageRow:
+def usage_row_to_wire(row: UsageRow) -> v1.UsageRow:
+    """A sum."""
     sums: Sums = row.sums
     return v1.UsageRow(
         group=row.group,

@@ -36,6 +36,7 @@ FILES = [
         "statement",
         "workflow",
         "branding",
+        "review",
     )
 ]
 

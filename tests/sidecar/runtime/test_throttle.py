@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from sidecar.core.calls import NO_COST, Hold, Outcome, Settlement
+from sidecar.core.calls import Hold, Outcome, Settlement
 from sidecar.core.instants import Now
 from sidecar.core.policy import Policy
 from sidecar.core.rate_limits import RateLimit, Share
@@ -199,22 +199,6 @@ async def test_tokens_count_by_the_bound_until_the_call_settles(tmp_path: Path) 
         gone = Settlement(outcome=Outcome.CLIENT_GONE, cost_nano_usd=CENT, estimated=True)
         sidecar.admission.settle(unseen, gone)
         assert used(sidecar, TOKENS) == 82
-
-
-async def test_a_call_without_tokens_passes_a_limit_on_tokens(tmp_path: Path) -> None:
-    async with world(tmp_path, limited(TOKENS, AT_ONCE)) as sidecar:
-        sidecar.told()
-        share_out(sidecar, AT_ONCE)
-        free = replace(new_call(what=NO_COST), surface="/v1/messages/count_tokens")
-        hold = await sidecar.admission.open(free)
-        sidecar.admission.settle(hold, Settlement(outcome=Outcome.OK))
-        assert used(sidecar, AT_ONCE) == used(sidecar, TOKENS) == 0
-        clock = sidecar.clock
-        await sidecar.journal.records(1)
-    async with world(tmp_path, limited(TOKENS), clock) as again:
-        earlier = rate_wire.earlier_calls(again.recovered, clock.now())
-        again.admission.throttle.rates.remember(earlier)
-        assert used(again, TOKENS) == 0
 
 
 async def test_without_a_share_calls_wait_for_one(tmp_path: Path) -> None:

@@ -246,6 +246,18 @@ from protos.bursar.admin.v1.rate_limit_service_pb2 import SetRateLimitRequest as
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceServicer as RateLimitServiceServicer
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub as RateLimitServiceStub
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import add_RateLimitServiceServicer_to_server as add_RateLimitServiceServicer_to_server
+from protos.bursar.admin.v1.review_pb2 import Review as Review
+from protos.bursar.admin.v1.review_pb2 import ReviewClient as ReviewClient
+from protos.bursar.admin.v1.review_pb2 import ReviewComing as ReviewComing
+from protos.bursar.admin.v1.review_pb2 import ReviewError as ReviewError
+from protos.bursar.admin.v1.review_pb2 import ReviewKey as ReviewKey
+from protos.bursar.admin.v1.review_pb2 import ReviewModel as ReviewModel
+from protos.bursar.admin.v1.review_pb2 import ReviewMover as ReviewMover
+from protos.bursar.admin.v1.review_pb2 import ReviewRaise as ReviewRaise
+from protos.bursar.admin.v1.review_service_pb2 import GetReviewRequest as GetReviewRequest
+from protos.bursar.admin.v1.review_service_pb2_grpc import ReviewServiceServicer as ReviewServiceServicer
+from protos.bursar.admin.v1.review_service_pb2_grpc import ReviewServiceStub as ReviewServiceStub
+from protos.bursar.admin.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server as add_ReviewServiceServicer_to_server
 from protos.bursar.admin.v1.sidecar_pb2 import Sidecar as Sidecar
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenRequest as CreateJoinTokenRequest
 from protos.bursar.admin.v1.sidecar_service_pb2 import CreateJoinTokenResponse as CreateJoinTokenResponse
@@ -303,6 +315,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub
     from protos.bursar.admin.v1.provider_service_pb2_grpc import ProviderServiceAsyncStub as ProviderServiceAsyncStub
     from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceAsyncStub as RateLimitServiceAsyncStub
+    from protos.bursar.admin.v1.review_service_pb2_grpc import ReviewServiceAsyncStub as ReviewServiceAsyncStub
     from protos.bursar.admin.v1.sidecar_service_pb2_grpc import SidecarAdminServiceAsyncStub as SidecarAdminServiceAsyncStub
     from protos.bursar.admin.v1.statement_service_pb2_grpc import StatementServiceAsyncStub as StatementServiceAsyncStub
     from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceAsyncStub as WorkflowServiceAsyncStub

@@ -1,0 +1,35 @@
+"""The monthly review: what all clients cost, what changed and why, and what comes."""
+
+from control_plane.statements import figures
+from control_plane.store.engine import Tx
+from control_plane.usecases import review
+from control_plane.usecases.statement_values import month_before
+from control_plane.web.routes import Asked, Page, Route, View
+
+_MOVERS = 12
+_WHY = {"volume": "more or fewer calls", "price": "what a call costs", "mix": "other models"}
+_STATES = {
+    "": "none yet",
+    "DRAFT": "to look at",
+    "APPROVED": "approved",
+    "SENT": "sent",
+    "SUPERSEDED": "replaced",
+}
+
+
+def read_review(tx: Tx, asked: Asked) -> View:
+    """One month; the running one until another is asked for."""
+    found = review.get_review(tx, asked.query.get("month", ""), asked.now_unix_ms)
+    values = {
+        "review": found,
+        "clients": {line.project_id: line.client for line in found.clients},
+        "movers": found.movers[:_MOVERS],
+        "why": _WHY,
+        "states": _STATES,
+        "month_name": figures.month_name,
+        "month_before": month_before(found.month).name,
+    }
+    return View("review.html", values, f"Review of {figures.month_name(found.month.name)}")
+
+
+ROUTES: tuple[Route, ...] = (Page("/review", read_review),)
