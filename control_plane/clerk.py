@@ -69,6 +69,9 @@ class Clerk:
             except UnavailableError as error:
                 event("statement not built", level=30, month=plan.month.name, error=error.message)
                 continue
+            except Exception as error:  # noqa: BLE001 - one client's never holds up the others'
+                _tell("statement not built", plan.project.project_id, error)
+                continue
             event("statement built", statement=kept.statement_id, version=kept.version)
         return len(plans)
 
@@ -86,13 +89,17 @@ class Clerk:
         now = self._clock.unix_ms()
         sent = 0
         for kept in await self._read(lambda tx: _waiting(tx, now)):
-            statement = read(kept.value)
-            part = await asyncio.to_thread(attachment_of, statement)
-            act = self._act("SendStatement", kept.statement_id)
-            sent += await self._write(
-                partial(_put, kept=kept, statement=statement, part=part, act=act)
-            )
+            try:
+                sent += await self._send(kept)
+            except Exception as error:  # noqa: BLE001 - one client's never holds up the others'
+                _tell("statement not sent", kept.statement_id, error)
         return sent
+
+    async def _send(self, kept: Kept) -> bool:
+        statement = read(kept.value)
+        part = await asyncio.to_thread(attachment_of, statement)
+        act = self._act("SendStatement", kept.statement_id)
+        return await self._write(partial(_put, kept=kept, statement=statement, part=part, act=act))
 
     async def _read(self, fn: Callable[[Tx], T]) -> T:
         return await asyncio.wrap_future(self._store.read(fn))
@@ -105,6 +112,11 @@ class Clerk:
         return Act(ITSELF, method, request_id, self._clock.unix_ms(), self._entropy)
 
 
+def _tell(what: str, of: str, error: Exception) -> None:
+    # The text of an error may hold a client's words; what kind it is says enough.
+    event(what, level=40, of=of, error=type(error).__name__)
+
+
 def _some(known: Sequence[Project]) -> Iterator[Sequence[Project]]:
     """Clients, so many at a time as one read looks at."""
     most = limits.STATEMENT_LOOK_CLIENTS
@@ -115,8 +127,7 @@ def _waiting(tx: Tx, now_unix_ms: int) -> list[Kept]:
     """What is due and can go: somebody is named, and there is a server to send it by."""
     if channels.mail_server(tx) is None:
         return []
-    due = store.due(tx, now_unix_ms, limits.STATEMENT_SENDS_MAX)
-    return [kept for kept in due if store.settings(tx, kept.project_id).recipients]
+    return store.due(tx, now_unix_ms, limits.STATEMENT_SENDS_MAX)
 
 
 def _put(tx: Tx, kept: Kept, statement: Statement, part: Part, act: Act) -> bool:

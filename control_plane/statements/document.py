@@ -43,6 +43,8 @@ from control_plane.statements.view import Table as Figures
 _WIDTH, _HEIGHT = A4
 _SIDE: Final = 46.0
 _ROOM: Final = _WIDTH - 2 * _SIDE
+_PAGE: Final = _HEIGHT - 84
+"""What a page has room for between its margins."""
 _BESIDE_ROWS_MAX: Final = 14
 """Models stand beside workflows while both are short."""
 
@@ -105,7 +107,7 @@ def render_pdf(statement: Statement) -> bytes:
         invariant=1,
         pageCompression=1,
     )
-    frame = Frame(_SIDE, 44, _ROOM, _HEIGHT - 84, 0, 0, 0, 0)
+    frame = Frame(_SIDE, 44, _ROOM, _PAGE, 0, 0, 0, 0)
     document.addPageTemplates([PageTemplate(frames=[frame])])
 
     def canvas(*args: Any, **how: Any) -> _Numbered:
@@ -192,26 +194,31 @@ def _banner(view: View, palette: Palette) -> Table:
 
 def _breakdown(view: View, palette: Palette) -> list[Flowable]:
     """Workflows and models: side by side while both are short, else below each other."""
-    by_workflow, by_model = Paragraph("By workflow", _TITLE), Paragraph("By model", _TITLE)
-    short = len(view.workflows.rows) <= _BESIDE_ROWS_MAX and len(view.models) <= 8
-    if not short:
-        return [
-            CondPageBreak(80),
-            by_workflow,
-            _figures(view.workflows, _ROOM, [0.36, 0.1, 0.11, 0.11, 0.1, 0.13, 0.09]),
-            CondPageBreak(80),
-            by_model,
-            ShareBars(view.models, palette),
-        ]
-    beside, gap = 148.0, 16.0
-    wide = _ROOM - beside - gap
+    if len(view.workflows.rows) <= _BESIDE_ROWS_MAX and len(view.models) <= 8:
+        beside = _beside(view, palette)
+        # What stands beside something else cannot go on over a page, and names may have many lines.
+        if beside.wrap(_ROOM, _PAGE)[1] <= _PAGE:
+            return [Spacer(0, 10), CondPageBreak(120), beside]
+    return [
+        CondPageBreak(80),
+        Paragraph("By workflow", _TITLE),
+        _figures(view.workflows, _ROOM, [0.36, 0.1, 0.11, 0.11, 0.1, 0.13, 0.09]),
+        CondPageBreak(80),
+        Paragraph("By model", _TITLE),
+        ShareBars(view.models, palette),
+    ]
+
+
+def _beside(view: View, palette: Palette) -> Table:
+    wide_models, gap = 148.0, 16.0
+    wide = _ROOM - wide_models - gap
     shares = [0.27, 0.115, 0.125, 0.135, 0.125, 0.135, 0.095]
-    left = [by_workflow, _figures(view.workflows, wide, shares)]
-    right = [by_model, Spacer(0, 4), ShareBars(view.models, palette)]
-    table = Table([[left, "", right]], colWidths=[wide, gap, beside])
+    left = [Paragraph("By workflow", _TITLE), _figures(view.workflows, wide, shares)]
+    right = [Paragraph("By model", _TITLE), Spacer(0, 4), ShareBars(view.models, palette)]
+    table = Table([[left, "", right]], colWidths=[wide, gap, wide_models])
     padding = [(side, (0, 0), (-1, -1), 0) for side in ("LEFTPADDING", "RIGHTPADDING")]
     table.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *padding])
-    return [Spacer(0, 10), CondPageBreak(120), table]
+    return table
 
 
 def _figures(of: Figures, width: float, shares: list[float]) -> Table:

@@ -119,9 +119,15 @@ def page(tx: Tx, asked: Slice, *, project_id: str, month: str) -> list[Kept]:
 
 
 def due(tx: Tx, now_unix_ms: int, limit: int) -> list[Kept]:
-    """Approved versions whose time has come."""
+    """Approved versions whose time has come, of clients for whom somebody is named.
+
+    What nobody is named for waits for ever, and must not stand before what can go.
+    """
     rows = tx.rows(
         f"""SELECT {_COLUMNS} FROM statement WHERE state = 'APPROVED' AND due_unix_ms <= :now
+              AND EXISTS (SELECT 1 FROM statement_settings AS told
+                          WHERE told.project_id = statement.project_id
+                            AND told.recipients_json <> '[]')
             ORDER BY due_unix_ms, statement_id LIMIT :limit""",  # noqa: S608 - names of this module
         {"now": now_unix_ms, "limit": limit},
     )

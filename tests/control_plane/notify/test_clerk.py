@@ -1,6 +1,7 @@
 """A month ends, and its statement reaches the client by real mail, once, whatever dies between."""
 
 import asyncio
+import zlib
 
 import pytest
 from pypdfium2 import PdfDocument
@@ -130,6 +131,36 @@ def test_without_a_server_or_anybody_to_send_it_to_a_statement_waits(
     run(world, clerk, courier)
     assert [one.state for one in kept(world)] == [State.APPROVED]
     assert mail.mails == []
+
+
+def test_one_client_never_holds_up_the_statements_of_others(
+    world: AlertWorld, mail: MailReceiver, courier: Courier, clerk: Clerk
+) -> None:
+    world.mail_server(mail.port)
+    bolt, _ = world.client("Bolt", 100)
+    world.clock.now_unix_ms = at(BERLIN, "2026-10-21T12:00:00")
+    book(world, used(99, bolt, world.now))
+    wanted = Settings(bolt.project_id, automatic=True, recipients=("kim@bolt.example",))
+    world.do(lambda tx, act: statements.set_statement_settings(tx, wanted, act))
+    nobody = Settings(world.acme.project_id, automatic=True)
+    world.do(lambda tx, act: statements.set_statement_settings(tx, nobody, act))
+    world.clock.now_unix_ms = at(BERLIN, "2026-11-03T08:59:00")
+    run(world, clerk, courier)
+    world.clock.now_unix_ms = at(BERLIN, "2026-11-03T09:00:00")
+    # Whom nobody is named for stands before nobody, and what cannot be read stops nobody.
+    [first] = world.read(lambda tx: store.due(tx, world.now, 1))
+    assert first.project_id == bolt.project_id
+    again = Settings(world.acme.project_id, automatic=True, recipients=CLIENTS)
+    world.do(lambda tx, act: statements.set_statement_settings(tx, again, act))
+    [one] = kept(world)
+    world.do_alone(
+        lambda tx: tx.run(
+            "UPDATE statement SET value = :torn WHERE statement_id = :id",
+            {"torn": zlib.compress(b"{}"), "id": one.statement_id},
+        )
+    )
+    run(world, clerk, courier)
+    assert [got["To"] for got in mail.mails] == ["kim@bolt.example"]
 
 
 def test_what_was_superseded_while_it_was_rendered_does_not_go(

@@ -17,6 +17,7 @@ from control_plane.statements.document import render_pdf
 from control_plane.statements.page import render_html
 from control_plane.statements.spreadsheet import harmless, render_csv
 from control_plane.statements.view import Bar, View, view_of
+from protos.values import ids
 from tests.control_plane.statements import samples
 
 
@@ -87,6 +88,20 @@ def test_two_hundred_workflows_take_several_numbered_pages_and_none_is_lost() ->
         assert figures.money(line.totals.cost_nano_usd) in text
     assert "Стоматология«Улыбка»" in text
     assert "ΕυρωπαϊκήΟδοντιατρική" in text
+
+
+@pytest.mark.parametrize("count", [1, 14, 15])
+def test_names_of_many_lines_fit_on_pages_however_many_they_are(count: int) -> None:
+    names = [f"{number:02}{'W' * (ids.LABEL_CHARACTERS_MAX - 2)}" for number in range(count)]
+    (line, *_) = samples.statement().workflows
+    text = squeezed(
+        "".join(
+            pdf_pages(
+                samples.statement(workflows=tuple(replace(line, workflow=name) for name in names))
+            )
+        )
+    )
+    assert not [name for name in names if name not in text]
 
 
 def test_no_text_leaves_its_page() -> None:

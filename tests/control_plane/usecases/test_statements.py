@@ -301,6 +301,9 @@ def test_what_was_looked_at_is_approved_and_goes_out_at_nine_where_the_client_is
     )
     assert (done.state, done.approved_by) == (State.APPROVED, desk.owner.principal_id)
     assert done.due_unix_ms == at(AUCKLAND, "2026-11-03T09:00:00")
+    assert desk.read(lambda tx: store.due(tx, done.due_unix_ms or 0, 10)) == []
+    told = Settings(project.project_id, recipients=("a@b.example",))
+    desk.do(lambda tx, act: statements.set_statement_settings(tx, told, act))
     assert desk.read(lambda tx: store.due(tx, done.due_unix_ms or 0, 10)) == [done]
     assert desk.read(lambda tx: store.due(tx, (done.due_unix_ms or 0) - 1, 10)) == []
     with pytest.raises(FailedPreconditionError):
