@@ -61,12 +61,18 @@ def revoke_share_link(tx: Tx, link_id: str, act: Act) -> ShareLink:
 
 def look(tx: Tx, text: str, now_unix_ms: int) -> ShareLink:
     """Whose page a link shows; the look is counted. Raises NotFoundError for all that do not."""
+    link = shown_by(tx, text, now_unix_ms)
+    store.note_view(tx, link.link_id, now_unix_ms)
+    return link
+
+
+def shown_by(tx: Tx, text: str, now_unix_ms: int) -> ShareLink:
+    """Whose page a link would show; changes nothing. Raises NotFoundError."""
     link = (
         store.by_digest(tx, keys.key_digest(text)) if keys.is_key(text, keys.SHARE_LINK) else None
     )
     if link is None or not link.works_at(now_unix_ms):
         raise NotFoundError("this link is over, or was never one: ask whoever sent it for another")
-    store.note_view(tx, link.link_id, now_unix_ms)
     return link
 
 

@@ -72,6 +72,8 @@ def application(deps: DeskDeps) -> ASGIApp:
     served += [_served(serving, route) for route in ROUTES]
     served.append(Served("/static/{digest}/{name}", _static, methods=["GET"]))
     app = Starlette(routes=served, exception_handlers={404: _nothing, 405: _nothing})
+    # It would lead to this host in clear text where a proxy has the certificate, secrets included.
+    app.router.redirect_slashes = False
     return Surrounding(app, deps)
 
 

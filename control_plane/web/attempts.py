@@ -1,8 +1,10 @@
 """Counts failed attempts to sign in, so that nobody guesses for long.
 
-Kept in memory: a restart forgives. Per address and over all, in a window that moves; when it is
-full further attempts are refused unread. Tokens and links have 192 random bits and cannot be
-guessed; this keeps whoever tries from costing anything.
+Kept in memory: a restart forgives. Per address and over all, in a window that moves. It closes the
+form for signing in, so that whoever tries tokens costs no writes, and never a link that works:
+behind a proxy all browsers share an address, and whoever knows the host could else lock everybody
+out. Tokens and links have 192 random bits and cannot be guessed; a link that opens nothing costs
+one read.
 """
 
 from collections import deque

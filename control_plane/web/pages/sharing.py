@@ -7,12 +7,9 @@ from control_plane.store.engine import Tx
 from control_plane.usecases import share_links
 from control_plane.usecases.acts import Act
 from control_plane.usecases.client_overview import ClientOverview, client_overview
-from control_plane.web import browser
-from control_plane.web.attempts import Attempts
 from control_plane.web.pages.client import shared_view
 from control_plane.web.routes import Asked, Change, Form, Next, Route, View
 from control_plane.web.serving import Serving
-from protos.values.errors import LimitExceededError, NotFoundError
 
 
 class Sharing:
@@ -21,27 +18,17 @@ class Sharing:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._deps = serving.deps
-        self._attempts = Attempts()
 
     async def show(self, request: Request) -> Response:
         """The page; the look is counted."""
         secret = request.path_params["secret"]
         now = self._deps.clock.unix_ms()
-        address = browser.address_of(request)
-        if not self._attempts.is_open(address, now):
-            raise LimitExceededError("too many links that showed nothing: try again later")
-
-        def look(tx: Tx) -> str:
-            return share_links.look(tx, secret, now).project_id
-
-        try:
-            project_id = await self._deps.write(look)
-        except NotFoundError:
-            self._attempts.fail(address, now)
-            raise
+        # What shows nothing takes no place among the writers.
+        await self._deps.read(lambda tx: share_links.shown_by(tx, secret, now))
+        link = await self._deps.write(lambda tx: share_links.look(tx, secret, now))
 
         def read(tx: Tx) -> ClientOverview:
-            return client_overview(tx, project_id, self._deps.levels, now)
+            return client_overview(tx, link.project_id, self._deps.levels, now)
 
         client = await self._deps.read(read)
         return await self._serving.render(request, shared_view(client), None, "")

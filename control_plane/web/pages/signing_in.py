@@ -60,12 +60,7 @@ class SigningIn:
         """Whom a link signs in; using it takes a press, for scanners follow links."""
         secret = request.path_params["secret"]
         now = self._deps.clock.unix_ms()
-        self._check_open(request, now)
-        try:
-            whom = await self._deps.read(lambda tx: sessions.link_opens(tx, secret, now))
-        except UnauthenticatedError:
-            self._attempts.fail(browser.address_of(request), now)
-            raise
+        whom = await self._deps.read(lambda tx: sessions.link_opens(tx, secret, now))
         view = View("sign_in_link.html", {"whom": whom}, "Sign in")
         return await self._serving.render(request, view, None, "")
 
@@ -74,7 +69,8 @@ class SigningIn:
         browser.check_origin(request, secure=self._deps.secure)
         secret = request.path_params["secret"]
         now = self._deps.clock.unix_ms()
-        self._check_open(request, now)
+        # What opens nothing takes no place among the writers.
+        await self._deps.read(lambda tx: sessions.link_opens(tx, secret, now))
         return await self._enter(
             request, lambda tx: sessions.open_by_link(tx, secret, self._deps.entropy, now), ""
         )

@@ -1,13 +1,14 @@
 """Who gets in, how, for how long, and what no other site can do in his name."""
 
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 
 from control_plane import limits
 from control_plane.core.principals import Role
 from control_plane.store import sessions as session_store
-from control_plane.usecases import principals, sessions
+from control_plane.usecases import overview, principals, sessions
 from protos.values import keys
 from tests.control_plane.desk import HOUR_MS, Desk
 from tests.control_plane.web.agency import add_client
@@ -150,6 +151,40 @@ def test_attempts_are_bounded_and_told_apart_by_nothing(desk: Desk, browser: Bro
     assert browser.enter(desk.owner_token).status_code == 409
     desk.pass_ms(limits.SIGN_IN_WINDOW_MS + 1)
     assert browser.enter(desk.owner_token).status_code == 303
+
+
+def test_strangers_lock_nobody_out_who_has_a_link(
+    desk: Desk, browser: Browser, link: Callable[[], str]
+) -> None:
+    """Behind a proxy all of them share an address."""
+    unknown = keys.make_key(keys.ADMIN_TOKEN, bytes(24))
+    wrong = keys.make_key(keys.SIGN_IN_LINK, bytes(24))
+    for _ in range(limits.ADDRESS_ATTEMPTS_MAX + 1):
+        told = browser.enter(unknown)
+        assert browser.get(f"/sign-in/{wrong}").status_code == 401
+        assert browser.ask("POST", f"/sign-in/{wrong}", headers={"origin": ORIGIN}).is_error
+    assert "`bursar desk` for a link" in unescape(told.text)
+    path = f"/sign-in/{link()}"
+    assert browser.get(path).status_code == 200
+    assert browser.ask("POST", path, headers={"origin": ORIGIN}).headers["location"] == "/"
+
+
+def test_what_opens_nothing_takes_no_place_among_the_writers(desk: Desk, browser: Browser) -> None:
+    before = desk.read(overview.change_no)
+    for kind, path in ((keys.SIGN_IN_LINK, "/sign-in/"), (keys.SHARE_LINK, "/share/")):
+        wrong = path + keys.make_key(kind, bytes(24))
+        for method in ("GET", "POST"):
+            browser.ask(method, wrong, headers={"origin": ORIGIN})
+    assert desk.read(overview.change_no) == before
+
+
+def test_no_secret_of_an_address_is_led_into_clear_text(
+    desk: Desk, link: Callable[[], str]
+) -> None:
+    """A proxy with the certificate asks in clear text, and that is how it would be led back."""
+    safe = Browser(desk, secure=True)
+    answer = safe.get(f"/sign-in/{link()}/")
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
 
 
 @pytest.mark.parametrize(
