@@ -460,8 +460,6 @@ DELIVERY_LOOK_S = 2
 """How often it is looked for messages to send, when nobody says that there are any."""
 DELIVERY_TIME_S = 30
 """One attempt takes no longer."""
-DELIVERY_ANSWER_BYTES_MAX = 4_096
-"""So much is read of what a receiver answers."""
 DELIVERY_ERROR_CHARACTERS_MAX = 300
 """Longest error of an attempt that is kept."""
 DELIVERY_KEPT_MS = 90 * 86_400_000

@@ -17,7 +17,6 @@ from control_plane.core import fields
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})\Z")
 _ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}\Z")
 _SLACK_HOST: Final = "hooks.slack.com"
 _SECRET_CHARACTERS_MIN: Final = 16
@@ -118,7 +117,7 @@ def check_target(kind: ChannelKind, target: Target) -> Target:
 
 def check_mail_address(text: str, field_name: str) -> str:
     """A plain mail address, such as ops@example.org."""
-    if not _MAIL.match(text) or ".." in text:
+    if not fields.is_mail_address(text):
         raise fields.invalid(field_name, "a mail address, such as ops@example.org")
     return text
 
@@ -135,6 +134,10 @@ def check_url(url: str, field_name: str) -> str:
         raise refusal from None
     if parts.scheme not in {"https", "http"} or not parts.hostname or " " in url or port == 0:
         raise refusal
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:  # A label that is empty or too long: nobody can look it up.
+        raise refusal from None
     if parts.username is not None or parts.password is not None:
         raise fields.invalid(field_name, "no user name or password in the address")
     return url
@@ -184,7 +187,7 @@ def is_allowed(address: IpAddress, allowed: tuple[IpNetwork, ...]) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return is_allowed(inner, allowed)
-        if address.teredo is not None or address.is_site_local:
+        if address.teredo is not None or address.is_site_local or address.is_reserved:
             return False
     return address.is_global and not address.is_multicast
 

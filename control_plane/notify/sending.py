@@ -35,9 +35,9 @@ async def send(
                 mail.send, route.server, route.password, address, made, doors.trust
             )
         case ChannelKind.SLACK:
-            return (await web.post_json(address, layouts.slack(delivery), doors))[0]
+            return await web.post_json(address, layouts.slack(delivery), doors)
         case ChannelKind.TEAMS:
-            return (await web.post_json(address, layouts.teams(delivery), doors))[0]
+            return await web.post_json(address, layouts.teams(delivery), doors)
         case ChannelKind.PAGERDUTY:
             return await _pagerduty(delivery, address, doors)
         case ChannelKind.WEBHOOK:
@@ -48,16 +48,16 @@ async def send(
                     body, route.target.signing_secret, now_unix_ms
                 ),
             }
-            return (await web.post(address, body, headers, doors))[0]
+            return await web.post(address, body, headers, doors)
 
 
 async def _pagerduty(delivery: Delivery, routing_key: str, doors: Doors) -> Attempt:
     body = layouts.pagerduty(delivery, routing_key)
-    attempt, _ = await web.post_json(doors.pagerduty_url, body, doors)
+    attempt = await web.post_json(doors.pagerduty_url, body, doors)
     if attempt.arrived and delivery.purpose is Purpose.TEST:
         # A test leaves no incident behind.
         over = layouts.pagerduty(replace(delivery, purpose=Purpose.OVER), routing_key)
-        attempt, _ = await web.post_json(doors.pagerduty_url, over, doors)
+        attempt = await web.post_json(doors.pagerduty_url, over, doors)
     if attempt.outcome is Outcome.LOST_SIGHT:
         # An event that is repeated under its key is the same event.
         return failed(Outcome.NOT_SENT, attempt.error)

@@ -3,7 +3,7 @@
 The name is resolved here, each of its addresses must be allowed, and the connection goes to the one
 that was looked at: a name that means something else a moment later leads nowhere. The certificate
 is checked against the name. Redirects are not followed, proxies of the environment not used, and
-little is read of the answer.
+of the answer nothing is read but its head.
 """
 
 import asyncio
@@ -36,17 +36,15 @@ class _NotAllowedError(Exception):
     """The name leads to an address that messages may not be sent to."""
 
 
-async def post(
-    url: str, body: bytes, headers: Mapping[str, str], doors: Doors
-) -> tuple[Attempt, bytes]:
-    """Post a body; what came of it, and the beginning of the answer."""
+async def post(url: str, body: bytes, headers: Mapping[str, str], doors: Doors) -> Attempt:
+    """Post a body; what came of it."""
     try:
         async with asyncio.timeout(limits.DELIVERY_TIME_S):
             place, host = await _resolve(url, doors)
     except _NotAllowedError as error:
-        return failed(Outcome.REFUSED, error), b""
+        return failed(Outcome.REFUSED, error)
     except (OSError, TimeoutError) as error:
-        return failed(Outcome.NOT_SENT, error), b""
+        return failed(Outcome.NOT_SENT, error)
     named = {"Host": host, "Content-Type": "application/json", **headers}
     extensions = {"sni_hostname": urlsplit(url).hostname}
     try:
@@ -62,16 +60,17 @@ async def post(
                 "POST", place, content=body, headers=named, extensions=extensions
             ) as answer,
         ):
-            return _judged(answer.status_code, answer.headers), await _beginning(answer)
+            # The status says all. What follows it may be endless, packed, or cut off.
+            return _judged(answer.status_code, answer.headers)
     except _AFTER_CONNECTING as error:
-        return failed(Outcome.LOST_SIGHT, f"no answer: {type(error).__name__}"), b""
+        return failed(Outcome.LOST_SIGHT, f"no answer: {type(error).__name__}")
     except TimeoutError:
-        return failed(Outcome.LOST_SIGHT, "no answer in time"), b""
+        return failed(Outcome.LOST_SIGHT, "no answer in time")
     except httpx.HTTPError as error:
-        return failed(Outcome.NOT_SENT, error), b""
+        return failed(Outcome.NOT_SENT, error)
 
 
-async def post_json(url: str, body: Mapping[str, Any], doors: Doors) -> tuple[Attempt, bytes]:
+async def post_json(url: str, body: Mapping[str, Any], doors: Doors) -> Attempt:
     """Post a value as JSON."""
     return await post(url, json.dumps(body, ensure_ascii=False).encode(), {}, doors)
 
@@ -106,12 +105,3 @@ def _judged(status: int, headers: httpx.Headers) -> Attempt:
     if 300 <= status < 400:
         return failed(Outcome.REFUSED, f"HTTP {status}: redirects are not followed")
     return failed(Outcome.REFUSED, f"HTTP {status}")
-
-
-async def _beginning(answer: httpx.Response) -> bytes:
-    read = b""
-    async for piece in answer.aiter_bytes():
-        read += piece
-        if len(read) >= limits.DELIVERY_ANSWER_BYTES_MAX:
-            break
-    return read[: limits.DELIVERY_ANSWER_BYTES_MAX]

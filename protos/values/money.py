@@ -36,7 +36,8 @@ def usd_to_nano(text: str) -> int:
     if not amount.is_finite():
         message = f"{text!r} is not an amount in dollars, such as 300 or 12.50"
         raise ValueError(message)
-    if abs(amount) * NANO_PER_USD > MONEY_MAX_NANO_USD:
+    # A product of what is far too large is none; and nobody waits for a million digits.
+    if amount.adjusted() > _DIGITS_MAX or abs(amount) * NANO_PER_USD > MONEY_MAX_NANO_USD:
         message = f"{text!r} is more than this program can hold ($9,223,372,036)"
         raise ValueError(message)
     nano = amount.scaleb(9)

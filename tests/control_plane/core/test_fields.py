@@ -1,5 +1,7 @@
 """What a field may hold, and how a refusal names it."""
 
+from email.headerregistry import Address
+
 import pytest
 
 from control_plane.core import fields
@@ -20,7 +22,8 @@ def test_a_name_is_kept_in_one_form() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " a", "a ", "a\n", "a\x00b", "a\u200bb", "a\u202eb", "x" * 101, "\ud800"]
+    "name",
+    ["", " a", "a ", "a\n", "a\x00b", "a\u200bb", "a\u202eb", "a\u2028b", "x" * 101, "\ud800"],
 )
 def test_names_that_deceive_or_break_are_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -34,6 +37,25 @@ def test_reasons_may_have_lines_but_no_tricks() -> None:
     for reason in ("x" * 501, "a\x1b[31m", "a\u202eb"):
         with pytest.raises(InvalidArgumentError):
             fields.check_reason(reason)
+
+
+@pytest.mark.parametrize("text", ["dana@acme.example", "d.o'neil+x@a-b.example", "a@1.example"])
+def test_mail_addresses(text: str) -> None:
+    assert fields.check_mail_address(text, "to") == text
+    assert Address(addr_spec=text).addr_spec == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("dana", "dana@acme", "@acme.example", "dana@", ".a@b.example", "a.@b.example"),
+        *("a..b@c.example", "a@b.example.", "a@.b.example", "a@b..example", "a@b@c.example"),
+        *("a@-b.example", "a b@c.example", "a@b.example\n", "ä@b.example", f"{'a' * 65}@b.example"),
+    ],
+)
+def test_what_no_mail_can_be_addressed_to_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        fields.check_mail_address(text, "to")
 
 
 def test_ids_are_checked_before_anybody_looks_for_them() -> None:

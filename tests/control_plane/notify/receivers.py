@@ -69,6 +69,8 @@ class WebReceiver:
     status: int = 200
     location: str = ""
     cut: bool = False
+    body_bytes: int = 2
+    """What is promised of an answer of which two bytes come."""
     posts: list[Posted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,7 +86,8 @@ class WebReceiver:
                 self.send_response(receiver.status)
                 if receiver.location:
                     self.send_header("Location", receiver.location)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(receiver.body_bytes))
+                self.close_connection = receiver.body_bytes > 2
                 self.end_headers()
                 self.wfile.write(b"ok")
 

@@ -255,10 +255,20 @@ def test_a_receiver_that_hangs_up_may_have_it(
     assert (found.state, found.lost_sight_count) == (DeliveryState.QUEUED, 1)
 
 
+def test_a_receiver_that_took_it_may_break_off_its_answer(
+    world: AlertWorld, web: WebReceiver, courier: Courier
+) -> None:
+    channel = world.channel("hook", address=web.url, secret=SECRET)
+    web.body_bytes = 1 << 20
+    delivery_id = put(world, channel_id=channel.channel_id)
+    turn(courier)
+    assert state(world, delivery_id).state is DeliveryState.SENT
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"])
 def test_nothing_is_sent_into_a_network_that_nobody_allowed(web: WebReceiver, host: str) -> None:
     url = web.url.replace("127.0.0.1", host)
-    attempt, _ = asyncio.run(post(url, b"{}", {}, Doors()))
+    attempt = asyncio.run(post(url, b"{}", {}, Doors()))
     assert "no address of the internet" in attempt.error
     assert web.posts == []
 

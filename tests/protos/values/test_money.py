@@ -38,6 +38,8 @@ def test_a_persons_amount_is_read_exactly(text: str, nano_usd: int) -> None:
         ("1.0000000001", "finer than a billionth"),
         ("1.00000000000000000000000000000001", "not an amount"),
         ("1e20", "more than this program can hold"),
+        ("-1e999999", "more than this program can hold"),
+        ("1e-999999", "finer than a billionth"),
         ("9223372036.854775808", "more than this program can hold"),
     ],
 )
