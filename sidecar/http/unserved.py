@@ -8,7 +8,7 @@ class Unserved(NamedTuple):
     """An endpoint of a provider, with all that lies below it."""
 
     path: str
-    """The path; `{...}` stands for one segment of it."""
+    """The path; `{...}` stands for one segment of it, `{id}` for one without a `:method`."""
     reason: str
     """Why it is not served, as the end of a sentence."""
 
@@ -41,7 +41,7 @@ UNSERVED: tuple[Unserved, ...] = (
     Unserved("/v1beta/fileSearchStores", f"stores are left alone: {_STORED}"),
     Unserved("/v1beta/tunedModels", "a tuned model is trained and billed at the provider"),
     Unserved("/v1beta/interactions", "what an interaction runs and reads there has no bound"),
-    Unserved("/v1beta/models/{model}", "a model is changed at the provider, by your agency"),
+    Unserved("/v1beta/models/{id}", "a model is changed at the provider, by your agency"),
     Unserved("/v1beta/files:register", f"files are left alone: {_STORED}"),
     Unserved("/upload/v1beta/fileSearchStores", f"stores are left alone: {_STORED}"),
     Unserved("/v1beta/agents", _AGENTS),
@@ -93,9 +93,12 @@ UNSERVED: tuple[Unserved, ...] = (
 """The first row that covers a path speaks for it."""
 
 
+_PLACES = {"{id}": "[^/:]+"}
+
+
 def _pattern(path: str) -> str:
     return "".join(
-        "[^/]+" if part.startswith("{") else re.escape(part)
+        _PLACES.get(part, "[^/]+") if part.startswith("{") else re.escape(part)
         for part in re.split(r"(\{[^}]*\})", path)
     )
 

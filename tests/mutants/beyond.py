@@ -132,8 +132,8 @@ OF_THE_JOURNAL = (
         "J5",
         "a return stands in the record, not in the lease's row",
         ADMISSION,
-        "self._journal.record(partial(_return_body, lease), now, leases=(lease,))",
-        "self._journal.record(partial(_return_body, lease), now)",
+        "self._journal.record(partial(translate.returned_to_wire, lease), now, leases=(lease,))",
+        "self._journal.record(partial(translate.returned_to_wire, lease), now)",
     ),
     _mutant(
         "J6",
