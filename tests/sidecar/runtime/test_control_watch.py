@@ -112,6 +112,50 @@ async def test_a_policy_that_is_not_understood_leaves_the_last_one_in_force(
         assert cp.syncs[-1].policy_refused == ""
 
 
+async def test_a_control_plane_that_lost_its_encryption_key_takes_no_secret_away(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    at, moved = "http://127.0.0.1:1", "http://127.0.0.1:2"
+
+    def told(number: int, url: str, own: bytes, more: bytes, secret_version: int = 3) -> None:
+        provider = wire.Provider(
+            provider="openai",
+            family="openai",
+            base_url=url,
+            sealed_secret=own,
+            secret_version=secret_version,
+        )
+        secret = wire.ProviderSecret(
+            provider_secret_id="psc_a", provider="openai", project_id="prj_a", sealed_secret=more
+        )
+        cp.policy = policy_message(number, providers=[provider], secrets=[secret])
+        cp.say(policy=cp.policy)
+
+    async with running(tmp_path, cp) as sidecar:
+        await asked(cp, lambda: len(cp.watches) > 0)
+
+        async def here(number: int) -> list[bytes]:
+            await until(lambda: sidecar.admission.policy.version == number)
+            return [one.sealed for one in sidecar.admission.policy.every_secret()]
+
+        told(2, at, b"own", b"more")
+        assert await here(2) == [b"own", b"more"]
+        told(3, at, b"", b"")
+        assert await here(3) == [b"own", b"more"]
+        told(4, at, b"", b"new")
+        assert await here(4) == [b"own", b"new"]
+        await asked(cp, lambda: any(sync.policy_acked == 4 for sync in cp.syncs))
+        kept = policy_file.load(tmp_path, "eu")
+        assert kept is not None
+        assert [one.sealed for one in kept.every_secret()] == [b"own", b"new"]
+        told(5, moved, b"", b"")
+        assert await here(5) == [b""], "no secret goes to an address that it was not given for"
+        told(6, at, b"own", b"more")
+        await here(6)
+        told(7, at, b"", b"", secret_version=4)
+        assert await here(7) == [b"more"], "nor does one that was replaced come back"
+
+
 async def test_a_recall_is_followed_at_once_and_told(
     tmp_path: Path, cp: ControlPlaneDouble
 ) -> None:
