@@ -5,7 +5,7 @@ the outbox in the transaction that marks it as sent: no crash sends it twice or 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +13,6 @@ from control_plane import limits
 from control_plane.clock import Clock
 from control_plane.core.deliveries import Delivery, Part, Purpose
 from control_plane.core.principals import Principal, Role
-from control_plane.core.projects import Project
 from control_plane.core.statements import State, Statement, delivery_seed, read
 from control_plane.entropy import Entropy
 from control_plane.notify.courier import Courier
@@ -61,8 +60,12 @@ class Clerk:
         """Build what is due; how many there were."""
         now = self._clock.unix_ms()
         plans: list[Plan] = []
-        for some in _some(await self._read(projects.everything)):
-            plans += await self._read(partial(statements.due_builds, some=some, now_unix_ms=now))
+        for project in await self._read(projects.everything):
+            due = partial(statements.due_builds, project=project, now_unix_ms=now)
+            try:
+                plans += await self._read(due)
+            except Exception as error:  # noqa: BLE001 - one client's never holds up the others'
+                _tell("statement not looked for", project.project_id, error)
         for plan in plans:
             try:
                 kept = await self._build(plan)
@@ -115,12 +118,6 @@ class Clerk:
 def _tell(what: str, of: str, error: Exception) -> None:
     # The text of an error may hold a client's words; what kind it is says enough.
     event(what, level=40, of=of, error=type(error).__name__)
-
-
-def _some(known: Sequence[Project]) -> Iterator[Sequence[Project]]:
-    """Clients, so many at a time as one read looks at."""
-    most = limits.STATEMENT_LOOK_CLIENTS
-    return (known[start : start + most] for start in range(0, len(known), most))
 
 
 def _waiting(tx: Tx, now_unix_ms: int) -> list[Kept]:

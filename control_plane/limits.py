@@ -403,8 +403,6 @@ STATEMENT_LOOK_S = 60
 """How often it is looked whether a statement is to go out."""
 STATEMENT_BUILD_LOOK_MS = 600_000
 """How often all clients are looked at for months that are to be built."""
-STATEMENT_LOOK_CLIENTS = 200
-"""Clients that one read looks at for that."""
 STATEMENT_SENDS_MAX = 20
 """Statements that one look lets go out."""
 STATEMENT_MONTHS_MAX = 12

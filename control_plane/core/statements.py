@@ -340,6 +340,11 @@ def read(frozen: bytes) -> Statement:
     return made
 
 
+def read_month(frozen: bytes) -> Month:
+    """The month alone of a statement as it was frozen, for a fraction of the time."""
+    return Month(**json.loads(frozen)["month"])
+
+
 def delivery_seed(statement: Statement, address: str) -> bytes:
     """What a mail of a version to an address is known by, however often it is made."""
     text = f"{statement.statement_id}/{statement.version}/{address.lower()}"

@@ -81,8 +81,7 @@ def month_of(zone: str, name: str) -> Month | None:
         return None
     if not (1970 <= int(year) < 9000 and 1 <= int(number) <= 12):
         return None
-    months = (int(year) - 1970) * 12 + int(number) - 1
-    return month_at(zone, months * _MEAN_MONTH_MS + _MEAN_MONTH_MS // 2)
+    return _month_of_number(zone, (int(year) - 1970) * 12 + int(number) - 1)
 
 
 def month_at(zone: str, instant_unix_ms: int) -> Month:
@@ -93,8 +92,22 @@ def month_at(zone: str, instant_unix_ms: int) -> Month:
 
 
 def month_before(month: Month) -> Month:
-    """The month before."""
-    return month_at(month.time_zone, month.start_unix_ms - 1)
+    """The month before, by its name: of a client who moved, a month may begin late."""
+    return _month_of_number(month.time_zone, _number_of(month) - 1)
+
+
+def month_after(month: Month) -> Month:
+    """The month after."""
+    return _month_of_number(month.time_zone, _number_of(month) + 1)
+
+
+def _number_of(month: Month) -> int:
+    year, _, number = month.name.partition("-")
+    return (int(year) - 1970) * 12 + int(number) - 1
+
+
+def _month_of_number(zone: str, months: int) -> Month:
+    return month_at(zone, months * _MEAN_MONTH_MS + _MEAN_MONTH_MS // 2)
 
 
 def totals_in(tx: Tx, project_id: str, month: Month) -> Totals:

@@ -5,7 +5,6 @@ which holds the lines against the roll-up: what does not agree to the nano-dolla
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from control_plane import limits
@@ -21,6 +20,7 @@ from control_plane.core.statements import (
     Step,
     canonical,
     read,
+    read_month,
     sha256_of,
     step,
 )
@@ -35,6 +35,7 @@ from control_plane.usecases.acts import Act, record
 from control_plane.usecases.statement_values import (
     Heading,
     gather,
+    month_after,
     month_at,
     month_before,
     month_of,
@@ -82,13 +83,12 @@ def plan(tx: Tx, project_id: str, month: str, now_unix_ms: int) -> Plan:
     """What to build; an empty month is the last that is over."""
     project = projects.found(tx, project_id)
     zone = project.time_zone
-    if not month:
-        return Plan(project, month_before(month_at(zone, now_unix_ms)))
-    found = _month_named(zone, month)
+    wanted = _month_named(zone, month) if month else month_before(month_at(zone, now_unix_ms))
+    found = _as_told(tx, project_id, wanted)
     if found.end_unix_ms > now_unix_ms:
         raise FailedPreconditionError(
-            f"{month} is not over in {zone}: a statement is of a closed month",
-            month=month,
+            f"{found.name} is not over in {zone}: a statement is of a closed month",
+            month=found.name,
             time_zone=zone,
         )
     return Plan(project, found)
@@ -99,6 +99,26 @@ def _month_named(zone: str, name: str) -> Month:
     if found is None:
         raise fields.invalid("month", "a month such as 2026-10")
     return found
+
+
+def _as_told(tx: Tx, project_id: str, month: Month) -> Month:
+    """A month within what statements were made of, wherever its client has moved since.
+
+    So no call is ever in two statements, or between two in none.
+    """
+    told = _told(tx, project_id, month)
+    if told is not None:
+        return told
+    before = _told(tx, project_id, month_before(month))
+    after = _told(tx, project_id, month_after(month))
+    start = before.end_unix_ms if before is not None else month.start_unix_ms
+    end = after.start_unix_ms if after is not None else month.end_unix_ms
+    return replace(month, start_unix_ms=start, end_unix_ms=end)
+
+
+def _told(tx: Tx, project_id: str, month: Month) -> Month | None:
+    newest = store.newest(tx, project_id, month.name)
+    return read_month(newest.value) if newest is not None else None
 
 
 def build_statement(tx: Tx, wanted: Plan, lines: CostLines, act: Act) -> Kept:
@@ -183,8 +203,7 @@ def approve_statement(tx: Tx, statement_id: str, sha256: str, act: Act) -> Kept:
 
 
 def _approve(tx: Tx, kept: Kept, settings: Settings, act: Act) -> Kept:
-    month = read(kept.value).month
-    due = send_time(month, settings.send_day)
+    due = send_time(read_month(kept.value), settings.send_day)
     approved = replace(
         kept,
         state=step(kept.state, Step.APPROVE),
@@ -238,7 +257,8 @@ def get_focus_file(tx: Tx, project_id: str, month: str) -> list[Plan]:
     """Of which projects and time a FOCUS file is made: of one client's month, or of all in UTC."""
     if project_id:
         project = projects.found(tx, project_id)
-        return [Plan(project, _month_named(project.time_zone, month))]
+        wanted = _month_named(project.time_zone, month)
+        return [Plan(project, _as_told(tx, project_id, wanted))]
     whole = _month_named("UTC", month)
     return [Plan(project, whole) for project in project_store.everything(tx)]
 
@@ -306,13 +326,13 @@ def check_note(text: str, field: str) -> str:
     return fields.check_text(text, field, limits.STATEMENT_NOTE_CHARACTERS_MAX)
 
 
-def due_builds(tx: Tx, some: Sequence[Project], now_unix_ms: int) -> list[Plan]:
-    """Months of some clients that are over and have no statement, or one that is left behind."""
+def due_builds(tx: Tx, project: Project, now_unix_ms: int) -> list[Plan]:
+    """Months of a client that are over and have no statement, or one that is left behind."""
+    last = month_before(month_at(project.time_zone, now_unix_ms))
     return [
         Plan(project, month)
-        for project in some
-        for last in [month_before(month_at(project.time_zone, now_unix_ms))]
-        for month in (last, month_before(last))
+        for wanted in (last, month_before(last))
+        for month in [_as_told(tx, project.project_id, wanted)]
         if _is_due(tx, project.project_id, month, now_unix_ms)
     ]
 

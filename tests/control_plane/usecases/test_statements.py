@@ -170,6 +170,36 @@ def test_a_month_is_exactly_that_of_the_client_over_a_change_of_clocks(
         assert sum(line.totals.cost_nano_usd for line in value.models) == wanted[month]
 
 
+@pytest.mark.parametrize(("zone", "then"), [(LOS_ANGELES, AUCKLAND), (AUCKLAND, LOS_ANGELES)])
+@pytest.mark.parametrize("first", ["2026-10", "2026-11"])
+def test_no_call_is_in_two_statements_or_in_none_when_a_client_moves(
+    desk: Desk, zone: str, then: str, first: str
+) -> None:
+    set_price(desk)
+    project = client(desk, zone)
+    begin, edge = at("UTC", "2026-10-01T12:00:00"), at("UTC", "2026-10-31T00:00:00")
+    instants = [begin, *(edge + n * HOUR_MS for n in range(72)), at("UTC", "2026-11-30T03:00:00")]
+    booked = [used(number, project, instant) for number, instant in enumerate(instants)]
+    book(desk, *booked)
+    desk.clock.now_unix_ms = at("UTC", "2026-12-03T09:00:00")
+    told = value_of(desk, build(desk, project, first))
+    project = desk.do(
+        lambda tx, act: projects.update_project(
+            tx, project.project_id, project.etag, ProjectChange(time_zone=then), act
+        )
+    )
+    desk.do_alone(lambda tx: rollups.make_days(tx, project.project_id, then))
+    frozen = [value_of(desk, build(desk, project, month)) for month in ("2026-10", "2026-11")]
+    assert told in frozen, "what was told stays as it was told"
+    assert sum(value.totals.call_count for value in frozen) == len(booked)
+    assert [len(value.months) for value in frozen] == [1, 2]
+    for month in ("2026-10", "2026-11"):
+        [plan] = desk.read(lambda tx: statements.get_focus_file(tx, project.project_id, month))  # noqa: B023 - called at once
+        assert plan.month == next(value.month for value in frozen if value.month.name == month)
+    due = desk.read(lambda tx: statements.due_builds(tx, project, desk.now))
+    assert due == []
+
+
 def test_a_month_that_is_not_over_where_the_client_is_cannot_be_frozen(desk: Desk) -> None:
     project = client(desk, LOS_ANGELES)
     desk.clock.now_unix_ms = at("UTC", "2026-11-01T06:59:59")  # 23:59 on 31 October there
@@ -337,16 +367,16 @@ def test_automatic_clients_get_the_first_version_unasked_and_others_a_draft(desk
     made = used(1, project, at("UTC", "2026-10-10T00:00:00"))
     book(desk, made)
     desk.clock.now_unix_ms = at("UTC", "2026-11-02T23:59:59")
-    assert desk.read(lambda tx: statements.due_builds(tx, [project], desk.now)) == []
+    assert desk.read(lambda tx: statements.due_builds(tx, project, desk.now)) == []
     desk.clock.now_unix_ms = at("UTC", "2026-11-03T00:00:00")
-    [plan] = desk.read(lambda tx: statements.due_builds(tx, [project], desk.now))
+    [plan] = desk.read(lambda tx: statements.due_builds(tx, project, desk.now))
     assert plan.month.name == "2026-10"
     kept = build(desk, project)
     assert kept.state is State.APPROVED
     assert kept.due_unix_ms == at("UTC", "2026-11-05T09:00:00")
-    assert desk.read(lambda tx: statements.due_builds(tx, [project], desk.now)) == []
+    assert desk.read(lambda tx: statements.due_builds(tx, project, desk.now)) == []
     correct(desk, made, 1)
-    [again] = desk.read(lambda tx: statements.due_builds(tx, [project], desk.now))
+    [again] = desk.read(lambda tx: statements.due_builds(tx, project, desk.now))
     assert again.month.name == "2026-10"
     second = build(desk, project)
     assert second.state is State.APPROVED, "nobody was sent the first"
