@@ -64,6 +64,9 @@ from clients.admin.rate_limits import RateLimit as RateLimit
 from clients.admin.rerating import ReratedProject as ReratedProject
 from clients.admin.rerating import Rerating as Rerating
 from clients.admin.retirements import Retirement as Retirement
+from clients.admin.reviews import MatrixCell as MatrixCell
+from clients.admin.reviews import MatrixMove as MatrixMove
+from clients.admin.reviews import ModelMatrix as ModelMatrix
 from clients.admin.reviews import Review as Review
 from clients.admin.reviews import ReviewClient as ReviewClient
 from clients.admin.reviews import ReviewComing as ReviewComing

@@ -1,4 +1,4 @@
-"""The monthly review over all clients."""
+"""The monthly review over all clients, and which models do which task."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,6 +132,52 @@ class Review:
     unused_keys: tuple[ReviewKey, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixCell:
+    """What one model does of one task, on the agency's own calls of the last 30 days."""
+
+    task: str
+    provider: str
+    model: str
+    call_count: int
+    failed_count: int
+    cost_nano_usd: int
+    per_call_nano_usd: int
+    p50_ms: int | None
+    """Of calls that ended well; None where none did."""
+    p95_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixMove:
+    """What a client's workflow would have saved last month at another model."""
+
+    project_id: str
+    workflow: str
+    task: str
+    provider: str
+    model: str
+    to_provider: str
+    to_model: str
+    call_count: int
+    cost_nano_usd: int
+    saved_nano_usd: int
+    """An estimate, by today's standard rates at its own tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMatrix:
+    """All tasks by all models."""
+
+    cells: tuple[MatrixCell, ...]
+    left_out_count: int
+    """Pairs of task and model with too few calls."""
+    month: str
+    """The closed month of the moves."""
+    moves: tuple[MatrixMove, ...]
+    knows_moves: bool
+
+
 class Reviews:
     """Reads what an agency looks at once a month."""
 
@@ -143,6 +189,17 @@ class Reviews:
         """Sum a month such as 2026-10 over all clients; the running one by default."""
         request = v1.GetReviewRequest(month=month)
         return _review_from_wire(self._wire.ask(self._stub.GetReview, request))
+
+    def model_matrix(self) -> ModelMatrix:
+        """Say what models did of each task, and what moves would have saved last month."""
+        wire = self._wire.ask(self._stub.GetModelMatrix, v1.GetModelMatrixRequest())
+        return ModelMatrix(
+            cells=tuple(map(_cell_from_wire, wire.cells)),
+            left_out_count=wire.left_out_count,
+            month=wire.month,
+            moves=tuple(map(_move_from_wire, wire.moves)),
+            knows_moves=wire.knows_moves,
+        )
 
 
 def _review_from_wire(wire: v1.Review) -> Review:
@@ -247,4 +304,33 @@ def _coming_from_wire(wire: v1.ReviewComing) -> ReviewComing:
         client_count=wire.client_count,
         cost_nano_usd=wire.cost_nano_usd,
         effect_nano_usd=wire.effect_nano_usd if wire.HasField("effect_nano_usd") else None,
+    )
+
+
+def _cell_from_wire(wire: v1.MatrixCell) -> MatrixCell:
+    return MatrixCell(
+        task=wire.task,
+        provider=wire.provider,
+        model=wire.model,
+        call_count=wire.call_count,
+        failed_count=wire.failed_count,
+        cost_nano_usd=wire.cost_nano_usd,
+        per_call_nano_usd=wire.per_call_nano_usd,
+        p50_ms=wire.p50_ms if wire.HasField("p50_ms") else None,
+        p95_ms=wire.p95_ms if wire.HasField("p95_ms") else None,
+    )
+
+
+def _move_from_wire(wire: v1.MatrixMove) -> MatrixMove:
+    return MatrixMove(
+        project_id=wire.project_id,
+        workflow=wire.workflow,
+        task=wire.task,
+        provider=wire.provider,
+        model=wire.model,
+        to_provider=wire.to_provider,
+        to_model=wire.to_model,
+        call_count=wire.call_count,
+        cost_nano_usd=wire.cost_nano_usd,
+        saved_nano_usd=wire.saved_nano_usd,
     )

@@ -90,6 +90,16 @@ class Workflows:
         )
         self._wire.ask(self._stub.DropRoi, request)
 
+    def set_task(self, project_id: str, workflow: str, task: str, *, request_id: str = "") -> None:
+        """Say what a workflow does; "" takes it back. NotFoundError where nothing was said."""
+        request = v1.SetTaskRequest(
+            request_id=request_id or self._wire.request_id(),
+            project_id=project_id,
+            workflow=workflow,
+            task=task,
+        )
+        self._wire.ask(self._stub.SetTask, request)
+
 
 def workflow_from_wire(wire: v1.Workflow) -> Workflow:
     """Read a workflow."""

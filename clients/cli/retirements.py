@@ -1,4 +1,4 @@
-"""`bursar model`: which models are retired."""
+"""`bursar model`: which models are retired, and which do which task."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from clients.admin import Retirement
 from clients.cli.limits import LIST_MAX_ITEMS
+from clients.cli.model_matrix import matrix
 from clients.cli.output import instant_text, table
 from clients.cli.parameters import LATER
 from clients.cli.session import Group, Session, pass_session
@@ -17,7 +18,10 @@ from clients.cli.session import Group, Session, pass_session
 
 @click.group("model", cls=Group)
 def model() -> None:
-    """Note which models are retired; clients who use them are told of in time."""
+    """See what models do and cost, and note which are retired: who uses them is told in time."""
+
+
+model.add_command(matrix)
 
 
 @model.command("retire")

@@ -13,7 +13,7 @@ from clients.admin import WorkflowRoi
 from clients.cli import names
 from clients.cli.limits import LIST_MAX_ITEMS
 from clients.cli.output import count_text, table, usd
-from clients.cli.parameters import LENGTH
+from clients.cli.parameters import LABEL, LENGTH
 from clients.cli.session import Group, Session, pass_session
 
 
@@ -116,6 +116,35 @@ def drop_roi(session: Session, client_name: str, name: str) -> None:
     project = names.client(session.bursar, client_name)
     session.bursar.workflows.drop_roi(project.project_id, name)
     session.show({"dropped": name}, Text(f"{name}: nothing is agreed any more"))
+
+
+@workflow.group("task", cls=Group)
+def task() -> None:
+    """Say what a workflow does, so that models are compared by task."""
+
+
+@task.command("set")
+@click.argument("client_name", metavar="CLIENT")
+@click.argument("name", metavar="WORKFLOW")
+@click.argument("label", metavar="TASK", type=LABEL)
+@pass_session
+def set_task(session: Session, client_name: str, name: str, label: str) -> None:
+    """Say what it does, such as summaries; without that its own name is its task."""
+    project = names.client(session.bursar, client_name)
+    session.bursar.workflows.set_task(project.project_id, name, label)
+    session.show({"workflow": name, "task": label}, Text(f"{name} does {label}"))
+    session.say("Compare models by task: bursar model matrix")
+
+
+@task.command("remove")
+@click.argument("client_name", metavar="CLIENT")
+@click.argument("name", metavar="WORKFLOW")
+@pass_session
+def remove_task(session: Session, client_name: str, name: str) -> None:
+    """Take it back: the workflow's own name is its task again."""
+    project = names.client(session.bursar, client_name)
+    session.bursar.workflows.set_task(project.project_id, name, "")
+    session.show({"removed": name}, Text(f"{name} is a task of its own"))
 
 
 def _words(kept: WorkflowRoi) -> str:

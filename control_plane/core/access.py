@@ -119,7 +119,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "SetStatementSettings": _OPERATE,
         "GetFocusFile": _VIEW,
     },
-    "WorkflowService": {"ListWorkflows": _VIEW, "SetRoi": _OPERATE, "DropRoi": _OPERATE},
+    "WorkflowService": {
+        "ListWorkflows": _VIEW,
+        "SetRoi": _OPERATE,
+        "DropRoi": _OPERATE,
+        "SetTask": _OPERATE,
+    },
     "BrandingService": {"GetBranding": _VIEW, "SetBranding": _OWN},
     "CallService": {
         "GetCall": _VIEW,
@@ -128,7 +133,7 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "QueryUsage": _VIEW,
         "ListRefusals": _VIEW,
     },
-    "ReviewService": {"GetReview": _VIEW},
+    "ReviewService": {"GetReview": _VIEW, "GetModelMatrix": _VIEW},
     "AlertService": {
         "ListAlerts": _VIEW,
         "GetAlert": _VIEW,

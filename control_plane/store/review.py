@@ -75,14 +75,19 @@ def raises(
 
 
 def unused_keys(tx: Tx, since_unix_ms: int) -> tuple[UnusedKey, ...]:
-    """Keys that are older than an instant and were not used since, the longest unused first."""
+    """Keys that are older than an instant and were not used since, the longest unused first.
+
+    A secret's mark and the sums by day both say whether it was; either is enough.
+    """
     rows = tx.rows(
         """SELECT k.key_id, k.display_name, k.project_id,
              COALESCE(MAX(s.last_used_unix_ms), 0) AS used
            FROM api_key k JOIN project p ON p.project_id = k.project_id
              LEFT JOIN key_secret s ON s.key_id = k.key_id
            WHERE k.revoked_unix_ms IS NULL AND k.created_unix_ms < :since
-             AND p.state <> 'ARCHIVED'
+             AND p.state <> 'ARCHIVED' AND NOT EXISTS (
+               SELECT 1 FROM rollup_day d WHERE d.project_id = k.project_id
+                 AND d.start_unix_ms >= :since AND d.key_id = k.key_id)
            GROUP BY k.key_id, k.display_name, k.project_id
            HAVING COALESCE(MAX(s.last_used_unix_ms), 0) < :since
            ORDER BY used, k.key_id LIMIT :limit""",

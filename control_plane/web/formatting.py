@@ -31,6 +31,14 @@ def usd_short(amount_nano_usd: int | None) -> str:
     return nano_to_usd(amount_nano_usd, digits_min=0)
 
 
+def usd_fine(amount_nano_usd: int) -> str:
+    """A small amount to three digits that count, such as $0.0123; from a dollar on to the cent."""
+    if abs(amount_nano_usd) >= NANO_PER_USD:
+        return usd(amount_nano_usd)
+    step = int(10 ** max(0, len(str(abs(amount_nano_usd))) - 3))
+    return nano_to_usd(_rounded(amount_nano_usd, step))
+
+
 def usd_whole(amount_nano_usd: int | None) -> str:
     """An amount to the dollar from ten dollars on, for what is not exact anyway."""
     if amount_nano_usd is None:

@@ -44,6 +44,7 @@ _FILTERS = (
         formatting.change,
         formatting.success,
         formatting.share_of,
+        formatting.usd_fine,
         formatting.signed,
     ),
 )

@@ -6,7 +6,7 @@ from control_plane.rpc.transactions import Transactions
 from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.rpc.wire.statements import roi_from_wire, roi_to_wire, workflow_to_wire
 from control_plane.store.engine import Tx
-from control_plane.usecases import workflows
+from control_plane.usecases import model_matrix, workflows
 from control_plane.usecases.acts import Act
 from protos.bursar.admin import v1
 
@@ -48,4 +48,13 @@ class WorkflowServicer(v1.WorkflowServiceServicer):
 
         return await self._transactions.change(
             request, request.request_id, v1.DropRoiResponse, drop
+        )
+
+    async def SetTask(self, request: v1.SetTaskRequest, context: Context) -> v1.SetTaskResponse:
+        def keep(tx: Tx, act: Act) -> v1.SetTaskResponse:
+            model_matrix.set_task(tx, request.project_id, request.workflow, request.task, act)
+            return v1.SetTaskResponse()
+
+        return await self._transactions.change(
+            request, request.request_id, v1.SetTaskResponse, keep
         )

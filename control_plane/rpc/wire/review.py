@@ -1,5 +1,6 @@
-"""The monthly review on the wire."""
+"""The monthly review and the model matrix on the wire."""
 
+from control_plane.core.model_matrix import Cell, ModelMatrix, Move
 from control_plane.core.review import ClientLine, ComingChange, Mover, Raise, Review
 from control_plane.core.usage import Sums, UsageRow
 from control_plane.rpc.wire.calls import usage_row_to_wire
@@ -111,4 +112,44 @@ def _coming(line: ComingChange) -> v1.ReviewComing:
         client_count=line.client_count,
         cost_nano_usd=line.cost_nano_usd,
         effect_nano_usd=line.effect_nano_usd,
+    )
+
+
+def matrix_to_wire(matrix: ModelMatrix) -> v1.ModelMatrix:
+    """All tasks by all models."""
+    return v1.ModelMatrix(
+        cells=map(_cell, matrix.cells),
+        left_out_count=matrix.left_out_count,
+        month=matrix.month,
+        moves=map(_move, matrix.moves),
+        knows_moves=matrix.knows_moves,
+    )
+
+
+def _cell(cell: Cell) -> v1.MatrixCell:
+    return v1.MatrixCell(
+        task=cell.task,
+        provider=cell.provider,
+        model=cell.model,
+        call_count=cell.call_count,
+        failed_count=cell.failed_count,
+        cost_nano_usd=cell.cost_nano_usd,
+        per_call_nano_usd=cell.per_call_nano_usd,
+        p50_ms=cell.p50_ms,
+        p95_ms=cell.p95_ms,
+    )
+
+
+def _move(move: Move) -> v1.MatrixMove:
+    return v1.MatrixMove(
+        project_id=move.project_id,
+        workflow=move.workflow,
+        task=move.task,
+        provider=move.provider,
+        model=move.model,
+        to_provider=move.to_provider,
+        to_model=move.to_model,
+        call_count=move.call_count,
+        cost_nano_usd=move.cost_nano_usd,
+        saved_nano_usd=move.saved_nano_usd,
     )

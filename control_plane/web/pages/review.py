@@ -1,8 +1,10 @@
-"""The monthly review: what all clients cost, what changed and why, and what comes."""
+"""The monthly review of all clients, and which models do which task at what cost."""
+
+from itertools import groupby
 
 from control_plane.statements import figures
 from control_plane.store.engine import Tx
-from control_plane.usecases import review
+from control_plane.usecases import model_matrix, overview, review
 from control_plane.usecases.statement_values import month_before
 from control_plane.web.routes import Asked, Page, Route, View
 
@@ -32,4 +34,18 @@ def read_review(tx: Tx, asked: Asked) -> View:
     return View("review.html", values, f"Review of {figures.month_name(found.month.name)}")
 
 
-ROUTES: tuple[Route, ...] = (Page("/review", read_review),)
+def read_models(tx: Tx, asked: Asked) -> View:
+    """All tasks by all models, and what moves would have saved."""
+    found = model_matrix.get_model_matrix(tx, asked.now_unix_ms)
+    values = {
+        "matrix": found,
+        "tasks": [
+            (task, list(cells)) for task, cells in groupby(found.cells, key=lambda one: one.task)
+        ],
+        "clients": overview.client_names(tx),
+        "month_name": figures.month_name,
+    }
+    return View("models.html", values, "Models by task")
+
+
+ROUTES: tuple[Route, ...] = (Page("/review", read_review), Page("/models", read_models))

@@ -22,3 +22,17 @@ def test_a_review_has_its_totals_its_clients_and_what_people_did(run: Any, run_j
 
 def test_a_month_that_has_not_begun_is_refused(run: Any) -> None:
     assert "has not begun" in run("review", "--month", "2999-01", code=2).stderr
+
+
+def test_a_task_is_said_and_taken_back(run: Any, run_json: Any) -> None:
+    run("client", "add", "Tasked")
+    assert (
+        "leads does summaries"
+        in run("workflow", "task", "set", "Tasked", "leads", "summaries").stdout
+    )
+    run("workflow", "task", "remove", "Tasked", "leads")
+    assert "nobody said" in run("workflow", "task", "remove", "Tasked", "leads", code=3).stderr
+    found = run_json("model", "matrix")["matrix"]
+    assert found["cells"] == []
+    assert found["knows_moves"] is True
+    assert "20 calls" in run("model", "matrix").stderr

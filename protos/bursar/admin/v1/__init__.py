@@ -246,6 +246,9 @@ from protos.bursar.admin.v1.rate_limit_service_pb2 import SetRateLimitRequest as
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceServicer as RateLimitServiceServicer
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub as RateLimitServiceStub
 from protos.bursar.admin.v1.rate_limit_service_pb2_grpc import add_RateLimitServiceServicer_to_server as add_RateLimitServiceServicer_to_server
+from protos.bursar.admin.v1.review_pb2 import MatrixCell as MatrixCell
+from protos.bursar.admin.v1.review_pb2 import MatrixMove as MatrixMove
+from protos.bursar.admin.v1.review_pb2 import ModelMatrix as ModelMatrix
 from protos.bursar.admin.v1.review_pb2 import Review as Review
 from protos.bursar.admin.v1.review_pb2 import ReviewClient as ReviewClient
 from protos.bursar.admin.v1.review_pb2 import ReviewComing as ReviewComing
@@ -254,6 +257,7 @@ from protos.bursar.admin.v1.review_pb2 import ReviewKey as ReviewKey
 from protos.bursar.admin.v1.review_pb2 import ReviewModel as ReviewModel
 from protos.bursar.admin.v1.review_pb2 import ReviewMover as ReviewMover
 from protos.bursar.admin.v1.review_pb2 import ReviewRaise as ReviewRaise
+from protos.bursar.admin.v1.review_service_pb2 import GetModelMatrixRequest as GetModelMatrixRequest
 from protos.bursar.admin.v1.review_service_pb2 import GetReviewRequest as GetReviewRequest
 from protos.bursar.admin.v1.review_service_pb2_grpc import ReviewServiceServicer as ReviewServiceServicer
 from protos.bursar.admin.v1.review_service_pb2_grpc import ReviewServiceStub as ReviewServiceStub
@@ -294,6 +298,8 @@ from protos.bursar.admin.v1.workflow_service_pb2 import DropRoiResponse as DropR
 from protos.bursar.admin.v1.workflow_service_pb2 import ListWorkflowsRequest as ListWorkflowsRequest
 from protos.bursar.admin.v1.workflow_service_pb2 import ListWorkflowsResponse as ListWorkflowsResponse
 from protos.bursar.admin.v1.workflow_service_pb2 import SetRoiRequest as SetRoiRequest
+from protos.bursar.admin.v1.workflow_service_pb2 import SetTaskRequest as SetTaskRequest
+from protos.bursar.admin.v1.workflow_service_pb2 import SetTaskResponse as SetTaskResponse
 from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceServicer as WorkflowServiceServicer
 from protos.bursar.admin.v1.workflow_service_pb2_grpc import WorkflowServiceStub as WorkflowServiceStub
 from protos.bursar.admin.v1.workflow_service_pb2_grpc import add_WorkflowServiceServicer_to_server as add_WorkflowServiceServicer_to_server

@@ -475,3 +475,164 @@ class Review(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class MatrixCell(_message.Message):
+    """What one model does of one task, on the agency's own calls of the last 30 days."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_COUNT_FIELD_NUMBER: _builtins.int
+    COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    PER_CALL_NANO_USD_FIELD_NUMBER: _builtins.int
+    P50_MS_FIELD_NUMBER: _builtins.int
+    P95_MS_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """What a person says that workflows do; else a workflow's name."""
+    provider: _builtins.str
+    """The provider."""
+    model: _builtins.str
+    """The model."""
+    call_count: _builtins.int
+    """Calls; at least 20."""
+    failed_count: _builtins.int
+    """Those that did not end well."""
+    cost_nano_usd: _builtins.int
+    """What they cost."""
+    per_call_nano_usd: _builtins.int
+    """What one cost, rounded to the nearest."""
+    p50_ms: _builtins.int
+    """The median time of calls that ended well, within a tenth; absent where none did."""
+    p95_ms: _builtins.int
+    """Their 95th percentile."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+        failed_count: _builtins.int = ...,
+        cost_nano_usd: _builtins.int = ...,
+        per_call_nano_usd: _builtins.int = ...,
+        p50_ms: _builtins.int | None = ...,
+        p95_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_p50_ms", b"_p50_ms", "_p95_ms", b"_p95_ms", "p50_ms", b"p50_ms", "p95_ms", b"p95_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p50_ms", b"_p50_ms", "_p95_ms", b"_p95_ms", "call_count", b"call_count", "cost_nano_usd", b"cost_nano_usd", "failed_count", b"failed_count", "model", b"model", "p50_ms", b"p50_ms", "p95_ms", b"p95_ms", "per_call_nano_usd", b"per_call_nano_usd", "provider", b"provider", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__p50_ms: _TypeAlias = _typing.Literal["p50_ms"]  # noqa: Y015
+    _WhichOneofArgType__p50_ms: _TypeAlias = _typing.Literal["_p50_ms", b"_p50_ms"]  # noqa: Y015
+    _WhichOneofReturnType__p95_ms: _TypeAlias = _typing.Literal["p95_ms"]  # noqa: Y015
+    _WhichOneofArgType__p95_ms: _TypeAlias = _typing.Literal["_p95_ms", b"_p95_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p50_ms) -> _WhichOneofReturnType__p50_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p95_ms) -> _WhichOneofReturnType__p95_ms | None: ...
+
+Global___MatrixCell: _TypeAlias = MatrixCell  # noqa: Y015
+
+@_typing.final
+class MatrixMove(_message.Message):
+    """What a client's workflow would have saved last month at another model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    TO_PROVIDER_FIELD_NUMBER: _builtins.int
+    TO_MODEL_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
+    COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    SAVED_NANO_USD_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    """The client."""
+    workflow: _builtins.str
+    """The workflow."""
+    task: _builtins.str
+    """Its task."""
+    provider: _builtins.str
+    """The provider that it used."""
+    model: _builtins.str
+    """The model that it used."""
+    to_provider: _builtins.str
+    """The provider of the other model."""
+    to_model: _builtins.str
+    """The other model; the agency uses it for the same task."""
+    call_count: _builtins.int
+    """Its calls of the month."""
+    cost_nano_usd: _builtins.int
+    """What they cost."""
+    saved_nano_usd: _builtins.int
+    """What they would have cost less, estimated by today's standard rates at their own tokens."""
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        workflow: _builtins.str = ...,
+        task: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        to_provider: _builtins.str = ...,
+        to_model: _builtins.str = ...,
+        call_count: _builtins.int = ...,
+        cost_nano_usd: _builtins.int = ...,
+        saved_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "cost_nano_usd", b"cost_nano_usd", "model", b"model", "project_id", b"project_id", "provider", b"provider", "saved_nano_usd", b"saved_nano_usd", "task", b"task", "to_model", b"to_model", "to_provider", b"to_provider", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatrixMove: _TypeAlias = MatrixMove  # noqa: Y015
+
+@_typing.final
+class ModelMatrix(_message.Message):
+    """All tasks by all models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    KNOWS_MOVES_FIELD_NUMBER: _builtins.int
+    left_out_count: _builtins.int
+    """Pairs of task and model that have too few calls to say anything."""
+    month: _builtins.str
+    """The closed month of the moves."""
+    knows_moves: _builtins.bool
+    """Whether moves are known: false where the month has too many workflows to look through."""
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatrixCell]:
+        """By task; within one the cheapest call first."""
+
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatrixMove]:
+        """Most saved first, at most 50."""
+
+    def __init__(
+        self,
+        *,
+        cells: _abc.Iterable[Global___MatrixCell] | None = ...,
+        left_out_count: _builtins.int = ...,
+        month: _builtins.str = ...,
+        moves: _abc.Iterable[Global___MatrixMove] | None = ...,
+        knows_moves: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "knows_moves", b"knows_moves", "left_out_count", b"left_out_count", "month", b"month", "moves", b"moves"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelMatrix: _TypeAlias = ModelMatrix  # noqa: Y015

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.admin.v1 import review_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+protos/bursar/admin/v1/review_service.proto\x12\x0f\x62ursar.admin.v1\x1a#protos/bursar/admin/v1/review.proto\"!\n\x10GetReviewRequest\x12\r\n\x05month\x18\x01 \x01(\t2X\n\rReviewService\x12G\n\tGetReview\x12!.bursar.admin.v1.GetReviewRequest\x1a\x17.bursar.admin.v1.Reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+protos/bursar/admin/v1/review_service.proto\x12\x0f\x62ursar.admin.v1\x1a#protos/bursar/admin/v1/review.proto\"!\n\x10GetReviewRequest\x12\r\n\x05month\x18\x01 \x01(\t\"\x17\n\x15GetModelMatrixRequest2\xb0\x01\n\rReviewService\x12G\n\tGetReview\x12!.bursar.admin.v1.GetReviewRequest\x1a\x17.bursar.admin.v1.Review\x12V\n\x0eGetModelMatrix\x12&.bursar.admin.v1.GetModelMatrixRequest\x1a\x1c.bursar.admin.v1.ModelMatrixb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETREVIEWREQUEST']._serialized_start=101
   _globals['_GETREVIEWREQUEST']._serialized_end=134
-  _globals['_REVIEWSERVICE']._serialized_start=136
-  _globals['_REVIEWSERVICE']._serialized_end=224
+  _globals['_GETMODELMATRIXREQUEST']._serialized_start=136
+  _globals['_GETMODELMATRIXREQUEST']._serialized_end=159
+  _globals['_REVIEWSERVICE']._serialized_start=162
+  _globals['_REVIEWSERVICE']._serialized_end=338
 # @@protoc_insertion_point(module_scope)

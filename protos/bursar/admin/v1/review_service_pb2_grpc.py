@@ -42,6 +42,11 @@ class ReviewServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetReviewRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.Review.FromString,
                 _registered_method=True)
+        self.GetModelMatrix = channel.unary_unary(
+                '/bursar.admin.v1.ReviewService/GetModelMatrix',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetModelMatrixRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.ModelMatrix.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer:
@@ -55,6 +60,13 @@ class ReviewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetModelMatrix(self, request, context):
+        """Says what models did of each task, and what moves to others would have saved last month.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReviewServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +74,11 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     servicer.GetReview,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetReviewRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.Review.SerializeToString,
+            ),
+            'GetModelMatrix': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelMatrix,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetModelMatrixRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.ModelMatrix.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +109,33 @@ class ReviewService:
             '/bursar.admin.v1.ReviewService/GetReview',
             protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetReviewRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelMatrix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.ReviewService/GetModelMatrix',
+            protos_dot_bursar_dot_admin_dot_v1_dot_review__service__pb2.GetModelMatrixRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_review__pb2.ModelMatrix.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class ReviewServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ReviewServiceAsyncStub: ...
     GetReview: _grpc.UnaryUnaryMultiCallable[_review_service_pb2.GetReviewRequest, _review_pb2.Review]
     """Sums a month over all clients, with what changed. INVALID_ARGUMENT for a month that has not begun."""
+    GetModelMatrix: _grpc.UnaryUnaryMultiCallable[_review_service_pb2.GetModelMatrixRequest, _review_pb2.ModelMatrix]
+    """Says what models did of each task, and what moves to others would have saved last month."""
 
 @_typing.type_check_only
 class ReviewServiceAsyncStub(ReviewServiceStub):
@@ -45,6 +47,8 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetReview: _aio.UnaryUnaryMultiCallable[_review_service_pb2.GetReviewRequest, _review_pb2.Review]  # type: ignore[assignment]
     """Sums a month over all clients, with what changed. INVALID_ARGUMENT for a month that has not begun."""
+    GetModelMatrix: _aio.UnaryUnaryMultiCallable[_review_service_pb2.GetModelMatrixRequest, _review_pb2.ModelMatrix]  # type: ignore[assignment]
+    """Says what models did of each task, and what moves to others would have saved last month."""
 
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads what an agency looks at once a month."""
@@ -56,5 +60,13 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.Review, _abc.Awaitable[_review_pb2.Review]]:
         """Sums a month over all clients, with what changed. INVALID_ARGUMENT for a month that has not begun."""
+
+    @_abc_1.abstractmethod
+    def GetModelMatrix(
+        self,
+        request: _review_service_pb2.GetModelMatrixRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.ModelMatrix, _abc.Awaitable[_review_pb2.ModelMatrix]]:
+        """Says what models did of each task, and what moves to others would have saved last month."""
 
 def add_ReviewServiceServicer_to_server(servicer: ReviewServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from protos.bursar.admin.v1 import workflow_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_workflow__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/bursar/admin/v1/workflow_service.proto\x12\x0f\x62ursar.admin.v1\x1a%protos/bursar/admin/v1/workflow.proto\"Q\n\x14ListWorkflowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"^\n\x15ListWorkflowsResponse\x12,\n\tworkflows\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\rSetRoiRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x03roi\x18\x02 \x01(\x0b\x32\x1c.bursar.admin.v1.WorkflowRoi\"J\n\x0e\x44ropRoiRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x10\n\x08workflow\x18\x03 \x01(\t\"\x11\n\x0f\x44ropRoiResponse2\x87\x02\n\x0fWorkflowService\x12^\n\rListWorkflows\x12%.bursar.admin.v1.ListWorkflowsRequest\x1a&.bursar.admin.v1.ListWorkflowsResponse\x12\x46\n\x06SetRoi\x12\x1e.bursar.admin.v1.SetRoiRequest\x1a\x1c.bursar.admin.v1.WorkflowRoi\x12L\n\x07\x44ropRoi\x12\x1f.bursar.admin.v1.DropRoiRequest\x1a .bursar.admin.v1.DropRoiResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/bursar/admin/v1/workflow_service.proto\x12\x0f\x62ursar.admin.v1\x1a%protos/bursar/admin/v1/workflow.proto\"Q\n\x14ListWorkflowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"^\n\x15ListWorkflowsResponse\x12,\n\tworkflows\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.Workflow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\rSetRoiRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x03roi\x18\x02 \x01(\x0b\x32\x1c.bursar.admin.v1.WorkflowRoi\"J\n\x0e\x44ropRoiRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x10\n\x08workflow\x18\x03 \x01(\t\"\x11\n\x0f\x44ropRoiResponse\"X\n\x0eSetTaskRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x10\n\x08workflow\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t\"\x11\n\x0fSetTaskResponse2\xd5\x02\n\x0fWorkflowService\x12^\n\rListWorkflows\x12%.bursar.admin.v1.ListWorkflowsRequest\x1a&.bursar.admin.v1.ListWorkflowsResponse\x12\x46\n\x06SetRoi\x12\x1e.bursar.admin.v1.SetRoiRequest\x1a\x1c.bursar.admin.v1.WorkflowRoi\x12L\n\x07\x44ropRoi\x12\x1f.bursar.admin.v1.DropRoiRequest\x1a .bursar.admin.v1.DropRoiResponse\x12L\n\x07SetTask\x12\x1f.bursar.admin.v1.SetTaskRequest\x1a .bursar.admin.v1.SetTaskResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DROPROIREQUEST']._serialized_end=438
   _globals['_DROPROIRESPONSE']._serialized_start=440
   _globals['_DROPROIRESPONSE']._serialized_end=457
-  _globals['_WORKFLOWSERVICE']._serialized_start=460
-  _globals['_WORKFLOWSERVICE']._serialized_end=723
+  _globals['_SETTASKREQUEST']._serialized_start=459
+  _globals['_SETTASKREQUEST']._serialized_end=547
+  _globals['_SETTASKRESPONSE']._serialized_start=549
+  _globals['_SETTASKRESPONSE']._serialized_end=566
+  _globals['_WORKFLOWSERVICE']._serialized_start=569
+  _globals['_WORKFLOWSERVICE']._serialized_end=910
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,11 @@ class WorkflowServiceStub:
                 request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiRequest.SerializeToString,
                 response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiResponse.FromString,
                 _registered_method=True)
+        self.SetTask = channel.unary_unary(
+                '/bursar.admin.v1.WorkflowService/SetTask',
+                request_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskRequest.SerializeToString,
+                response_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer:
@@ -79,6 +84,14 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetTask(self, request, context):
+        """Says what a workflow does, for the model matrix; an empty task takes that back, and is NOT_FOUND
+        where nothing was said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +109,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.DropRoi,
                     request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiRequest.FromString,
                     response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiResponse.SerializeToString,
+            ),
+            'SetTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTask,
+                    request_deserializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskRequest.FromString,
+                    response_serializer=protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +198,33 @@ class WorkflowService:
             '/bursar.admin.v1.WorkflowService/DropRoi',
             protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiRequest.SerializeToString,
             protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.DropRoiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bursar.admin.v1.WorkflowService/SetTask',
+            protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskRequest.SerializeToString,
+            protos_dot_bursar_dot_admin_dot_v1_dot_workflow__service__pb2.SetTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class WorkflowServiceStub:
     """Keeps what was agreed; statements that are frozen stay as they are."""
     DropRoi: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DropRoiRequest, _workflow_service_pb2.DropRoiResponse]
     """Forgets what was agreed. NOT_FOUND when nothing was."""
+    SetTask: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.SetTaskRequest, _workflow_service_pb2.SetTaskResponse]
+    """Says what a workflow does, for the model matrix; an empty task takes that back, and is NOT_FOUND
+    where nothing was said.
+    """
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
@@ -53,6 +57,10 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     """Keeps what was agreed; statements that are frozen stay as they are."""
     DropRoi: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DropRoiRequest, _workflow_service_pb2.DropRoiResponse]  # type: ignore[assignment]
     """Forgets what was agreed. NOT_FOUND when nothing was."""
+    SetTask: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.SetTaskRequest, _workflow_service_pb2.SetTaskResponse]  # type: ignore[assignment]
+    """Says what a workflow does, for the model matrix; an empty task takes that back, and is NOT_FOUND
+    where nothing was said.
+    """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads workflows and keeps what was agreed."""
@@ -80,5 +88,15 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.DropRoiResponse, _abc.Awaitable[_workflow_service_pb2.DropRoiResponse]]:
         """Forgets what was agreed. NOT_FOUND when nothing was."""
+
+    @_abc_1.abstractmethod
+    def SetTask(
+        self,
+        request: _workflow_service_pb2.SetTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_service_pb2.SetTaskResponse, _abc.Awaitable[_workflow_service_pb2.SetTaskResponse]]:
+        """Says what a workflow does, for the model matrix; an empty task takes that back, and is NOT_FOUND
+        where nothing was said.
+        """
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

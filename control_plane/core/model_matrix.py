@@ -1,0 +1,139 @@
+"""Which models do which task, how well and for how much, and what another one would have cost.
+
+Rules:
+
+1. A task is what a person says that a client's workflow does; else the workflow's own name. Calls
+   without a workflow are of no task. Workflows of several clients with one name are one task.
+2. Everything is measured, on the agency's own calls of the last 30 local days; what has fewer than
+   20 calls says nothing and is left out.
+3. A move is a workflow of the last closed month at another model that the agency uses for the same
+   task: its cost, times the ratio of today's prices at its own tokens (`review.cost_at`). It says
+   nothing about how good the answers are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.core.latency import Counts, quantile_ms
+from control_plane.core.review import cost_at
+from control_plane.core.usage import Sums, UsageRow
+from protos.values.rates import ModelPrice
+
+DAYS: Final = 30
+CALLS_MIN: Final = 20
+"""With fewer calls a figure is chance."""
+TaskModel = tuple[str, str, str]
+"""A task, a provider and a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one model does of one task."""
+
+    task: str
+    provider: str
+    model: str
+    call_count: int
+    failed_count: int
+    cost_nano_usd: int
+    p50_ms: int | None
+    """Of calls that ended well, within a tenth; None where none did."""
+    p95_ms: int | None
+
+    @property
+    def per_call_nano_usd(self) -> int:
+        """Rounded to the nearest."""
+        return (2 * self.cost_nano_usd + self.call_count) // (2 * self.call_count)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a client's workflow would have saved last month at another model."""
+
+    project_id: str
+    workflow: str
+    task: str
+    provider: str
+    model: str
+    to_provider: str
+    to_model: str
+    call_count: int
+    cost_nano_usd: int
+    saved_nano_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMatrix:
+    """All tasks by all models."""
+
+    cells: tuple[Cell, ...]
+    """By task; within one the cheapest call first."""
+    left_out_count: int
+    """Pairs of task and model with too few calls."""
+    month: str
+    """The closed month of the moves."""
+    moves: tuple[Move, ...]
+    """Most saved first."""
+    knows_moves: bool = True
+    """False where the month has too many workflows to look through."""
+
+
+def cells(
+    sums: Mapping[TaskModel, Sums], took: Mapping[TaskModel, Counts]
+) -> tuple[tuple[Cell, ...], int]:
+    """What is measured often enough, and how many pairs are not."""
+    found = [
+        Cell(
+            *name,
+            call_count=one.call_count,
+            failed_count=one.failed_count,
+            cost_nano_usd=one.cost_nano_usd,
+            p50_ms=quantile_ms(took.get(name, {}), 50),
+            p95_ms=quantile_ms(took.get(name, {}), 95),
+        )
+        for name, one in sums.items()
+        if one.call_count >= CALLS_MIN
+    ]
+    found.sort(key=lambda cell: (cell.task, cell.per_call_nano_usd, cell.provider, cell.model))
+    return tuple(found), len(sums) - len(found)
+
+
+def moves(
+    rows: Iterable[UsageRow],
+    tasks: Mapping[tuple[str, str], str],
+    known: Sequence[Cell],
+    held: Mapping[tuple[str, str], ModelPrice],
+    most: int,
+) -> tuple[Move, ...]:
+    """The best move of each workflow and model; rows are by client, workflow, provider, model."""
+    of_task: dict[str, list[Cell]] = {}
+    for cell in known:
+        of_task.setdefault(cell.task, []).append(cell)
+    found = []
+    for row in rows:
+        project_id, workflow, provider, model = row.group
+        task = tasks.get((project_id, workflow), workflow)
+        best: Move | None = None
+        for cell in of_task.get(task, ()):
+            would = cost_at(
+                row.sums, held.get((provider, model)), held.get((cell.provider, cell.model))
+            )
+            saved = 0 if would is None else row.sums.cost_nano_usd - would
+            if saved > (best.saved_nano_usd if best is not None else 0):
+                best = Move(
+                    project_id,
+                    workflow,
+                    task,
+                    provider,
+                    model,
+                    cell.provider,
+                    cell.model,
+                    row.sums.call_count,
+                    row.sums.cost_nano_usd,
+                    saved,
+                )
+        if best is not None:
+            found.append(best)
+    found.sort(key=lambda move: (-move.saved_nano_usd, move.project_id, move.workflow, move.model))
+    return tuple(found[:most])

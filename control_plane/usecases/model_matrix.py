@@ -1,0 +1,56 @@
+"""Gathers the model matrix from sums by day, and keeps what people say that workflows do."""
+
+from control_plane import limits
+from control_plane.core import fields
+from control_plane.core import model_matrix as core
+from control_plane.core.model_matrix import ModelMatrix
+from control_plane.core.usage import Stretch
+from control_plane.store import installation
+from control_plane.store import model_matrix as store
+from control_plane.store import prices as price_store
+from control_plane.store import usage as usage_store
+from control_plane.store.engine import Tx
+from control_plane.usecases import projects
+from control_plane.usecases.acts import Act, record
+from control_plane.usecases.review import held_prices
+from control_plane.usecases.statement_values import month_at, month_before
+from protos.values.errors import NotFoundError
+
+_DAY_MS = 86_400_000
+
+
+def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
+    """What models did of each task in the last days, and what moves would have saved last month."""
+    since = now_unix_ms - core.DAYS * _DAY_MS
+    cells, left_out = core.cells(store.sums(tx, since), store.latencies(tx, since))
+    month = month_before(month_at(installation.get(tx).time_zone, now_unix_ms))
+    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
+    rows = usage_store.sums(tx, whole, ("project", "workflow", "provider", "model"), project_id="")
+    knows_moves = len(rows) <= limits.USAGE_ROWS_MAX
+    held = held_prices(price_store.everything(tx), now_unix_ms)
+    return ModelMatrix(
+        cells=cells,
+        left_out_count=left_out,
+        month=month.name,
+        moves=core.moves(
+            rows if knows_moves else (), store.tasks(tx), cells, held, limits.REVIEW_ROWS_MAX
+        ),
+        knows_moves=knows_moves,
+    )
+
+
+def set_task(tx: Tx, project_id: str, workflow: str, task: str, act: Act) -> None:
+    """Say what a client's workflow does; an empty task takes that back.
+
+    Raises NotFoundError where nothing was said that could be taken back.
+    """
+    projects.found(tx, project_id)
+    fields.check_label(workflow, "workflow")
+    fields.check_label(task, "task")
+    if not workflow:
+        raise fields.invalid("workflow", "name one")
+    if task:
+        store.put_task(tx, project_id, workflow, task, act.actor.principal_id, act.now_unix_ms)
+    elif not store.drop_task(tx, project_id, workflow):
+        raise NotFoundError(f"nobody said what {workflow!r} does", workflow=workflow[:64])
+    record(tx, act, workflow, project_id=project_id, task=task)
