@@ -421,6 +421,8 @@ STATEMENT_NOTE_CHARACTERS_MAX = 2_000
 """Longest note on a statement."""
 LOGO_BYTES_MAX = 128 << 10
 """Largest logo."""
+LOGO_PIXELS_MAX = 4_000_000
+"""Most of them in a logo, for a small file may unpack to gigabytes."""
 UNIT_SECONDS_MAX_S = 8 * 86_400
 """Longest work by hand that one unit of a workflow stands for."""
 

@@ -22,6 +22,7 @@ from reportlab.platypus import (
     Table,
 )
 
+from control_plane import limits
 from control_plane.core.statements import Statement
 from control_plane.statements.drawing import (
     BOLD,
@@ -165,12 +166,28 @@ def _logo(view: View) -> Image | None:
     if not view.logo_base64:
         return None
     data = base64.b64decode(view.logo_base64)
-    try:
-        wide, tall = ImageReader(BytesIO(data)).getSize()
-    except Exception:  # noqa: BLE001 - a picture that cannot be read is left out, the figures are not
+    size = picture_size(data)
+    if size is None:  # It is left out, the figures are not.
         return None
+    wide, tall = size
     scale = min(34 / max(1, tall), 110 / max(1, wide))
     return Image(BytesIO(data), wide * scale, tall * scale)
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a picture in pixels; None for one that cannot be drawn.
+
+    A head tells a size whatever comes behind it, so what is not too large is unpacked.
+    """
+    try:
+        picture = ImageReader(BytesIO(data))
+        wide, tall = picture.getSize()
+        if not 0 < wide * tall <= limits.LOGO_PIXELS_MAX:
+            return None
+        picture.getRGBData()
+    except Exception:  # noqa: BLE001 - decoders raise whatever they like
+        return None
+    return wide, tall
 
 
 def _banner(view: View, palette: Palette) -> Table:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from control_plane import limits
 from control_plane.core.alerts import Severity
 from control_plane.core.deliveries import (
     Delivery,
@@ -30,6 +31,7 @@ def put(tx: Tx, delivery: Delivery, parts: Sequence[Part] = ()) -> bool:
         row = tx.row("SELECT 1 AS found FROM delivery WHERE once = :once", {"once": delivery.once})
         if row is not None:
             return False
+    assert sum(len(part.content) for part in parts) <= limits.DELIVERY_PARTS_BYTES_MAX
     message = delivery.message
     values: dict[str, Value] = {
         "delivery_id": delivery.delivery_id,

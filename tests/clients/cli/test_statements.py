@@ -1,11 +1,15 @@
 """A month is built, looked at, approved and exported by the command."""
 
+import base64
 import csv
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+"""One black pixel."""
 
 
 def test_a_statement_goes_from_draft_to_approved(run: Any, run_json: Any, tmp_path: Path) -> None:
@@ -67,6 +71,7 @@ def test_the_agency_shows_itself_as_it_wants(run: Any, run_json: Any, tmp_path: 
     assert (made["agency"], made["names_bursar"]) == ("Northwind", False)
     assert "Northwind" in run("branding", "show").stdout
     assert "a colour" in run("branding", "set", "--colour", "blue", code=2).stderr
-    logo.write_bytes(b"GIF89a")
-    assert "PNG or a JPEG" in run("branding", "set", "--logo", str(logo), code=2).stderr
+    for broken in (b"GIF89a", PNG[:-30]):
+        logo.write_bytes(broken)
+        assert "PNG or a JPEG" in run("branding", "set", "--logo", str(logo), code=2).stderr
     run("branding", "set", "--agency", "", "--no-logo")

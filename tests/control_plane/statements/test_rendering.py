@@ -1,19 +1,22 @@
 """Every figure of every rendering is the frozen one, and what comes from outside stays text."""
 
+import base64
 import csv
 import json
 from dataclasses import replace
 from decimal import Decimal
 from html import unescape
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pypdfium2
 import pytest
+from PIL import Image
 
+from control_plane import limits
 from control_plane.core.statements import Brand, Statement, canonical, read
 from control_plane.statements import figures
 from control_plane.statements.charts import bar_chart_svg, scale_of
-from control_plane.statements.document import render_pdf
+from control_plane.statements.document import picture_size, render_pdf
 from control_plane.statements.page import render_html
 from control_plane.statements.spreadsheet import harmless, render_csv
 from control_plane.statements.view import Bar, View, view_of
@@ -88,6 +91,18 @@ def test_two_hundred_workflows_take_several_numbered_pages_and_none_is_lost() ->
         assert figures.money(line.totals.cost_nano_usd) in text
     assert "Стоматология«Улыбка»" in text
     assert "ΕυρωπαϊκήΟδοντιατρική" in text
+
+
+def test_a_logo_that_cannot_be_drawn_is_left_out_and_the_figures_are_not() -> None:
+    whole = base64.b64decode(samples.logo())
+    assert picture_size(whole) == (128, 128)
+    huge = BytesIO()
+    Image.new("L", (limits.LOGO_PIXELS_MAX // 1_000 + 1, 1_000)).save(huge, "PNG")
+    for logo in (whole[: len(whole) // 2], whole[:60] + bytes(200), huge.getvalue()):
+        assert picture_size(logo) is None
+        brand = Brand("Northwind", "#1d6ff2", "image/png", base64.b64encode(logo).decode())
+        (page, *_) = pdf_pages(samples.statement(brand=brand))
+        assert figures.money(samples.statement().totals.cost_nano_usd) in page
 
 
 @pytest.mark.parametrize("count", [1, 14, 15])
