@@ -49,4 +49,5 @@ def event(name: str, level: int = logging.INFO, **fields: object) -> None:
 
 def _plain(value: object) -> str:
     text = str(value)
-    return json.dumps(text) if not text or any(c in text for c in ' "=\n\r\t') else text
+    is_plain = text.isprintable() and text and not any(letter in text for letter in ' "=')
+    return text if is_plain else json.dumps(text)

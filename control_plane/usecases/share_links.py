@@ -3,7 +3,7 @@
 from control_plane import limits
 from control_plane.core import fields, pages
 from control_plane.core.pages import Asked, Page
-from control_plane.core.projects import check_not_archived
+from control_plane.core.projects import ProjectState, check_not_archived
 from control_plane.core.share_links import ShareLink
 from control_plane.store import share_links as store
 from control_plane.store.engine import Tx
@@ -71,7 +71,11 @@ def shown_by(tx: Tx, text: str, now_unix_ms: int) -> ShareLink:
     link = (
         store.by_digest(tx, keys.key_digest(text)) if keys.is_key(text, keys.SHARE_LINK) else None
     )
-    if link is None or not link.works_at(now_unix_ms):
+    if (
+        link is None
+        or not link.works_at(now_unix_ms)
+        or projects.found(tx, link.project_id).state is ProjectState.ARCHIVED
+    ):
         raise NotFoundError("this link is over, or was never one: ask whoever sent it for another")
     return link
 

@@ -71,7 +71,7 @@ def application(deps: DeskDeps) -> ASGIApp:
     ]
     served += [_served(serving, route) for route in ROUTES]
     served.append(Served("/static/{digest}/{name}", _static, methods=["GET"]))
-    app = Starlette(routes=served, exception_handlers={404: _nothing, 405: _nothing})
+    app = Starlette(routes=served, exception_handlers=dict.fromkeys((404, 405), serving.nothing))
     # It would lead to this host in clear text where a proxy has the certificate, secrets included.
     app.router.redirect_slashes = False
     return Surrounding(app, deps)
@@ -130,7 +130,3 @@ async def _static(request: Request) -> Response:
     same = request.url.path == rendering.asset(name) or path.suffix == ".woff2"
     headers = {"cache-control": _FOREVER if same else "no-cache"}
     return FileResponse(path, media_type=_KINDS[path.suffix], headers=headers)
-
-
-async def _nothing(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("There is no such page at the desk.\n", 404)

@@ -128,6 +128,10 @@ class Serving:
         """What needs no session, such as signing in: its errors are told as those of others."""
         return self._guarded(handler)
 
+    async def nothing(self, request: Request, _error: Exception) -> Response:
+        """What answers a path that leads nowhere, or is not asked in this way."""
+        return await self._sorry(request, "There is no such page at the desk.", 404)
+
     async def render(
         self,
         request: Request,

@@ -8,7 +8,7 @@ from control_plane import limits
 from control_plane.core.rate_cards import RateCard
 from control_plane.core.share_links import ShareLink
 from control_plane.store import share_links as store
-from control_plane.usecases import rate_cards, share_links
+from control_plane.usecases import projects, rate_cards, share_links
 from protos.values import keys
 from tests.control_plane.desk import DAY_MS, Desk
 from tests.control_plane.web.agency import Client, settle_in
@@ -72,6 +72,12 @@ def test_it_is_over_after_its_time_or_when_it_is_ended(
     assert reader.get(path).status_code == 200
     desk.pass_ms(DAY_MS + 1)
     assert reader.get(path).status_code == 404
+
+
+def test_it_ends_with_the_client(desk: Desk, acme: Client, browser: Browser) -> None:
+    _, path = share(desk, acme)
+    desk.do(lambda tx, act: projects.archive_project(tx, acme.id, "they left", act))
+    assert browser.get(path).status_code == 404
 
 
 def test_looks_are_counted_and_the_secret_is_nowhere(

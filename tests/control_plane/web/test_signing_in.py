@@ -200,6 +200,18 @@ def test_signing_in_leads_to_no_other_site(desk: Desk, browser: Browser, wanted:
     assert answer.headers["location"] == "/"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nowhere"), ("POST", "/"), ("PUT", "/keys"), ("GET", "/sign-out")]
+)
+def test_a_path_that_leads_nowhere_is_a_page_with_a_way_back(
+    owner: Browser, method: str, path: str
+) -> None:
+    answer = owner.ask(method, path, headers={"origin": ORIGIN})
+    assert answer.status_code == 404
+    assert "no such page" in answer.text
+    assert 'href="/"' in answer.text
+
+
 def test_another_name_for_this_server_is_refused(browser: Browser) -> None:
     assert browser.get("/sign-in", headers={"host": "evil.test"}).status_code == 421
     assert browser.get("/sign-in", headers={"host": "desk.test:7241"}).status_code == 200
