@@ -6,6 +6,8 @@ either, and no call must stop because a newer control plane knows more.
 
 from collections.abc import Iterable
 
+from google.protobuf.message import DecodeError
+
 from protos.bursar.sidecar import v1 as wire
 from protos.values.quantities import TOKEN_KINDS
 from sidecar.core.instants import Now
@@ -72,7 +74,11 @@ def earlier_calls(recovered: Recovered, now: Now) -> list[Earlier]:
     """What an earlier process sent lately, by its journal, the longest ago first."""
     calls = []
     for body in recovered.recent_records:
-        record = wire.Record.FromString(body)
+        try:
+            record = wire.Record.FromString(body)
+        except DecodeError:
+            # No seal covers a record's body. What rotted is evidence to tell, not money to count.
+            continue
         kind = record.WhichOneof("kind")
         if kind == "settle":
             calls.append(record.settle.call)

@@ -278,6 +278,12 @@ async def test_a_new_process_counts_what_its_journal_says_was_sent(tmp_path: Pat
         assert (used(again, OWN), used(again, TOKENS)) == (0, 0)
 
 
+async def test_a_record_that_rotted_keeps_no_process_from_starting(tmp_path: Path) -> None:
+    async with world(tmp_path, limited(OWN)) as sidecar:
+        recovered = replace(sidecar.recovered, recent_records=(b"\xff\xff",))
+        assert rate_wire.earlier_calls(recovered, sidecar.clock.now()) == []
+
+
 async def test_what_a_lost_call_used_is_taken_for_all_that_may_be(tmp_path: Path) -> None:
     async with world(tmp_path, limited(TOKENS)) as sidecar:
         sidecar.told()
