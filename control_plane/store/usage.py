@@ -206,7 +206,7 @@ def _rows(tx: Tx, part: _Part, columns: Sequence[str], project_id: str) -> Seque
         f"""SELECT {chosen}{_SUMS} FROM {table}
            WHERE {whose} AND {part.time} >= :start AND {part.time} < :end
            {"GROUP BY " + ", ".join(columns) if columns else ""}
-           LIMIT :limit""",  # noqa: S608 - names come from tables in this module
+           ORDER BY cost_nano_usd DESC LIMIT :limit""",  # noqa: S608 - names come from tables in this module
         params,
     )
 

@@ -129,7 +129,7 @@ def gather(
     took = usage_store.latencies(tx, own, month.start_unix_ms, month.end_unix_ms)
     refused = usage_store.refused(tx, own, month.start_unix_ms, month.end_unix_ms)
     before = totals_in(tx, own, month_before(month))
-    workflow_lines = _workflow_lines(by_workflow, took, refused)
+    workflow_lines = _workflow_lines(by_workflow, totals, took, refused)
     return Statement(
         format=FORMAT,
         statement_id=heading.statement_id,
@@ -144,7 +144,7 @@ def gather(
         latency=_latency(took.values()),
         months=_months(tx, own, month),
         workflows=workflow_lines,
-        models=_model_lines(by_model, took),
+        models=_model_lines(by_model, totals, took),
         refusals=_refusals(tx, refused),
         incidents=_incidents(tx, own, month),
         cap=_cap(tx, project, month, totals),
@@ -178,6 +178,7 @@ def _latency(counts: Iterable[Counts]) -> Latency | None:
 
 def _workflow_lines(
     rows: Iterable[UsageRow],
+    totals: Totals,
     took: Mapping[tuple[str, str], Counts],
     refused: Iterable[Refused],
 ) -> tuple[WorkflowLine, ...]:
@@ -198,19 +199,19 @@ def _workflow_lines(
     most = limits.STATEMENT_WORKFLOWS_MAX
     if len(found) <= most:
         return tuple(found)
-    rest = found[most - 1 :]
+    shown, rest = found[: most - 1], found[most - 1 :]
     folded = WorkflowLine(
         "",
-        _sum_of(line.totals for line in rest),
+        _left_of(totals, (line.totals for line in shown)),
         None,
         sum(line.refused_count for line in rest),
         folded_count=len(rest),
     )
-    return (*found[: most - 1], folded)
+    return (*shown, folded)
 
 
 def _model_lines(
-    rows: Iterable[UsageRow], took: Mapping[tuple[str, str], Counts]
+    rows: Iterable[UsageRow], totals: Totals, took: Mapping[tuple[str, str], Counts]
 ) -> tuple[ModelLine, ...]:
     found = [
         ModelLine(
@@ -225,17 +226,18 @@ def _model_lines(
     most = limits.STATEMENT_MODELS_MAX
     if len(found) <= most:
         return tuple(found)
-    rest = found[most - 1 :]
-    folded = ModelLine("", "", _sum_of(line.totals for line in rest), None, len(rest))
-    return (*found[: most - 1], folded)
+    shown, rest = found[: most - 1], found[most - 1 :]
+    left = _left_of(totals, (line.totals for line in shown))
+    return (*shown, ModelLine("", "", left, None, len(rest)))
 
 
-def _sum_of(totals: Iterable[Totals]) -> Totals:
-    summed = dict.fromkeys(Totals.__slots__, 0)
-    for one in totals:
-        for name in summed:
-            summed[name] += getattr(one, name)
-    return Totals(**summed)
+def _left_of(totals: Totals, shown: Iterable[Totals]) -> Totals:
+    """What is not shown of all: also of those beyond what one question answers."""
+    left = {name: getattr(totals, name) for name in Totals.__slots__}
+    for one in shown:
+        for name in left:
+            left[name] -= getattr(one, name)
+    return Totals(**left)
 
 
 def _months(tx: Tx, project_id: str, month: Month) -> tuple[MonthLine, ...]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.calls import Call, Settle
 from control_plane.core.cost_lines import CostLines, totals_of
 from control_plane.core.ledger import RollupKey, RollupSum, fold
@@ -168,6 +169,32 @@ def test_a_month_is_exactly_that_of_the_client_over_a_change_of_clocks(
         assert value.months[-1].cost_nano_usd == wanted[month]
         assert sum(line.totals.cost_nano_usd for line in value.workflows) == wanted[month]
         assert sum(line.totals.cost_nano_usd for line in value.models) == wanted[month]
+
+
+def test_more_workflows_and_models_than_one_question_answers_still_sum_to_the_month(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_price(desk)
+    project = client(desk, AUCKLAND)
+    start = at(AUCKLAND, "2026-10-05T10:00:00")
+    names = [f"w{number}" for number in range(8)]
+    booked = [
+        used(number, project, start, workflow=name, requested_model=name)
+        for number, name in enumerate(names)
+    ]
+    book(desk, *booked)
+    desk.clock.now_unix_ms = at(AUCKLAND, "2026-11-03T09:00:00")
+    monkeypatch.setattr(limits, "USAGE_ROWS_MAX", 4)
+    monkeypatch.setattr(limits, "STATEMENT_WORKFLOWS_MAX", 3)
+    monkeypatch.setattr(limits, "STATEMENT_MODELS_MAX", 3)
+    value = value_of(desk, build(desk, project, "2026-10"))
+    dearest = sorted(booked, key=lambda made: -made.cost_nano_usd)[:2]
+    wanted = sum(made.cost_nano_usd for made in booked)
+    assert [line.workflow for line in value.workflows[:2]] == [one.workflow for one in dearest]
+    for lines in (value.workflows, value.models):
+        assert len(lines) == 3
+        assert sum(line.totals.cost_nano_usd for line in lines) == wanted
+        assert sum(line.totals.call_count for line in lines) == len(booked)
 
 
 @pytest.mark.parametrize(("zone", "then"), [(LOS_ANGELES, AUCKLAND), (AUCKLAND, LOS_ANGELES)])
