@@ -79,7 +79,8 @@ def month_of(zone: str, name: str) -> Month | None:
     year, _, number = name.partition("-")
     if not (len(year) == 4 and len(number) == 2 and year.isdecimal() and number.isdecimal()):
         return None
-    if not (1970 <= int(year) < 9000 and 1 <= int(number) <= 12):
+    # Each has a month before, with which it is compared; instants begin with 1970.
+    if not (1971 <= int(year) < 9000 and 1 <= int(number) <= 12):
         return None
     return _month_of_number(zone, (int(year) - 1970) * 12 + int(number) - 1)
 

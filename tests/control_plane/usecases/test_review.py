@@ -100,7 +100,7 @@ def test_keys_without_calls_are_told_once_they_are_older_than_the_month(desk: De
     assert [one.key_id for one in reviewed(desk).unused_keys] == [key.key_id]
 
 
-@pytest.mark.parametrize("month", ["2026-13", "march", "2999-01"])
+@pytest.mark.parametrize("month", ["1970-01", "2026-13", "march", "2999-01"])
 def test_a_month_that_is_none_is_refused(desk: Desk, month: str) -> None:
     with pytest.raises(InvalidArgumentError):
         reviewed(desk, month)
