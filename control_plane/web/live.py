@@ -6,6 +6,7 @@ was down is made up for by the first event of the next.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
@@ -26,22 +27,32 @@ class Live:
 
     def __init__(self, deps: DeskDeps) -> None:
         self._deps = deps
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
     async def stream(self, request: Request) -> Response:
         """Begin the stream of one tab."""
         text = browser.session_of(request, secure=self._deps.secure)
         now = self._deps.clock.unix_ms()
-        await self._deps.read(lambda tx: sessions.authenticate(tx, text, now))
-        if self._open >= limits.BROWSER_STREAMS_MAX:
+        principal = await self._deps.read(lambda tx: sessions.authenticate(tx, text, now))
+        who = principal.principal_id
+        if self._is_full(who):
+            count = self._open[who]
             raise LimitExceededError(
-                f"{limits.BROWSER_STREAMS_MAX} tabs are kept up to date already: close some",
-                limit=str(limits.BROWSER_STREAMS_MAX),
+                f"{count} of your tabs are kept up to date already: close some",
+                limit=str(limits.PRINCIPAL_STREAMS_MAX),
             )
-        return StreamingResponse(self._events(text), 200, _HEADERS, "text/event-stream")
+        return StreamingResponse(self._events(text, who), 200, _HEADERS, "text/event-stream")
 
-    async def _events(self, text: str) -> AsyncIterator[str]:
-        self._open += 1
+    def _is_full(self, who: str) -> bool:
+        return (
+            self._open[who] >= limits.PRINCIPAL_STREAMS_MAX
+            or self._open.total() >= limits.BROWSER_STREAMS_MAX
+        )
+
+    async def _events(self, text: str, who: str) -> AsyncIterator[str]:
+        if self._is_full(who):  # Others began between the answer's head and now.
+            return
+        self._open[who] += 1
         try:
             seen = ""
             while not self._deps.is_closing():
@@ -55,7 +66,8 @@ class Live:
                 await self._deps.wait_change(limits.STREAM_BEAT_MS)
                 await asyncio.sleep(limits.STREAM_PAUSE_MS / 1_000)
         finally:
-            self._open -= 1
+            self._open[who] -= 1
+            self._open += Counter()  # Whoever has none any more is forgotten.
 
     def _mark(self, tx: Tx, text: str) -> str:
         """How often the database changed; "" when the session is over."""
