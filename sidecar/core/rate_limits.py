@@ -213,6 +213,7 @@ class Meter:
         "_says_short",
         "_short_boot_ms",
         "_until_boot_ms",
+        "is_gone",
         "limit",
         "share",
     )
@@ -220,6 +221,8 @@ class Meter:
     def __init__(self, limit: RateLimit) -> None:
         """Begin with no share: the first answer of the control plane brings one."""
         self.limit = limit
+        self.is_gone = False
+        """Nobody limits this any more: whoever waits for room may go."""
         self.share = NOTHING
         self._until_boot_ms = 0
         self._says_short = False
@@ -268,6 +271,8 @@ class Meter:
 
     def fits(self, client: str, amount: int, boot_ms: int) -> bool:
         """Whether a call may take so much now."""
+        if self.is_gone:
+            return True
         if self._everybody.used(boot_ms) + amount > self.in_force(boot_ms):
             return False
         usage, most = self._clients.get(client), self._may_use(client, boot_ms)
@@ -465,12 +470,14 @@ class Rates:
         """Put a newer policy's limits in force; what was used of those that stay, stays."""
         before, self._meters = self._meters, {}
         for limit in limits:
-            known = before.get(limit.rate_limit_id)
+            known = before.pop(limit.rate_limit_id, None)
             if known is None:
                 known = Meter(limit)
             else:
                 known.limit = limit
             self._meters[limit.rate_limit_id] = known
+        for meter in before.values():
+            meter.is_gone = True
         self._found.clear()
 
     def counting(self, kind: CallKind) -> tuple[Meter, ...]:

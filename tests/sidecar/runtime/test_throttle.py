@@ -234,6 +234,20 @@ async def test_a_share_that_may_grow_is_waited_for_but_not_for_long(
     assert trio.current_time() == began, "nobody has more: it was asked a moment ago"
 
 
+async def test_who_waits_for_a_limit_that_is_taken_away_goes(
+    autojump_clock: MockClock,
+) -> None:
+    door = Door(AT_ONCE)
+    door.share(Share(1))
+    await door.enter()
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(door.enter)
+        await trio.testing.wait_all_tasks_blocked()
+        door.throttle.take_policy(limited())
+    assert trio.current_time() == began
+
+
 async def test_one_client_never_waits_behind_another(tmp_path: Path) -> None:
     shared = RateLimit("rlm_shared", "calls", 4, 0, provider="openai")
     async with world(tmp_path, limited(shared)) as sidecar, trio.open_nursery() as nursery:
