@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -12,7 +13,7 @@ import trustme
 from control_plane.clock import SystemClock
 from control_plane.config import Config
 from control_plane.entropy import Entropy
-from control_plane.listen import check_listen
+from control_plane.listen import check_listen, check_web, desk_url
 from control_plane.rpc.deps import Deps
 from control_plane.rpc.hub import Hub
 from control_plane.rpc.server import start_server
@@ -21,7 +22,7 @@ from control_plane.store.sqlite import open_store
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
 from protos.bursar.admin import v1
-from protos.values.listening import ListenError
+from protos.values.listening import ListenError, host_of_authority
 
 
 def test_the_settings_are_held_to_the_rule() -> None:
@@ -41,6 +42,31 @@ def test_the_settings_are_held_to_the_rule() -> None:
     assert check_listen(replace(tls, public_url="https://ai.example.com")).tls
     with pytest.raises(ListenError, match="--key"):
         check_listen(replace(config, certificate=Path("c")))
+
+
+@pytest.mark.parametrize(
+    ("web_url", "shown"),
+    [
+        ("https://desk.example", "https://desk.example"),
+        ("HTTPS://Desk.Example:8443/", "https://desk.example:8443"),
+        ("http://desk.lan", "http://desk.lan"),
+    ],
+)
+@pytest.mark.parametrize("public_url", ["", "https://ai.example.com"])
+def test_browsers_may_name_what_they_are_told(web_url: str, shown: str, public_url: str) -> None:
+    """Cookies and origins go by the scheme, whatever sidecars are told and however it is typed."""
+    config = Config(Path("data"), web_host="127.0.0.1", web_url=web_url, public_url=public_url)
+    assert desk_url(config, 7241) == shown
+    assert host_of_authority(urlsplit(shown).netloc) in check_web(config).hosts
+
+
+@pytest.mark.parametrize(
+    "web_url", ["desk.example", "javascript:alert(1)", "https://a/b", "ftp://a"]
+)
+def test_what_no_browser_could_use_is_refused(web_url: str) -> None:
+    config = Config(Path("data"), web_host="127.0.0.1", web_url=web_url, public_url="https://a.b")
+    with pytest.raises(ListenError, match="--web-url"):
+        check_web(config)
 
 
 def test_tls_is_spoken_with_the_certificate_and_with_nobody_in_plain_text(tmp_path: Path) -> None:
