@@ -237,17 +237,27 @@ def _folded(rows: Iterable[UsageRow]) -> dict[tuple[str, str], Sums]:
     return found
 
 
+def without_outcomes(rows: Iterable[UsageRow]) -> list[UsageRow]:
+    """Rows by client, workflow, provider and model, of rows that also are by outcome."""
+    found: dict[tuple[str, ...], Sums] = {}
+    for row in rows:
+        name = row.group[:4]
+        before = found.get(name)
+        found[name] = row.sums if before is None else before.plus(row.sums)
+    return [UsageRow(name, sums) for name, sums in found.items()]
+
+
 def errors(rows: Iterable[UsageRow], well: frozenset[str]) -> tuple[ErrorLine, ...]:
-    """Calls that did not end well; rows are by provider and outcome, `well` names good ends."""
-    known = list(rows)
+    """Calls that did not end well; rows are also by outcome, and `well` names the good ones."""
     totals: dict[str, int] = {}
-    for row in known:
-        totals[row.group[0]] = totals.get(row.group[0], 0) + row.sums.call_count
-    found = [
-        ErrorLine(row.group[0], row.group[1], row.sums.call_count, totals[row.group[0]])
-        for row in known
-        if row.group[1] not in well and row.sums.call_count
-    ]
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        provider, _, outcome = row.group[2:]
+        totals[provider] = totals.get(provider, 0) + row.sums.call_count
+        if outcome not in well and row.sums.call_count:
+            name = provider, outcome
+            counts[name] = counts.get(name, 0) + row.sums.call_count
+    found = [ErrorLine(*name, count, totals[name[0]]) for name, count in counts.items()]
     return tuple(sorted(found, key=lambda one: (-one.call_count, one.provider, one.outcome)))
 
 

@@ -5,7 +5,8 @@ matters to how long it takes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import itemgetter
 
 from control_plane import limits
 from control_plane.core.latency import Counts
@@ -29,6 +30,8 @@ _COLUMNS = {
     "outcome": "outcome",
 }
 _SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in rollups.SUMMED)
+_SUMMED_OF = itemgetter(*rollups.SUMMED)
+assert tuple(field.name for field in fields(Sums)) == rollups.SUMMED
 _WITHOUT_DAYS = ""
 """Stands for the zone of projects that have no days."""
 
@@ -96,7 +99,9 @@ class _Found:
         """Take a row of an answer, of one day or of none."""
         values = iter([row[f"g{number}"] for number in range(len(self.columns))])
         group = tuple(day if name == "day" else next(values) for name in self._group_by)
-        self._sums[group] = self._sums.get(group, Sums()).plus(_sums_of(row))
+        before = self._sums.get(group)
+        more = _sums_of(row)
+        self._sums[group] = more if before is None else before.plus(more)
 
     def rows(self) -> list[UsageRow]:
         """What is not nothing."""
@@ -212,4 +217,4 @@ def _rows(tx: Tx, part: _Part, columns: Sequence[str], project_id: str) -> Seque
 
 
 def _sums_of(row: Row) -> Sums:
-    return Sums(**{name: int(row[name]) for name in rollups.SUMMED})
+    return Sums(*map(int, _SUMMED_OF(row)))

@@ -34,8 +34,8 @@ from control_plane.usecases.statement_values import (
 )
 from protos.values.rates import ModelPrice
 
-_BY_WORKFLOW: tuple[Grouping, ...] = ("project", "workflow", "provider", "model")
-_BY_CLIENT: tuple[Grouping, ...] = ("project", "provider", "model")
+_BY_WORKFLOW: tuple[Grouping, ...] = ("project", "workflow", "provider", "model", "outcome")
+_BY_CLIENT: tuple[Grouping, ...] = ("project", "provider", "model", "outcome")
 
 
 def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
@@ -54,9 +54,9 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
     now = _usage(tx, asked.start_unix_ms, end, asked.time_zone, now_unix_ms)
     before = _usage(tx, earlier.start_unix_ms, earlier_end, asked.time_zone, now_unix_ms)
     spans = Stretch("", asked.start_unix_ms, end), Stretch("", earlier.start_unix_ms, earlier_end)
-    (rows, rows_before), is_by_workflow = _details(tx, spans)
+    (ended, ended_before), is_by_workflow = _details(tx, spans)
+    rows, rows_before = core.without_outcomes(ended), core.without_outcomes(ended_before)
     clients = _clients(tx, asked, now, before)
-    by_outcome = usage_store.sums(tx, spans[0], ("provider", "outcome"), project_id="")
     return Review(
         month=asked,
         end_unix_ms=end,
@@ -70,7 +70,7 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
         models=core.by_model(rows, rows_before),
         movers=core.movers(rows, rows_before, limits.REVIEW_ROWS_MAX),
         is_by_workflow=is_by_workflow,
-        errors=core.errors(by_outcome, WELL),
+        errors=core.errors(ended, WELL),
         raises=store.raises(
             tx, earlier.start_unix_ms, asked.start_unix_ms, end, principals.names(tx)
         ),
@@ -96,7 +96,7 @@ def _usage(tx: Tx, start: int, end: int, zone: str, now_unix_ms: int) -> UsageAn
 
 
 def _details(tx: Tx, spans: Sequence[Stretch]) -> tuple[list[list[UsageRow]], bool]:
-    """Rows by client, workflow, provider and model; without workflows where those are too many."""
+    """Rows by client, workflow, provider, model, outcome; workflows are left out of very many."""
     found = [usage_store.sums(tx, span, _BY_WORKFLOW, project_id="") for span in spans]
     if all(len(rows) <= limits.USAGE_ROWS_MAX for rows in found):
         return found, True

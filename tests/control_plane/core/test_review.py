@@ -80,9 +80,9 @@ def test_parts_sum_to_the_change_and_models_to_the_total() -> None:
 
 def test_errors_are_told_of_their_providers_calls() -> None:
     rows = [
-        UsageRow(("openai", "ok"), Sums(call_count=95)),
-        UsageRow(("openai", "rate_limited"), Sums(call_count=5)),
-        UsageRow(("anthropic", "timeout"), Sums(call_count=7)),
+        UsageRow(("a", "w", "openai", "m", "ok"), Sums(call_count=95)),
+        UsageRow(("a", "w", "openai", "m", "rate_limited"), Sums(call_count=5)),
+        UsageRow(("a", "w", "anthropic", "m", "timeout"), Sums(call_count=7)),
     ]
     found = [
         (one.provider, one.outcome, one.call_count, one.provider_call_count)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.budgets import SetCap
 from control_plane.core.calls import WELL
 from control_plane.core.review import Review
@@ -57,6 +58,28 @@ def test_every_sum_is_that_of_usage(desk: Desk, seed: int) -> None:
     march = reviewed(desk, "2026-03").month
     before = usage(desk, (), march.start_unix_ms, march.start_unix_ms + spans)
     assert running.before == before.total
+
+
+def test_of_very_many_workflows_clients_are_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = [desk.project(name)[0].project_id for name in ("Acme Dental", "Bolt Logistics")]
+    book(
+        desk,
+        *(
+            call(10 * number + place, project_id=own, workflow=f"w{number}")
+            for number in range(3)
+            for place, own in enumerate(of)
+        ),
+    )
+    assert {mover.workflow for mover in reviewed(desk).movers} == {"w0", "w1", "w2"}
+    monkeypatch.setattr(limits, "USAGE_ROWS_MAX", 4)
+    found = reviewed(desk)
+    assert not found.is_by_workflow
+    assert [(mover.workflow, mover.cost_nano_usd) for mover in found.movers] == [
+        ("", 3 * 1_234)
+    ] * 2
+    assert {mover.project_id for mover in found.movers} == set(of)
 
 
 def decide(desk: Desk, wish: SetCap) -> None:
