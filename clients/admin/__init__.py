@@ -40,6 +40,8 @@ from clients.admin.model_routes import ModelTarget as ModelTarget
 from clients.admin.output_defaults import OutputDefault as OutputDefault
 from clients.admin.output_defaults import OutputDefaultProposal as OutputDefaultProposal
 from clients.admin.output_defaults import OutputDefaultProposals as OutputDefaultProposals
+from clients.admin.playbooks import Playbook as Playbook
+from clients.admin.playbooks import PlaybookFinding as PlaybookFinding
 from clients.admin.policy import Reach as Reach
 from clients.admin.price_imports import AcceptedPrice as AcceptedPrice
 from clients.admin.price_imports import PriceChange as PriceChange

@@ -23,6 +23,7 @@ from clients.admin.limits import (
 )
 from clients.admin.model_routes import ModelRoutes
 from clients.admin.output_defaults import OutputDefaults
+from clients.admin.playbooks import Playbooks
 from clients.admin.price_imports import PriceImports
 from clients.admin.prices import Prices
 from clients.admin.principals import Principals
@@ -48,7 +49,7 @@ _LOOPBACK = ("127.", "localhost:", "[::1]:")
 class Bursar:
     """A connection to one control plane; made by `connect`. Threads may share it."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire) -> None:  # noqa: PLR0915 - one attribute per noun
         self._wire = wire
         self.projects = Projects(wire)
         """Clients of the agency."""
@@ -80,6 +81,8 @@ class Bursar:
         """Months over all clients."""
         self.workflows = Workflows(wire)
         """Workflows, and what they are worth."""
+        self.playbooks = Playbooks(wire)
+        """What the agency does step by step, and how far it is."""
         self.branding = Branding(wire)
         """How the agency shows itself."""
         self.leases = Leases(wire)

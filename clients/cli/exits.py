@@ -15,7 +15,7 @@ UNREACHABLE: Final = 6
 
 MEANINGS: Final[Mapping[int, str]] = {
     OK: "done",
-    FAILED: "it failed, or `doctor` found something broken",
+    FAILED: "it failed, or `doctor` or `playbook verify` found something that is not so",
     USAGE: "the command line or a value on it is wrong",
     NOT_FOUND: "no such thing",
     DENIED: "no valid token, or its role does not allow it",

@@ -8,6 +8,8 @@ LIST_MAX_ITEMS = 100_000
 """Most items that a list shows."""
 SECRET_MAX_CHARACTERS = 4_096
 """Longest provider secret or token that is read from a file."""
+PLAYBOOK_MAX_BYTES = 32_768
+"""Largest file of a playbook that is read."""
 NAMES_SEARCHED_ITEMS = 10_000
 """Names that are looked through for one that was meant."""
 

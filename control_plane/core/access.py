@@ -157,6 +157,12 @@ METHODS: Final[Mapping[str, Mapping[str, Role]]] = {
         "RemovePerson": _OPERATE,
         "SetAgreement": _OPERATE,
     },
+    "PlaybookService": {
+        "ListPlaybooks": _VIEW,
+        "QueryPlaybookFindings": _VIEW,
+        "MarkStep": _OPERATE,
+        "ApplyPlaybook": _OWN,
+    },
     "InstallationService": {
         "GetInstallation": _VIEW,
         "CreateBackup": _OWN,

@@ -16,6 +16,7 @@ from control_plane.rpc.services.installation import InstallationServicer
 from control_plane.rpc.services.keys import KeyServicer
 from control_plane.rpc.services.model_routes import ModelRouteServicer
 from control_plane.rpc.services.output_defaults import OutputDefaultServicer
+from control_plane.rpc.services.playbooks import PlaybookServicer
 from control_plane.rpc.services.prices import PriceServicer
 from control_plane.rpc.services.principals import PrincipalServicer
 from control_plane.rpc.services.projects import ProjectServicer
@@ -54,4 +55,5 @@ def add_admin_services(server: grpc.aio.Server, deps: Deps) -> None:
     v1.add_AlertServiceServicer_to_server(AlertServicer(transactions), server)
     v1.add_ChannelServiceServicer_to_server(ChannelServicer(transactions), server)
     v1.add_EscalationServiceServicer_to_server(EscalationServicer(transactions), server)
+    v1.add_PlaybookServiceServicer_to_server(PlaybookServicer(transactions), server)
     v1.add_InstallationServiceServicer_to_server(InstallationServicer(transactions), server)

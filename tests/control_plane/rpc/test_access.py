@@ -35,6 +35,7 @@ FILES = [
         "output_default",
         "statement",
         "workflow",
+        "playbook",
         "branding",
         "review",
     )

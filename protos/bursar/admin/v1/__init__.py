@@ -146,6 +146,18 @@ from protos.bursar.admin.v1.output_default_service_pb2 import SetOutputDefaultRe
 from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceServicer as OutputDefaultServiceServicer
 from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceStub as OutputDefaultServiceStub
 from protos.bursar.admin.v1.output_default_service_pb2_grpc import add_OutputDefaultServiceServicer_to_server as add_OutputDefaultServiceServicer_to_server
+from protos.bursar.admin.v1.playbook_pb2 import Playbook as Playbook
+from protos.bursar.admin.v1.playbook_pb2 import PlaybookFinding as PlaybookFinding
+from protos.bursar.admin.v1.playbook_pb2 import PlaybookStep as PlaybookStep
+from protos.bursar.admin.v1.playbook_service_pb2 import ApplyPlaybookRequest as ApplyPlaybookRequest
+from protos.bursar.admin.v1.playbook_service_pb2 import ListPlaybooksRequest as ListPlaybooksRequest
+from protos.bursar.admin.v1.playbook_service_pb2 import ListPlaybooksResponse as ListPlaybooksResponse
+from protos.bursar.admin.v1.playbook_service_pb2 import MarkStepRequest as MarkStepRequest
+from protos.bursar.admin.v1.playbook_service_pb2 import QueryPlaybookFindingsRequest as QueryPlaybookFindingsRequest
+from protos.bursar.admin.v1.playbook_service_pb2 import QueryPlaybookFindingsResponse as QueryPlaybookFindingsResponse
+from protos.bursar.admin.v1.playbook_service_pb2_grpc import PlaybookServiceServicer as PlaybookServiceServicer
+from protos.bursar.admin.v1.playbook_service_pb2_grpc import PlaybookServiceStub as PlaybookServiceStub
+from protos.bursar.admin.v1.playbook_service_pb2_grpc import add_PlaybookServiceServicer_to_server as add_PlaybookServiceServicer_to_server
 from protos.bursar.admin.v1.policy_pb2 import Reach as Reach
 from protos.bursar.admin.v1.price_pb2 import Price as Price
 from protos.bursar.admin.v1.price_pb2 import PriceTier as PriceTier
@@ -316,6 +328,7 @@ if TYPE_CHECKING:
     from protos.bursar.admin.v1.lease_service_pb2_grpc import LeaseServiceAsyncStub as LeaseServiceAsyncStub
     from protos.bursar.admin.v1.model_route_service_pb2_grpc import ModelRouteServiceAsyncStub as ModelRouteServiceAsyncStub
     from protos.bursar.admin.v1.output_default_service_pb2_grpc import OutputDefaultServiceAsyncStub as OutputDefaultServiceAsyncStub
+    from protos.bursar.admin.v1.playbook_service_pb2_grpc import PlaybookServiceAsyncStub as PlaybookServiceAsyncStub
     from protos.bursar.admin.v1.price_service_pb2_grpc import PriceServiceAsyncStub as PriceServiceAsyncStub
     from protos.bursar.admin.v1.principal_service_pb2_grpc import PrincipalServiceAsyncStub as PrincipalServiceAsyncStub
     from protos.bursar.admin.v1.project_service_pb2_grpc import ProjectServiceAsyncStub as ProjectServiceAsyncStub
