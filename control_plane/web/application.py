@@ -19,6 +19,7 @@ from control_plane.web.pages import (
     client,
     clients,
     keys,
+    playbooks,
     review,
     settings,
     sharing,
@@ -39,6 +40,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *sidecars.ROUTES,
     *settings.ROUTES,
     *statements.ROUTES,
+    *playbooks.ROUTES,
     *review.ROUTES,
     *sharing.ROUTES,
 )

@@ -24,6 +24,7 @@ NAVIGATION: tuple[tuple[str, str, str], ...] = (
     ("Prices", "/prices", "p"),
     ("Statements", "/statements", "m"),
     ("Review", "/review", "r"),
+    ("Playbook", "/playbook", "b"),
     ("Sidecars", "/sidecars", "d"),
     ("Settings", "/settings", "s"),
 )
