@@ -19,6 +19,7 @@ up: $(READY) ## bring up the control plane, a sidecar and a provider to talk to
 	@$(BIN)/bursar up
 
 test: $(READY) ## run every test, on all cores
+	@$(BIN)/python -m tests.e2e.chromium
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: lint types contracts wire house ## format, lint, strict types, import contracts, protos, house rules

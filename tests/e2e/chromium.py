@@ -1,8 +1,9 @@
 """A real Chromium, driven over its own debugging protocol: pointer, keys, viewport, pictures.
 
-The one that Debian packages; a test command that runs as root installs it when it is missing, any
-other says what is missing by name. It is started with an empty profile and without services of its
-own. It is spoken to by a pipe, and ends when that does, however the test went.
+The one that Debian packages. `make test` installs it first where it is missing, when it runs as
+root; any other test command says what is missing by name. It is started with an empty profile and
+without services of its own. It is spoken to by a pipe, and ends when that does, however the test
+went.
 """
 
 import base64
@@ -40,18 +41,25 @@ os.execv(sys.argv[3], sys.argv[3:])
 KEYS = {"Enter": ("\r", 13), "Escape": ("", 27), "Tab": ("", 9), "ArrowDown": ("", 40)}
 
 
-def chromium() -> str:
-    """The browser's program; installed first where that is possible."""
-    found = shutil.which(PACKAGE)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+def install() -> None:
+    """Bring the browser where it is missing and may be brought.
+
+    The test command does so before its tests, whose own time is bounded.
+    """
+    if shutil.which(PACKAGE) is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"Installing Debian's package {PACKAGE} for the tests of the desk.", flush=True)
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update", "-qq"], ["install", "-y", "--no-install-recommends", PACKAGE]):
             subprocess.run(
                 ["apt-get", *words], check=False, capture_output=True, timeout=INSTALL_S, env=quiet
             )
-        found = shutil.which(PACKAGE)
+
+
+def chromium() -> str:
+    """The browser's program."""
+    found = shutil.which(PACKAGE)
     assert found is not None, (
-        f"{PACKAGE} is missing: install Debian's package {PACKAGE!r}, or run the tests as root"
+        f"{PACKAGE} is missing: install Debian's package {PACKAGE!r}, or run `make test` as root"
     )
     return found
 
@@ -246,3 +254,7 @@ class Tab:
         taken = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(taken["data"]))
+
+
+if __name__ == "__main__":
+    install()
