@@ -187,22 +187,22 @@ class Admission:
             self._lengths.note(
                 workflow_key(hold.call), outcome.quantities[OUTPUT], hold.call.bound.choices
             )
-        self._observer.ended(hold, outcome, now)
         self.throttle.ended(hold, outcome)
         self._freed(leases, now, urgent=outcome.cost_nano_usd > hold.worst_nano_usd)
+        self._observer.ended(hold, outcome, now)
 
     def void(self, hold: Hold, outcome: Settlement) -> None:
         """Free the hold of a call that cost nothing. Once per hold, instead of `settle`."""
         now = self._clock.now()
         leases = self._open.void(hold, outcome, now)
-        self._observer.ended(hold, outcome, now)
         self.throttle.ended(hold, outcome)
         self._freed(leases, now)
+        self._observer.ended(hold, outcome, now)
 
     def refused(self, refusal: Refusal, attributes: Attributes) -> None:
         """Count a refusal; unknown attributes are empty."""
-        self._observer.refused(refusal, attributes)
         self.tallies.refused(refusal, attributes, self._clock.now().unix_ms)
+        self._observer.refused(refusal, attributes)
 
     def traced(self, values: Mapping[bytes, bytes]) -> Started | None:
         """The span to record of a call that came with these headers; None for most calls."""
