@@ -4,11 +4,11 @@ from typing import Any
 
 
 def test_a_default_is_set_listed_and_removed(run: Any, run_json: Any) -> None:
-    run("client", "add", "Limited", "--cap", "5")
-    own = ("--client", "Limited", "--workflow", "leads", "--model", "gpt-5-mini")
+    run("client", "add", "Defaulted", "--cap", "5")
+    own = ("--client", "Defaulted", "--workflow", "leads", "--model", "gpt-5-mini")
     assert "default-output propose" in run("default-output", "list", *own[:2]).stderr
     said = run("default-output", "set", "2000", *own).stdout
-    assert "client Limited, workflow leads, model gpt-5-mini: 2,000 tokens" in said
+    assert "client Defaulted, workflow leads, model gpt-5-mini: 2,000 tokens" in said
     made = run_json("default-output", "set", "3000", *own)["output_default"]
     assert (made["limit_count"], made["workflow"]) == (3000, "leads")
     shown = run("default-output", "list", *own[:2]).stdout
