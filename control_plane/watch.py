@@ -18,7 +18,7 @@ async def keep_watch(deps: Deps, courier: Courier) -> None:
     while True:
         await asyncio.sleep(limits.ALERT_LOOK_S)
         try:
-            await _look(deps, watch, courier)
+            await look_once(deps, watch, courier)
             now = deps.clock.unix_ms()
             if now - agency_unix_ms >= limits.CLIENT_LOOK_MS:
                 agency_unix_ms = now
@@ -35,7 +35,8 @@ async def finish_sending(courier: Courier, sending: asyncio.Task[None]) -> None:
         await asyncio.wait_for(sending, limits.DRAIN_GRACE_S)
 
 
-async def _look(deps: Deps, watch: watching.Watch, courier: Courier) -> None:
+async def look_once(deps: Deps, watch: watching.Watch, courier: Courier) -> None:
+    """Look once, and let the courier know of what was queued."""
     now = deps.clock.unix_ms()
     seen = await asyncio.wrap_future(deps.store.read(lambda tx: watching.look(tx, watch, now)))
     applied = await asyncio.wrap_future(

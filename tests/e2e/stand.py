@@ -139,6 +139,9 @@ class Bursar:
         self.principals = admin.PrincipalServiceStub(self._channel)
         self.sidecars = admin.SidecarAdminServiceStub(self._channel)
         self.installation = admin.InstallationServiceStub(self._channel)
+        self.channels = admin.ChannelServiceStub(self._channel)
+        self.escalation = admin.EscalationServiceStub(self._channel)
+        self.alerts = admin.AlertServiceStub(self._channel)
 
     def ask(self, method: Any, request: Any) -> Any:
         """Call a method with the token and a deadline."""
@@ -285,7 +288,13 @@ class Stand:
         return found
 
     def add_client(
-        self, name: str, cap_nano_usd: int, *, patience_ms: int = 20_000, workflow: str = ""
+        self,
+        name: str,
+        cap_nano_usd: int,
+        *,
+        patience_ms: int = 20_000,
+        workflow: str = "",
+        anchor_day: int = 0,
     ) -> Client:
         """Make a project with a capped month and a key."""
         made = self.bursar.ask(
@@ -293,7 +302,9 @@ class Stand:
             admin.CreateProjectRequest(
                 request_id=self.request_id(),
                 project=admin.Project(display_name=name, patience_ms=patience_ms),
-                budget=admin.Budget(display_name=f"{name} month", cap_nano_usd=cap_nano_usd),
+                budget=admin.Budget(
+                    display_name=f"{name} month", cap_nano_usd=cap_nano_usd, anchor_day=anchor_day
+                ),
             ),
         )
         key = self.bursar.ask(
@@ -321,6 +332,20 @@ class Stand:
                 return False
 
         self.until(known)
+
+    def call(self, name: str, client: Client, body: dict[str, Any]) -> int:
+        """Make a chat call through a sidecar; its status, 402 where a cap refused it."""
+        asked = Request(  # noqa: S310 - loopback
+            f"{self.url(name)}/v1/chat/completions", data=json.dumps(body).encode()
+        )
+        asked.add_header("authorization", f"Bearer {client.key}")
+        asked.add_header("content-type", "application/json")
+        try:
+            with urlopen(asked, timeout=60) as answer:  # noqa: S310 - loopback
+                return int(answer.status)
+        except HTTPError as error:
+            with error:
+                return error.code
 
     def add_budget(self, name: str, cap_nano_usd: int, **selector: Any) -> str:
         """Make another budget; its id."""

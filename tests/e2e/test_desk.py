@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -44,17 +42,7 @@ def tab(browser: Chromium) -> Iterator[Tab]:
 
 def call(stand: Stand, client: Client) -> int:
     """Make a call that costs a cent; its status."""
-    asked = Request(  # noqa: S310 - loopback
-        f"{stand.url('one')}/v1/chat/completions", data=json.dumps(CALL).encode()
-    )
-    asked.add_header("authorization", f"Bearer {client.key}")
-    asked.add_header("content-type", "application/json")
-    try:
-        with urlopen(asked, timeout=60) as answer:  # noqa: S310 - loopback
-            return int(answer.status)
-    except HTTPError as error:
-        with error:
-            return error.code
+    return stand.call("one", client, CALL)
 
 
 def stop_a_client(stand: Stand) -> Client:
