@@ -137,6 +137,8 @@ def test_an_old_page_raises_nothing_and_an_open_one_hears_of_it(stand: Stand, ta
     stand.stop_control_plane()
     tab.until("document.querySelector('#live').innerText.startsWith('reconnecting since')")
     tab.picture(PICTURES / "reconnecting.png")
+    # An open page goes on knocking, and each knock is told in its console.
+    tab.go("data:text/html,away")
     tab.troubles.clear()
     stand.start_control_plane()
 
