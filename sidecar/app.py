@@ -124,7 +124,8 @@ def _who(config: Config) -> Identity:
         if not config.join_token:
             raise StartError(
                 "this sidecar has not joined yet: give it a one-time join token "
-                f"(--join-token-file FILE, or {JOIN_TOKEN_VARIABLE}), made with: bursar sidecars"
+                f"(--join-token-file FILE, or {JOIN_TOKEN_VARIABLE}), made with: bursar sidecars "
+                "invite"
             )
         me = replace(identity.make(SystemEntropy()), display_name=config.name)
         identity.save(config.data, me)

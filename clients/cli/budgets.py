@@ -159,6 +159,13 @@ def raise_cap(
             f"{usd(wanted_nano_usd)} is not above the cap of {usd(now_nano_usd)}."
             f" To lower it: bursar budget set {found.budget_id} --cap …"
         )
+    raised_nano_usd = None if period is None else period.cap_nano_usd
+    if for_good and raised_nano_usd is not None and wanted_nano_usd < raised_nano_usd:
+        raise click.UsageError(
+            f"The cap of this period alone is {usd(raised_nano_usd)}: {usd(wanted_nano_usd)} for"
+            f" good would lower it. Raise it above that with --to, or lower it by name:"
+            f" bursar budget set {found.budget_id} --cap …"
+        )
     changed = session.bursar.budgets.set_cap(
         found, cap_nano_usd=wanted_nano_usd, this_period_only=not for_good, reason=reason
     )
@@ -322,11 +329,17 @@ def _changed(session: Session, changed: ChangedCap) -> None:
     change = changed.change
     session.show(
         {"budget": changed.budget, "change": change, "reach": changed.reach, "created": False},
-        Text(f"{changed.budget.display_name}: {_change_text(change)}"),
+        Text(f"{_full_name(session, changed.budget)}: {_change_text(change)}"),
         Text(reach_text(changed.reach)),
     )
     if change.period_id:
         session.say("It holds for this period only; the next one has the cap for good again.")
+
+
+def _full_name(session: Session, one: Budget) -> str:
+    if not one.project_id:
+        return f"The agency, {one.display_name}"
+    return f"{session.bursar.projects.get(one.project_id).display_name}, {one.display_name}"
 
 
 def _change_text(change: CapChange) -> str:

@@ -222,8 +222,8 @@ class _Names:
 @click.argument("client_name", metavar="[CLIENT]", required=False)
 @click.option(
     "--after",
-    type=click.IntRange(min=0),
-    default=0,
+    type=click.IntRange(min=1),
+    default=None,
     metavar="POSITION",
     help="Begin behind this position of the ledger  [default: now]",
 )
@@ -231,14 +231,14 @@ class _Names:
     "-n", "--limit", type=click.IntRange(1, LIST_MAX_ITEMS), help="End after so many calls."
 )
 @pass_session
-def tail(session: Session, client_name: str | None, after: int, limit: int | None) -> None:
+def tail(session: Session, client_name: str | None, after: int | None, limit: int | None) -> None:
     """Watch calls as they settle, each with its cost and the running total."""
     bursar = session.bursar
     project_id = names.client(bursar, client_name).project_id if client_name else ""
     owners = {one.project_id: one.display_name for one in bursar.projects.list(show_archived=True)}
     found = bursar.calls.tail(
         project_id=project_id,
-        after_position=after,
+        after_position=after or 0,
         on_interruption=lambda error: session.warn(_interrupted(error)),
     )
     session.say(_HEAD.line())

@@ -150,7 +150,9 @@ def revoke(session: Session, key_name: str, secret_id: str, reason: str) -> None
         Text(reach_text(revoked.reach)),
     )
     if not secret_id:
-        session.say("Its calls are refused with 401 from now on; the ledger keeps what it cost.")
+        session.say(
+            "Where that is applied its calls are refused with 401; the ledger keeps what it cost."
+        )
 
 
 def reach_text(reach: Reach) -> str:

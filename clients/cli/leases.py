@@ -30,12 +30,14 @@ def leases(session: Session, budget_name: str, sidecar_name: str) -> None:
     )
     hosts = {one.sidecar_id: one.display_name for one in bursar.sidecars.list(show_revoked=True)}
     budgets = {one.budget_id: one.display_name for one in bursar.budgets.list(show_archived=True)}
+    owners = names.clients_of_budgets(bursar)
     session.show(
         {"leases": [{"lease": one, "left_nano_usd": one.left_nano_usd} for one in found]},
         table(
             "",
             [
                 "Sidecar",
+                "Client",
                 "Budget",
                 "Partition",
                 "Period",
@@ -50,6 +52,7 @@ def leases(session: Session, budget_name: str, sidecar_name: str) -> None:
             [
                 [
                     hosts.get(one.sidecar_id, one.sidecar_id),
+                    owners.get(one.budget_id, ""),
                     budgets.get(one.budget_id, one.budget_id),
                     one.partition,
                     one.period_id,

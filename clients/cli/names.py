@@ -45,6 +45,13 @@ def budget(bursar: Bursar, text: str) -> Budget:
     raise NotFoundError(f"there is no budget and no client {text!r}{hint}")
 
 
+def clients_of_budgets(bursar: Bursar) -> dict[str, str]:
+    """Whose each budget is, by its id: most are called alike, so a name alone tells little."""
+    owners = {one.project_id: one.display_name for one in bursar.projects.list(show_archived=True)}
+    known = bursar.budgets.list(show_archived=True)
+    return {one.budget_id: owners.get(one.project_id, "(agency)") for one in known}
+
+
 def key(bursar: Bursar, text: str) -> Key:
     """The key of that id, or of that name ("Acme Dental/n8n" when several clients have one)."""
     if ids.is_id(text, ids.KEY):
@@ -58,7 +65,8 @@ def key(bursar: Bursar, text: str) -> Key:
     if not found:
         found = [one for one, full in named if full.split("/")[0] == text]
     hint = meant(text, [name for one, full in named for name in (one.display_name, full)])
-    return _only(found, text, "key", "bursar key list", lambda one: one.key_id, hint)
+    fulls = {one.key_id: f"{one.key_id} ({full})" for one, full in named}
+    return _only(found, text, "key", "bursar key list", lambda one: fulls[one.key_id], hint)
 
 
 def sidecar(bursar: Bursar, text: str) -> Sidecar:

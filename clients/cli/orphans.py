@@ -56,7 +56,7 @@ def orphans(session: Session, *, budget_name: str, sidecar_name: str, show_decid
     """Show what is set aside for lost sidecars: whose, since when, and what to do."""
     chosen = _Choice.of(session, sidecar_name, budget_name, "")
     found = chosen.orphans(session, show_decided=show_decided)
-    session.show({"orphans": found}, _table(found))
+    session.show({"orphans": found}, _table(session, found))
     if not found:
         session.say("Nothing is set aside for lost sidecars.")
     elif any(one.held_back_nano_usd for one in found):
@@ -139,9 +139,11 @@ class _Choice:
 def _warn_of_overshoot(session: Session, found: Sequence[Orphan]) -> None:
     """Say what may go wrong before it is asked whether to go on."""
     at_risk = [one for one in found if one.overshoot_max_nano_usd]
+    owners = names.clients_of_budgets(session.bursar) if at_risk else {}
     for one in at_risk:
         session.warn(
-            f"{one.budget_name}, {one.lease.period_id}: the cap may be passed by up to"
+            f"{owners.get(one.lease.budget_id, '')}, {one.budget_name},"
+            f" {one.lease.period_id}: the cap may be passed by up to"
             f" {usd(one.overshoot_max_nano_usd)} if this was spent."
         )
     now = clock.now()
@@ -155,7 +157,7 @@ def _warn_of_overshoot(session: Session, found: Sequence[Orphan]) -> None:
 
 def _show_first(session: Session, found: Sequence[Orphan]) -> None:
     if found and not session.as_json and not session.quiet:
-        session.show(None, _table(found))
+        session.show(None, _table(session, found))
 
 
 def _decide(
@@ -199,13 +201,15 @@ def _decide(
     )
 
 
-def _table(found: Sequence[Orphan]) -> Any:
+def _table(session: Session, found: Sequence[Orphan]) -> Any:
+    owners = names.clients_of_budgets(session.bursar) if found else {}
     return table(
         "",
         [
             "Sidecar",
             "Why",
             "Since",
+            "Client",
             "Budget",
             "Partition",
             "Period",
@@ -220,6 +224,7 @@ def _table(found: Sequence[Orphan]) -> Any:
                 one.sidecar_name,
                 _WHY.get(one.lease.orphan_cause, one.lease.orphan_cause),
                 instant_text(one.lease.orphan_time),
+                owners.get(one.lease.budget_id, ""),
                 one.budget_name,
                 one.lease.partition,
                 one.lease.period_id,

@@ -5,6 +5,7 @@ pico-dollars per unit (1 pico-USD per token = 1 micro-USD per million tokens), s
 price is exact. A cost is rounded up to whole nano-dollars once per call, see `rates.cost_nano_usd`.
 """
 
+import re
 from decimal import Decimal, InvalidOperation
 
 NANO_PER_USD = 1_000_000_000
@@ -15,13 +16,22 @@ MONEY_MAX_NANO_USD = 2**63 - 1
 """The largest amount: what a signed 64-bit column holds."""
 _DIGITS_MAX = 28
 """Digits that decimal arithmetic keeps exactly; more would be rounded in silence."""
+_NUMBER = re.compile(
+    r"[+-]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+)
+_COMMAS = "commas stand between thousands only, and a point before cents"
 
 
 def _decimal(text: str) -> Decimal:
-    """Read digits with an optional sign, dollar sign and thousands commas; NaN for all else."""
-    cleaned = text.strip().replace(",", "").replace("$", "", 1)
+    """Read digits with an optional sign, dollar sign and thousands commas; NaN for all else.
+
+    A comma elsewhere may be meant as a decimal sign (12,50), so it is never dropped in silence.
+    """
+    cleaned = text.strip()
+    if not _NUMBER.fullmatch(cleaned):
+        return Decimal("NaN")
     try:
-        number = Decimal(cleaned)
+        number = Decimal(cleaned.replace(",", "").replace("$", ""))
     except InvalidOperation:
         return Decimal("NaN")
     return number if len(number.as_tuple().digits) <= _DIGITS_MAX else Decimal("NaN")
@@ -35,6 +45,7 @@ def usd_to_nano(text: str) -> int:
     amount = _decimal(text)
     if not amount.is_finite():
         message = f"{text!r} is not an amount in dollars, such as 300 or 12.50"
+        message += f": {_COMMAS}" if "," in text else ""
         raise ValueError(message)
     # A product of what is far too large is none; and nobody waits for a million digits.
     if amount.adjusted() > _DIGITS_MAX or abs(amount) * NANO_PER_USD > MONEY_MAX_NANO_USD:
@@ -55,6 +66,7 @@ def usd_per_million_to_pico(text: str) -> int:
     price = _decimal(text)
     if not price.is_finite() or price < 0 or price > MONEY_MAX_NANO_USD:
         message = f"{text!r} is not a price in dollars per million, such as 0.25"
+        message += f": {_COMMAS}" if "," in text else ""
         raise ValueError(message)
     pico = price.scaleb(6)
     if pico != pico.to_integral_value():

@@ -129,7 +129,11 @@ def test_a_refused_join_token_ends_it_with_words(tmp_path: Path, cp: ControlPlan
 
 
 def test_a_first_start_without_a_token_says_how_to_get_one(tmp_path: Path) -> None:
-    refused(Process(tmp_path / "data", "127.0.0.1:1", token=""), "has not joined yet", "token")
+    refused(
+        Process(tmp_path / "data", "127.0.0.1:1", token=""),
+        "has not joined yet",
+        "bursar sidecars invite",
+    )
 
 
 def test_a_busy_port_is_named(tmp_path: Path, cp: ControlPlaneDouble) -> None:

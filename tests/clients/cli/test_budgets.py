@@ -57,6 +57,17 @@ def test_a_raise_holds_for_this_period_unless_told_otherwise(
     assert "is not above" in refused.stderr
 
 
+def test_a_raise_for_good_never_lowers_what_this_period_has(
+    run: Any, run_json: Any, client: str
+) -> None:
+    shown = run("budget", "raise", client, "--by", "100").stdout
+    assert f"{client}, monthly: $300.00 → $400.00" in shown
+    refused = run("budget", "raise", client, "--by", "5", "--for-good", code=2)
+    assert "$400.00: $305.00 for good would lower it" in refused.stderr
+    good = run_json("budget", "raise", client, "--to", "400", "--for-good")
+    assert good["budget"]["current_period"]["cap_nano_usd"] == "400000000000"
+
+
 def test_history_tells_who_when_and_why(run: Any, run_json: Any, client: str) -> None:
     run("budget", "raise", client, "--by", "1", "--reason", "autumn campaign")
     changes = run_json("budget", "history", client)["changes"]

@@ -32,7 +32,7 @@ def test_a_key_is_found_by_id_by_name_and_by_client(run: Any, run_json: Any, cli
     for name in (key_id, "only one of this name", f"{client}/only one of this name"):
         assert run_json("key", "rotate", name)["key"]["key_id"] == key_id
     several = run("key", "rotate", client, code=2)
-    assert "name one by its id" in several.stderr
+    assert f"{key_id} ({client}/only one of this name)" in several.stderr
     unknown = run("key", "rotate", "only one of this nmae", code=3)
     assert "did you mean" in unknown.stderr
 
@@ -54,6 +54,9 @@ def test_a_revocation_wants_yes_and_tells_its_reach(run: Any, run_json: Any, cli
     key_id = made["key"]["key_id"]
     assert "--yes" in run("key", "revoke", key_id, code=2).stderr
     done = run_json("key", "revoke", key_id, "--yes", "--reason", "leaked")
+    other = run_json("key", "issue", client, "--name", "leaked too")["key"]["key_id"]
+    told = run("key", "revoke", other, "--yes").stderr
+    assert "Where that is applied its calls are refused" in told
     assert done["key"]["revoke_time"]
     assert int(done["reach"]["policy_version"]) > 0
     listed = run_json("key", "list", client)["keys"]

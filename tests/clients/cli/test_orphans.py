@@ -94,11 +94,13 @@ def test_lost_money_is_shown_charged_and_released_and_its_sidecar_revoked(
     remote.join(run("sidecars", "invite").stdout.strip())
     remote.register("first")
     held = remote.borrow(budget["budget_id"])
+    assert "Lost Ltd" in run("leases", COLUMNS="300").stdout
     assert "Nothing is set aside" in run("lease", "orphans").stderr
     remote.register("second")
 
     shown = run("lease", "orphans", "--budget", "Lost Ltd")
     assert "lost-host" in shown.stdout
+    assert "Lost Ltd" in shown.stdout
     assert "journal lost" in shown.stdout
     assert "bursar lease release SIDECAR" in shown.stderr
     (one,) = run_json("lease", "orphans")["orphans"]
@@ -119,6 +121,7 @@ def test_lost_money_is_shown_charged_and_released_and_its_sidecar_revoked(
     assert "lost sidecars" in run("usage", "Lost Ltd").stderr
 
     released = run("lease", "release", "lost-host", "--reason", "it was idle", "--yes")
+    assert "Lost Ltd, monthly, " in released.stderr
     assert "the cap may be passed by up to" in released.stderr
     assert "may still be starting calls" in released.stderr
     assert "is released" in released.stdout

@@ -22,6 +22,8 @@ from protos.values.money import (
         ("-2.5", -2_500_000_000),
         ("1e3", 1_000_000_000_000),
         ("9223372036.854775807", MONEY_MAX_NANO_USD),
+        ("1,000", 1_000_000_000_000),
+        ("-$12,345,678.9", -12_345_678_900_000_000),
     ],
 )
 def test_a_persons_amount_is_read_exactly(text: str, nano_usd: int) -> None:
@@ -33,6 +35,12 @@ def test_a_persons_amount_is_read_exactly(text: str, nano_usd: int) -> None:
     [
         ("", "not an amount"),
         ("three", "not an amount"),
+        ("12,50", "commas stand between thousands only"),
+        ("1.000,50", "commas stand between thousands only"),
+        ("1000,000", "commas stand between thousands only"),
+        ("1_000", "not an amount"),
+        ("\N{ARABIC-INDIC DIGIT THREE}", "not an amount"),
+        ("$", "not an amount"),
         ("NaN", "not an amount"),
         ("Infinity", "not an amount"),
         ("1.0000000001", "finer than a billionth"),
@@ -64,7 +72,7 @@ def test_a_rate_that_is_shown_is_read_back_the_same(rate_pico_usd: int) -> None:
     assert usd_per_million_to_pico(pico_to_usd_per_million(rate_pico_usd)) == rate_pico_usd
 
 
-@pytest.mark.parametrize("text", ["-1", "0.0000001", "free", "inf"])
+@pytest.mark.parametrize("text", ["-1", "0.0000001", "free", "inf", "0,25"])
 def test_what_is_no_price_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"price|finer"):
         usd_per_million_to_pico(text)
