@@ -87,7 +87,7 @@ class Alerts:
         self._stub = v1.AlertServiceStub(wire.channel)
 
     def list(self, *, project_id: str = "", show_resolved: bool = False) -> Iterator[Alert]:
-        """Yield alerts, the newest first; those that are over only when asked for."""
+        """Yield alerts, the gravest first; those that are over too when asked for, newest first."""
 
         def fetch(token: str) -> v1.ListAlertsResponse:
             request = v1.ListAlertsRequest(

@@ -27,7 +27,7 @@ def alert() -> None:
 @click.option("--all", "show_resolved", is_flag=True, help="Those that are over too.")
 @pass_session
 def list_alerts(session: Session, *, client_name: str | None, show_resolved: bool) -> None:
-    """List alerts, the newest first."""
+    """List alerts that go on, the gravest first, or all of them, the newest first."""
     project_id = names.client(session.bursar, client_name).project_id if client_name else ""
     found = list(
         islice(

@@ -94,7 +94,10 @@ def tell_client(alert: Alert, context: Context) -> Message:
     if alert.rule is Rule.STOPPED:
         what = "Your AI budget is used up"
         lines = (
-            ("How much", f"{spent} of {cap} are used; {facts['refused_count']} calls were refused"),
+            (
+                "How much",
+                f"{spent} of {cap} are used; {facts['refused_count']:,} calls were refused",
+            ),
             ("What it means", f"further calls are refused{until}, or until the budget is raised"),
             ("Do this", "answer this message if the budget is to be raised"),
         )
@@ -191,7 +194,7 @@ def _stopped(facts: Facts, context: Context) -> _Words:
     until = f" until {_when(facts, 'end', context)}" if facts["end_unix_ms"] else ""
     return _Words(
         f"{_budget(facts)} is stopped at its cap",
-        f"{facts['refused_count']} calls refused since {_when(facts, 'refused', context)}; "
+        f"{facts['refused_count']:,} calls refused since {_when(facts, 'refused', context)}; "
         + _used(facts),
         f"every further call is refused{until}",
         _raise(facts),

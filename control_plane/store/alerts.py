@@ -8,6 +8,8 @@ from control_plane.core.alerts import TERMS, Alert, Event, Finding, Happening, R
 from control_plane.core.pages import Slice
 from control_plane.store.engine import Row, Tx, Value
 
+_MUTED = "CASE WHEN muted_by = '' THEN 0 ELSE 1 END"
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -134,22 +136,42 @@ def known_for(tx: Tx, findings: Iterable[Finding]) -> list[Alert]:
     return list(by_key.values())
 
 
-def page(tx: Tx, asked: Slice, *, project_id: str, states: Sequence[State]) -> list[Alert]:
-    """Alerts in some states, the newest first."""
-    chosen = {f"state{place}": state.value for place, state in enumerate(states)}
+def page(
+    tx: Tx, asked: Slice, *, project_id: str, states: Sequence[State], gravest_first: bool
+) -> list[Alert]:
+    """Alerts in some states, the newest first.
+
+    Or the gravest first, of one severity the newest, and at the end those that another speaks for.
+    The key of a row is `place_of`.
+    """
+    place = f"{_MUTED}, severity" if gravest_first else "0, 0"
+    order = f"{place}, " if gravest_first else ""
+    muted, severity, after = asked.after or (0, 0, "")
+    chosen = {f"state{number}": state.value for number, state in enumerate(states)}
     rows = tx.rows(
         f"""SELECT * FROM alert
-            WHERE (:project = '' OR project_id = :project) AND (:after = '' OR alert_id < :after)
+            WHERE (:project = '' OR project_id = :project)
+              AND (:after = '' OR ({place}) > (:muted, :severity)
+                OR (({place}) = (:muted, :severity) AND alert_id < :after))
               AND state IN ({", ".join(f":{name}" for name in chosen)})
-            ORDER BY alert_id DESC LIMIT :limit""",  # noqa: S608 - names made here
+            ORDER BY {order}alert_id DESC LIMIT :limit""",  # noqa: S608 - names made here
         {
             "project": project_id,
-            "after": asked.after[0] if asked.after else "",
+            "muted": muted,
+            "severity": severity,
+            "after": after,
             "limit": asked.limit,
             **chosen,
         },
     )
     return [_from_row(row) for row in rows]
+
+
+def place_of(alert: Alert, *, gravest_first: bool) -> tuple[int, int, str]:
+    """Where an alert stands in a list: the key of `page`."""
+    if gravest_first:
+        return int(bool(alert.muted_by)), int(alert.severity), alert.alert_id
+    return 0, 0, alert.alert_id
 
 
 def opened_within(

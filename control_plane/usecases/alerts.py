@@ -1,6 +1,7 @@
 """Alerts as people see and answer them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from control_plane import limits
 from control_plane.core import alert_texts, fields, pages
@@ -34,14 +35,16 @@ class ShownAlert:
 
 
 def list_alerts(tx: Tx, asked: Asked, *, project_id: str, show_resolved: bool) -> Page[ShownAlert]:
-    """Alerts that go on, or all that were ever told, the newest first."""
+    """Alerts that go on, the gravest first, or all that were ever told, the newest first."""
     states = [State.OPEN, State.ACKNOWLEDGED]
     if show_resolved:
         states.append(State.RESOLVED)
     filters = {"list": "alerts", "project": project_id, "states": ",".join(states)}
-    wanted = pages.begin(asked, filters, (str,))
-    rows = store.page(tx, wanted, project_id=project_id, states=states)
-    page = pages.finish(rows, wanted, filters, lambda row: (row.alert_id,))
+    gravest_first = not show_resolved
+    wanted = pages.begin(asked, filters, (int, int, str))
+    rows = store.page(tx, wanted, project_id=project_id, states=states, gravest_first=gravest_first)
+    place_of = partial(store.place_of, gravest_first=gravest_first)
+    page = pages.finish(rows, wanted, filters, place_of)
     desk = alerting.Desk(tx)
     return page.map(lambda alert: _shown(desk, alert))
 

@@ -150,5 +150,5 @@ def _closed(tx: Tx, client: Project, now_unix_ms: int) -> tuple[str, str]:
     last = window_at("month", client.time_zone, 1, this.start_unix_ms - 1)
     if not store.had_calls(tx, client.project_id, last.start_unix_ms, this.start_unix_ms):
         return "", ""
-    month = last.period_id
+    month = last.period_id[:7]
     return month, store.statement_state(tx, client.project_id, month)

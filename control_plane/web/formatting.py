@@ -91,7 +91,7 @@ def change(now: int, before: int) -> str:
     if before <= 0:
         return ""
     percents = ((now - before) * 200 + before) // (2 * before)
-    return f"{percents:+,}%" if percents else "±0%"
+    return f"{percents:+,}%".replace("-", "\N{MINUS SIGN}") if percents else "±0%"
 
 
 def share_of(part: int | None, whole: int) -> str:

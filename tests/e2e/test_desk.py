@@ -21,6 +21,10 @@ CALL: Any = {
     "max_tokens": 10,
     "messages": [{"role": "user", "content": "[rehearse reply_tokens=10] Say something."}],
 }
+PLAIN_PAGES = (
+    *("alerts", "calls", "keys", "prices", "statements", "review", "models"),
+    *("playbook", "sidecars", "settings"),
+)
 STOPPED = "document.querySelector('.strip.bad')"
 RAISED = "document.querySelector('#clients .done')?.innerText.includes('Raised to $0.13')"
 
@@ -149,7 +153,7 @@ def test_pages_fit_a_phone_and_the_night(
     stand: Stand, tab: Tab, *, phone: bool, dark: bool
 ) -> None:
     acme = stop_a_client(stand)
-    width, height = (390, 844) if phone else (1240, 820)
+    width, height = (375, 740) if phone else (1240, 820)
     tab.screen(width, height, dark=dark, phone=phone)
     sign_in(stand, tab)
     home = tab.js("location.origin")
@@ -157,7 +161,8 @@ def test_pages_fit_a_phone_and_the_night(
         "clients": "/",
         "client": f"/clients/{acme.project_id}",
         "cap": f"/budgets/{acme.budget_id}/cap",
-        **{name: f"/{name}" for name in ("calls", "keys", "prices", "sidecars", "settings")},
+        "client_playbook": f"/clients/{acme.project_id}/playbook",
+        **{name: f"/{name}" for name in PLAIN_PAGES},
     }
     for name, path in pages.items():
         tab.go(home + path)

@@ -79,7 +79,7 @@ class AlertServiceServicer:
     """
 
     def ListAlerts(self, request, context):
-        """Lists alerts, the newest first.
+        """Lists alerts that go on, the gravest first, or all of them, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
