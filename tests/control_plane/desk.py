@@ -22,6 +22,7 @@ from control_plane.usecases.acts import Act
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
 from control_plane.usecases.principals import create_principal, list_audit_entries
+from tests.control_plane import empty_database
 from tests.control_plane.leasing_world import FrozenClock
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.clock = FrozenClock()
         self.folder = folder / "data"
-        self.store: InlineStore = open_inline(self.folder, self.clock)
+        self.store: InlineStore = open_inline(empty_database.lay(self.folder), self.clock)
         self.entropy = Entropy(random.Random(1).randbytes)
         self.vault = open_vault(self.folder, self.entropy.random_bytes, in_use=False)
         self.levels = Levels(started_unix_ms=NOON)

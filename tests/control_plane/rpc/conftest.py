@@ -20,13 +20,14 @@ from control_plane.secrets import open_vault
 from control_plane.store.sqlite import open_store
 from control_plane.usecases.installation import found
 from control_plane.usecases.levels import Levels
+from tests.control_plane import empty_database
 from tests.control_plane.served import DEADLINE_S, Served
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     clock, entropy = SystemClock(), Entropy()
-    store = open_store(tmp_path / "data", clock)
+    store = open_store(empty_database.lay(tmp_path / "data"), clock)
     tokens: list[str] = []
     store.write(lambda tx: found(tx, entropy, clock.unix_ms(), keep_token=tokens.append)).result()
     deps = Deps(

@@ -1,25 +1,15 @@
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from control_plane.store.sqlite import DATABASE_FILE
+from tests.control_plane import empty_database
 from tests.control_plane.leasing_world import World
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its schema and nothing else, to be copied."""
-    folder = tmp_path_factory.mktemp("empty")
-    World(folder).store.close()
-    return folder / DATABASE_FILE
-
-
 @pytest.fixture
-def world(tmp_path: Path, empty_database: Path) -> Iterator[World]:
-    shutil.copy(empty_database, tmp_path / DATABASE_FILE)
-    made = World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(empty_database.lay(tmp_path))
     yield made
     made.check()
     made.store.close()
