@@ -49,7 +49,9 @@ class Log:
 
 def _plain(value: Field) -> str:
     if isinstance(value, str):
-        return value if value.isalnum() else json.dumps(value, ensure_ascii=False)
+        shown = value if value.isalnum() else json.dumps(value, ensure_ascii=False)
+        # Else a name could end the line (U+2028, U+0085) or steer a terminal (C1).
+        return shown if shown.isprintable() else json.dumps(value)
     return json.dumps(value)
 
 

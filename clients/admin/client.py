@@ -43,6 +43,7 @@ from clients.admin.workflows import Workflows
 from protos.values.errors import InvalidArgumentError
 
 DEFAULT_ADDRESS = "127.0.0.1:7240"
+_PORT_MAX = 65_535
 _LOOPBACK = ("127.", "localhost:", "[::1]:")
 
 
@@ -169,7 +170,9 @@ def connect(
         raise InvalidArgumentError("the admin token is empty", field="token")
     if not token.isascii() or not token.isprintable():
         raise InvalidArgumentError("the admin token has characters no token has", field="token")
-    if "://" in address or ":" not in address:
+    port = address.rpartition(":")[2]
+    is_port = port.isdecimal() and port.isascii() and 0 < int(port[:6]) <= _PORT_MAX
+    if "://" in address or ":" not in address or not is_port:
         raise InvalidArgumentError(
             f"{address!r} is no address: write host:port, such as {DEFAULT_ADDRESS}",
             field="address",

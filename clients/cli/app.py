@@ -52,6 +52,17 @@ from clients.cli.session import Session
 from protos.values.errors import BursarError
 from protos.values.keys import redact
 
+_HINTS: Mapping[int, str] = {
+    errno.ENOENT: "; check the path: its folder must exist",
+    errno.ENOTDIR: "; check the path: its folder must exist",
+    errno.EISDIR: "; name a file, not a folder",
+    errno.EACCES: "; name a place that you may read and write, or ask its owner",
+    errno.EPERM: "; name a place that you may read and write, or ask its owner",
+    errno.EROFS: "; name a place that can be written to",
+    errno.ENOSPC: "; make room there, or name another place",
+}
+"""What to do about a fault of the system, by its number."""
+
 
 class Root(session.Group):
     """The command itself; every error leaves it in one way."""
@@ -93,7 +104,8 @@ def _told(error: Exception, *, as_json: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
     where = f"{error.filename}: " if error.filename else ""
-    return _tell(f"{where}{error.strerror}", "SYSTEM", {}, exits.FAILED, as_json=as_json)
+    hint = _HINTS.get(error.errno or 0, "")
+    return _tell(f"{where}{error.strerror}{hint}", "SYSTEM", {}, exits.FAILED, as_json=as_json)
 
 
 def _code(error: BursarError) -> int:

@@ -1,7 +1,10 @@
 """What `up` says when all is ready: to people, to scripts, and to other commands."""
 
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -111,12 +114,20 @@ def _parts(running: Running) -> list[Text | str]:
     data = _data_option(running)
     lines += [
         Text("\nNext, in another terminal", style="bold"),
+        path_hint(Path(sys.argv[0]).absolute(), shutil.which("bursar")),
         Text(f"  bursar tail{data}"),
         Text(f'  bursar client add "Acme Dental" --cap 300{data}'),
         Text(f"  bursar usage --by client,workflow,model{data}"),
         Text(f"  bursar doctor{data}"),
     ]
     return [line for line in lines if line]
+
+
+def path_hint(command: Path, found: str | None) -> Text:
+    """How a shell is brought to find this command, where it does not yet; else empty."""
+    if found or command.name != "bursar":
+        return Text("")
+    return Text(f'  export PATH="{command.parent}:$PATH"')
 
 
 def _data_option(running: Running) -> str:

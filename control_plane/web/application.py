@@ -110,7 +110,8 @@ class Surrounding:
 
         if not browser.is_host_known(Request(scope), self._hosts):
             refusal = PlainTextResponse(
-                "The desk is not called that: open it by the address that it was started with.\n",
+                "The desk is not called that: open it by the address that it was started with."
+                " Behind a proxy, name the address that browsers use with --web-url.\n",
                 421,
             )
             await refusal(scope, receive, send_with)

@@ -84,6 +84,12 @@ def check_origin(request: Request, *, secure: bool) -> None:
             same = False
     else:
         same = request.headers.get("sec-fetch-site", "") == "same-origin"
+    if not same and request.headers.get("sec-fetch-site", "") == "same-origin":
+        raise PermissionDeniedError(
+            "a proxy before the desk changes the Host header, so this form seems to come from "
+            "another site: let the proxy pass Host on as it is, and name the address that "
+            "browsers use with --web-url when the control plane is started"
+        )
     if not same:
         raise PermissionDeniedError(
             "this form came from another site: open the desk itself and do it there"

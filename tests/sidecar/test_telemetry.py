@@ -26,6 +26,16 @@ def test_a_key_is_struck_out_wherever_it_stands() -> None:
     assert stream.getvalue().count("\n") == 1
 
 
+def test_no_name_ends_a_line_or_steers_a_terminal() -> None:
+    stream = io.StringIO()
+    named = "Zahn\u00e4rztin\u2028FAKE\u0085FAKE\u009b31m\u202e"
+    Log(HandClock(), stream).info("policy", client=named, plain="Zahn\u00e4rztin Dr. A")
+    said = stream.getvalue()
+    assert said.removesuffix("\n").isprintable()
+    assert len(said.splitlines()) == 1
+    assert "Zahn\u00e4rztin Dr. A" in said
+
+
 def test_what_libraries_log_takes_the_same_way() -> None:
     stream, root = io.StringIO(), logging.getLogger()
     handlers = list(root.handlers)

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from clients.cli import exits
 from clients.cli.app import cli
+from clients.cli.summary import path_hint
 from protos.values import errors
 from protos.values.errors import BursarError
 
@@ -138,3 +139,26 @@ def test_completion_is_a_script_for_the_shell(shell: str) -> None:
 
 def test_version_tells_the_version() -> None:
     assert json.loads(run("version", "--json").stdout)["version"]
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:bar", "127.0.0.1:99999", "127.0.0.1:0"])
+def test_an_address_without_a_port_is_refused_before_anybody_is_asked(address: str) -> None:
+    done = run("client", "list", BURSAR_TOKEN="bursar_at_x", BURSAR_CONTROL_PLANE=address)
+    assert done.exit_code == exits.USAGE
+    assert f"'{address}' is no address: write host:port" in done.stderr
+
+
+def test_a_fault_of_the_system_names_the_file_and_what_to_do(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    done = run("client", "list", "--ca", str(missing), BURSAR_TOKEN="bursar_at_x")
+    assert done.exit_code == exits.FAILED
+    assert done.stderr == (
+        f"Error: {missing}: No such file or directory; check the path: its folder must exist\n"
+    )
+
+
+def test_the_way_to_the_command_is_told_where_a_shell_would_not_find_it() -> None:
+    command = Path("/opt/bursar/.venv/bin/bursar")
+    assert path_hint(command, None).plain == '  export PATH="/opt/bursar/.venv/bin:$PATH"'
+    assert not path_hint(command, str(command))
+    assert not path_hint(Path("/opt/bursar/clients/cli/__main__.py"), None)

@@ -109,6 +109,13 @@ def test_the_cookie_is_for_this_host_alone_and_no_script_reads_it(desk: Desk) ->
     assert answer.headers["strict-transport-security"]
 
 
+def test_a_proxy_that_changes_the_host_is_named_with_its_setting(desk: Desk) -> None:
+    sent = {"origin": "https://desk.agency.test", "sec-fetch-site": "same-origin"}
+    answer = Browser(desk).ask("POST", "/sign-in", data={"credential": "x"}, headers=sent)
+    assert answer.status_code == 403
+    assert "--web-url" in answer.text
+
+
 @pytest.mark.parametrize(
     "headers",
     [
