@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from control_plane.app import ReadyFileError, serve
 from control_plane.config import DEFAULT_LISTEN, Config
@@ -17,10 +18,11 @@ from control_plane.store import StoreOpenError
 from control_plane.telemetry import start_logging
 from protos.telemetry.settings import ENDPOINT_VARIABLE, SettingsError, read_settings
 from protos.values.errors import BursarError
-from protos.values.listening import ListenError, Listening, listening
+from protos.values.listening import ListenError, Listening, is_loopback, listening
 
 USAGE_STATUS = 2
 _PORT_MAX = 65_535
+_BY_TLS_OR_HERE = {("https", True), ("https", False), ("http", True)}
 WATERMARK_VARIABLE = "BURSAR_WATERMARK"
 START_STATUS = 1
 
@@ -149,7 +151,7 @@ def config_from(arguments: list[str]) -> Config:
         web_port=web_port,
         web_url=asked.web_url,
         receivers=tuple(map(_network, asked.allow_receivers)),
-        pagerduty_url=asked.pagerduty_url,
+        pagerduty_url=_pagerduty_url(asked.pagerduty_url),
         watermark=asked.watermark,
         metrics=metrics,
         telemetry=telemetry,
@@ -173,6 +175,18 @@ def _web(text: str, host: str, port: int) -> tuple[str, int]:
     if text:
         return _address("--web", text)
     return host, min(port + 1, _PORT_MAX) if port else 0
+
+
+def _pagerduty_url(text: str) -> str:
+    """An address that routing keys may be sent to: by TLS, or to this machine."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        parser().error(f"--pagerduty-url {text!r} is not an address")
+    if text and (not host or (parts.scheme, is_loopback(host)) not in _BY_TLS_OR_HERE):
+        parser().error(f"--pagerduty-url {text!r} must begin with https://, unless it is loopback")
+    return text
 
 
 def _network(text: str) -> IpNetwork:

@@ -8,7 +8,9 @@ repetition can be recognised.
 
 import re
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from html import escape
+from typing import Any
 
 from control_plane import limits
 from control_plane.core.channels import MailServer
@@ -78,7 +81,7 @@ def html_text(message: Message) -> str:
 def send(
     server: MailServer, password: str, to_address: str, mail: EmailMessage, trust: ssl.SSLContext
 ) -> Attempt:
-    """Hand a mail to the server. Blocks; each step of the conversation has a time limit."""
+    """Hand a mail to the server. Blocks, for as long as one attempt may take."""
     domain = server.from_address.rpartition("@")[2]
     try:
         client = _connect(server, domain, trust)
@@ -107,13 +110,40 @@ def check(server: MailServer, password: str, trust: ssl.SSLContext) -> Attempt:
     return arrived()
 
 
+class _Bounded(smtplib.SMTP):
+    """A conversation that hangs up when it lasts too long: who drips keeps each step short."""
+
+    def __init__(self, *where: Any, **options: Any) -> None:
+        self._over = threading.Timer(limits.DELIVERY_TIME_S, self._hang_up)
+        self._over.daemon = True
+        self._over.start()
+        try:
+            super().__init__(*where, **options)
+        except BaseException:
+            self._over.cancel()
+            raise
+
+    def close(self) -> None:
+        self._over.cancel()
+        super().close()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _BoundedTls(_Bounded, smtplib.SMTP_SSL):
+    """The same, in TLS from the first byte on."""
+
+
 def _connect(server: MailServer, domain: str, trust: ssl.SSLContext) -> smtplib.SMTP:
     step_s = limits.DELIVERY_TIME_S / 3
     if server.security == "tls":
-        return smtplib.SMTP_SSL(
+        return _BoundedTls(
             server.host, server.port, local_hostname=domain, timeout=step_s, context=trust
         )
-    client = smtplib.SMTP(server.host, server.port, local_hostname=domain, timeout=step_s)
+    client = _Bounded(server.host, server.port, local_hostname=domain, timeout=step_s)
     if server.security == "starttls":
         try:
             client.starttls(context=trust)

@@ -127,8 +127,14 @@ def test_a_file_where_the_data_folder_should_be_is_told(tmp_path: Path) -> None:
         (["--data", "d", "--listen", ":7240"], "not HOST:PORT"),
         (["--data", "d", "--certificate", "c"], "come together"),
         (["--data", "d", "--lis", "127.0.0.1:1"], "unrecognized"),
+        (["--data", "d", "--pagerduty-url", "http://events.example/v2"], "https://"),
+        (["--data", "d", "--pagerduty-url", "events.example"], "https://"),
+        (["--data", "d", "--pagerduty-url", "https://["], "not an address"),
     ],
-    ids=["no data", "no port", "port", "long port", "no host", "half of TLS", "abbreviation"],
+    ids=[
+        *("no data", "no port", "port", "long port", "no host", "half of TLS", "abbreviation"),
+        *("pages in plain text", "pages to a name", "pages to nowhere"),
+    ],
 )
 def test_a_command_line_that_cannot_be_understood_is_told(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]

@@ -3,12 +3,13 @@
 import json
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -47,6 +48,35 @@ class MailReceiver:
     @property
     def subjects(self) -> list[str]:
         return [str(mail["Subject"]) for mail in self.mails]
+
+
+class DrippingServer:
+    """A mail server whose greeting never ends: a byte now and then, as long as somebody listens."""
+
+    BETWEEN_S = 0.05
+
+    def __init__(self) -> None:
+        self.dripped = 0
+        self._over = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._drip)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._listening.close()
+
+    def _drip(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, suppress(OSError):
+            while not self._over.wait(self.BETWEEN_S):
+                connection.sendall(b"2")
+                self.dripped += 1
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.alerts import Severity
 from control_plane.core.channels import ChannelKind
 from control_plane.core.deliveries import Delivery, DeliveryState, Message, Part, Purpose
@@ -17,7 +18,7 @@ from control_plane.store import outbox
 from control_plane.usecases import alerts
 from protos.values import ids
 from tests.control_plane.alert_world import MINUTE_MS, AlertWorld
-from tests.control_plane.notify.receivers import MailReceiver, WebReceiver
+from tests.control_plane.notify.receivers import DrippingServer, MailReceiver, WebReceiver
 
 SECRET = "a secret of the receiver"
 TOLD = Message(
@@ -102,6 +103,19 @@ def test_a_server_that_is_down_for_ten_minutes_loses_nothing_and_keeps_the_order
     assert ids_[0] == first
     assert len(ids_) == 2
     assert {one.state for one in world.sent()} == {DeliveryState.SENT}
+
+
+def test_a_server_that_drips_is_hung_up_on(
+    world: AlertWorld, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DELIVERY_TIME_S", 0.5)
+    with DrippingServer() as server:
+        world.mail_server(server.port)
+        delivery_id = put(world, address="dana@agency.example")
+        assert turn(courier) == 1
+        assert server.dripped > 1
+    left = state(world, delivery_id)
+    assert (left.state, left.attempt_count) == (DeliveryState.QUEUED, 1)
 
 
 def test_a_refusal_is_for_good_and_says_why(
