@@ -54,6 +54,8 @@ class RateShare:
     """What a client without a part may use."""
     parts: Mapping[str, int]
     """What is each client's own."""
+    due: int = 0
+    """What the amount will be once others gave up what they hold too much of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def share_out(
             if sidecar_id != asker
             and table.holdings[sidecar_id].held(limit, now_unix_ms) > other.amount
         )
-    return Shares(replace(share, floor=floor), nudges)
+    return Shares(replace(share, floor=floor, due=target.amount), nudges)
 
 
 def _targets(table: Table, live: Sequence[str], turn: int) -> dict[str, RateShare]:

@@ -60,6 +60,7 @@ def share_to_wire(share: RateShare) -> v1.RateShare:
             v1.ClientRate(project_id=client, amount=amount)
             for client, amount in share.parts.items()
         ],
+        due=share.due,
     )
 
 

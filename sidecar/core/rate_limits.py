@@ -24,14 +24,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from sidecar.core.rate_windows import Usage
 from sidecar.limits import (
     RATE_BURST_PARTS,
-    RATE_BURST_SLICES,
     RATE_CLIENTS_MAX,
     RATE_HOPE_MS,
     RATE_REMEMBERED_KINDS_MAX,
-    RATE_SLICES,
-    RATE_UNTIMED_WINDOW_MS,
 )
 
 Measure = Literal["requests", "tokens", "calls"]
@@ -99,6 +97,8 @@ class Share:
     """What a client without a part may use beside the room."""
     parts: Mapping[str, int] = field(default_factory=dict)
     """What is each client's own, by project id."""
+    due: int = 0
+    """What the amount grows to as others give up what they hold too much of; 0 when it does not."""
 
 
 NOTHING = Share()
@@ -115,93 +115,6 @@ class RateLevel:
     """What counts as used now; above the share when it was lowered, or a bill was high."""
     wants: Mapping[str, int]
     """What each client asked for within the last window, whether it passed or not."""
-
-
-class _Window:
-    """What was taken within the last window, in slices of it."""
-
-    __slots__ = ("_slice_ms", "_slices", "_total")
-
-    def __init__(self, window_ms: int) -> None:
-        assert window_ms % RATE_SLICES == 0
-        self._slice_ms = window_ms // RATE_SLICES
-        self._slices: dict[int, int] = {}
-        """By number of the slice, rising; nothing older than the window."""
-        self._total = 0
-
-    def used(self, boot_ms: int) -> int:
-        oldest = boot_ms // self._slice_ms - RATE_SLICES
-        slices = self._slices
-        while slices and (number := next(iter(slices))) < oldest:
-            self._total -= slices.pop(number)
-        return self._total
-
-    def add(self, boot_ms: int, amount: int) -> None:
-        """Take at an instant that is not before the latest; time that goes back stands still."""
-        number = boot_ms // self._slice_ms
-        if self._slices:
-            number = max(number, next(reversed(self._slices)))
-        self._slices[number] = self._slices.get(number, 0) + amount
-        self._total += amount
-
-    def correct(self, boot_ms: int, delta: int) -> None:
-        """Put right what was taken at an instant, unless that is past."""
-        number = boot_ms // self._slice_ms
-        if number in self._slices:
-            delta = max(delta, -self._slices[number])
-            self._slices[number] += delta
-            self._total += delta
-
-    def lately(self, boot_ms: int) -> int:
-        """What was taken in the last part of the window, which is as long as a burst."""
-        oldest = boot_ms // self._slice_ms - RATE_BURST_SLICES
-        total = 0
-        for number in reversed(self._slices):
-            if number < oldest:
-                break
-            total += self._slices[number]
-        return total
-
-    def wait_ms(self, boot_ms: int, amount: int) -> int:
-        """How long until so much of it is past; never more than the window."""
-        return self._wait_ms(boot_ms, amount, RATE_SLICES)
-
-    def burst_wait_ms(self, boot_ms: int, amount: int) -> int:
-        """How long until so much of what was taken lately is past."""
-        return self._wait_ms(boot_ms, amount, RATE_BURST_SLICES)
-
-    def _wait_ms(self, boot_ms: int, amount: int, length: int) -> int:
-        oldest = boot_ms // self._slice_ms - length
-        for number, taken in self._slices.items():
-            if number >= oldest:
-                amount -= taken
-                if amount <= 0:
-                    return max(1, (number + length + 1) * self._slice_ms - boot_ms)
-        return self._slice_ms * (length + 1)
-
-
-class _Usage:
-    """What was used, by everybody or by one client."""
-
-    __slots__ = ("asked", "pinned", "waiting", "window")
-
-    def __init__(self, limit: RateLimit) -> None:
-        self.pinned = 0
-        """What calls hold that did not go out yet; of calls in flight, all of them."""
-        self.window = _Window(limit.window_ms) if limit.window_ms else None
-        self.asked = _Window(limit.window_ms or RATE_UNTIMED_WINDOW_MS)
-        """What was refused, which is wanted all the same."""
-        self.waiting = 0
-        """What calls want that wait for room."""
-
-    def used(self, boot_ms: int) -> int:
-        return self.pinned + (self.window.used(boot_ms) if self.window else 0)
-
-    def wants(self, boot_ms: int) -> int:
-        return self.used(boot_ms) + self.waiting + self.asked.used(boot_ms)
-
-    def is_idle(self, boot_ms: int) -> bool:
-        return not self.wants(boot_ms)
 
 
 class Meter:
@@ -227,8 +140,8 @@ class Meter:
         self._until_boot_ms = 0
         self._says_short = False
         self._short_boot_ms = -RATE_HOPE_MS
-        self._everybody = _Usage(limit)
-        self._clients: dict[str, _Usage] = {}
+        self._everybody = Usage(limit.window_ms)
+        self._clients: dict[str, Usage] = {}
 
     def take_share(self, share: Share, boot_ms: int, until_boot_ms: int) -> bool:
         """Put a share in force at once; whether it is less than what was there."""
@@ -265,13 +178,23 @@ class Meter:
             own = -(-own * whole // share.amount)
         return min(own, whole)
 
+    def _will_use(self, may_use: int, boot_ms: int) -> int:
+        """What a client may use when the share has become what is due: in proportion."""
+        whole = self.in_force(boot_ms)
+        due = min(self.share.due, self.limit.amount)
+        return may_use * max(due, whole) // whole if whole else may_use
+
+    def may_get_more(self, boot_ms: int) -> bool:
+        """Whether this sidecar has less of the limit than there is."""
+        return not self.is_gone and self.in_force(boot_ms) < self.limit.amount
+
     def taken_for(self, client: str, asked: int, boot_ms: int) -> int:
         """What a call takes that asks for so much: at most all that its client may have."""
         return min(asked, max(1, self._may_use(client, boot_ms)))
 
     def fits(self, client: str, amount: int, boot_ms: int) -> bool:
         """Whether a call may take so much now."""
-        if self.is_gone:
+        if self.is_gone or not amount:
             return True
         if self._everybody.used(boot_ms) + amount > self.in_force(boot_ms):
             return False
@@ -282,7 +205,7 @@ class Meter:
             usage, amount, most, boot_ms
         )
 
-    def _bursts(self, usage: _Usage, amount: int, most: int, boot_ms: int) -> int:
+    def _bursts(self, usage: Usage, amount: int, most: int, boot_ms: int) -> int:
         """By how much a client would use more at once than leaves room for others to come."""
         if self.limit.project_id or usage.window is None:
             return 0
@@ -293,13 +216,21 @@ class Meter:
         """How long until a call may take so much, when others take so much ahead of it.
 
         0 when it may now; None when time alone does not tell: calls must end, or a share come.
+        Those ahead go by the share that is due, as that comes long before they are through.
         """
+        if not amount:
+            return 0
         most, window_ms = self._may_use(client, boot_ms), self.limit.window_ms
+        if not amount:
+            return 0
         if amount > most:
             return None
-        rounds, ahead = divmod(ahead, most)
-        if ahead + amount > most:
+        later = self._will_use(most, boot_ms)
+        rounds, ahead = divmod(ahead, later)
+        if ahead + amount > later:
             rounds, ahead = rounds + 1, 0
+        if ahead + amount > most:
+            return rounds * window_ms or None
         waits_ms = [0]
         usage = self._clients.get(client)
         pairs = [(self._everybody, self.in_force(boot_ms))]
@@ -310,7 +241,7 @@ class Meter:
             if missing <= 0:
                 continue
             if used_by.window is None or ahead + amount > limit - used_by.pinned:
-                return None
+                return rounds * window_ms or None
             waits_ms.append(used_by.window.wait_ms(boot_ms, missing))
         if usage is not None and usage.window is not None:
             # Those ahead go out in bursts too; how long these take is not worth more than a guess.
@@ -326,6 +257,10 @@ class Meter:
 
     def unpin(self, client: str, amount: int) -> None:
         """Give back what a call took; it did not go out, or is in flight no more."""
+        if not amount:
+            return  # Nothing is remembered of a client for it.
+        if not amount:
+            return  # Nothing of it need be remembered.
         for usage in (self._everybody, self._clients[client]):
             usage.pinned -= amount
             assert usage.pinned >= 0
@@ -333,7 +268,7 @@ class Meter:
     def date(self, client: str, amount: int, boot_ms: int) -> None:
         """A call goes out: what it took counts for a window from now on."""
         self.unpin(client, amount)
-        for usage in (self._everybody, self._clients[client]):
+        for usage in (self._everybody, self._usage(client, boot_ms)):
             assert usage.window is not None
             usage.window.add(boot_ms, amount)
 
@@ -378,12 +313,12 @@ class Meter:
             {client: want for client, want in wants.items() if want},
         )
 
-    def _usage(self, client: str, boot_ms: int) -> _Usage:
+    def _usage(self, client: str, boot_ms: int) -> Usage:
         usage = self._clients.get(client)
         if usage is None:
             if len(self._clients) >= RATE_CLIENTS_MAX:
                 self._forget_idle(boot_ms)
-            usage = self._clients[client] = _Usage(self.limit)
+            usage = self._clients[client] = Usage(self.limit.window_ms)
         return usage
 
     def _forget_idle(self, boot_ms: int) -> None:

@@ -21,12 +21,10 @@ from sidecar.core.admission import (
     Circumstances,
     Open,
     Refuse,
-    Route,
     decide,
     give_up,
     left_nano_usd,
     levels_of,
-    route_of,
     standing_refusal,
     workflow_key,
 )
@@ -37,7 +35,7 @@ from sidecar.core.clamping import OutputLengths
 from sidecar.core.instants import Now
 from sidecar.core.leases import Account, Lease
 from sidecar.core.observer import Nobody, Observer
-from sidecar.core.policy import EMPTY, Policy
+from sidecar.core.policy import Policy
 from sidecar.core.rate_limits import Taken
 from sidecar.core.refusals import Reason, Refusal, Refused, plain_refusal
 from sidecar.core.routing import is_above
@@ -54,11 +52,11 @@ from sidecar.limits import (
 from sidecar.runtime import translate
 from sidecar.runtime.journal import Journal, JournalFailedError, journal_refusal
 from sidecar.runtime.open_calls import OpenCall, OpenCalls, Waiter
+from sidecar.runtime.route_table import RouteTable
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.throttle import Throttle
 from sidecar.telemetry import Log
 
-_ROUTES_MAX = 10_000
 _UNSENT = Settlement(outcome=Outcome.NOT_SENT)
 _NOBODY = Nobody()
 
@@ -86,12 +84,11 @@ class Admission:
         """What calls are made with at providers."""
         self._log = log
         self._region = region
-        self._policy = EMPTY
-        self._routes: dict[Attributes, Route] = {}
         self._waiters: dict[str, Waiter] = {}
         self._answered_boot_ms = -UNREACHABLE_PATIENCE_MS
         self._lengths = OutputLengths()
         self.allowance = Allowance()
+        self._routes = RouteTable(self.allowance)
         self._open = OpenCalls(journal, self.allowance, log)
         self.waiting = Waiting()
         self.throttle = Throttle(clock, self._ask_for_more)
@@ -116,7 +113,7 @@ class Admission:
     @property
     def policy(self) -> Policy:
         """The snapshot in force."""
-        return self._policy
+        return self._routes.policy
 
     def closed(self) -> Refusal | None:
         """What stops every call, whatever it asks for; None when nothing does."""
@@ -144,7 +141,9 @@ class Admission:
         try:
             if limits := self.throttle.counting(call):
                 self._check_standing(call, now)
-                taken = await self.throttle.enter(limits, call, self._patience_ms(call))
+                check = partial(self._check_payable, call, since_boot_ms)
+                patience_ms = self._patience_ms(call)
+                taken = await self.throttle.enter(limits, call, patience_ms, check)
                 now = self._clock.now()
             while True:
                 opened = await self._admit(call, since_boot_ms, now)
@@ -170,12 +169,14 @@ class Admission:
 
     def left_nano_usd(self, call: NewCall) -> int | None:
         """The least that is left in the call's budgets, by what was heard last."""
-        return left_nano_usd(self._route(call.attributes), self._circumstances(self._clock.now()))
+        return left_nano_usd(
+            self._routes.route(call.attributes), self._circumstances(self._clock.now())
+        )
 
     def may_start(self, hold: Hold) -> bool:
         """Whether a call that was opened a while ago may still go out."""
         now = self._clock.now()
-        allowed = standing_refusal(self._policy, hold.call, now.unix_ms) is None
+        allowed = standing_refusal(self.policy, hold.call, now.unix_ms) is None
         lasts = hold.call.bound.unbilled or self._lasts(self._open.leases(hold), now)
         return allowed and not self.fenced and lasts
 
@@ -210,20 +211,19 @@ class Admission:
 
     def is_above(self, attributes: Attributes, percent: int, beside_nano_usd: int) -> bool:
         """Whether a budget of a project is used up above a part of its cap, beside an amount."""
-        levels = levels_of(self._route(attributes), attributes, self._clock.now().unix_ms)
+        levels = levels_of(self._routes.route(attributes), attributes, self._clock.now().unix_ms)
         return is_above(levels, percent, beside_nano_usd)
 
     # --- What the control link does ----------------------------------------------------------
 
     def take_policy(self, policy: Policy) -> None:
         """Put a newer snapshot in force at once; whoever waits is judged by it anew."""
-        self._policy = policy
+        self._routes.take_policy(policy)
         self._region = policy.region
-        self._routes.clear()
         self.throttle.take_policy(policy)
         self.secrets.take(policy)
         for case in self.waiting.take_all():
-            case.route = self._route(case.call.attributes)
+            case.route = self._routes.route(case.call.attributes)
             case.told = False
             if not self.waiting.add(case):
                 self._refuse_waiter(case, self._give_up(case, Reason.BUSY))
@@ -269,6 +269,8 @@ class Admission:
 
     def try_waiting(self, named: Iterable[str] = (), *, every: bool = False) -> None:
         """Open the waiting calls whose turn it is, and refuse those that cannot be paid."""
+        if every:
+            self.throttle.wake()  # There is news that may stop who waits there, too.
         if len(self.waiting):
             self.waiting.scan(
                 self._attempt, self._clock.now(), frozenset(named), away=self.away, every=every
@@ -307,22 +309,13 @@ class Admission:
 
     def _standing(self, call: NewCall, now: Now) -> Refusal | None:
         """What stops any call like this one, whatever its budgets say."""
-        return self.closed() or standing_refusal(self._policy, call, now.unix_ms)
+        return self.closed() or standing_refusal(self.policy, call, now.unix_ms)
 
     def _journal_noticed(self) -> None:
         """The journal can be written no more, or again."""
         self._open.tell_of_journal()
         self.try_waiting(every=True)
         self.hurry()
-
-    def _route(self, attributes: Attributes) -> Route:
-        route = self._routes.get(attributes)
-        if route is None:
-            if len(self._routes) >= _ROUTES_MAX:
-                self._routes.clear()
-            route = route_of(self._policy, attributes, self.allowance)
-            self._routes[attributes] = route
-        return route
 
     @property
     def paused(self) -> bool:
@@ -350,18 +343,25 @@ class Admission:
             raise Refused(refusal)
 
     def _patience_ms(self, call: NewCall) -> int:
-        project = self._policy.project(call.attributes.project_id)
+        project = self.policy.project(call.attributes.project_id)
         return project.patience_ms if project is not None else PATIENCE_MS
+
+    def _case(self, call: NewCall, since_boot_ms: int, call_id: str) -> Case:
+        route = self._routes.route(call.attributes)
+        return Case(call_id, call, since_boot_ms, self._patience_ms(call), route)
+
+    def _check_payable(self, call: NewCall, since_boot_ms: int) -> None:
+        """Raise Refused for what no room in rate limits would help a call with."""
+        now = self._clock.now()
+        self._check_standing(call, now)
+        plan = decide(self._case(call, since_boot_ms, ""), self._circumstances(now))
+        if isinstance(plan, Refuse):
+            raise Refused(plan.refusal)
 
     async def _admit(self, call: NewCall, since_boot_ms: int, now: Now) -> OpenCall:
         self._check_standing(call, now)
-        case = Case(
-            call_id=make_id(CALL, now.unix_ms, self._entropy.random_bytes(RANDOM_BYTES)),
-            call=call,
-            since_boot_ms=since_boot_ms,
-            patience_ms=self._patience_ms(call),
-            route=self._route(call.attributes),
-        )
+        call_id = make_id(CALL, now.unix_ms, self._entropy.random_bytes(RANDOM_BYTES))
+        case = self._case(call, since_boot_ms, call_id)
         claims = self.waiting.claims(case.route.accounts, now, away=self.away)
         plan = decide(case, self._circumstances(now), claims=claims)
         if isinstance(plan, Open):

@@ -17,7 +17,7 @@ def take_shares(answer: wire.SyncResponse, admission: Admission, sent: Now, now:
             share = rate_wire.share_from_wire(message)
             lowered |= meter.take_share(share, now.boot_ms, until_boot_ms)
     if answer.rate_shares:
-        throttle.wake()
+        throttle.shares_came()
     if lowered and admission.cadence.tell_by(now.boot_ms + RECORDS_WAIT_MS):
         # Others get what was given up once it is said that it was.
         admission.poked.set()

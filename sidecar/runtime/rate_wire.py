@@ -67,6 +67,7 @@ def share_from_wire(message: wire.RateShare) -> Share:
         room=max(0, message.room),
         spare=max(0, message.spare),
         parts={part.project_id: max(0, part.amount) for part in message.parts},
+        due=max(0, message.due),
     )
 
 

@@ -7,7 +7,10 @@ Rules.
 2. Waiting owns nothing, neither room nor money. Calls of one client that are counted by the same
    limits go in the order in which they came; those of other clients never wait behind them.
 3. Who would have to wait longer than its patience is told so at once, and when to come back.
-4. Nothing here asks the network. Where there is too little, the next Sync is hurried.
+4. Nothing here asks the network. Where there is too little, the next Sync is hurried, and again
+   the one after it, for as long as anybody waits while others have some of the limit.
+5. Nobody waits for room who could not go with it: the first of a queue looks, whenever there is
+   news, whether its call is stopped by something else.
 """
 
 from collections import deque
@@ -73,13 +76,19 @@ class Throttle:
             CallKind(attributes.project_id, attributes.key_id, call.provider, attributes.model)
         )
 
-    async def enter(self, limits: _Limits, call: NewCall, patience_ms: int) -> Taken:
-        """Wait for room and take it. Raises Refused; cancelled, it leaves nothing taken."""
+    async def enter(
+        self, limits: _Limits, call: NewCall, patience_ms: int, check: Callable[[], None]
+    ) -> Taken:
+        """Wait for room and take it. Raises Refused; cancelled, it leaves nothing taken.
+
+        `check` raises Refused for what stops the call however much room there is.
+        """
         queue = _Queue(call.attributes.project_id, limits)
         boot_ms = self._clock.now().boot_ms
         tokens = call.bound.tokens
         if queue not in self._queues and self._fits(queue, tokens, boot_ms):
             return Taken(limits, queue.client, tokens, boot_ms)
+        check()
         self._ask_for_more()
         amounts = amounts_of(limits, queue.client, tokens, boot_ms)
         waiters = self._queues.get(queue, ())
@@ -93,8 +102,10 @@ class Throttle:
         try:
             if crowded or not patience_ms:
                 raise Refused(self._refusal(queue, tokens, waiters, boot_ms))
-            return await self._wait(queue, tokens, boot_ms + patience_ms)
-        except Refused:
+            return await self._wait(queue, tokens, boot_ms + patience_ms, check)
+        except Refused as refused:
+            if refused.refusal.reason is not Reason.RATE_LIMITED:
+                raise  # It would not go with all the room there is: nothing is wanted for it.
             for meter, amount in zip(limits, amounts, strict=True):
                 meter.missed(queue.client, amount, self._clock.now().boot_ms)
             raise
@@ -102,7 +113,9 @@ class Throttle:
             for meter, amount in zip(limits, amounts, strict=True):
                 meter.waits(queue.client, -amount, boot_ms)
 
-    async def _wait(self, queue: _Queue, tokens: int, until_boot_ms: int) -> Taken:
+    async def _wait(
+        self, queue: _Queue, tokens: int, until_boot_ms: int, check: Callable[[], None]
+    ) -> Taken:
         waiters = self._queues.setdefault(queue, deque())
         waiter = _Waiter(tokens)
         waiters.append(waiter)
@@ -112,6 +125,7 @@ class Throttle:
                 boot_ms = self._clock.now().boot_ms
                 left_ms = until_boot_ms - boot_ms
                 if waiters[0] is waiter:
+                    check()
                     if self._fits(queue, tokens, boot_ms):
                         return Taken(queue.limits, queue.client, tokens, boot_ms)
                     wait_ms = self._wait_ms(queue, tokens, (), boot_ms)
@@ -135,6 +149,8 @@ class Throttle:
         """A call may be sent from now on."""
         taken.goes_out(self._clock.now().boot_ms)
         self._out[hold.call_id] = taken
+        # What it held has a time now when it is past: who waits for that can tell how long.
+        self.wake()
 
     def leave(self, taken: Taken) -> None:
         """A call is done with its door: what did not go out gives back what it took."""
@@ -152,6 +168,13 @@ class Throttle:
             tokens = sum(outcome.quantities.get(kind, 0) for kind in TOKEN_KINDS)
         taken.ended(sent=outcome.outcome is not Outcome.NOT_SENT, tokens=tokens)
         self.wake()
+
+    def shares_came(self) -> None:
+        """The control plane was heard: there may be room, or it must be asked again for more."""
+        self.wake()
+        boot_ms = self._clock.now().boot_ms
+        if any(meter.may_get_more(boot_ms) for queue in self._queues for meter in queue.limits):
+            self._ask_for_more()
 
     def wake(self) -> None:
         """There may be room: let the first of every queue look."""

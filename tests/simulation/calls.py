@@ -105,7 +105,7 @@ async def _sent(
         call_id=hold.call_id,
         worst_nano_usd=hold.worst_nano_usd,
         vector=tuple(lease.key for lease in opened.leases),
-        counted=life.admission._route(order.attributes).counted,
+        counted=life.admission._routes.route(order.attributes).counted,
         life=life,
         journal=life.disk.journal,
         sent_ms=true_ms(),

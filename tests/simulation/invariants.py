@@ -357,7 +357,7 @@ def check_refusal(life: "Life", refusal: Refusal, worst_nano_usd: int, attribute
     now = life.clock.now()
     if admission.paused or admission._journal.failure is not None:
         return
-    route = admission._route(attributes)
+    route = admission._routes.route(attributes)
     leases = [account.lease_at(now.unix_ms) for account in route.accounts]
     enough = bool(leases) and all(
         lease is not None

@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from sidecar.core.calls import Hold, Outcome, Settlement
+from sidecar.core.calls import Bound, Hold, Outcome, Settlement
 from sidecar.core.instants import Now
 from sidecar.core.policy import Policy
-from sidecar.core.rate_limits import RateLimit, Share
+from sidecar.core.rate_limits import RateLimit, Share, Taken
 from sidecar.core.refusals import Reason, Refused
 from sidecar.runtime import rate_wire
 from sidecar.runtime.throttle import Throttle
@@ -46,7 +46,8 @@ class Door:
 
     def __init__(self, limit: RateLimit) -> None:
         self.clock = TrioClock()
-        self.throttle = Throttle(self.clock, lambda: None)
+        self.asked = 0
+        self.throttle = Throttle(self.clock, self._asked)
         self.throttle.rates.take_limits([limit])
         found = self.throttle.rates.meter(limit.rate_limit_id)
         assert found is not None
@@ -55,12 +56,17 @@ class Door:
     def share(self, share: Share) -> None:
         now_ms = self.clock.now().boot_ms
         self.meter.take_share(share, now_ms, now_ms + 5 * MINUTE)
-        self.throttle.wake()
+        self.throttle.shares_came()
+
+    def _asked(self) -> None:
+        self.asked += 1
+
+    async def take(self, what: Bound | None = None) -> Taken:
+        call = new_call(what=what)
+        return await self.throttle.enter(self.throttle.counting(call), call, 20_000, lambda: None)
 
     async def enter(self) -> None:
-        call = new_call()
-        taken = await self.throttle.enter(self.throttle.counting(call), call, 20_000)
-        taken.goes_out(self.clock.now().boot_ms)
+        (await self.take()).goes_out(self.clock.now().boot_ms)
 
 
 def limited(*limits: RateLimit, patience_ms: int = 20_000) -> Policy:
@@ -234,6 +240,122 @@ async def test_a_share_that_may_grow_is_waited_for_but_not_for_long(
     assert trio.current_time() == began, "nobody has more: it was asked a moment ago"
 
 
+async def test_a_queue_is_judged_by_the_share_that_is_due(autojump_clock: MockClock) -> None:
+    """A share that others still hold is on its way: nobody is sent away for a minute meanwhile."""
+    door = Door(replace(SECOND, amount=200))
+    door.share(Share(5, due=100))
+    passed: list[float] = []
+
+    async def call() -> None:
+        await door.enter()
+        passed.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(200):  # At five a second it would take forty of them.
+            nursery.start_soon(call)
+            door.meter.level(door.clock.now().boot_ms)
+        await trio.testing.wait_all_tasks_blocked()
+        asked = door.asked
+        door.share(Share(5, due=100))
+        assert door.asked == asked + 1, "it is asked again, as others have what is lacking"
+        nursery.start_soon(call)
+        await trio.sleep(2)
+        door.share(Share(100))
+    assert len(passed) == 201
+    assert passed[-1] - passed[0] < 6
+
+
+async def test_a_queue_that_is_too_long_for_all_that_is_due_is_sent_away(
+    autojump_clock: MockClock,
+) -> None:
+    door = Door(replace(SECOND, amount=200))
+    door.share(Share(1, due=4))
+    async with trio.open_nursery() as nursery:
+        for _ in range(85):
+            nursery.start_soon(door.take)
+        await trio.testing.wait_all_tasks_blocked()
+        door.meter.level(door.clock.now().boot_ms)
+        door.share(Share(1, due=4))
+        began = trio.current_time()
+        with pytest.raises(Refused) as caught:
+            await door.enter()
+        assert trio.current_time() == began
+        assert caught.value.refusal.retry_after_ms is not None
+        assert 20_000 < caught.value.refusal.retry_after_ms <= 22_000
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_goes_out_is_waited_for_no_longer_than_its_window(
+    autojump_clock: MockClock,
+) -> None:
+    """While it is pinned no time tells when there is room; once it is out, its window does."""
+    door = Door(replace(SECOND, amount=1))
+    door.share(Share(1))
+    first = await door.take()
+    passed: list[float] = []
+
+    async def call() -> None:
+        await door.enter()
+        passed.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await trio.sleep(3)
+        door.throttle.goes_out(first, Hold("cll_1", new_call(), CENT, None, 0))
+        began = trio.current_time()
+    assert [round(at - began, 1) for at in passed] == [1.0], "though the call before lasts on"
+
+
+async def test_a_call_of_no_tokens_needs_no_share_of_them(autojump_clock: MockClock) -> None:
+    door = Door(TOKENS)
+    free = replace(bound(output_rate=0, output_max=0, limit=None), input_tokens=0)
+    taken = await door.take(free)
+    assert door.meter.level(door.clock.now().boot_ms).wants == {}
+    taken.goes_out(door.clock.now().boot_ms)
+    door.meter.level(door.clock.now().boot_ms)
+    taken.ended(sent=True, tokens=7)
+    unsent = await door.take(free)
+    unsent.ended(sent=False, tokens=None)
+
+
+async def test_nobody_waits_for_room_whose_budget_is_used_up(tmp_path: Path) -> None:
+    async with world(tmp_path, limited(AT_ONCE)) as sidecar:
+        sidecar.told()
+        share_out(sidecar, AT_ONCE)
+        await sidecar.admission.open(new_call())
+        reasons: list[Reason] = []
+
+        async def call() -> None:
+            reasons.append((await refused(sidecar)).refusal.reason)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(call)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not reasons
+            sidecar.told(granted=0, keep=0, unspent=0, spent=CENT)
+            sidecar.admission.try_waiting(every=True)
+        assert reasons == [Reason.EXHAUSTED] * 3
+        assert (await refused(sidecar)).refusal.reason is Reason.EXHAUSTED, "nor who comes then"
+
+
+async def test_an_orderly_end_sends_those_away_who_wait_for_room(tmp_path: Path) -> None:
+    async with world(tmp_path, limited(AT_ONCE)) as sidecar, trio.open_nursery() as nursery:
+        sidecar.told()
+        share_out(sidecar, AT_ONCE)
+        await sidecar.admission.open(new_call())
+        reasons: list[Reason] = []
+
+        async def call() -> None:
+            reasons.append((await refused(sidecar)).refusal.reason)
+
+        nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        sidecar.admission.draining = True
+        sidecar.admission.try_waiting(every=True)
+        await until(lambda: reasons == [Reason.SHUTTING_DOWN])
+
+
 async def test_who_waits_for_a_limit_that_is_taken_away_goes(
     autojump_clock: MockClock,
 ) -> None:
@@ -258,7 +380,7 @@ async def test_one_client_never_waits_behind_another(tmp_path: Path) -> None:
         async def call(client: str) -> None:
             throttle = sidecar.admission.throttle
             wanted = new_call(of=attributes(project=client))
-            await throttle.enter(throttle.counting(wanted), wanted, 20_000)
+            await throttle.enter(throttle.counting(wanted), wanted, 20_000, lambda: None)
             passed.append(client)
 
         for _ in range(5):

@@ -179,6 +179,7 @@ class RateShare(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     SPARE_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
     rate_limit_id: _builtins.str
     """The limit."""
     amount: _builtins.int
@@ -189,6 +190,10 @@ class RateShare(_message.Message):
     """What any client may use beside its part."""
     spare: _builtins.int
     """What a client without a part may use beside the room."""
+    due: _builtins.int
+    """What the amount will be once others have given up what they hold too much of; never less than
+    it. It lets nothing pass: it tells how long a queue will take.
+    """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClientRate]:
         """What is each client's own."""
@@ -202,10 +207,11 @@ class RateShare(_message.Message):
         room: _builtins.int = ...,
         spare: _builtins.int = ...,
         parts: _abc.Iterable[Global___ClientRate] | None = ...,
+        due: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "floor", b"floor", "parts", b"parts", "rate_limit_id", b"rate_limit_id", "room", b"room", "spare", b"spare"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "due", b"due", "floor", b"floor", "parts", b"parts", "rate_limit_id", b"rate_limit_id", "room", b"room", "spare", b"spare"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
