@@ -22,7 +22,7 @@ from clients.cli.limits import (
     LIST_MAX_ITEMS,
 )
 from clients.cli.output import count_text, duration_text, instant_text, safe
-from clients.cli.ports import answers
+from clients.cli.ports import answers, sidecar_trouble
 from clients.cli.session import Command, Session
 from clients.cli.sidecars import seen_text
 from protos.values.errors import BursarError
@@ -217,11 +217,19 @@ def _sidecar(one: Sidecar, info: InstallationInfo) -> Finding:
 
 def _ports(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
     state = session.folder.read_state()
-    urls = [url for url in state.get("sidecars", []) if isinstance(url, str)]
-    if isinstance(state.get("rehearsal"), str):
-        urls.append(state["rehearsal"])
-    for url in urls:
-        if answers(url):
+    sidecars = [url for url in state.get("sidecars", []) if isinstance(url, str)]
+    others = [state["rehearsal"]] if isinstance(state.get("rehearsal"), str) else []
+    for url in (*sidecars, *others):
+        trouble = sidecar_trouble(url) if url in sidecars and answers(url) else ""
+        if trouble:
+            yield Finding(
+                "port",
+                "fail",
+                f"{url} answers, but takes no calls: {trouble}",
+                f"see the logs in {session.folder.logs}, and sidecar/README.md, which says what"
+                " to do",
+            )
+        elif answers(url):
             yield Finding("port", "ok", f"{url} answers")
         else:
             yield Finding(

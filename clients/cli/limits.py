@@ -57,6 +57,8 @@ BACKUP_WARN_DAYS = 7
 """Age of the last backup from which `doctor` warns."""
 PROBE_MS = 1_500
 """How long `doctor` waits for one port to answer."""
+HEALTH_MAX_BYTES = 65_536
+"""What `doctor` reads of what a sidecar says of its health."""
 
 assert READY_POLL_MS < READY_MS
 assert RESTART_FIRST_MS <= RESTART_MAX_MS
