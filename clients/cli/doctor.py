@@ -20,6 +20,7 @@ from clients.cli.limits import (
     DISK_FAIL_BYTES,
     DISK_WARN_BYTES,
     LIST_MAX_ITEMS,
+    QUEUED_WARN_MS,
 )
 from clients.cli.output import count_text, duration_text, instant_text, safe
 from clients.cli.ports import answers, sidecar_trouble
@@ -78,6 +79,7 @@ def examine(session: Session) -> Iterator[Finding]:
         ("ports", _ports),
         ("providers", _providers),
         ("prices", _prices),
+        ("messages", _messages),
     )
     for name, look in parts:
         try:
@@ -279,6 +281,30 @@ def _prices(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
             f"{why}, and it has no price",
             f"bursar price set PROVIDER {safe(model)} --input … --output …, or take it out",
         )
+
+
+def _messages(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
+    bursar = session.bursar
+    count = len(list(islice(bursar.channels.list(), LIST_MAX_ITEMS)))
+    if count:
+        yield Finding("channels", "ok", f"{count_text(count)}, each tested when it was added")
+    else:
+        fix = "bursar channel add NAME --mail ADDRESS, then bursar escalation person and set"
+        yield Finding("channels", "warn", "none, so alerts reach nobody", fix)
+    # The newest come first, so the last of them has waited longest.
+    queued = list(islice(bursar.alerts.deliveries(state="QUEUED"), LIST_MAX_ITEMS))
+    if not queued:
+        yield Finding("messages", "ok", "none waits to be sent")
+        return
+    oldest = queued[-1]
+    age_ms = (clock.now() - oldest.create_time) // timedelta(milliseconds=1)
+    text = f"{count_text(len(queued))} wait to be sent, the oldest for {duration_text(age_ms)}"
+    if age_ms < QUEUED_WARN_MS:
+        yield Finding("messages", "ok", text)
+    else:
+        why = f": {oldest.error}" if oldest.error else ""
+        fix = "bursar alert deliveries --state QUEUED, and mend what refuses them"
+        yield Finding("messages", "warn", text + why, fix)
 
 
 def _models_wanted(bursar: Bursar, known: set[str]) -> dict[str, str]:

@@ -45,6 +45,8 @@ LOG_TAIL_LINES = 20
 SIDECARS_MAX_SIDECARS = 10
 """Most sidecars that one `up` runs."""
 
+QUEUED_WARN_MS = 600_000
+"""A message that waits for longer is told by `doctor`."""
 CLOCK_SKEW_WARN_MS = 2_000
 """Difference of clocks from which `doctor` warns."""
 CLOCK_SKEW_FAIL_MS = 60_000

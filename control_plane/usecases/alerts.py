@@ -82,7 +82,7 @@ def send_test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> Sh
         [], [finding], lambda _rule, _id: False, lambda: act.id(ids.ALERT), act.now_unix_ms
     )
     (change,) = changes
-    desk = alerting.Desk(tx)
+    desk = alerting.Desk(tx, act.desk_url)
     if desk.person(project_id, Tier.OWNER) is None:
         raise FailedPreconditionError(
             "nobody would be told: name an owner first (bursar escalation set --owner)"
@@ -159,7 +159,8 @@ def _keep(tx: Tx, change: Changed, act: Act) -> None:
     alerting.save(tx, change, act.now_unix_ms)
     if change.alert.state is State.ACKNOWLEDGED:
         alerting.notice_answered(tx, change.alert, act.now_unix_ms)
-    alerting.queue_due(tx, alerting.Desk(tx), act.entropy, act.now_unix_ms)
+    desk = alerting.Desk(tx, act.desk_url)
+    alerting.queue_due(tx, desk, act.entropy, act.now_unix_ms)
 
 
 def _shown(desk: alerting.Desk, alert: Alert) -> ShownAlert:
