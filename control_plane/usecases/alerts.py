@@ -16,7 +16,7 @@ from control_plane.store.engine import Tx
 from control_plane.usecases import alerting, projects
 from control_plane.usecases.acts import Act, record
 from protos.values import ids
-from protos.values.errors import FailedPreconditionError, NotFoundError
+from protos.values.errors import FailedPreconditionError, LimitExceededError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,11 @@ def send_test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> Sh
         [], [finding], lambda _rule, _id: False, lambda: act.id(ids.ALERT), act.now_unix_ms
     )
     (change,) = changes
+    if sum(one.rule is Rule.TEST for one in store.going_on(tx)) >= limits.LIVE_TESTS_MAX:
+        raise LimitExceededError(
+            f"{limits.LIVE_TESTS_MAX} tests go on: each is over after an hour, or when resolved",
+            limit=str(limits.LIVE_TESTS_MAX),
+        )
     desk = alerting.Desk(tx, act.desk_url)
     if desk.person(project_id, Tier.OWNER) is None:
         raise FailedPreconditionError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.alerts import Rule, Severity, State
 from control_plane.core.channels import Channel, ChannelKind
 from control_plane.core.deliveries import Purpose
@@ -14,7 +15,7 @@ from control_plane.store import alerts as alert_store
 from control_plane.store.engine import Tx
 from control_plane.usecases import alerting, alerts, watching
 from control_plane.usecases.acts import Act
-from protos.values.errors import FailedPreconditionError, NotFoundError
+from protos.values.errors import FailedPreconditionError, LimitExceededError, NotFoundError
 from tests.control_plane.alert_world import MINUTE_MS, AlertWorld
 from tests.control_plane.desk import DAY_MS, HOUR_MS, USD
 
@@ -286,6 +287,10 @@ def test_a_test_goes_the_way_of_a_true_alert(world: AlertWorld) -> None:
     assert [one.delivery_id for one in shown.deliveries] == [sent.delivery_id]
     assert sent.message.link == f"https://desk.example/alerts/{shown.alert.alert_id}"
     assert world.subjects() == ["[P1] this is a test of alerts for Acme Dental"]
+    for _ in range(limits.LIVE_TESTS_MAX - 1):
+        world.do(at_the_desk)
+    with pytest.raises(LimitExceededError, match="go on"):
+        world.do(at_the_desk)
     world.pass_ms(2 * HOUR_MS)
     world.look()
     world.pass_ms(HOUR_MS)
