@@ -301,6 +301,8 @@ USAGE_DAYS_MAX = 400
 """Most days of one question that groups by day."""
 USAGE_ROWS_MAX = 10_000
 """Most rows of one answer."""
+SPAN_PROJECTS_MAX = 10
+"""Projects of an earlier version whose spans a round of housekeeping makes."""
 ENDED_SECRET_KEPT_MS = 7 * 24 * 3_600_000
 """For so long the refusal of an ended secret says that it ended; later it is just unknown."""
 REPLACED_PRICE_KEPT_MS = 3_600_000
@@ -434,8 +436,6 @@ ALERT_LOOK_S = 30
 """How often the rules of alerts look."""
 LOOK_PAUSE_MS = 3 * 60_000
 """After a longer pause nobody knows when was spent what is seen, and paces begin anew."""
-LIVE_TESTS_MAX = 20
-"""Tests of alerts that go on at once; each is over after an hour."""
 ANSWERS_LOOK_MS = 5 * 60_000
 """How often they look at how calls ended."""
 CLIENT_LOOK_MS = 30 * 60_000

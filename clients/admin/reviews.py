@@ -134,7 +134,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixCell:
-    """What one model does of one task, on the agency's own calls of the last 30 days."""
+    """What one model does of one task, on the agency's own calls of the last 30 to 35 days."""
 
     task: str
     provider: str

@@ -12,7 +12,7 @@ from clients.cli.session import Command, Session, pass_session
 @click.command("matrix", cls=Command)
 @pass_session
 def matrix(session: Session) -> None:
-    """Compare models by task, on your own calls of the last 30 days.
+    """Compare models by task, on your own calls of the last 30 to 35 days.
 
     A task is what `bursar workflow task set` says, else the workflow's name; with fewer than 20
     calls nothing is shown. What a move would have saved last month is an estimate by standard
@@ -34,7 +34,7 @@ def matrix(session: Session) -> None:
     columns = ["Task", "Model", ">Calls", ">A call", ">Success", ">Median", ">95 %"]
     session.show({"matrix": found}, table("", columns, cells), *_moves(session, found))
     if not found.cells:
-        session.say("No workflow had 20 calls to a model in the last 30 days.")
+        session.say("No workflow had 20 calls to a model in the last 30 to 35 days.")
 
 
 def _moves(session: Session, found: ModelMatrix) -> list[RenderableType]:

@@ -4,8 +4,9 @@ Rules:
 
 1. A task is what a person says that a client's workflow does; else the workflow's own name. Calls
    without a workflow are of no task. Workflows of several clients with one name are one task.
-2. Everything is measured, on the agency's own calls of the last 30 local days; what has fewer than
-   20 calls says nothing and is left out.
+2. Everything is measured, on the agency's own calls of the last 30 local days and those before
+   them back to the 1st, 6th, 11th, 16th, 21st or 26th of a month, as sums are kept by such spans;
+   what has fewer than 20 calls says nothing and is left out.
 3. A move is a workflow of the last closed month at another model that the agency uses for the same
    task: its cost, times the ratio of today's prices at its own tokens (`review.cost_at`). It says
    nothing about how good the answers are.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from control_plane.core.latency import Counts, quantile_ms
-from control_plane.core.review import cost_at
+from control_plane.core.review import cost_at_rates, standard_rates
 from control_plane.core.usage import Sums, UsageRow
 from protos.values.rates import ModelPrice
 
@@ -110,15 +111,17 @@ def moves(
     of_task: dict[str, list[Cell]] = {}
     for cell in known:
         of_task.setdefault(cell.task, []).append(cell)
+    # Rows are thousands and models few: prices are looked at once.
+    rates = {name: standard_rates(price) for name, price in held.items()}
+    unknown = standard_rates(None)
     found = []
     for row in rows:
         project_id, workflow, provider, model = row.group
         task = tasks.get((project_id, workflow), workflow)
+        paid = rates.get((provider, model), unknown)
         best: Move | None = None
         for cell in of_task.get(task, ()):
-            would = cost_at(
-                row.sums, held.get((provider, model)), held.get((cell.provider, cell.model))
-            )
+            would = cost_at_rates(row.sums, paid, rates.get((cell.provider, cell.model), unknown))
             saved = 0 if would is None else row.sums.cost_nano_usd - would
             if saved > (best.saved_nano_usd if best is not None else 0):
                 best = Move(

@@ -218,8 +218,18 @@ def _mover(project_id: str, workflow: str, models: Sequence[tuple[Sums, Sums]]) 
     return Mover(project_id, workflow, cost, cost_before, volume, price, mix)
 
 
+def most_moved(
+    now: Mapping[tuple[str, str], int], before: Mapping[tuple[str, str], int], most: int
+) -> list[tuple[str, str]]:
+    """Clients' workflows whose cost changed most, in the order of `movers`; nano-dollars each."""
+    changes = {name: now.get(name, 0) - before.get(name, 0) for name in {*now, *before}}
+    moved = [name for name, change in changes.items() if change]
+    moved.sort(key=lambda name: (-abs(changes[name]), name))
+    return moved[:most]
+
+
 def by_model(now: Iterable[UsageRow], before: Iterable[UsageRow]) -> tuple[ModelLine, ...]:
-    """All models of either time, dearest first; rows are by client, workflow, provider, model."""
+    """All models of either time, dearest first; rows are by provider and model, and outcome."""
     sums, earlier = (_folded(rows) for rows in (now, before))
     found = [
         ModelLine(*name, sums.get(name, Sums()), earlier.get(name, Sums()))
@@ -232,27 +242,17 @@ def by_model(now: Iterable[UsageRow], before: Iterable[UsageRow]) -> tuple[Model
 def _folded(rows: Iterable[UsageRow]) -> dict[tuple[str, str], Sums]:
     found: dict[tuple[str, str], Sums] = {}
     for row in rows:
-        name = row.group[2], row.group[3]
+        name = row.group[0], row.group[1]
         found[name] = found.get(name, Sums()).plus(row.sums)
     return found
 
 
-def without_outcomes(rows: Iterable[UsageRow]) -> list[UsageRow]:
-    """Rows by client, workflow, provider and model, of rows that also are by outcome."""
-    found: dict[tuple[str, ...], Sums] = {}
-    for row in rows:
-        name = row.group[:4]
-        before = found.get(name)
-        found[name] = row.sums if before is None else before.plus(row.sums)
-    return [UsageRow(name, sums) for name, sums in found.items()]
-
-
 def errors(rows: Iterable[UsageRow], well: frozenset[str]) -> tuple[ErrorLine, ...]:
-    """Calls that did not end well; rows are also by outcome, and `well` names the good ones."""
+    """Calls that did not end well, of rows by provider, model and outcome; `well` are good ones."""
     totals: dict[str, int] = {}
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
-        provider, _, outcome = row.group[2:]
+        provider, _, outcome = row.group
         totals[provider] = totals.get(provider, 0) + row.sums.call_count
         if outcome not in well and row.sums.call_count:
             name = provider, outcome
@@ -268,23 +268,39 @@ def prices_by_name(prices: Iterable[ModelPrice]) -> Mapping[tuple[str, str], Mod
     }
 
 
+Rates = tuple[int | None, int | None]
+"""Pico-dollars for a token of input and of output by the first tier; None for what has none."""
+
+
+def standard_rates(price: ModelPrice | None) -> Rates:
+    """The standard rates of a price."""
+    found: list[int | None] = []
+    for kind in (kinds.INPUT, kinds.OUTPUT):
+        try:
+            found.append(None if price is None else price.tiers[0].rate_pico_usd(kind))
+        except UnpriceableError:
+            found.append(None)
+    return found[0], found[1]
+
+
 def cost_at(sums: Sums, held: ModelPrice | None, other: ModelPrice | None) -> int | None:
     """What calls would have cost at another price, in nano-dollars; None where nobody can say."""
-    paid, asked = (_standard_pico_usd(sums, price) for price in (held, other))
+    return cost_at_rates(sums, standard_rates(held), standard_rates(other))
+
+
+def cost_at_rates(sums: Sums, held: Rates, other: Rates) -> int | None:
+    """The same, by rates that are known."""
+    paid, asked = _standard_pico_usd(sums, held), _standard_pico_usd(sums, other)
     if not paid or asked is None:
         return None
     return (2 * sums.cost_nano_usd * asked + paid) // (2 * paid)
 
 
-def _standard_pico_usd(sums: Sums, price: ModelPrice | None) -> int | None:
-    if price is None:
-        return None
-    tier = price.tiers[0]
+def _standard_pico_usd(sums: Sums, rates: Rates) -> int | None:
     amount = 0
-    for kind, count in ((kinds.INPUT, sums.input_count), (kinds.OUTPUT, sums.output_count)):
+    for rate, count in zip(rates, (sums.input_count, sums.output_count), strict=True):
         if count:
-            try:
-                amount += count * tier.rate_pico_usd(kind)
-            except UnpriceableError:
+            if rate is None:
                 return None
+            amount += count * rate
     return amount

@@ -7,6 +7,7 @@ answer, so the rows sum to the total, to the nano-dollar.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from control_plane import limits
@@ -25,6 +26,8 @@ GROUPINGS: Final[tuple[Grouping, ...]] = (
     "day",
 )
 """By what may be grouped."""
+_SPAN_DAYS: Final = 5
+_SPANS_OF_MONTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,56 @@ def whole_days(zone: str, start_unix_ms: int, end_unix_ms: int) -> tuple[int, in
     begin = first.start_unix_ms if first.start_unix_ms == start_unix_ms else first.end_unix_ms
     last = local_day(zone, end_unix_ms)
     return (begin, last.start_unix_ms) if begin < last.start_unix_ms else (begin, begin)
+
+
+def spans_of(date: str) -> tuple[str, str, str]:
+    """The spans that a local date is summed in: its month, five days of it, and itself.
+
+    The last five days of a month are as many as are left of it, three to six.
+    """
+    month, five = date[:7], min((int(date[8:10]) - 1) // _SPAN_DAYS, _SPANS_OF_MONTH - 1)
+    return month, f"{month}/{five}", date
+
+
+def five_days_since(zone: str, start_unix_ms: int, end_unix_ms: int) -> list[str]:
+    """The spans of five days that a time touches, in order."""
+    found: list[str] = []
+    at = start_unix_ms
+    while at < end_unix_ms:
+        day = local_day(zone, at)
+        five = spans_of(day.date)[1]
+        if five not in found:
+            found.append(five)
+        at = day.end_unix_ms
+    return found
+
+
+@lru_cache(maxsize=limits.CACHED_WINDOWS_MAX)
+def spans_between(zone: str, begin_unix_ms: int, end_unix_ms: int) -> tuple[str, ...]:
+    """The fewest spans that are exactly the days of a zone between two midnights of it.
+
+    Every page asks for the same few, several times.
+    """
+    found: list[str] = []
+    at = begin_unix_ms
+    while at < end_unix_ms:
+        day = local_day(zone, at)
+        month = window_at("month", zone, 1, at)
+        assert month.end_unix_ms is not None
+        if bucket_up(month.start_unix_ms) == at and bucket_up(month.end_unix_ms) <= end_unix_ms:
+            found.append(spans_of(day.date)[0])
+            at = bucket_up(month.end_unix_ms)
+            continue
+        _, five, _ = spans_of(day.date)
+        is_whole = not at or spans_of(local_day(zone, at - 1).date)[1] != five
+        dates = []
+        while at < end_unix_ms and spans_of(day.date)[1] == five:
+            dates.append(day.date)
+            at = day.end_unix_ms
+            day = local_day(zone, at)
+        is_whole = is_whole and spans_of(day.date)[1] != five
+        found += [five] if is_whole and len(dates) > 1 else dates
+    return tuple(found)
 
 
 def stretches(start_unix_ms: int, end_unix_ms: int, zone: str, *, by_day: bool) -> list[Stretch]:

@@ -40,6 +40,8 @@ class Sqlite:
     for_update: str = ""
 
     def ddl(self, statement: str) -> str:
-        """INTEGER is the 64-bit type of STRICT tables."""
+        """INTEGER is the 64-bit type of STRICT tables; WITHOUT ROWID keeps rows in their order."""
         words = _BIGINT.sub("INTEGER", statement).rstrip().rstrip(";")
-        return f"{words} STRICT" if _CREATE_TABLE.match(words) else words
+        if not _CREATE_TABLE.match(words):
+            return words
+        return f"{words}, STRICT" if words.endswith("WITHOUT ROWID") else f"{words} STRICT"

@@ -5,38 +5,35 @@ from collections.abc import Mapping
 from control_plane.core.latency import Counts
 from control_plane.core.model_matrix import TaskModel
 from control_plane.core.usage import Sums
-from control_plane.store import rollups
+from control_plane.store import spans
 from control_plane.store.engine import Tx
+from control_plane.store.growing import SUMMED
 
-_OF_TASK = """
-  LEFT JOIN workflow_task t ON t.project_id = d.project_id AND t.workflow = d.workflow
-  WHERE d.start_unix_ms >= :since AND d.workflow <> ''
-  GROUP BY COALESCE(t.task, d.workflow), d.provider, d.model"""
-_SUMS = ", ".join(f"SUM(d.{name}) AS {name}" for name in rollups.SUMMED)
+_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in SUMMED)
 
 
-def sums(tx: Tx, since_unix_ms: int) -> Mapping[TaskModel, Sums]:
-    """What days that began since an instant come to, by task and model."""
+def sums(tx: Tx, since: str) -> Mapping[TaskModel, Sums]:
+    """What spans of five days since one of them come to, by task and model."""
     rows = tx.rows(
-        f"""SELECT COALESCE(t.task, d.workflow) AS task, d.provider, d.model, {_SUMS}
-            FROM rollup_day d {_OF_TASK}""",  # noqa: S608 - names of the store's modules
-        {"since": since_unix_ms},
+        f"""SELECT task, provider, model, {_SUMS} FROM task_span WHERE span >= :since
+            GROUP BY task, provider, model HAVING SUM(call_count) > 0""",  # noqa: S608 - names of the store's modules
+        {"since": since},
     )
     return {
         (row["task"], row["provider"], row["model"]): Sums(
-            **{name: int(row[name]) for name in rollups.SUMMED}
+            **{name: int(row[name]) for name in SUMMED}
         )
         for row in rows
     }
 
 
-def latencies(tx: Tx, since_unix_ms: int) -> Mapping[TaskModel, Counts]:
-    """How long calls of those days took that ended well, in steps."""
+def latencies(tx: Tx, since: str) -> Mapping[TaskModel, Counts]:
+    """How long calls of those spans took that ended well, in steps."""
     rows = tx.rows(
-        f"""SELECT COALESCE(t.task, d.workflow) AS task, d.provider, d.model, d.step,
-              SUM(d.call_count) AS n
-            FROM latency_day d {_OF_TASK}, d.step""",  # noqa: S608 - written above
-        {"since": since_unix_ms},
+        """SELECT task, provider, model, step, SUM(call_count) AS n FROM task_latency
+           WHERE span >= :since
+           GROUP BY task, provider, model, step HAVING SUM(call_count) > 0""",
+        {"since": since},
     )
     found: dict[TaskModel, dict[int, int]] = {}
     for row in rows:
@@ -54,7 +51,8 @@ def tasks(tx: Tx) -> Mapping[tuple[str, str], str]:
 def put_task(
     tx: Tx, project_id: str, workflow: str, task: str, set_by: str, now_unix_ms: int
 ) -> None:
-    """Keep what a workflow does."""
+    """Keep what a workflow does; its sums go along."""
+    spans.move_workflow(tx, project_id, workflow, -1)
     tx.run(
         """INSERT INTO workflow_task (project_id, workflow, task, set_by, set_unix_ms)
            VALUES (:project, :workflow, :task, :by, :now)
@@ -68,13 +66,15 @@ def put_task(
             "now": now_unix_ms,
         },
     )
+    spans.move_workflow(tx, project_id, workflow, 1)
 
 
 def drop_task(tx: Tx, project_id: str, workflow: str) -> bool:
     """Forget it; whether anything was said."""
-    return bool(
-        tx.run(
-            "DELETE FROM workflow_task WHERE project_id = :project AND workflow = :workflow",
-            {"project": project_id, "workflow": workflow},
-        )
+    spans.move_workflow(tx, project_id, workflow, -1)
+    was_said = tx.run(
+        "DELETE FROM workflow_task WHERE project_id = :project AND workflow = :workflow",
+        {"project": project_id, "workflow": workflow},
     )
+    spans.move_workflow(tx, project_id, workflow, 1)
+    return bool(was_said)

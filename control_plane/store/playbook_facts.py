@@ -1,5 +1,8 @@
 """What checks of playbooks look at, of one client or of all: sets of names, never rows of calls."""
 
+from collections.abc import Sequence
+
+from control_plane.store import spans
 from control_plane.store.engine import Tx
 
 _OF = "(:project = '' OR project.project_id = :project) AND project.state <> 'ARCHIVED'"
@@ -28,15 +31,30 @@ def holding(tx: Tx, what: str, project_id: str, now_unix_ms: int) -> frozenset[s
     return frozenset(row["project_id"] for row in rows)
 
 
-def used(tx: Tx, project_id: str, since_unix_ms: int) -> list[tuple[str, str, str, str]]:
-    """Client, workflow, provider and model of all that was used since an instant."""
-    rows = tx.rows(
-        f"""SELECT DISTINCT project.project_id AS id, workflow, provider, model
-            FROM project JOIN rollup_day ON rollup_day.project_id = project.project_id
-              AND rollup_day.start_unix_ms >= :since
-            WHERE {_OF} ORDER BY id, workflow, provider, model""",  # noqa: S608 - named above
-        {"project": project_id, "since": since_unix_ms},
-    )
+def used(
+    tx: Tx, project_id: str, since_unix_ms: int, spans_since: Sequence[str]
+) -> list[tuple[str, str, str, str]]:
+    """Client, workflow, provider and model of all that was used since an instant.
+
+    Of all clients it is read from spans of five days, and begins with the first of them.
+    """
+    if project_id or not spans.are_all_kept(tx):
+        rows = tx.rows(
+            f"""SELECT DISTINCT project.project_id AS id, workflow, provider, model
+                FROM project JOIN rollup_day ON rollup_day.project_id = project.project_id
+                  AND rollup_day.start_unix_ms >= :since
+                WHERE {_OF} ORDER BY id, workflow, provider, model""",  # noqa: S608 - named above
+            {"project": project_id, "since": since_unix_ms},
+        )
+    else:
+        listed = {f"span{number}": span for number, span in enumerate(spans_since)}
+        rows = tx.rows(
+            f"""SELECT DISTINCT project_id AS id, workflow, provider, model FROM span_workflow
+                WHERE time_zone IN (SELECT time_zone FROM rollup_zone)
+                  AND span IN ({", ".join(f":{name}" for name in listed)})
+                ORDER BY id, workflow, provider, model""",  # noqa: S608 - names of parameters
+            listed,
+        )
     return [(row["id"], row["workflow"], row["provider"], row["model"]) for row in rows]
 
 

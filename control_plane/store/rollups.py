@@ -1,56 +1,25 @@
-"""The sums of the ledger as they are written: by quarter hour, and by local day beside them.
+"""The sums of the ledger as they are written: by quarter hour, by local day, by spans of days.
 
-Both grow in the transaction that books, so they never disagree. Hot: a Sync adds hundreds of rows,
+All grow in the transaction that books, so they never disagree. Hot: a Sync adds hundreds of rows,
 each table with one statement that is run many times.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from control_plane import limits
 from control_plane.core.calls import ENDED_WELL
 from control_plane.core.latency import step_of
 from control_plane.core.ledger import RollupKey, RollupSum
 from control_plane.core.usage import LocalDay, local_day
+from control_plane.store import spans
 from control_plane.store.engine import Tx, Value
+from control_plane.store.growing import SUMMED, upsert
 
-SUMMED = (
-    "call_count",
-    "failed_count",
-    "estimated_count",
-    "input_count",
-    "output_count",
-    "cost_nano_usd",
-    "charge_nano_usd",
-    "charged_cost_nano_usd",
-    "held_nano_usd",
-    "held_cost_nano_usd",
-)
-"""The columns that are sums, in both tables."""
-_BOUNDED = ("input_count", "output_count", *(name for name in SUMMED if name.endswith("_usd")))
 _SHARED = ("key_id", "workflow", "model", "provider", "outcome")
-
-
-def _upsert(table: str, key: tuple[str, ...], beside: tuple[str, ...] = ()) -> str:
-    """Lets a row's sums grow. Those that could leave 64 bits stop at a bound."""
-    columns = (*key, *beside, *SUMMED)
-    grown = [
-        f"{name} = CASE WHEN {table}.{name} > :most - excluded.{name} THEN :most "
-        f"ELSE {table}.{name} + excluded.{name} END"
-        if name in _BOUNDED
-        else f"{name} = {table}.{name} + excluded.{name}"
-        for name in SUMMED
-    ]
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) "  # noqa: S608 - names written in this module
-        f"VALUES ({', '.join(':' + name for name in columns)}) "
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(grown)}"
-    )
-
-
-_ADD_QUARTER = _upsert("rollup", ("bucket_unix_ms", "project_id", *_SHARED))
-_ADD_DAY = _upsert("rollup_day", ("project_id", "start_unix_ms", *_SHARED), ("time_zone",))
-_ADD_DAY_TOTAL = _upsert("rollup_day_total", ("project_id", "start_unix_ms"), ("time_zone",))
+_ADD_QUARTER = upsert("rollup", ("bucket_unix_ms", "project_id", *_SHARED))
+_ADD_DAY = upsert("rollup_day", ("project_id", "start_unix_ms", *_SHARED), ("time_zone",))
+_ADD_DAY_TOTAL = upsert("rollup_day_total", ("project_id", "start_unix_ms"), ("time_zone",))
 _ADD_LATENCY = """
   INSERT INTO latency_day (project_id, start_unix_ms, workflow, model, provider, step, call_count)
   VALUES (:project, :start, :workflow, :model, :provider, :step, :count)
@@ -74,13 +43,17 @@ def add(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
         _ADD_QUARTER,
         [{"bucket_unix_ms": key.bucket_unix_ms, **_row(key, row)} for key, row in sums.items()],
     )
-    zones = zones_of(tx, {key.project_id for key in sums})
+    kept = _kept(tx, {key.project_id for key in sums})
+    zones = {project_id: zone for project_id, (zone, _) in kept.items()}
+    dates: dict[tuple[str, int], str] = {}
     days: dict[RollupKey, RollupSum] = defaultdict(RollupSum)
     totals: dict[RollupKey, RollupSum] = defaultdict(RollupSum)
     for key, row in sums.items():
         zone = zones.get(key.project_id)
         if zone is not None:
-            day = key.at(local_day(zone, key.bucket_unix_ms).start_unix_ms)
+            local = local_day(zone, key.bucket_unix_ms)
+            day = key.at(local.start_unix_ms)
+            dates[zone, local.start_unix_ms] = local.date
             days[day].add(row)
             totals[RollupKey(day.bucket_unix_ms, day.project_id)].add(row)
     tx.many(_ADD_DAY, [_day_row(key, row, zones) for key, row in days.items()])
@@ -91,31 +64,55 @@ def add(tx: Tx, sums: Mapping[RollupKey, RollupSum]) -> None:
         for step, count in row.latency_counts.items():
             steps[*where, step] += count
     _add_latencies(tx, steps)
+    spanned = [
+        (_day_of(key, zones[key.project_id], dates), row)
+        for key, row in days.items()
+        if kept[key.project_id][1]
+    ]
+    spans.add(tx, spanned)
+
+
+def _day_of(key: RollupKey, zone: str, dates: Mapping[tuple[str, int], str]) -> spans.Day:
+    return spans.Day(
+        zone,
+        dates[zone, key.bucket_unix_ms],
+        key.project_id,
+        key.workflow,
+        key.provider,
+        key.model,
+        key.outcome,
+    )
 
 
 def zones_of(tx: Tx, project_ids: Iterable[str]) -> dict[str, str]:
     """The zones in which the days of some projects are kept; those without days have none."""
+    return {project_id: zone for project_id, (zone, _) in _kept(tx, project_ids).items()}
+
+
+def _kept(tx: Tx, project_ids: Iterable[str]) -> dict[str, tuple[str, bool]]:
+    """The zone of projects that have days, and whether they have spans too."""
     found = {}
     for project_id in project_ids:
         row = tx.row(
-            "SELECT time_zone FROM rollup_zone WHERE project_id = :project",
+            "SELECT time_zone, spans FROM rollup_zone WHERE project_id = :project",
             {"project": project_id},
         )
         if row is not None:
-            found[project_id] = str(row["time_zone"])
+            found[project_id] = str(row["time_zone"]), bool(row["spans"])
     return found
 
 
 def begin_days(tx: Tx, project_id: str, zone: str) -> None:
     """Keep days from now on, of a project that has nothing booked, or whose days were just made."""
     tx.run(
-        "INSERT INTO rollup_zone (project_id, time_zone) VALUES (:project, :zone)",
+        "INSERT INTO rollup_zone (project_id, time_zone, spans) VALUES (:project, :zone, 1)",
         {"project": project_id, "zone": zone},
     )
 
 
 def drop_days(tx: Tx, project_id: str) -> None:
     """Forget a project's days, as its zone changed; they are made anew in a while."""
+    spans.drop(tx, project_id)
     for table in ("rollup_zone", "rollup_day", "rollup_day_total", "latency_day"):
         tx.run(f"DELETE FROM {table} WHERE project_id = :project", {"project": project_id})  # noqa: S608 - one of four names
 
@@ -155,6 +152,7 @@ def make_days(tx: Tx, project_id: str, zone: str) -> None:
         )
         at = last + 1 if after is None or after["at"] is None else int(after["at"])
     begin_days(tx, project_id, zone)
+    spans.make(tx, project_id, zone)
 
 
 def _make_day(tx: Tx, project_id: str, zone: str, day: LocalDay) -> None:
@@ -189,9 +187,11 @@ def _make_day(tx: Tx, project_id: str, zone: str, day: LocalDay) -> None:
 
 def call_steps(
     tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int
-) -> list[tuple[str, str, str, int, int]]:
-    """Calls that ended well, by workflow, model, provider and step, from the ledger itself."""
-    found = []
+) -> Iterator[tuple[str, str, str, int, int]]:
+    """Calls that ended well, by workflow, model, provider and step, from the ledger itself.
+
+    A quarter hour at a time; of one a step may come several times.
+    """
     for at in range(start_unix_ms, end_unix_ms, limits.BUCKET_MS):
         rows = tx.rows(
             """SELECT workflow, requested_model, provider, ended_unix_ms - started_unix_ms AS ms,
@@ -207,11 +207,9 @@ def call_steps(
                 "well": ENDED_WELL,
             },
         )
-        found += [
-            (r["workflow"], r["requested_model"], r["provider"], step_of(r["ms"]), int(r["n"]))
-            for r in rows
-        ]
-    return found
+        for r in rows:
+            step = step_of(r["ms"])
+            yield r["workflow"], r["requested_model"], r["provider"], step, int(r["n"])
 
 
 def _add_latencies(tx: Tx, steps: Mapping[_LatencyKey, int]) -> None:

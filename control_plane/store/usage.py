@@ -1,10 +1,11 @@
 """Sums over the roll-ups: whole days of a project's own zone from its days, all else by quarters.
 
-Both hold the same calls, so it does not matter to an answer which of them it was made of; it
-matters to how long it takes.
+Whole days are read from spans of them where nothing is asked that spans do not know. All hold the
+same calls, so it does not matter to an answer which of them it was made of; it matters to how long
+it takes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 
@@ -12,14 +13,15 @@ from control_plane import limits
 from control_plane.core.latency import Counts
 from control_plane.core.usage import (
     Grouping,
-    Refused,
     Stretch,
     Sums,
     UsageRow,
+    spans_between,
     whole_days,
 )
-from control_plane.store import rollups
+from control_plane.store import rollups, spans
 from control_plane.store.engine import Row, Tx, Value
+from control_plane.store.growing import SUMMED
 
 _COLUMNS = {
     "project": "project_id",
@@ -29,9 +31,10 @@ _COLUMNS = {
     "provider": "provider",
     "outcome": "outcome",
 }
-_SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in rollups.SUMMED)
-_SUMMED_OF = itemgetter(*rollups.SUMMED)
-assert tuple(field.name for field in fields(Sums)) == rollups.SUMMED
+_SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in SUMMED)
+_SUMMED_OF = itemgetter(*SUMMED)
+assert tuple(field.name for field in fields(Sums)) == SUMMED
+_COST = "COALESCE(SUM(cost_nano_usd), 0) AS cost_nano_usd"
 _WITHOUT_DAYS = ""
 """Stands for the zone of projects that have no days."""
 
@@ -48,16 +51,56 @@ class _Part:
     end_unix_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What of a part is summed."""
+
+    columns: Sequence[str]
+    """What rows are apart by."""
+    project_id: str
+    """Empty for all."""
+    pairs: Sequence[tuple[str, str]] = ()
+    """Projects and workflows of theirs, and no others; none for all."""
+
+    @property
+    def project_ids(self) -> list[str]:
+        """Projects that are named; none for all."""
+        named = [project_id for project_id, _ in self.pairs]
+        return list(dict.fromkeys(named or filter(None, [self.project_id])))
+
+
 def sums(
-    tx: Tx, stretch: Stretch, group_by: Sequence[Grouping], *, project_id: str
+    tx: Tx,
+    stretch: Stretch,
+    group_by: Sequence[Grouping],
+    *,
+    project_id: str,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> list[UsageRow]:
-    """The sums of one stretch of time, one row for every set of values that occurs in it."""
+    """The sums of one stretch of time, one row for every set of values that occurs in it.
+
+    At most limits.USAGE_ROWS_MAX + 1 of each part of the time, the dearest. `pairs` are projects
+    with a workflow each, and sums are then of those alone.
+    """
     found = _Found(group_by)
+    wanted = _Wanted(found.columns, project_id, pairs)
     for zone in _zones(tx, project_id):
         for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
-            for row in _rows(tx, part, found.columns, project_id):
+            for row in _rows_of_part(tx, part, wanted):
                 found.add(row, stretch.day)
     return found.rows()
+
+
+def workflow_costs(tx: Tx, stretch: Stretch) -> dict[tuple[str, str], int]:
+    """What each workflow of each project cost, in nano-dollars; bounded as `sums` is."""
+    found: dict[tuple[str, str], int] = {}
+    wanted = _Wanted(("project_id", "workflow"), "")
+    for zone in _zones(tx, ""):
+        for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
+            for row in _rows_of_part(tx, part, wanted, _COST):
+                pair = row["g0"], row["g1"]
+                found[pair] = found.get(pair, 0) + int(row["cost_nano_usd"])
+    return found
 
 
 def sums_by_day(
@@ -76,13 +119,14 @@ def sums_by_day(
         kept = of_zone == zone and begin < end
         if kept:
             part = _Part("rollup_day", "start_unix_ms", zone, begin, end)
-            for row in _rows(tx, part, [*found.columns, "start_unix_ms"], project_id):
+            by_day = _Wanted([*found.columns, "start_unix_ms"], project_id)
+            for row in _rows(tx, part, by_day):
                 found.add(row, names[row[f"g{len(found.columns)}"]])
         for day in days:
             if kept and begin <= day.start_unix_ms < end:
                 continue
             for part in _quarters(of_zone, (day.start_unix_ms, day.end_unix_ms)):
-                for row in _rows(tx, part, found.columns, project_id):
+                for row in _rows(tx, part, _Wanted(found.columns, project_id)):
                     found.add(row, day.day)
     return found.rows()
 
@@ -109,55 +153,49 @@ class _Found:
 
 
 def latencies(
-    tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int
-) -> dict[tuple[str, str], Counts]:
-    """How long calls of a project took that ended well, by workflow and model, in steps."""
-    found: dict[tuple[str, str], dict[int, int]] = {}
+    tx: Tx,
+    project_id: str,
+    start_unix_ms: int,
+    end_unix_ms: int,
+    *,
+    workflows: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> dict[str, Counts]:
+    """How long calls of a project took that ended well, in steps, by workflow or by model.
 
-    def add(workflow: str, model: str, step: int, count: int) -> None:
-        counts = found.setdefault((workflow, model), {})
+    Of those alone that are named; when none are, of all calls together, as "".
+    """
+    column, names = ("model", models) if models else ("workflow", workflows)
+    found: dict[str, dict[int, int]] = {}
+
+    def add(name: str, step: int, count: int) -> None:
+        counts = found.setdefault(name, {})
         counts[step] = counts.get(step, 0) + count
 
+    listed = {f"name{number}": name for number, name in enumerate(names)}
+    asked = f"AND {column} IN ({_named(listed)})" if names else ""
     for zone in _zones(tx, project_id):
         for part in _parts(zone, start_unix_ms, end_unix_ms):
             if part.table == "rollup_day":
+                span = {"start": part.start_unix_ms, "end": part.end_unix_ms}
                 rows = tx.rows(
-                    """SELECT workflow, model, step, SUM(call_count) AS n FROM latency_day
-                       WHERE project_id = :project AND start_unix_ms >= :start
-                         AND start_unix_ms < :end
-                       GROUP BY workflow, model, step""",
-                    {"project": project_id, "start": part.start_unix_ms, "end": part.end_unix_ms},
+                    f"""SELECT {column if names else "''"} AS name, step, SUM(call_count) AS n
+                        FROM latency_day
+                        WHERE project_id = :project AND start_unix_ms >= :start
+                          AND start_unix_ms < :end {asked}
+                        GROUP BY name, step""",  # noqa: S608 - one of two columns
+                    {"project": project_id, **span, **listed},
                 )
                 for row in rows:
-                    add(row["workflow"], row["model"], row["step"], int(row["n"]))
+                    add(row["name"], row["step"], int(row["n"]))
             else:
+                known = frozenset(names)
                 edges = rollups.call_steps(tx, project_id, part.start_unix_ms, part.end_unix_ms)
                 for workflow, model, _, step, count in edges:
-                    add(workflow, model, step, count)
+                    name = (model if models else workflow) if names else ""
+                    if not names or name in known:
+                        add(name, step, count)
     return dict(found)
-
-
-def refused(tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int) -> list[Refused]:
-    """Calls of a project that were refused, by workflow, reason and budget."""
-    rows = tx.rows(
-        """SELECT workflow, reason, budget_id, SUM(refused_count) AS n,
-             MIN(bucket_unix_ms) AS first, MAX(bucket_unix_ms) AS last
-           FROM refusal_rollup
-           WHERE project_id = :project AND bucket_unix_ms >= :start AND bucket_unix_ms < :end
-           GROUP BY workflow, reason, budget_id ORDER BY workflow, reason, budget_id""",
-        {"project": project_id, "start": start_unix_ms, "end": end_unix_ms},
-    )
-    return [
-        Refused(
-            workflow=row["workflow"],
-            reason=row["reason"],
-            budget_id=row["budget_id"],
-            refused_count=int(row["n"]),
-            first_unix_ms=row["first"],
-            last_unix_ms=row["last"],
-        )
-        for row in rows
-    ]
 
 
 def _zones(tx: Tx, project_id: str) -> list[str]:
@@ -186,34 +224,69 @@ def _quarters(zone: str, *spans: tuple[int, int]) -> Iterator[_Part]:
             yield _Part("rollup", "bucket_unix_ms", zone, first, last)
 
 
-def _rows(tx: Tx, part: _Part, columns: Sequence[str], project_id: str) -> Sequence[Row]:
+def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted, summed: str = _SUMS) -> Sequence[Row]:
+    """Rows of whole days from their spans, if those know all that is wanted; else from the part."""
+    asked = {*wanted.columns, *(("workflow",) if wanted.pairs else ())}
+    table = next((name for name, key in spans.TABLES.items() if asked <= set(key)), None)
+    kept = part.table == "rollup_day" and spans.are_kept(tx, part.zone, wanted.project_ids)
+    if table is None or not kept:
+        return _rows(tx, part, wanted, summed)
+    names = spans_between(part.zone, part.start_unix_ms, part.end_unix_ms)
+    listed = {f"span{number}": name for number, name in enumerate(names)}
+    whose, params = _whose(part, wanted)
+    where = f"time_zone = :zone AND span IN ({_named(listed)})"
+    if wanted.project_ids:
+        where += f" AND {whose}"
+    return tx.rows(_query(table, where, wanted.columns, summed), {**params, **listed})
+
+
+def _rows(tx: Tx, part: _Part, wanted: _Wanted, summed: str = _SUMS) -> Sequence[Row]:
     table = part.table
-    if table == "rollup_day" and set(columns) <= {"project_id", "start_unix_ms"}:
+    named = {"project_id", "start_unix_ms"}
+    if table == "rollup_day" and set(wanted.columns) <= named and not wanted.pairs:
         table = "rollup_day_total"
-    chosen = "".join(f"{column} AS g{number}, " for number, column in enumerate(columns))
-    if project_id:
-        whose = "project_id = :project"
-    elif part.table != "rollup":
+    whose, params = _whose(part, wanted)
+    where = f"{whose} AND {part.time} >= :start AND {part.time} < :end"
+    return tx.rows(_query(table, where, wanted.columns, summed), params)
+
+
+def _whose(part: _Part, wanted: _Wanted) -> tuple[str, dict[str, Value]]:
+    """Which rows of a part are meant, and the parameters of that."""
+    params: dict[str, Value] = {
+        "start": part.start_unix_ms,
+        "end": part.end_unix_ms,
+        "zone": part.zone,
+        "limit": limits.USAGE_ROWS_MAX + 1,
+    }
+    projects = {f"of{number}": each for number, each in enumerate(wanted.project_ids)}
+    params |= projects
+    if part.table != "rollup":
         whose = "time_zone = :zone"
     elif part.zone == _WITHOUT_DAYS:
         whose = f"project_id IN ({rollups.STRANGERS})"
     else:
         whose = "project_id IN (SELECT project_id FROM rollup_zone WHERE time_zone = :zone)"
-    params: dict[str, Value] = {
-        "start": part.start_unix_ms,
-        "end": part.end_unix_ms,
-        "project": project_id,
-        "zone": part.zone,
-        "limit": limits.USAGE_ROWS_MAX + 1,
-    }
-    return tx.rows(
-        # Only names of tables in this module are put in; every value is a parameter.
-        f"""SELECT {chosen}{_SUMS} FROM {table}
-           WHERE {whose} AND {part.time} >= :start AND {part.time} < :end
-           {"GROUP BY " + ", ".join(columns) if columns else ""}
-           ORDER BY cost_nano_usd DESC LIMIT :limit""",  # noqa: S608 - names come from tables in this module
-        params,
-    )
+    if wanted.pairs:
+        # Of several zones each takes its own clients' pairs.
+        whose += f" AND project_id IN ({_named(projects)}) AND (project_id, workflow) IN (VALUES "
+        whose += ", ".join(f"(:p{number}, :w{number})" for number in range(len(wanted.pairs))) + ")"
+        for number, (project_id, workflow) in enumerate(wanted.pairs):
+            params |= {f"p{number}": project_id, f"w{number}": workflow}
+    elif projects:
+        whose = "project_id = :of0"
+    return whose, params
+
+
+def _named(params: Iterable[str]) -> str:
+    return ", ".join(f":{name}" for name in params)
+
+
+def _query(table: str, where: str, columns: Sequence[str], summed: str) -> str:
+    """Sums by some columns, the dearest first; only names of the store's modules are put in."""
+    chosen = "".join(f"{column} AS g{number}, " for number, column in enumerate(columns))
+    return f"""SELECT {chosen}{summed} FROM {table} WHERE {where}
+       {"GROUP BY " + ", ".join(columns) if columns else ""}
+       ORDER BY cost_nano_usd DESC LIMIT :limit"""  # noqa: S608 - names come from the store's modules
 
 
 def _sums_of(row: Row) -> Sums:

@@ -6,6 +6,7 @@ Reads only, and only what is the client's own: the page of a share link is made 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from control_plane import limits
 from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapChange, CapReach
 from control_plane.core.log import CallFilter, LoggedCall, RefusalMinute
@@ -44,7 +45,7 @@ class ClientOverview:
     days: tuple[tuple[str, int], ...]
     """What each day of the month cost so far, by date; days without calls are there too."""
     latencies: Mapping[str, Mapping[int, int]]
-    """How long its calls took, in the steps of `core.latency`, by workflow."""
+    """How long its calls took, in the steps of `core.latency`, by workflow; of the dearest ones."""
     key_names: Mapping[str, str]
     """What its keys are called, by id."""
     has_rate_card: bool
@@ -70,8 +71,10 @@ class ClientTrail:
     """Links to its page that work."""
 
 
-def client_overview(tx: Tx, project_id: str, levels: Levels, now_unix_ms: int) -> ClientOverview:
-    """One client. Raises NotFoundError."""
+def client_overview(
+    tx: Tx, project_id: str, levels: Levels, now_unix_ms: int, *, workflow: str = ""
+) -> ClientOverview:
+    """One client; the latency of a workflow that is named is known. Raises NotFoundError."""
     project = projects.found(tx, project_id)
     own = budget_store.active_of(tx, [project_id])
     standings = overview.standings_of(tx, own, levels, now_unix_ms)
@@ -81,21 +84,22 @@ def client_overview(tx: Tx, project_id: str, levels: Levels, now_unix_ms: int) -
         question = UsageQuestion(grouping, project_id, start_unix_ms=month.start_unix_ms)
         return calls.query_usage(tx, question, now_unix_ms)
 
-    latencies: dict[str, dict[int, int]] = {}
-    found = usage.latencies(tx, project_id, month.start_unix_ms, now_unix_ms)
-    for (workflow, _model), counts in found.items():
-        steps = latencies.setdefault(workflow, {})
-        for step, count in counts.items():
-            steps[step] = steps.get(step, 0) + count
+    workflows = by("workflow")
+    named = [row.group[0] for row in workflows.rows[: limits.STATEMENT_WORKFLOWS_MAX]]
+    named += [workflow] * bool(workflow)
     return ClientOverview(
         project=project,
         standings=core.by_project(standings, now_unix_ms).get(project_id, ()),
         split=tuple(budget for budget in own if budget.split_by),
-        month=by("workflow"),
+        month=workflows,
         by_model=by("model").rows,
         by_key=by("key").rows,
         days=_days(by("day"), project.time_zone, month.start_unix_ms, now_unix_ms),
-        latencies=latencies,
+        latencies=(
+            usage.latencies(tx, project_id, month.start_unix_ms, now_unix_ms, workflows=named)
+            if named
+            else {}
+        ),
         key_names={key.key_id: key.display_name for key in key_store.of_project(tx, project_id)},
         has_rate_card=bool(rate_cards.of_project(tx, project_id)),
     )

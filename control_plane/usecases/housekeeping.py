@@ -7,7 +7,7 @@ whose zone changed has its days summed anew, one project at a time.
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
-from control_plane.store import leases, outbox, periods, refusals, rollups, watching
+from control_plane.store import leases, outbox, periods, refusals, rollups, spans, watching
 from control_plane.store.engine import Tx
 from control_plane.usecases import orphans, sessions
 from control_plane.usecases.levels import Levels
@@ -29,6 +29,7 @@ def keep_house(tx: Tx, levels: Levels, now_unix_ms: int) -> None:
     due = rollups.without_days(tx)
     if due is not None:
         rollups.make_days(tx, *due)
+    spans.make_some(tx)
 
 
 def _unclosed(tx: Tx, levels: Levels) -> frozenset[PeriodKey]:

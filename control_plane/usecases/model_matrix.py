@@ -1,10 +1,10 @@
-"""Gathers the model matrix from sums by day, and keeps what people say that workflows do."""
+"""Gathers the model matrix from sums by span, and keeps what people say that workflows do."""
 
 from control_plane import limits
 from control_plane.core import fields
 from control_plane.core import model_matrix as core
 from control_plane.core.model_matrix import ModelMatrix
-from control_plane.core.usage import Stretch
+from control_plane.core.usage import Stretch, local_day, spans_of
 from control_plane.store import installation
 from control_plane.store import model_matrix as store
 from control_plane.store import prices as price_store
@@ -21,9 +21,10 @@ _DAY_MS = 86_400_000
 
 def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
     """What models did of each task in the last days, and what moves would have saved last month."""
-    since = now_unix_ms - core.DAYS * _DAY_MS
+    zone = installation.get(tx).time_zone
+    since = spans_of(local_day(zone, now_unix_ms - core.DAYS * _DAY_MS).date)[1]
     cells, left_out = core.cells(store.sums(tx, since), store.latencies(tx, since))
-    month = month_before(month_at(installation.get(tx).time_zone, now_unix_ms))
+    month = month_before(month_at(zone, now_unix_ms))
     whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
     rows = usage_store.sums(tx, whole, ("project", "workflow", "provider", "model"), project_id="")
     knows_moves = len(rows) <= limits.USAGE_ROWS_MAX

@@ -136,8 +136,9 @@ def models_of_workflow(
     """What the models of one workflow of a client cost, the dearest first."""
     until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
     stretch = Stretch("", start_unix_ms, until)
-    rows = usage.sums(tx, stretch, ("workflow", "model"), project_id=project_id)
-    found = [UsageRow(row.group[1:], row.sums) for row in rows if row.group[0] == workflow]
+    found = usage.sums(
+        tx, stretch, ("model",), project_id=project_id, pairs=[(project_id, workflow)]
+    )
     return sorted(found, key=lambda row: -row.sums.cost_nano_usd)
 
 

@@ -12,6 +12,7 @@ from control_plane.core.escalation import Agreement, Person
 from control_plane.core.pages import Slice
 from control_plane.core.playbook_checks import AgencyFacts, ChannelSeen, ClientFacts
 from control_plane.core.projects import Project
+from control_plane.core.usage import five_days_since
 from control_plane.core.windows import window_at
 from control_plane.limits import ALERT_CHANNELS_MAX
 from control_plane.store import channels, escalation, installation, overview, watching
@@ -81,11 +82,14 @@ def client_facts(tx: Tx, project_id: str, now_unix_ms: int) -> tuple[ClientFacts
         what: store.holding(tx, what, project_id, now_unix_ms)
         for what in ("capped", "keyed", "called", "carded", "received")
     }
-    used = store.used(tx, project_id, now_unix_ms - _USED_MS)
+    since, zone = now_unix_ms - _USED_MS, installation.get(tx).time_zone
+    # A day beyond now: somewhere it is tomorrow already.
+    spans = five_days_since(zone, since, now_unix_ms + DAY_MS)
+    used = store.used(tx, project_id, since, spans)
     agreed = store.agreed(tx, project_id)
     book = price_store.everything(tx)
     priced = prices.models_by_name(prices.in_force(book, now_unix_ms).values())
-    wanted = store.unpriced(tx, project_id, now_unix_ms - _USED_MS)
+    wanted = store.unpriced(tx, project_id, since)
     leaving = _leaving(tx, now_unix_ms)
     answering = _answering(tx)
     workflows = _by_client((id_, name) for id_, name, _, _ in used if name)

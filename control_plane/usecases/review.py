@@ -1,6 +1,10 @@
-"""Gathers the monthly review over all clients; reads only sums by day and what is indexed."""
+"""Gathers the monthly review over all clients; reads only sums of spans and what is indexed.
 
-from collections.abc import Iterable, Mapping, Sequence
+No question has a row for each workflow and model of each client: that is thousands of rows more
+than a page shows. What moved is found by the costs of workflows, and looked into for those alone.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from control_plane import limits
 from control_plane.core import fields, prices
@@ -34,8 +38,9 @@ from control_plane.usecases.statement_values import (
 )
 from protos.values.rates import ModelPrice
 
-_BY_WORKFLOW: tuple[Grouping, ...] = ("project", "workflow", "provider", "model", "outcome")
-_BY_CLIENT: tuple[Grouping, ...] = ("project", "provider", "model", "outcome")
+_BY_WORKFLOW: tuple[Grouping, ...] = ("project", "workflow", "provider", "model")
+_BY_CLIENT: tuple[Grouping, ...] = ("project", "provider", "model")
+_BY_OUTCOME: tuple[Grouping, ...] = ("provider", "model", "outcome")
 
 
 def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
@@ -54,8 +59,8 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
     now = _usage(tx, asked.start_unix_ms, end, asked.time_zone, now_unix_ms)
     before = _usage(tx, earlier.start_unix_ms, earlier_end, asked.time_zone, now_unix_ms)
     spans = Stretch("", asked.start_unix_ms, end), Stretch("", earlier.start_unix_ms, earlier_end)
-    (ended, ended_before), is_by_workflow = _details(tx, spans)
-    rows, rows_before = core.without_outcomes(ended), core.without_outcomes(ended_before)
+    ended, ended_before = (usage_store.sums(tx, span, _BY_OUTCOME, project_id="") for span in spans)
+    (rows, rows_before), is_by_workflow = _moved(tx, *spans)
     clients = _clients(tx, asked, now, before)
     return Review(
         month=asked,
@@ -67,14 +72,14 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
         client_count=len(now.rows),
         client_count_before=len(before.rows),
         clients=clients,
-        models=core.by_model(rows, rows_before),
+        models=core.by_model(ended, ended_before),
         movers=core.movers(rows, rows_before, limits.REVIEW_ROWS_MAX),
         is_by_workflow=is_by_workflow,
         errors=core.errors(ended, WELL),
         raises=store.raises(
             tx, earlier.start_unix_ms, asked.start_unix_ms, end, principals.names(tx)
         ),
-        coming=_coming(tx, rows, now_unix_ms),
+        coming=_coming(tx, spans[0], ended, now_unix_ms),
         unused_keys=store.unused_keys(tx, asked.start_unix_ms),
     )
 
@@ -95,15 +100,29 @@ def _usage(tx: Tx, start: int, end: int, zone: str, now_unix_ms: int) -> UsageAn
     return calls.query_usage(tx, question, now_unix_ms)
 
 
-def _details(tx: Tx, spans: Sequence[Stretch]) -> tuple[list[list[UsageRow]], bool]:
-    """Rows by client, workflow, provider, model, outcome; workflows are left out of very many."""
-    found = [usage_store.sums(tx, span, _BY_WORKFLOW, project_id="") for span in spans]
-    if all(len(rows) <= limits.USAGE_ROWS_MAX for rows in found):
-        return found, True
-    coarse = [usage_store.sums(tx, span, _BY_CLIENT, project_id="") for span in spans]
-    return [
-        [UsageRow((row.group[0], "", *row.group[1:]), row.sums) for row in rows] for rows in coarse
-    ], False
+def _moved(
+    tx: Tx, now: Stretch, before: Stretch
+) -> tuple[tuple[list[UsageRow], list[UsageRow]], bool]:
+    """Rows by client, workflow, provider and model of the workflows whose cost changed most.
+
+    Where there are very many workflows, rows of all clients without them; and whether it is not so.
+    """
+    costs, earlier = (usage_store.workflow_costs(tx, span) for span in (now, before))
+    if max(len(costs), len(earlier)) > limits.USAGE_ROWS_MAX:
+        coarse = (usage_store.sums(tx, span, _BY_CLIENT, project_id="") for span in (now, before))
+        rows, rows_before = (
+            [UsageRow((row.group[0], "", *row.group[1:]), row.sums) for row in found]
+            for found in coarse
+        )
+        return (rows, rows_before), False
+    moved = core.most_moved(costs, earlier, limits.REVIEW_ROWS_MAX)
+    if not moved:
+        return ([], []), True
+    rows, rows_before = (
+        usage_store.sums(tx, span, _BY_WORKFLOW, project_id="", pairs=moved)
+        for span in (now, before)
+    )
+    return (rows, rows_before), True
 
 
 def _clients(tx: Tx, month: Month, now: UsageAnswer, before: UsageAnswer) -> tuple[ClientLine, ...]:
@@ -160,14 +179,18 @@ def _monthly(tx: Tx, known: Mapping[str, Project]) -> dict[str, Budget]:
     return found
 
 
-def _coming(tx: Tx, rows: Iterable[UsageRow], now_unix_ms: int) -> tuple[ComingChange, ...]:
-    """Prices and retirements to come of models that were used, the next one first."""
+def _coming(
+    tx: Tx, span: Stretch, rows: Iterable[UsageRow], now_unix_ms: int
+) -> tuple[ComingChange, ...]:
+    """Prices and retirements to come of models that were used, the next one first.
+
+    Rows are by provider, model and outcome.
+    """
     used: dict[tuple[str, str], Sums] = {}
-    who: dict[tuple[str, str], set[str]] = {}
     for row in rows:
-        name = row.group[2], row.group[3]
+        name = row.group[0], row.group[1]
         used[name] = used.get(name, Sums()).plus(row.sums)
-        who.setdefault(name, set()).add(row.group[0])
+    who = _Users(tx, span)
     book = price_store.everything(tx)
     current = held_prices(book, now_unix_ms)
 
@@ -181,7 +204,7 @@ def _coming(tx: Tx, rows: Iterable[UsageRow], now_unix_ms: int) -> tuple[ComingC
             from_unix_ms=at,
             is_retired=replacement is not None,
             replacement=replacement or "",
-            client_count=len(who[name]),
+            client_count=who.count(*name),
             cost_nano_usd=cost,
             effect_nano_usd=None if would is None else would - cost,
         )
@@ -198,6 +221,24 @@ def _coming(tx: Tx, rows: Iterable[UsageRow], now_unix_ms: int) -> tuple[ComingC
             name = one.provider, one.model
             found.append(change(name, one.retires_unix_ms, to, one.replacement))
     return tuple(sorted(found, key=lambda one: (one.from_unix_ms, one.provider, one.model)))
+
+
+class _Users:
+    """How many clients used a model; asked for only where something comes for any."""
+
+    def __init__(self, tx: Tx, span: Stretch) -> None:
+        self._tx, self._span = tx, span
+        self._counts: dict[tuple[str, str], int] | None = None
+
+    def count(self, provider: str, model: str) -> int:
+        """Clients that used it within the time."""
+        if self._counts is None:
+            rows = usage_store.sums(self._tx, self._span, _BY_CLIENT, project_id="")
+            self._counts = {}
+            for row in rows:
+                name = row.group[1], row.group[2]
+                self._counts[name] = self._counts.get(name, 0) + 1
+        return self._counts[provider, model]
 
 
 def held_prices(book: Iterable[Price], now_unix_ms: int) -> Mapping[tuple[str, str], ModelPrice]:

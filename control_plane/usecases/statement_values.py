@@ -47,6 +47,7 @@ from control_plane.store import (
     spending,
     workflows,
 )
+from control_plane.store import refused as refused_store
 from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
 from protos.values.money import NANO_PER_USD, PICO_PER_NANO
@@ -128,9 +129,11 @@ def gather(
     by_workflow = usage_store.sums(tx, whole, ("workflow",), project_id=own)
     by_model = usage_store.sums(tx, whole, ("provider", "model"), project_id=own)
     took = usage_store.latencies(tx, own, month.start_unix_ms, month.end_unix_ms)
-    refused = usage_store.refused(tx, own, month.start_unix_ms, month.end_unix_ms)
+    refused = refused_store.most(
+        tx, own, month.start_unix_ms, month.end_unix_ms, limits.STATEMENT_REFUSALS_MAX
+    )
     before = totals_in(tx, own, month_before(month))
-    workflow_lines = _workflow_lines(by_workflow, totals, took, refused)
+    workflow_lines = _workflow_lines(tx, own, month, by_workflow, totals)
     return Statement(
         format=FORMAT,
         statement_id=heading.statement_id,
@@ -142,10 +145,10 @@ def gather(
         shows_charges=shows_charges,
         totals=totals,
         before=before if before.call_count else None,
-        latency=_latency(took.values()),
+        latency=_latency(took.get("", {})),
         months=_months(tx, own, month),
         workflows=workflow_lines,
-        models=_model_lines(by_model, totals, took),
+        models=_model_lines(tx, own, month, by_model, totals),
         refusals=_refusals(tx, refused),
         incidents=_incidents(tx, own, month),
         cap=_cap(tx, project, month, totals),
@@ -168,68 +171,71 @@ def _is_charged(tx: Tx, project_id: str, month: Month) -> bool:
     return any(card.valid_from_unix_ms < month.end_unix_ms for card in cards)
 
 
-def _latency(counts: Iterable[Counts]) -> Latency | None:
-    summed: dict[int, int] = {}
-    for each in counts:
-        for step, count in each.items():
-            summed[step] = summed.get(step, 0) + count
-    middle, tail = steps.quantile_ms(summed, 50), steps.quantile_ms(summed, 95)
+def _latency(counts: Counts) -> Latency | None:
+    middle, tail = steps.quantile_ms(counts, 50), steps.quantile_ms(counts, 95)
     return None if middle is None or tail is None else Latency(middle, tail)
 
 
 def _workflow_lines(
-    rows: Iterable[UsageRow],
-    totals: Totals,
-    took: Mapping[tuple[str, str], Counts],
-    refused: Iterable[Refused],
+    tx: Tx, project_id: str, month: Month, rows: Iterable[UsageRow], totals: Totals
 ) -> tuple[WorkflowLine, ...]:
-    stopped: dict[str, int] = {}
-    for one in refused:
-        stopped[one.workflow] = stopped.get(one.workflow, 0) + one.refused_count
+    """The dearest workflows, and all others as one line.
+
+    Callers may have put an id of each run into the name: only what is shown is looked at closely.
+    """
+    of = tx, project_id, month.start_unix_ms, month.end_unix_ms
+    most = limits.STATEMENT_WORKFLOWS_MAX
     summed = {row.group[0]: totals_from(row.sums) for row in rows}
-    found = [
+    names = list({*summed, *refused_store.workflows(*of, most + 1)})
+    names.sort(key=lambda name: (-summed.get(name, Totals()).cost_nano_usd, name))
+    shown = names if len(names) <= most else names[: most - 1]
+    took = usage_store.latencies(*of, workflows=shown) if shown else {}
+    stopped = refused_store.by_workflow(*of, shown)
+    lines = tuple(
         WorkflowLine(
             workflow=name,
             totals=summed.get(name, Totals()),
-            latency=_latency(counts for (own, _), counts in took.items() if own == name),
+            latency=_latency(took.get(name, {})),
             refused_count=stopped.get(name, 0),
         )
-        for name in {*summed, *stopped}
-    ]
-    found.sort(key=lambda line: (-line.totals.cost_nano_usd, line.workflow))
-    most = limits.STATEMENT_WORKFLOWS_MAX
-    if len(found) <= most:
-        return tuple(found)
-    shown, rest = found[: most - 1], found[most - 1 :]
+        for name in shown
+    )
+    if len(shown) == len(names):
+        return lines
     folded = WorkflowLine(
         "",
-        _left_of(totals, (line.totals for line in shown)),
+        _left_of(totals, (line.totals for line in lines)),
         None,
-        sum(line.refused_count for line in rest),
-        folded_count=len(rest),
+        refused_store.count(*of) - sum(stopped.values()),
+        folded_count=refused_store.workflow_count(*of) - len(lines),
     )
-    return (*shown, folded)
+    return (*lines, folded)
 
 
 def _model_lines(
-    rows: Iterable[UsageRow], totals: Totals, took: Mapping[tuple[str, str], Counts]
+    tx: Tx, project_id: str, month: Month, rows: Iterable[UsageRow], totals: Totals
 ) -> tuple[ModelLine, ...]:
-    found = [
-        ModelLine(
-            provider=row.group[0],
-            model=row.group[1],
-            totals=totals_from(row.sums),
-            latency=_latency(counts for (_, own), counts in took.items() if own == row.group[1]),
-        )
-        for row in rows
-    ]
-    found.sort(key=lambda line: (-line.totals.cost_nano_usd, line.provider, line.model))
+    summed = {(row.group[0], row.group[1]): totals_from(row.sums) for row in rows}
+    names = sorted(summed, key=lambda name: (-summed[name].cost_nano_usd, *name))
     most = limits.STATEMENT_MODELS_MAX
-    if len(found) <= most:
-        return tuple(found)
-    shown, rest = found[: most - 1], found[most - 1 :]
-    left = _left_of(totals, (line.totals for line in shown))
-    return (*shown, ModelLine("", "", left, None, len(rest)))
+    shown = names if len(names) <= most else names[: most - 1]
+    took: dict[str, Counts] = {}
+    if shown:
+        took = usage_store.latencies(
+            tx,
+            project_id,
+            month.start_unix_ms,
+            month.end_unix_ms,
+            models=list(dict.fromkeys(model for _, model in shown)),
+        )
+    lines = tuple(
+        ModelLine(provider, model, summed[provider, model], _latency(took.get(model, {})))
+        for provider, model in shown
+    )
+    if len(shown) == len(names):
+        return lines
+    left = _left_of(totals, (line.totals for line in lines))
+    return (*lines, ModelLine("", "", left, None, len(names) - len(lines)))
 
 
 def _left_of(totals: Totals, shown: Iterable[Totals]) -> Totals:
@@ -256,9 +262,8 @@ def _months(tx: Tx, project_id: str, month: Month) -> tuple[MonthLine, ...]:
 
 
 def _refusals(tx: Tx, refused: Iterable[Refused]) -> tuple[RefusedLine, ...]:
-    found = sorted(refused, key=lambda one: (-one.refused_count, one.workflow, one.reason))
     lines = []
-    for one in found[: limits.STATEMENT_REFUSALS_MAX]:
+    for one in refused:
         budget = budgets.get(tx, one.budget_id) if one.budget_id else None
         lines.append(
             RefusedLine(

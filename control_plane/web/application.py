@@ -57,6 +57,7 @@ _KINDS: Final = {
 
 def application(deps: DeskDeps) -> ASGIApp:
     """The desk as an ASGI application."""
+    rendering.compile_all()
     serving = Serving(deps)
     signing_in = SigningIn(serving)
     opened = [

@@ -73,6 +73,12 @@ def environment() -> Environment:
     return made
 
 
+def compile_all() -> None:
+    """Compile every template now, so that nobody's first page waits for it."""
+    for name in environment().list_templates():
+        environment().get_template(name)
+
+
 @cache
 def asset(name: str) -> str:
     """The address of a static file; it changes with the file, so browsers keep it for ever."""

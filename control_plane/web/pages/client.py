@@ -57,8 +57,10 @@ def read_client(tx: Tx, asked: Asked) -> View:
 
 def read_workflow(tx: Tx, asked: Asked) -> View:
     """The page of one workflow of a client."""
-    client = client_overview(tx, asked.path["project_id"], asked.levels, asked.now_unix_ms)
     name = asked.path["workflow"]
+    client = client_overview(
+        tx, asked.path["project_id"], asked.levels, asked.now_unix_ms, workflow=name
+    )
     found = [row for row in client.month.rows if row.group[0] == name]
     if not found:
         raise NotFoundError("this workflow had no calls this month", workflow=name)

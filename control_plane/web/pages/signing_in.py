@@ -81,8 +81,7 @@ class SigningIn:
         form = await browser.form_of(request)
         session = browser.session_of(request, secure=self._deps.secure)
         browser.check_proof(form, session)
-        now, entropy = self._deps.clock.unix_ms(), self._deps.entropy
-        await self._deps.write(lambda tx: sessions.sign_out(tx, session, entropy, now))
+        await self._deps.write(lambda tx: sessions.close(tx, session))
         response = RedirectResponse(SIGN_IN, 303)
         browser.drop_session(response, secure=self._deps.secure)
         return response

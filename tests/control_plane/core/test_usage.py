@@ -1,5 +1,8 @@
 """Stretches of time tile what is asked for, in whole quarter hours."""
 
+import random
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +13,18 @@ from control_plane.core.usage import (
     UsageQuestion,
     UsageRow,
     arrange,
+    local_day,
     span_of,
+    spans_between,
+    spans_of,
     stretches,
     total_of,
 )
 from control_plane.core.windows import window_at
 from control_plane.core.zones import zone_names
 from protos.values.errors import InvalidArgumentError
+
+DAY_MS = 86_400_000
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -86,3 +94,42 @@ def test_days_come_in_order_and_inside_them_the_dearest_first() -> None:
         ("b", "2026-11-02"),
     ]
     assert total_of(rows).cost_nano_usd == 24
+
+
+def dates_between(zone: str, start_unix_ms: int, end_unix_ms: int) -> list[str]:
+    found, at = [], start_unix_ms
+    while at < end_unix_ms:
+        day = local_day(zone, at)
+        found.append(day.date)
+        at = day.end_unix_ms
+    return found
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/Los_Angeles", "Pacific/Apia", "Asia/Kathmandu"]
+)
+def test_spans_between_two_midnights_are_each_of_its_days_once(zone: str) -> None:
+    """Apia went without the 30th of December 2011."""
+    dice = random.Random(zone)
+    begin = int(datetime(2011, 11, 1, tzinfo=UTC).timestamp()) * 1_000
+    for _ in range(60):
+        first = local_day(zone, begin + dice.randrange(60) * DAY_MS)
+        last = local_day(zone, first.start_unix_ms + dice.randrange(120) * DAY_MS)
+        all_dates = dates_between(zone, begin - 40 * DAY_MS, last.end_unix_ms + 40 * DAY_MS)
+        dates = dates_between(zone, first.start_unix_ms, last.start_unix_ms)
+        found = spans_between(zone, first.start_unix_ms, last.start_unix_ms)
+        covered = [date for span in found for date in all_dates if span in spans_of(date)]
+        assert sorted(covered) == dates
+        # Four days, five spans of five, whole months, and the same at the other end.
+        assert len(found) <= 2 * (5 + 5) + 4
+    assert spans_between(zone, begin, begin) == ()
+
+
+def test_a_whole_month_is_one_span() -> None:
+    start, end = (
+        int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) * 1_000 for month in (9, 11)
+    )
+    assert spans_between("UTC", start, end) == ("2026-09", "2026-10")
+    assert spans_between("UTC", start - DAY_MS, end + 6 * DAY_MS) == (
+        *("2026-08-31", "2026-09", "2026-10", "2026-11/0", "2026-11-06"),
+    )

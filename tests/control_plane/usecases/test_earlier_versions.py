@@ -1,8 +1,16 @@
 """A database that an earlier version wrote is taken over with all that it holds."""
 
+import pytest
+
+from control_plane import limits
+from control_plane.core.usage import UsageQuestion
+from control_plane.store.engine import Tx
 from control_plane.store.sqlite import open_inline
+from control_plane.usecases import calls
 from control_plane.usecases.housekeeping import keep_house
+from tests.control_plane.desk import Desk
 from tests.control_plane.leasing_world import CENT, DAY_MS, USD, World
+from tests.control_plane.usecases.test_calls import book, call
 from tests.control_plane.usecases.test_rate_cards import booked
 
 
@@ -59,3 +67,43 @@ def test_what_was_held_for_calls_is_summed_from_the_ledger(world: World) -> None
     world.store = open_inline(world.folder, world.clock)
     assert sums() == before
     assert world.number("SELECT count(*) FROM rollup_zone") == 0
+
+
+def test_spans_of_an_earlier_version_are_made_some_projects_at_a_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SPAN_PROJECTS_MAX", 2)
+    made = [desk.project(f"c{number}")[0] for number in range(5)]
+    for number, project in enumerate(made):
+        book(desk, call(number, project_id=project.project_id, workflow="w", cost_nano_usd=7))
+    tables = ("span_workflow", "span_model", "task_span", "task_latency")
+    before = [desk.read(lambda tx, of=table: _rows(tx, of)) for table in tables]  # type: ignore[misc]  # run at once
+    assert all(before)
+
+    def as_it_was(tx: Tx) -> None:
+        for table in tables:
+            tx.run(f"DROP TABLE {table}")
+        tx.run("ALTER TABLE rollup_zone DROP COLUMN spans")
+        tx.run("DELETE FROM _sqlite_migrations WHERE name LIKE 'm0028%'")
+
+    desk.do_alone(as_it_was)
+    desk.store.close()
+    desk.store = open_inline(desk.folder, desk.clock)
+    question = UsageQuestion(("project", "model"))
+    for left in (5, 3, 1, 0):
+        assert desk.read(lambda tx: _count(tx, "rollup_zone WHERE spans = 0")) == left
+        answer = desk.read(lambda tx: calls.query_usage(tx, question, desk.now))
+        assert answer.total.cost_nano_usd == 5 * 7
+        desk.do_alone(lambda tx: keep_house(tx, desk.levels, desk.now))
+    assert [desk.read(lambda tx, of=table: _rows(tx, of)) for table in tables] == before  # type: ignore[misc]  # run at once
+
+
+def _rows(tx: Tx, table: str) -> list[tuple[object, ...]]:
+    rows = tx.rows(f"SELECT * FROM {table}")  # noqa: S608 - our tables
+    return sorted(tuple(map(row.__getitem__, row.keys())) for row in rows)
+
+
+def _count(tx: Tx, what: str) -> int:
+    row = tx.row(f"SELECT count(*) AS n FROM {what}")  # noqa: S608 - our tables
+    assert row is not None
+    return int(row["n"])

@@ -197,6 +197,46 @@ def test_more_workflows_and_models_than_one_question_answers_still_sum_to_the_mo
         assert sum(line.totals.call_count for line in lines) == len(booked)
 
 
+def test_a_month_of_more_names_than_a_query_returns_is_told_all_the_same(desk: Desk) -> None:
+    """Callers put ids of runs into workflow names: of each there are latencies and refusals."""
+    set_price(desk)
+    project = client(desk, "UTC")
+    start = at("UTC", "2026-10-05T10:00:00")
+    booked = [used(n, project, start, workflow=f"w{n}") for n in range(3)]
+    book(desk, *booked)
+    many = limits.READ_ROWS_MAX + 5
+    counted = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < :many)"
+    params: dict[str, str | int] = {"project": project.project_id, "at": start, "many": many}
+
+    def write(tx: Tx) -> None:
+        tx.run(
+            f"""INSERT INTO refusal_rollup {counted}
+                SELECT :project, :at, 'k', 'run ' || n, 'm', 'exhausted', '', 1 + n / :many
+                FROM c""",  # noqa: S608 - written above
+            params,
+        )
+        tx.run(
+            f"""INSERT INTO latency_day {counted}
+                SELECT :project, :at / 86400000 * 86400000, 'run ' || n, 'm', 'openai', 40, 1
+                FROM c""",  # noqa: S608 - written above
+            params,
+        )
+
+    desk.do_alone(write)
+    desk.clock.now_unix_ms = at("UTC", "2026-11-03T09:00:00")
+    value = value_of(desk, build(desk, project, "2026-10"))
+    assert len(value.workflows) == limits.STATEMENT_WORKFLOWS_MAX
+    assert [line.workflow for line in value.workflows[:3]] == ["w2", "w1", "w0"]
+    folded = value.workflows[-1]
+    assert folded.folded_count == many + 3 - (limits.STATEMENT_WORKFLOWS_MAX - 1)
+    assert sum(line.refused_count for line in value.workflows) == many + 1
+    assert len(value.refusals) == limits.STATEMENT_REFUSALS_MAX
+    # The one that was refused twice leads.
+    assert value.refusals[0].workflow == f"run {many}"
+    assert value.latency is not None
+    assert value.workflows[0].latency is not None
+
+
 @pytest.mark.parametrize(("zone", "then"), [(LOS_ANGELES, AUCKLAND), (AUCKLAND, LOS_ANGELES)])
 @pytest.mark.parametrize("first", ["2026-10", "2026-11"])
 def test_no_call_is_in_two_statements_or_in_none_when_a_client_moves(

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -12,10 +13,11 @@ from control_plane.core.calls import OUTCOMES, WELL, Call
 from control_plane.core.ledger import RollupSum, rollup_key
 from control_plane.core.projects import NewProject, Project, ProjectChange
 from control_plane.core.reports import RefusalCount
-from control_plane.core.usage import GROUPINGS, UsageQuestion, local_day
-from control_plane.store import ledger, refusals, rollups, usage
+from control_plane.core.usage import GROUPINGS, UsageQuestion, local_day, spans_of
+from control_plane.store import ledger, refusals, refused, rollups, spans, usage
 from control_plane.store.engine import Tx
-from control_plane.usecases import calls, projects
+from control_plane.usecases import calls, model_matrix, projects
+from control_plane.usecases.acts import Act
 from control_plane.usecases.housekeeping import keep_house
 from tests.control_plane.desk import DAY_MS, HOUR_MS, NOON, Desk
 from tests.control_plane.usecases.test_calls import book, call
@@ -118,6 +120,101 @@ def check_views(desk: Desk, dice: random.Random, booked: list[Call], of: list[Pr
         assert answer.total.cost_nano_usd == sum(row[0] for row in wanted.values())
 
 
+def check_spans(desk: Desk, booked: list[Call], tasks: dict[tuple[str, str], str]) -> None:
+    """Hold every row of months, of five days, of days and of tasks against the calls themselves."""
+    rows = desk.read(lambda tx: tx.rows("SELECT * FROM rollup_zone WHERE spans = 1"))
+    zones = {row["project_id"]: row["time_zone"] for row in rows}
+    wanted: dict[tuple[str, ...], list[int]] = {}
+    steps: dict[tuple[str | int, ...], int] = {}
+    for made in booked:
+        zone = zones.get(made.project_id)
+        if zone is None:
+            continue
+        month, five, day = spans_of(local_day(zone, made.started_unix_ms).date)
+        pair, model = (made.project_id, made.workflow), (made.provider, made.requested_model)
+        keys: list[tuple[str, ...]] = [
+            key
+            for span in (month, five, day)
+            for key in (
+                ("span_workflow", zone, span, *pair, *model),
+                ("span_model", zone, span, made.project_id, *model, made.outcome),
+            )
+        ]
+        if made.workflow:
+            task = five, tasks.get(pair, made.workflow), *model
+            keys.append(("task_span", *task))
+            if made.outcome == "ok":
+                step = latency.step_of(made.ended_unix_ms - made.started_unix_ms)
+                steps[*task, step] = steps.get((*task, step), 0) + 1
+        for key in keys:
+            sums = wanted.setdefault(key, [0, 0, 0])
+            sums[0] += made.cost_nano_usd
+            sums[1] += 1
+            sums[2] += made.outcome not in WELL
+    found: dict[tuple[str, ...], list[int]] = {}
+    columns = {name: ("time_zone", "span", *key) for name, key in spans.TABLES.items()}
+    for table, key in {**columns, "task_span": ("span", "task", "provider", "model")}.items():
+        for row in desk.read(lambda tx, of=table: tx.rows(f"SELECT * FROM {of}")):  # type: ignore[misc]  # noqa: S608 - asked at once, of our tables
+            sums = [row["cost_nano_usd"], row["call_count"], row["failed_count"]]
+            if any(sums):
+                found[table, *(row[name] for name in key)] = sums
+    assert found == wanted
+    took = desk.read(lambda tx: tx.rows("SELECT * FROM task_latency WHERE call_count <> 0"))
+    key = "span", "task", "provider", "model", "step"
+    assert {tuple(row[name] for name in key): row["call_count"] for row in took} == steps
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_months_and_tasks_are_the_sums_of_their_calls_whatever_happens(
+    desk: Desk, seed: int
+) -> None:
+    dice = random.Random(seed)
+    of = projects_of(desk)
+    house(desk, len(of) - 1)  # One has no days yet.
+    booked = [random_call(dice, number, of) for number in range(150)]
+    tasks: dict[tuple[str, str], str] = {}
+
+    def name_tasks() -> None:
+        for _ in range(4):
+            pair = dice.choice(of).project_id, dice.choice(["one", "two"])
+            task = dice.choice(["", "one", "both"])
+            if task or pair in tasks:
+                desk.do(partial(set_task, pair, task))
+                tasks[pair] = task
+                if not task:
+                    del tasks[pair]
+
+    name_tasks()
+    book(desk, *booked)
+    check_spans(desk, booked, tasks)
+    for place in dice.sample(range(len(booked)), 30):
+        made = booked[place]
+        booked[place] = correct(desk, made, dice.randrange(-made.cost_nano_usd, 10**9))
+    name_tasks()
+    check_spans(desk, booked, tasks)
+    of[0] = moved(desk, of[0], "America/Los_Angeles")
+    check_spans(desk, booked, tasks)
+    late = [random_call(dice, number, of) for number in range(150, 200)]
+    book(desk, *late)
+    house(desk, 3)
+    check_spans(desk, booked + late, tasks)
+    assert len({made.project_id for made in booked}) == len(of) + 1
+    # What an earlier version left is made anew, and comes to the same.
+    desk.do_alone(forget_spans)
+    house(desk)
+    check_spans(desk, booked + late, tasks)
+
+
+def set_task(pair: tuple[str, str], task: str, tx: Tx, act: Act) -> None:
+    model_matrix.set_task(tx, *pair, task, act)
+
+
+def forget_spans(tx: Tx) -> None:
+    for table in (*spans.TABLES, "task_span", "task_latency"):
+        tx.run(f"DELETE FROM {table}")  # noqa: S608 - our tables
+    tx.run("UPDATE rollup_zone SET spans = 0")
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_all_views_agree_whatever_happens_to_the_ledger(desk: Desk, seed: int) -> None:
     dice = random.Random(seed)
@@ -137,6 +234,9 @@ def test_all_views_agree_whatever_happens_to_the_ledger(desk: Desk, seed: int) -
     check_views(desk, dice, booked + late, of)
     house(desk, 3)
     check_views(desk, dice, booked + late, of)
+    # Before the spans of all are made, days answer.
+    desk.do_alone(forget_spans)
+    check_views(desk, dice, booked + late, of)
 
 
 @pytest.mark.parametrize("with_days", [False, True])
@@ -150,16 +250,23 @@ def test_how_long_calls_took_is_the_same_from_days_and_from_calls(
     if not with_days:
         desk.do_alone(lambda tx: rollups.drop_days(tx, project.project_id))
     start, end = SPRING - 10 * DAY_MS + HOUR_MS, SPRING + 10 * DAY_MS
-    found = desk.read(lambda tx: usage.latencies(tx, project.project_id, start, end))
+    of = project.project_id, start, end
     wanted: dict[tuple[str, str], dict[int, int]] = {}
     for made in booked:
         ours = made.outcome == "ok" and made.project_id == project.project_id
         if ours and start <= made.started_unix_ms < end:
-            counts = wanted.setdefault((made.workflow, made.requested_model), {})
             step = latency.step_of(made.ended_unix_ms - made.started_unix_ms)
-            counts[step] = counts.get(step, 0) + 1
-    assert found == wanted
-    assert sum(sum(counts.values()) for counts in found.values()) > 10
+            for name in (("", ""), ("w", made.workflow), ("m", made.requested_model)):
+                counts = wanted.setdefault(name, {})
+                counts[step] = counts.get(step, 0) + 1
+    named = {name for kind, name in wanted if kind == "w"} - {"two"}
+    found = desk.read(lambda tx: usage.latencies(tx, *of))
+    assert found == {"": wanted["", ""]}
+    found = desk.read(lambda tx: usage.latencies(tx, *of, workflows=sorted(named)))
+    assert found == {name: wanted["w", name] for name in named}
+    found = desk.read(lambda tx: usage.latencies(tx, *of, models=["gpt-4o", "none"]))
+    assert found == {"gpt-4o": wanted["m", "gpt-4o"]}
+    assert sum(wanted["", ""].values()) > 10
 
 
 def test_a_quantile_is_within_a_tenth_of_the_true_one() -> None:
@@ -191,7 +298,7 @@ def test_refusals_that_are_told_again_are_in_the_sums_once(desk: Desk) -> None:
     desk.do_alone(lambda tx: refusals.merge(tx, "other", [count(10)]))
     desk.do_alone(lambda tx: refusals.drop_before(tx, NOON + DAY_MS))
     [found] = desk.read(
-        lambda tx: usage.refused(tx, project.project_id, NOON - DAY_MS, NOON + DAY_MS)
+        lambda tx: refused.most(tx, project.project_id, NOON - DAY_MS, NOON + DAY_MS, 9)
     )
     assert (found.refused_count, found.reason, found.budget_id) == (17, "budget_exhausted", "bud")
 

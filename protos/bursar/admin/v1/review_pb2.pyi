@@ -478,7 +478,7 @@ Global___Review: _TypeAlias = Review  # noqa: Y015
 
 @_typing.final
 class MatrixCell(_message.Message):
-    """What one model does of one task, on the agency's own calls of the last 30 days."""
+    """What one model does of one task, on the agency's own calls of the last 30 to 35 days."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
