@@ -15,6 +15,7 @@ from control_plane.usecases import sessions
 from control_plane.usecases.principals import create_principal
 from control_plane.web.application import application
 from control_plane.web.deps import DeskDeps
+from protos.values import ids
 from tests.control_plane.desk import Desk
 
 ORIGIN = "http://desk.test"
@@ -93,7 +94,7 @@ def browser_of(desk: Desk, role: Role, project_id: str = "") -> Browser:
     """A browser in which somebody of a role is signed in."""
 
     def make(tx: Tx, act: Any) -> str:
-        name = f"{role.value} {act.request_id}"
+        name = f"{role.value} {act.request_id} {act.id(ids.PRINCIPAL)}"
         return create_principal(tx, name, role, act, project_id=project_id)[1]
 
     browser = Browser(desk)
