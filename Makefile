@@ -18,10 +18,10 @@ help: ## show these targets
 up: $(READY) ## bring up the control plane, a sidecar and a provider to talk to
 	@$(BIN)/bursar up
 
-# Hundreds of processes are started in it: compiled once, they begin sooner, whoever forbids it elsewhere.
+# It starts hundreds of processes: compiled once, they begin sooner, whoever forbids that elsewhere.
 test: $(READY) ## run every test, on all cores
 	@$(BIN)/python -m tests.e2e.chromium
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 check: lint types contracts wire house ## format, lint, strict types, import contracts, protos, house rules
 

@@ -118,6 +118,7 @@ async def _start_desk(deps: Deps, bound: socket.socket) -> RunningDesk:
         is_closing=lambda: deps.hub.closed,
         secure=deps.desk_url.startswith("https://"),
         hosts=check_web(config).hosts,
+        url=deps.desk_url,
     )
     return await start_desk(desk, bound, tls)
 

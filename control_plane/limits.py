@@ -436,6 +436,8 @@ ALERT_LOOK_S = 30
 """How often the rules of alerts look."""
 LOOK_PAUSE_MS = 3 * 60_000
 """After a longer pause nobody knows when was spent what is seen, and paces begin anew."""
+LIVE_TESTS_MAX = 20
+"""Tests of alerts that go on at once; each is over after an hour."""
 ANSWERS_LOOK_MS = 5 * 60_000
 """How often they look at how calls ended."""
 CLIENT_LOOK_MS = 30 * 60_000

@@ -20,9 +20,10 @@ from clients.cli.limits import (
     DISK_FAIL_BYTES,
     DISK_WARN_BYTES,
     LIST_MAX_ITEMS,
+    QUEUED_WARN_MS,
 )
 from clients.cli.output import count_text, duration_text, instant_text, safe
-from clients.cli.ports import answers
+from clients.cli.ports import answers, sidecar_trouble
 from clients.cli.session import Command, Session
 from clients.cli.sidecars import seen_text
 from protos.values.errors import BursarError
@@ -78,6 +79,7 @@ def examine(session: Session) -> Iterator[Finding]:
         ("ports", _ports),
         ("providers", _providers),
         ("prices", _prices),
+        ("messages", _messages),
     )
     for name, look in parts:
         try:
@@ -217,11 +219,19 @@ def _sidecar(one: Sidecar, info: InstallationInfo) -> Finding:
 
 def _ports(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
     state = session.folder.read_state()
-    urls = [url for url in state.get("sidecars", []) if isinstance(url, str)]
-    if isinstance(state.get("rehearsal"), str):
-        urls.append(state["rehearsal"])
-    for url in urls:
-        if answers(url):
+    sidecars = [url for url in state.get("sidecars", []) if isinstance(url, str)]
+    others = [state["rehearsal"]] if isinstance(state.get("rehearsal"), str) else []
+    for url in (*sidecars, *others):
+        trouble = sidecar_trouble(url) if url in sidecars and answers(url) else ""
+        if trouble:
+            yield Finding(
+                "port",
+                "fail",
+                f"{url} answers, but takes no calls: {trouble}",
+                f"see the logs in {session.folder.logs}, and sidecar/README.md, which says what"
+                " to do",
+            )
+        elif answers(url):
             yield Finding("port", "ok", f"{url} answers")
         else:
             yield Finding(
@@ -271,6 +281,30 @@ def _prices(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
             f"{why}, and it has no price",
             f"bursar price set PROVIDER {safe(model)} --input … --output …, or take it out",
         )
+
+
+def _messages(session: Session, _info: InstallationInfo) -> Iterator[Finding]:
+    bursar = session.bursar
+    count = len(list(islice(bursar.channels.list(), LIST_MAX_ITEMS)))
+    if count:
+        yield Finding("channels", "ok", f"{count_text(count)}, each tested when it was added")
+    else:
+        fix = "bursar channel add NAME --mail ADDRESS, then bursar escalation person and set"
+        yield Finding("channels", "warn", "none, so alerts reach nobody", fix)
+    # The newest come first, so the last of them has waited longest.
+    queued = list(islice(bursar.alerts.deliveries(state="QUEUED"), LIST_MAX_ITEMS))
+    if not queued:
+        yield Finding("messages", "ok", "none waits to be sent")
+        return
+    oldest = queued[-1]
+    age_ms = (clock.now() - oldest.create_time) // timedelta(milliseconds=1)
+    text = f"{count_text(len(queued))} wait to be sent, the oldest for {duration_text(age_ms)}"
+    if age_ms < QUEUED_WARN_MS:
+        yield Finding("messages", "ok", text)
+    else:
+        why = f": {oldest.error}" if oldest.error else ""
+        fix = "bursar alert deliveries --state QUEUED, and mend what refuses them"
+        yield Finding("messages", "warn", text + why, fix)
 
 
 def _models_wanted(bursar: Bursar, known: set[str]) -> dict[str, str]:

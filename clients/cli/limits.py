@@ -45,6 +45,8 @@ LOG_TAIL_LINES = 20
 SIDECARS_MAX_SIDECARS = 10
 """Most sidecars that one `up` runs."""
 
+QUEUED_WARN_MS = 600_000
+"""A message that waits for longer is told by `doctor`."""
 CLOCK_SKEW_WARN_MS = 2_000
 """Difference of clocks from which `doctor` warns."""
 CLOCK_SKEW_FAIL_MS = 60_000
@@ -57,6 +59,8 @@ BACKUP_WARN_DAYS = 7
 """Age of the last backup from which `doctor` warns."""
 PROBE_MS = 1_500
 """How long `doctor` waits for one port to answer."""
+HEALTH_MAX_BYTES = 65_536
+"""What `doctor` reads of what a sidecar says of its health."""
 
 assert READY_POLL_MS < READY_MS
 assert RESTART_FIRST_MS <= RESTART_MAX_MS

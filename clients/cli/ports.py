@@ -1,10 +1,13 @@
 """Ports: whether they are free before anything starts, and whether something answers on them."""
 
 import errno
+import http.client
+import json
 import socket
+import ssl
 from urllib.parse import urlsplit
 
-from clients.cli.limits import PROBE_MS
+from clients.cli.limits import HEALTH_MAX_BYTES, PROBE_MS
 from protos.values.errors import FailedPreconditionError, InvalidArgumentError
 
 
@@ -38,3 +41,30 @@ def answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def sidecar_trouble(url: str) -> str:
+    """Why a sidecar at a URL takes no calls, in its own words; "" when it takes them.
+
+    A port that takes connections proves little: a sidecar that is fenced, or whose disk is full,
+    answers every call with a refusal.
+    """
+    parts = urlsplit(url)
+    asked = http.client.HTTPConnection(parts.netloc, timeout=PROBE_MS / 1000)
+    if parts.scheme == "https":
+        # Its certificate is for the name that clouds use. Nothing secret is sent there.
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        asked = http.client.HTTPSConnection(parts.netloc, timeout=PROBE_MS / 1000, context=trusting)
+    try:
+        asked.request("GET", "/healthz")
+        answer = asked.getresponse()
+        told = json.loads(answer.read(HEALTH_MAX_BYTES))
+    except (OSError, ValueError, http.client.HTTPException):
+        return "it does not say whether it takes calls"
+    finally:
+        asked.close()
+    if answer.status == http.client.OK:
+        return ""
+    message = told.get("message") if isinstance(told, dict) else None
+    return message if isinstance(message, str) else f"it answers {answer.status}"

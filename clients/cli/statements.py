@@ -209,7 +209,7 @@ def send(session: Session, name: str, month: tuple[int, int] | None) -> None:
     session.show({"statement": done}, _line(done))
 
 
-@statement.command("settings")
+@statement.command("settings", dangerous=True)
 @click.argument("client_name", metavar="CLIENT")
 @click.option(
     "--automatic/--review",
@@ -230,7 +230,10 @@ def settings(
     recipients: tuple[str, ...],
     text: str | None,
 ) -> None:
-    """Show or change how a client's statements go out; what is not given stays."""
+    """Show or change how a client's statements go out; what is not given stays.
+
+    Approved ones that wait for somebody to be named go out then, so naming the first asks.
+    """
     project = names.client(session.bursar, client_name)
     before = session.bursar.statements.settings(project.project_id)
     wanted = replace(
@@ -240,12 +243,22 @@ def settings(
         recipients=recipients or before.recipients,
         note=before.note if text is None else text,
     )
+    if recipients and not before.recipients:
+        _ask_about_waiting(session, project.project_id, recipients)
     if wanted != before:
         wanted = session.bursar.statements.set_settings(wanted)
     how = "by itself" if wanted.automatic else "when somebody approved it"
     to = ", ".join(wanted.recipients) or "nobody yet"
     said = Text(f"{project.display_name}: {how}, on day {wanted.send_day} at 09:00, to {to}")
     session.show({"settings": wanted}, said)
+
+
+def _ask_about_waiting(session: Session, project_id: str, to: tuple[str, ...]) -> None:
+    every = session.bursar.statements.list(project_id=project_id)
+    waiting = [one.month for one in every if one.state == "APPROVED"]
+    if waiting:
+        months = ", ".join(waiting[:3]) + (f" and {len(waiting) - 3} more" if waiting[3:] else "")
+        session.confirm(f"Approved already, and going out to {', '.join(to)} then: {months}.")
 
 
 @click.group("export", cls=Group)

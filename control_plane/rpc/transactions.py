@@ -98,7 +98,8 @@ class Transactions:
 
     def _act(self, tx: Tx, caller: Caller, request_id: str, now_unix_ms: int) -> Act:
         principal = principals.permit(tx, caller.token, caller.service, caller.method, now_unix_ms)
-        return Act(principal, caller.method, request_id, now_unix_ms, self._deps.entropy)
+        deps = self._deps
+        return Act(principal, caller.method, request_id, now_unix_ms, deps.entropy, deps.desk_url)
 
 
 def check_request(request: Message) -> None:

@@ -30,6 +30,8 @@ class Act:
     """When."""
     entropy: Entropy
     """Ids and secrets for what is made."""
+    desk_url: str = ""
+    """Where browsers find the desk, for messages that lead there; empty for nowhere."""
 
     def id(self, prefix: str) -> str:
         """A new id."""

@@ -16,7 +16,7 @@ from control_plane.store.engine import Tx
 from control_plane.usecases import alerting, projects
 from control_plane.usecases.acts import Act, record
 from protos.values import ids
-from protos.values.errors import FailedPreconditionError, NotFoundError
+from protos.values.errors import FailedPreconditionError, LimitExceededError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,12 @@ def send_test_alert(tx: Tx, project_id: str, severity: Severity, act: Act) -> Sh
         [], [finding], lambda _rule, _id: False, lambda: act.id(ids.ALERT), act.now_unix_ms
     )
     (change,) = changes
-    desk = alerting.Desk(tx)
+    if sum(one.rule is Rule.TEST for one in store.going_on(tx)) >= limits.LIVE_TESTS_MAX:
+        raise LimitExceededError(
+            f"{limits.LIVE_TESTS_MAX} tests go on: each is over after an hour, or when resolved",
+            limit=str(limits.LIVE_TESTS_MAX),
+        )
+    desk = alerting.Desk(tx, act.desk_url)
     if desk.person(project_id, Tier.OWNER) is None:
         raise FailedPreconditionError(
             "nobody would be told: name an owner first (bursar escalation set --owner)"
@@ -159,7 +164,8 @@ def _keep(tx: Tx, change: Changed, act: Act) -> None:
     alerting.save(tx, change, act.now_unix_ms)
     if change.alert.state is State.ACKNOWLEDGED:
         alerting.notice_answered(tx, change.alert, act.now_unix_ms)
-    alerting.queue_due(tx, alerting.Desk(tx), act.entropy, act.now_unix_ms)
+    desk = alerting.Desk(tx, act.desk_url)
+    alerting.queue_due(tx, desk, act.entropy, act.now_unix_ms)
 
 
 def _shown(desk: alerting.Desk, alert: Alert) -> ShownAlert:

@@ -75,8 +75,19 @@ def open_by_token(tx: Tx, text: str, entropy: Entropy, now_unix_ms: int) -> tupl
 
 
 def close(tx: Tx, text: str) -> None:
-    """Sign a session out."""
+    """End a session that another took the place of."""
     store.delete(tx, keys.key_digest(text))
+
+
+def sign_out(tx: Tx, text: str, entropy: Entropy, now_unix_ms: int) -> None:
+    """End a session as its principal asked; nothing where there is none any more."""
+    session = store.get(tx, keys.key_digest(text))
+    if session is None:
+        return
+    principal = principal_store.get(tx, session.principal_id)
+    assert principal is not None
+    close(tx, text)
+    record(tx, Act(principal, "SignOut", "", now_unix_ms, entropy), principal.principal_id)
 
 
 def permit(tx: Tx, text: str, service: str, method: str, now_unix_ms: int) -> Principal:

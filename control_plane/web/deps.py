@@ -36,6 +36,8 @@ class DeskDeps:
     """Whether browsers reach the desk by TLS."""
     hosts: frozenset[str]
     """The hosts, without port, that a browser may name."""
+    url: str = ""
+    """Where browsers find the desk; empty where nobody said."""
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a reading transaction."""

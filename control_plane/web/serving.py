@@ -112,7 +112,8 @@ class Serving:
             def write(tx: Tx) -> tuple[Principal, Next]:
                 principal = sessions.permit(tx, text, route.service, route.method, now)
                 browser.check_proof(form, text)
-                act = Act(principal, route.method, _request_id(self.deps), now, self.deps.entropy)
+                request_id, entropy = _request_id(self.deps), self.deps.entropy
+                act = Act(principal, route.method, request_id, now, entropy, self.deps.url)
                 return principal, route.do(tx, act, form, self._asked(request, principal, now))
 
             principal, done = await self.deps.write(write)

@@ -73,6 +73,8 @@ class Seat:
 class Installation(Stand):
     """A stand whose networks and disks can be made to fail."""
 
+    forks = False  # what is left behind is looked for by its command line
+
     def __init__(self, folder: Path, *, own_mounts: bool) -> None:
         """Take a folder; `own_mounts` says that small disks may be mounted."""
         super().__init__(folder)

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from urllib.request import Request, urlopen
 import grpc
 
 from protos.bursar.admin import v1 as admin
+from tests.e2e.starter import Started, only_ours, start_from_nothing, starter
 
 START_S = 30
 """How long a process may take until it says that it is ready."""
@@ -33,23 +33,26 @@ RPC_S = 10
 class Process:
     """A child process with a ready file and a log."""
 
-    def __init__(self, name: str, folder: Path, argv: list[str], env: dict[str, str]) -> None:
-        """Start it and wait until it wrote its ready file."""
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        argv: list[str],
+        env: dict[str, str],
+        *,
+        forked: bool = False,
+    ) -> None:
+        """Start it and wait until it wrote its ready file; forked, it shows no command line."""
         self.name = name
         self.log = folder / f"{name}.log"
         self.ready_file = folder / f"{name}.ready"
         self.ready_file.unlink(missing_ok=True)
         held, self._tether = os.pipe()
-        command = [sys.executable, "-m", "clients.cli.tether", str(held), *argv]
+        asked = [*argv, "--ready-file", str(self.ready_file)]
         with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [*command, "--ready-file", str(self.ready_file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | env,
-                pass_fds=(held,),
-                process_group=0,
+            start = starter().start if forked and only_ours(env) else start_from_nothing
+            self._popen: subprocess.Popen[bytes] | Started = start(
+                asked, os.environ | env, log, held
             )
         os.close(held)
         self.ready: dict[str, Any] = self._wait_ready()
@@ -174,6 +177,9 @@ Ten tokens, a picture, ten characters and ten seconds cost a cent.
 class Stand:
     """An installation that a story plays in."""
 
+    forks = True
+    """Whether its processes are forked from one that has imported them."""
+
     def __init__(
         self, folder: Path, *, env: dict[str, str] | None = None, flags: tuple[str, ...] = ()
     ) -> None:
@@ -191,7 +197,11 @@ class Stand:
     def __enter__(self) -> Self:
         """Start the rehearsal provider and a control plane that knows it."""
         self.rehearsal = Process(
-            "rehearsal", self.folder, ["clients.rehearsal", "--port", "0"], env={}
+            "rehearsal",
+            self.folder,
+            ["clients.rehearsal", "--port", "0"],
+            env={},
+            forked=self.forks,
         )
         self._stack.callback(self.rehearsal.stop)
         self.start_control_plane()
@@ -241,6 +251,7 @@ class Stand:
                 *self._flags,
             ],
             env=self._env,
+            forked=self.forks,
         )
         token = (data / "owner.token").read_text().strip()
         self.bursar = Bursar(self.control_plane.ready["address"], token)
@@ -279,6 +290,7 @@ class Stand:
                 *self._flags,
             ],
             env=env,
+            forked=self.forks,
         )
         return self.url(name)
 

@@ -9,18 +9,15 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import openai
-import pytest
 
 from protos.bursar.admin import v1 as admin
 from tests.e2e.stand import Client, Stand
-from tests.e2e.test_cap import CENT, DOLLAR, check_ledger, check_refusals, spend
+from tests.e2e.test_cap import DOLLAR
 from tests.e2e.traffic import Caller
 
 MINUTE = admin.RateWindow.RATE_WINDOW_MINUTE
 SECOND = admin.RateWindow.RATE_WINDOW_SECOND
 REQUESTS = admin.RateMeasure.RATE_MEASURE_REQUESTS
-TOKENS = admin.RateMeasure.RATE_MEASURE_TOKENS
-AT_ONCE = admin.RateMeasure.RATE_MEASURE_CALLS
 CALL: dict[str, Any] = {
     "model": "rehearsal-cent",
     "max_tokens": 10,
@@ -134,17 +131,3 @@ def test_a_flood_leaves_two_others_their_shares_over_two_sidecars(stand: Stand) 
     fair = got.total() / 3
     for name in names:
         assert 0.9 * fair <= got[name] <= 1.1 * fair, got
-
-
-@pytest.mark.parametrize("worst_cents", [1, 4])
-def test_a_cap_is_spent_to_the_last_cent_with_rate_limits_on(
-    stand: Stand, worst_cents: int
-) -> None:
-    """The cap's own story, where calls are let through by requests, tokens and calls at once."""
-    set_limit(stand, measure=REQUESTS, window=SECOND, amount=200, provider="openai")
-    set_limit(stand, measure=TOKENS, window=SECOND, amount=100_000, provider="openai")
-    set_limit(stand, measure=AT_ONCE, amount=150, provider="openai")
-    client, answers = asyncio.run(spend(stand, worst_cents=worst_cents, weights=(1, 1)))
-    bill = check_ledger(stand, client, answers)
-    assert (100 - 4 * (worst_cents > 1)) * CENT <= bill <= DOLLAR
-    check_refusals(stand, answers, worst_cents * CENT)

@@ -1,7 +1,7 @@
 """Every surface keeps the cap, and the ledger says of each what the provider billed.
 
-One installation for all: two sidecars, a client for each story. The full figures of the cap are
-told of one surface in test_cap.py; here each is told small.
+One installation for all: two sidecars, a client for each story. Here each is told small, with the
+official SDKs; the full figures of the cap are told of every surface in test_caps_of_surfaces.py.
 """
 
 import asyncio

@@ -81,7 +81,8 @@ class SigningIn:
         form = await browser.form_of(request)
         session = browser.session_of(request, secure=self._deps.secure)
         browser.check_proof(form, session)
-        await self._deps.write(lambda tx: sessions.close(tx, session))
+        now, entropy = self._deps.clock.unix_ms(), self._deps.entropy
+        await self._deps.write(lambda tx: sessions.sign_out(tx, session, entropy, now))
         response = RedirectResponse(SIGN_IN, 303)
         browser.drop_session(response, secure=self._deps.secure)
         return response

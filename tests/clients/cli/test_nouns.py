@@ -178,6 +178,8 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(run: Any) -> None:
     assert "✓ control plane" in done.stdout
     assert "✗ sidecars" in done.stdout
     assert "bursar sidecars invite" in done.stdout
+    assert "! channels               none, so alerts reach nobody" in done.stdout
+    assert "✓ messages" in done.stdout
     told = json.loads(run("doctor", "--json", code=1).stdout)
     assert told["ok"] is False
     for finding in told["findings"]:

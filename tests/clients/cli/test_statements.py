@@ -28,7 +28,9 @@ def test_a_statement_goes_from_draft_to_approved(run: Any, run_json: Any, tmp_pa
     assert "approved" in done.stdout
     assert "Nobody is named" in done.stderr
     assert "bursar statement settings" in run("statement", "send", "Stated", "-y", code=5).stderr
-    run("statement", "settings", "Stated", "--to", "dana@example.com", "--day", "5")
+    named = ("statement", "settings", "Stated", "--to", "dana@example.com", "--day", "5")
+    assert "going out to dana@example.com then: 2026-01" in run(*named, code=2).stderr
+    run(*named, "-y")
     shown = run("statement", "settings", "Stated").stdout
     assert "day 5" in shown
     assert "dana@example.com" in shown

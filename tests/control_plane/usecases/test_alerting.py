@@ -1,10 +1,12 @@
 """Alerts end to end in the control plane: what is looked at, who is told, in one transaction."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.alerts import Rule, Severity, State
 from control_plane.core.channels import Channel, ChannelKind
 from control_plane.core.deliveries import Purpose
@@ -12,7 +14,8 @@ from control_plane.core.escalation import ClientTold, Hours
 from control_plane.store import alerts as alert_store
 from control_plane.store.engine import Tx
 from control_plane.usecases import alerting, alerts, watching
-from protos.values.errors import FailedPreconditionError, NotFoundError
+from control_plane.usecases.acts import Act
+from protos.values.errors import FailedPreconditionError, LimitExceededError, NotFoundError
 from tests.control_plane.alert_world import MINUTE_MS, AlertWorld
 from tests.control_plane.desk import DAY_MS, HOUR_MS, USD
 
@@ -274,11 +277,20 @@ def test_a_test_goes_the_way_of_a_true_alert(world: AlertWorld) -> None:
     channel = world.channel("dana")
     dana = world.person("dana", channel.channel_id)
     world.agree(owner_id=dana.person_id)
-    shown = world.do(
-        lambda tx, act: alerts.send_test_alert(tx, world.acme.project_id, Severity.P1, act)
-    )
-    assert [one.delivery_id for one in shown.deliveries] == [world.sent()[0].delivery_id]
+
+    def at_the_desk(tx: Tx, act: Act) -> alerts.ShownAlert:
+        seen = replace(act, desk_url="https://desk.example/")
+        return alerts.send_test_alert(tx, world.acme.project_id, Severity.P1, seen)
+
+    shown = world.do(at_the_desk)
+    (sent,) = world.sent()
+    assert [one.delivery_id for one in shown.deliveries] == [sent.delivery_id]
+    assert sent.message.link == f"https://desk.example/alerts/{shown.alert.alert_id}"
     assert world.subjects() == ["[P1] this is a test of alerts for Acme Dental"]
+    for _ in range(limits.LIVE_TESTS_MAX - 1):
+        world.do(at_the_desk)
+    with pytest.raises(LimitExceededError, match="go on"):
+        world.do(at_the_desk)
     world.pass_ms(2 * HOUR_MS)
     world.look()
     world.pass_ms(HOUR_MS)

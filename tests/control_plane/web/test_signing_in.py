@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 
 from control_plane import limits
+from control_plane.core.pages import Asked
 from control_plane.core.principals import Role
 from control_plane.store import sessions as session_store
 from control_plane.usecases import overview, principals, sessions
@@ -75,6 +76,8 @@ def test_signing_out_ends_the_session_at_the_server(desk: Desk, owner: Browser) 
     assert owner.post("/sign-out").headers["location"] == "/sign-in"
     owner.cookies.set("bursar", text)
     assert owner.get("/").status_code == 303
+    page = desk.read(lambda tx: principals.list_audit_entries(tx, Asked(2), ""))
+    assert [entry.method for entry in page.items] == ["SignOut", "SignIn"]
 
 
 def test_a_disabled_principal_is_signed_out_everywhere(desk: Desk) -> None:
