@@ -29,8 +29,10 @@ STANDING = "sidecar/core/admission.py"
 SEEDS = 60
 
 
-def _mutant(name: str, words: str, path: str, old: str, new: str, *, masked: str = "") -> Mutant:
-    return Mutant(name, words, Change(path, old, new), SEEDS, masked=masked)
+def _mutant(
+    name: str, words: str, path: str, old: str, new: str, *, masked: str = "", directed: str = ""
+) -> Mutant:
+    return Mutant(name, words, Change(path, old, new), SEEDS, masked=masked, directed=directed)
 
 
 OF_AUTHORITY = (
@@ -323,6 +325,15 @@ OF_RESTORED_DATABASES = (
         LEASE_BOOKS,
         "        if move.allocated_nano_usd and not self._has_spoken():\n",
         "        if False:\n",
+    ),
+    _mutant(
+        "R8",
+        "what a sidecar proves begins no learning",
+        LEARNING,
+        "    if meta.learning and generation_seen <= meta.generation:\n",
+        "    if meta.learning or generation_seen <= 2**62:\n",
+        directed="tests/control_plane/usecases/test_restored_databases.py"
+        "::test_a_registration_from_a_later_epoch_begins_learning",
     ),
 )
 

@@ -183,11 +183,9 @@ OF_MONEY = (
         "restore without learning",
         Change(
             LEARNING,
-            """    if meta.learning and generation_seen <= meta.generation:
-        return
+            """    begin_generation(tx, now_unix_ms, generation_seen, claimed=holder != NOBODY)
 """,
-            """    if meta.learning or generation_seen <= 2**62:
-        return
+            """    return
 """,
         ),
         seeds=100,

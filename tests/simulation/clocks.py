@@ -32,6 +32,9 @@ class VirtualClock(trio.abc.Clock):
         self._soon = scheduler.entry_queue
         # Nobody listens, and trio asks a mapping written in Python five times a turn.
         scheduler.instruments = {}
+        # Nothing is read from sockets either: the kernel need not be asked, nor told to wake us.
+        scheduler.io_manager = _NoSockets(scheduler.io_manager)
+        scheduler.entry_queue.wakeup = _Bell(scheduler.entry_queue.wakeup)
         _CLOCKS[:] = [self]
 
     def current_time(self) -> float:
@@ -60,6 +63,50 @@ class VirtualClock(trio.abc.Clock):
         sleeper = _Sleeper(trio.lowlevel.current_task())
         heapq.heappush(self._sleepers, (instant_s, self._count, sleeper))
         await trio.lowlevel.wait_task_rescheduled(sleeper.abort)
+
+
+class _NoSockets:
+    """What trio asks for news from sockets, where there are none."""
+
+    def __init__(self, ordinary: Any) -> None:
+        self.close = ordinary.close
+
+    def get_events(self, _timeout_s: float) -> tuple[()]:
+        return ()
+
+    def process_events(self, _events: tuple[()]) -> None:
+        """There never are any."""
+
+
+class _Bell:
+    """Wakes the task that runs callbacks: the same thread asked for them, or a signal within it."""
+
+    def __init__(self, ordinary: Any) -> None:
+        self._ordinary = ordinary
+        self._task: trio.lowlevel.Task | None = None
+        self._rang = False
+
+    def wakeup_thread_and_signal_safe(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+        else:
+            self._rang = True
+
+    async def wait_woken(self) -> None:
+        if self._rang:
+            self._rang = False
+            await trio.lowlevel.checkpoint()
+            return
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def close(self) -> None:
+        self._ordinary.close()
 
 
 class _Sleeper:

@@ -34,9 +34,14 @@ PROBE_S = 22.0
 """Longer than a call waits for its turn."""
 LATE_CALLS_S = 32.0
 """So long a call waits and lasts that came to a machine while it slept."""
-CALM_STEPS = 290
+CALM_STEPS = 260
 """Of a run when it came to rest; its end adds a hundred or so, and calls where it adds fewer."""
 CALM_CALL_MS = 300
+GIVING_STEPS = 8
+"""So many at least come of giving all back."""
+ROUND_STEPS = 12
+"""So many come of a round of one call for each client, or more."""
+ROUND_CALLS_MAX = 4
 ROUNDS_MAX = 100
 """Of calls in good weather; the simplest call is two steps."""
 TOLD_S = 4.0
@@ -57,13 +62,20 @@ async def close(stage: Stage) -> None:
         key_id, secret_id = client.keys[1]
         order = Order(client.project_id, key_id, secret_id, "", 0, ends="exact", lasts_ms=50)
         await _spend_the_last(simulation, order)
-    await _call_until(stage, STEPS_MIN)
+    await _call_until(stage, STEPS_MIN - GIVING_STEPS - _steps_to_come(simulation))
     await _give_all_back(simulation)
+    await _call_until(stage, STEPS_MIN - _steps_to_come(simulation))
     await _all_told(simulation)
     resting.check_rest(simulation)
     chance = random.Random(f"{simulation.seed}:history")
     history.replay_at_control_plane(simulation, chance)
     history.replay_at_sidecars(simulation, chance)
+
+
+def _steps_to_come(simulation: Simulation) -> int:
+    """At the very end each living process takes all its answers again, and each is a step."""
+    lives = (host.life for host in simulation.hosts.values())
+    return sum(len(life.answers) for life in lives if life is not None and _serves(life))
 
 
 async def come_to_rest(simulation: Simulation) -> None:
@@ -98,7 +110,8 @@ async def _call_until(stage: Stage, steps: int) -> None:
     for _ in range(ROUNDS_MAX if stage.clients and sidecars else 0):
         if simulation.tally.steps >= steps:
             return
-        for client in stage.clients:
+        missing = (steps - simulation.tally.steps) // ROUND_STEPS
+        for client in [*stage.clients] * max(1, min(missing, ROUND_CALLS_MAX)):
             step = replace(a_call(chance, 0, sidecars, client), ms=CALM_CALL_MS)
             await ACTIONS["call"](stage, step)
         await sleep(1.0)

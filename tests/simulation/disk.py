@@ -77,6 +77,8 @@ class Disk:
         self.journal = JournalCopy()
         self._room = 0
         self._synced_bytes = 0
+        self._syncs = False
+        """Whether the connection was told to sync each commit."""
         self.lay_ballast()
 
     def lay_ballast(self) -> None:
@@ -120,14 +122,15 @@ class Disk:
         except FileNotFoundError:
             return 0
 
-    def opened(self) -> None:
+    def opened(self, file: JournalFile) -> None:
         """A process opened the journal, which empties and syncs the log."""
+        [level] = file._connection.execute("PRAGMA synchronous").fetchone()
+        self._syncs = level >= _FULL_SYNC
         self._synced_bytes = self.wal_bytes
 
-    def synced(self, file: JournalFile) -> None:
+    def synced(self) -> None:
         """A transaction was committed: what the connection's setting promises is on the disk."""
-        [level] = file._connection.execute("PRAGMA synchronous").fetchone()
-        if level >= _FULL_SYNC:
+        if self._syncs:
             self._synced_bytes = self.wal_bytes
 
     def crash(self, file: JournalFile, unwritten: Group | None, *, power_loss: bool) -> None:
@@ -268,7 +271,7 @@ class SimulatedJournal(Journal):
             self._write(group)
             self._in_hand = None
             if group.failure is None and not group.batch.empty:
-                self._disk.synced(self._file)
+                self._disk.synced()
                 self._happened("write ends")
             elif self._failure is not None:
                 self._happened("journal fails")

@@ -213,7 +213,7 @@ class Life:
             self.simulation.journal_lost(disk)
             file, recovered = JournalFile.open(folder, connect=disk.connect)
         assert me.epoch or not recovered.epoch
-        disk.opened()
+        disk.opened(file)
         self.journal = SimulatedJournal(file, recovered, clock, disk, self.happened)
         return recovered
 

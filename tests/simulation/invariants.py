@@ -3,7 +3,7 @@
 Checked after every step. What must be so only at rest is in resting.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -200,8 +200,8 @@ def _read(tx: Tx) -> tuple[list[Row], list[Row], tuple[int, bool]]:
     return list(periods), list(leases), (meta["generation"], meta["mode"] == "LEARNING")
 
 
-def _values(row: Any) -> tuple[object, ...]:
-    return tuple(row)
+_values: Callable[[Any], tuple[object, ...]] = tuple
+"""All columns of a row, in their order."""
 
 
 def _key(row: Row) -> LeaseKey:

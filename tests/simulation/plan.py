@@ -57,6 +57,7 @@ def plan(seed: int) -> Plan:
     steps += _calls(chance, sidecars, length_ms)
     steps += _weather(chance, sidecars, length_ms)
     steps += _faults(chance, sidecars, length_ms)
+    steps = told_on(random.Random(f"{seed}:chapter"), steps, sidecars, length_ms)
     steps += _administration(chance, sidecars, length_ms)
     steps += _encore(chance, sidecars, length_ms)
     if chance.random() < 0.35:
@@ -224,6 +225,113 @@ def _faults(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
                 at_ms = chance.randint(1_000, length_ms + 5_000)
                 steps.append(make(chance, at_ms, chance.randrange(sidecars)))
     return steps
+
+
+def told_on(chance: random.Random, steps: list[Step], sidecars: int, length_ms: int) -> list[Step]:
+    """A plan in whose midst most restores and many wipes become a chapter, which goes on from them.
+
+    So that what they endanger is truly at stake: chance alone seldom spends what a copy forgot, or
+    finds a lost journal after its window was charged. A chapter's calls take the place of others.
+    """
+    restore = next((step for step in steps if step.action == "restore"), None)
+    wipe = next((step for step in steps if step.action == "wipe"), None)
+    if restore is not None and chance.random() < 0.7:
+        return _instead(chance, steps, restore, _forgotten(chance, sidecars, length_ms))
+    if wipe is not None and restore is None and chance.random() < 0.6:
+        turn_ms = chance.randint(8_000, length_ms - 2_000)
+        client = chance.randrange(CLIENTS)
+        steps = [
+            _near_midnight(step, client, turn_ms)
+            for step in steps
+            if step.action not in ("weather", "cut", "deafen")
+            or not turn_ms - 7_000 < step.at_ms < turn_ms + 8_000
+        ]
+        return _instead(chance, steps, wipe, _late_evidence(chance, sidecars, client, turn_ms))
+    return steps
+
+
+def _instead(
+    chance: random.Random, steps: list[Step], replaced: Step, chapter: list[Step]
+) -> list[Step]:
+    """A chapter in the place of the step that it tells of, and of as many calls as it has."""
+    calls = [step for step in steps if step.action == "call"]
+    count = sum(step.action == "call" for step in chapter)
+    gone = set(map(id, (replaced, *chance.sample(calls, min(count, len(calls))))))
+    return [step for step in steps if id(step) not in gone] + chapter
+
+
+def _forgotten(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:
+    """A copy takes over that lacks the last grants, whose holder is silent.
+
+    Others ask for all that is left by the copy, and the silent one spends what it forgot.
+    """
+    holder, asker = chance.sample(range(sidecars), 2)
+    client = chance.randrange(CLIENTS)
+    begins_ms = chance.randint(1_000, length_ms - 8_000)
+    over_ms = begins_ms + 2_500
+    steps = [
+        Step(begins_ms, "restore", ms=over_ms - begins_ms),
+        Step(over_ms - 200, "cut", who=holder, ms=chance.choice((6_000, 10_000))),
+    ]
+    for who, first_ms, last_ms, count in (
+        (holder, begins_ms + 100, over_ms - 700, 4),
+        (asker, over_ms + 500, over_ms + 4_500, 7),
+        (holder, over_ms + 1_500, over_ms + 6_000, 5),
+    ):
+        steps += [
+            _large(chance, chance.randint(first_ms, last_ms), who, client) for _ in range(count)
+        ]
+    return steps
+
+
+def _large(chance: random.Random, at_ms: int, who: int, client: int) -> Step:
+    """A call that takes much of a budget, and mostly costs nearly as much."""
+    call = a_call(chance, at_ms, 1, client)
+    ends = chance.choice(("less", "exact", "exact", "timeout"))
+    workflow = call.how.partition(" ")[2]
+    return replace(
+        call,
+        who=who,
+        amount=chance.choice(WORSTS[2:]),
+        ms=chance.choice((300, 1_000)),
+        how=f"{ends} {workflow}".strip(),
+        more=chance.randint(700, 1_000),
+    )
+
+
+def _late_evidence(chance: random.Random, sidecars: int, client: int, turn_ms: int) -> list[Step]:
+    """A journal is lost with calls in it that nobody was told of, and turns up too late.
+
+    Before that its window ends, and what it had is charged as a lump.
+    """
+    who = chance.randrange(sidecars)
+    wiped_ms = turn_ms - 1_500
+    steps = [
+        # Under way when it is cut off, their ends are what nobody hears of.
+        replace(
+            a_call(chance, turn_ms - chance.randint(5_300, 6_500), 1, client),
+            who=who,
+            amount=chance.choice(WORSTS[:5]),
+            ms=2_000,
+        )
+        for _ in range(8)
+    ]
+    return [
+        *steps,
+        Step(turn_ms - 7_000, "weather", more=100, ms=20),
+        Step(turn_ms - 5_200, "cut", who=who, ms=4_000),
+        Step(wiped_ms, "wipe", who=who, ms=turn_ms + 4_500 - wiped_ms),
+        Step(turn_ms + 3_000, "housekeeping"),
+    ]
+
+
+def _near_midnight(step: Step, client: int, turn_ms: int) -> Step:
+    """A step of the scene as it is where a client's day ends then."""
+    if step.action == "midnight":
+        return replace(step, ms=turn_ms)
+    if step.action == "client" and step.part == client:
+        return replace(step, how="day")
+    return step
 
 
 def _administration(chance: random.Random, sidecars: int, length_ms: int) -> list[Step]:

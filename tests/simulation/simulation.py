@@ -328,7 +328,7 @@ class Simulation:
         """A directive on its way; it may get lost, or come twice."""
         host = self.by_sidecar[sidecar_id]
         stream = self.streams.get(sidecar_id)
-        if stream is None or not self.network.reaches(host.name) or not host.alive:
+        if stream is None or not self._hears(host):
             return
         if self.network.lose("push"):
             return
@@ -337,6 +337,10 @@ class Simulation:
             self.nursery.start_soon(self._bring, stream, directive)
         assert host.life is not None
         self.pushed.append((host.life, directive))
+
+    def _hears(self, host: SimulatedHost) -> bool:
+        """Whether a directive would set out to a host at all."""
+        return host.sidecar_id in self.streams and self.network.reaches(host.name) and host.alive
 
     async def _bring(self, stream: Stream, directive: wire.WatchResponse) -> None:
         await sleep(self.network.delay_s())
@@ -357,7 +361,7 @@ class Simulation:
             return
         directives.policy_moved = False
         for host in self.hosts.values():
-            if host.alive and not host.revoked:
+            if host.alive and not host.revoked and self._hears(host):
                 snapshot = self.headquarters.snapshot(host.sidecar_id, 0)
                 if snapshot is not None:
                     self.push(host.sidecar_id, wire.WatchResponse(policy=snapshot))

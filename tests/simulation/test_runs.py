@@ -58,6 +58,13 @@ def test_a_plan_is_made_from_its_seed_alone() -> None:
     assert all(in_words(step) for step in plan(7))
 
 
+def test_what_chance_alone_seldom_meets_is_told_in_many_plans() -> None:
+    plans = [{step.action for step in plan(seed)} for seed in range(200)]
+    assert sum("housekeeping" in actions for actions in plans) > 12
+    assert sum("restore" in actions for actions in plans) > 24
+    assert not any({"housekeeping", "restore"} <= actions for actions in plans)
+
+
 def test_a_campaign_that_lacks_a_kind_of_fault_says_so() -> None:
     report = Report()
     report.add(_outcome({kind: 1 for kind in EXPECTED if kind != "clock step"}))
