@@ -301,8 +301,6 @@ USAGE_DAYS_MAX = 400
 """Most days of one question that groups by day."""
 USAGE_ROWS_MAX = 10_000
 """Most rows of one answer."""
-SPAN_PROJECTS_MAX = 10
-"""Projects of an earlier version whose spans a round of housekeeping makes."""
 ENDED_SECRET_KEPT_MS = 7 * 24 * 3_600_000
 """For so long the refusal of an ended secret says that it ended; later it is just unknown."""
 REPLACED_PRICE_KEPT_MS = 3_600_000

@@ -17,6 +17,8 @@ from control_plane.core.usage import local_day, spans_of
 from control_plane.store.engine import Tx, Value
 from control_plane.store.growing import SUMMED, upsert, upsert_from
 
+SPAN_PROJECTS_MAX = 10
+"""Projects of an earlier version whose spans a round of housekeeping makes."""
 TABLES = {
     "span_model": ("project_id", "provider", "model", "outcome"),
     "span_workflow": ("project_id", "workflow", "provider", "model"),
@@ -138,7 +140,7 @@ def make_some(tx: Tx) -> None:
     rows = tx.rows(
         """SELECT project_id, time_zone FROM rollup_zone WHERE spans = 0
            ORDER BY project_id LIMIT :limit""",
-        {"limit": limits.SPAN_PROJECTS_MAX},
+        {"limit": SPAN_PROJECTS_MAX},
     )
     for row in rows:
         make(tx, row["project_id"], row["time_zone"])

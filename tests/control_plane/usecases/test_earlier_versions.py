@@ -2,8 +2,8 @@
 
 import pytest
 
-from control_plane import limits
 from control_plane.core.usage import UsageQuestion
+from control_plane.store import spans
 from control_plane.store.engine import Tx
 from control_plane.store.sqlite import open_inline
 from control_plane.usecases import calls
@@ -72,7 +72,7 @@ def test_what_was_held_for_calls_is_summed_from_the_ledger(world: World) -> None
 def test_spans_of_an_earlier_version_are_made_some_projects_at_a_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SPAN_PROJECTS_MAX", 2)
+    monkeypatch.setattr(spans, "SPAN_PROJECTS_MAX", 2)
     made = [desk.project(f"c{number}")[0] for number in range(5)]
     for number, project in enumerate(made):
         book(desk, call(number, project_id=project.project_id, workflow="w", cost_nano_usd=7))
