@@ -11,6 +11,12 @@ RATE_SHARE_OVER_MS = 376_000
 """When a share that was not renewed has ended at any sidecar whose clock is not 20 % slow."""
 RATE_RESERVE_PARTS = 20
 """The part of a rate limit that is kept for whoever was not heard of yet (a twentieth)."""
+RATE_PACED_WINDOW_MS = 10_000
+"""The shortest window in which those who begin are held back: shares move within seconds."""
+RATE_BEGIN_PARTS = 10
+"""Who began to ask less than this part of a window ago (a tenth) is taken to have begun then."""
+RATE_BEGIN_AT_ONCE_PARTS = 3
+"""Who begins may use this part of a limit at once (a third), the rest as a window passes."""
 RATE_NUDGE_INTERVAL_MS = 1_000
 """A sidecar is asked at most so often to say that it took a lower share."""
 RATE_TARGETS_MS = 500

@@ -18,6 +18,11 @@ Fairness: clients share by weighted max-min over what they ask for: whoever asks
 part gets all of it, and what he leaves is divided anew. Each client's part then goes to the
 sidecars by what it asks for at each. What nobody asks for is room for whoever comes first. A
 twentieth is kept for clients and sidecars that were not heard of yet, so that they begin at once.
+
+In the first window nobody knows yet what the others will ask for. So who began within it is taken
+to go on as he began, and may use a third at once and the rest as a window passes; what he must
+leave is kept for who comes meanwhile. Who used more than his level before they came keeps it, takes
+no more, and the others share what is left.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -37,6 +42,10 @@ class RateLevel:
     """What it used within the last window, or has in flight."""
     wants: Mapping[str, int]
     """What each client asked for, by project id."""
+    used_by: Mapping[str, int] = field(default_factory=dict)
+    """What of it each used."""
+    ages_ms: Mapping[str, int] = field(default_factory=dict)
+    """How long ago each began to ask there; a window ago when it is not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,11 @@ class Shared:
     """0 for a limit on calls in flight."""
     per_client: bool
     """Clients share it; else it is one client's own."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether clients share a window that is long beside the time in which shares move."""
+        return self.per_client and self.window_ms >= limits.RATE_PACED_WINDOW_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,38 +231,88 @@ def _targets(table: Table, live: Sequence[str], turn: int) -> dict[str, RateShar
     """What each sidecar's share should be; they are within the limit in sum."""
     limit = table.limit
     reserve = limit.amount // limits.RATE_RESERVE_PARTS
-    wants = {one: _wants(table, one) for one in live}
-    asked: dict[str, int] = {}
-    for by_client in wants.values():
-        for client, want in by_client.items():
-            asked[client] = asked.get(client, 0) + want
+    wants = {one: _by_client(table, _projected(table, one)) for one in live}
+    used = {one: _by_client(table, table.holdings[one].level.used_by) for one in live}
+    asked, spent = _summed(wants.values()), _summed(used.values())
     rest = limit.amount - reserve
-    fair = fill(rest, asked, table.weights, turn)
-    rest -= sum(fair.values())
-    more = fill(rest, asked, table.weights, turn)
-    rest -= sum(more.values())
+    begun = {client: min(want, _begun(table, live, client)) for client, want in asked.items()}
+    fair = fill_above(rest, begun, spent, table.weights, turn)
+    level = fill(rest, begun, table.weights, turn)
+    reserve = max(0, min(reserve, limit.amount - sum(fair.values())))
+    rest = max(0, rest - sum(fair.values()))
+    # What those who began lately asked for and must leave yet is for who comes meanwhile.
+    kept = min(rest, sum(asked.values()) - sum(begun.values()))
+    rest, reserve = rest - kept, reserve + kept
     parts: dict[str, dict[str, int]] = {one: {} for one in live}
+    over = dict.fromkeys(live, 0)
     for client in asked:
         at = {one: wants[one][client] for one in live if client in wants[one]}
-        got = spread(fair[client] + more[client], at, turn)
+        there = {one: min(used[one].get(client, 0), want) for one, want in at.items()}
+        # Who used more than his level keeps that, but must take no more of what leaves the window.
+        own = fair[client] if fair[client] > spent.get(client, 0) else level[client]
+        got = spread_above(own, at, there, turn)
         for one, amount in got.items():
             parts[one][client] = amount
+            over[one] += max(0, there[one] - amount)
     room, left = divmod(rest, len(live))
     spare = reserve // len(live)
     targets: dict[str, RateShare] = {}
     for place, one in enumerate(live):
         own_room = room + ((place + turn) % len(live) < left)
-        amount = sum(parts[one].values()) + own_room + spare
+        amount = sum(parts[one].values()) + over[one] + own_room + spare
         targets[one] = RateShare(
             limit.rate_limit_id, amount, 0, own_room, spare, parts[one] if limit.per_client else {}
         )
     return targets
 
 
-def _wants(table: Table, sidecar_id: str) -> dict[str, int]:
-    wants = table.holdings[sidecar_id].level.wants
+def _projected(table: Table, sidecar_id: str) -> dict[str, int]:
+    """What clients ask for in a window, at one sidecar.
+
+    Who began within the window is taken to go on as he began. Else others have used what is his
+    before he could ask for it.
+    """
+    level, window_ms = table.holdings[sidecar_id].level, table.limit.window_ms
+    if not table.limit.paced:
+        return dict(level.wants)
+    shortest_ms = window_ms // limits.RATE_BEGIN_PARTS
+    return {
+        client: want
+        * window_ms
+        // min(window_ms, max(shortest_ms, level.ages_ms.get(client, window_ms)))
+        for client, want in level.wants.items()
+    }
+
+
+def _begun(table: Table, live: Sequence[str], client: str) -> int:
+    """The most that a client may use who began within the window, by how long ago that was.
+
+    A third at once, and the rest as the window passes. Else the first to come fills the window in
+    its beginning, and those that come a moment later wait for its end.
+    """
+    limit = table.limit
+    if not limit.paced:
+        return limits.RATE_WANT_MAX_UNITS
+    levels = [table.holdings[one].level for one in live]
+    ages = [level.ages_ms.get(client, limit.window_ms) for level in levels if client in level.wants]
+    at_once = -(-limit.amount // limits.RATE_BEGIN_AT_ONCE_PARTS)
+    return at_once + (limit.amount - at_once) * max(ages) // limit.window_ms
+
+
+def _summed(amounts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What each client has at all sidecars."""
+    sums: dict[str, int] = {}
+    for by_client in amounts:
+        for client, amount in by_client.items():
+            sums[client] = sums.get(client, 0) + amount
+    return sums
+
+
+def _by_client(table: Table, told: Mapping[str, int]) -> dict[str, int]:
     known = {
-        client: min(want, limits.RATE_WANT_MAX_UNITS) for client, want in wants.items() if want > 0
+        client: min(amount, limits.RATE_WANT_MAX_UNITS)
+        for client, amount in told.items()
+        if amount > 0
     }
     if table.limit.per_client:
         return known
@@ -259,13 +323,15 @@ def _within(target: RateShare, amount: int) -> RateShare:
     """A share as like its target as fits: everybody gives up the same part of what he had."""
     if amount >= target.amount:
         return target
-    left = amount
+    whole = sum(target.parts.values()) + target.room + target.spare
+    # What is above all of them was used by those who must take no more.
+    amount_left = left = max(0, amount - (target.amount - whole))
     parts = {}
     for client, part in target.parts.items():
-        parts[client] = part * amount // target.amount
+        parts[client] = part * amount_left // whole
         left -= parts[client]
-    room = min(left, target.room * amount // target.amount)
-    spare = min(left - room, target.spare * amount // target.amount)
+    room = min(left, target.room * amount_left // whole) if whole else 0
+    spare = min(left - room, target.spare * amount_left // whole) if whole else 0
     left -= room + spare
     for client in sorted(parts, key=lambda client: (parts[client], client)):
         # What rounding left goes to whoever has least.
@@ -303,6 +369,37 @@ def fill(
             got[name] = wants[name]
         open_names = [name for name in open_names if name not in sated]
     return got
+
+
+def fill_above(
+    pool: int,
+    wants: Mapping[str, int],
+    used: Mapping[str, int],
+    weights: Mapping[str, int],
+    turn: int,
+) -> dict[str, int]:
+    """Max-min of what is left beside what was used already: nobody gives that back.
+
+    Who used more than his level before others came has that, and the others share the rest.
+    """
+    over: dict[str, int] = {}
+    while True:
+        open_wants = {name: want for name, want in wants.items() if name not in over}
+        got = fill(max(0, pool - sum(over.values())), open_wants, weights, turn)
+        more = {name: used[name] for name in got if used.get(name, 0) > got[name]}
+        if not more:
+            return got | over
+        over |= more
+
+
+def spread_above(
+    amount: int, wants: Mapping[str, int], used: Mapping[str, int], turn: int
+) -> dict[str, int]:
+    """A client's part over its sidecars: first where it was used already, then by what is asked."""
+    there = fill(amount, used, {}, turn)
+    rest = {name: want - there[name] for name, want in wants.items()}
+    more = spread(amount - sum(there.values()), rest, turn)
+    return {name: there[name] + more[name] for name in wants}
 
 
 def _hand_out(

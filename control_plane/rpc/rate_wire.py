@@ -45,7 +45,9 @@ def _level(message: v1.RateLevel) -> RateLevel:
     if len(message.wants) > limits.RATE_CLIENTS_MAX:
         raise _invalid(f"{len(message.wants)} clients are more than {limits.RATE_CLIENTS_MAX}")
     wants = {want.project_id: max(0, min(want.amount, most)) for want in message.wants}
-    return RateLevel(message.rate_limit_id, message.share, message.used, wants)
+    used_by = {want.project_id: max(0, min(want.used, most)) for want in message.wants}
+    ages_ms = {want.project_id: min(want.age_ms, most) for want in message.wants if want.age_ms > 0}
+    return RateLevel(message.rate_limit_id, message.share, message.used, wants, used_by, ages_ms)
 
 
 def share_to_wire(share: RateShare) -> v1.RateShare:

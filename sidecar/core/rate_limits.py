@@ -14,9 +14,10 @@ together; a limit on calls in flight means that never more than N are. Rules:
    above the share takes all of it: alone it passes, and what it really used counts from then on.
 5. A client's part of a share is its own, so that one client never crowds out another; `room` is for
    whoever comes first, and `spare` for clients of whom the control plane did not hear yet.
-6. Of a limit that clients share, one client uses at most a third of what it may in a fifth of the
-   window. Else the first to come fills the window, and those that come a moment later wait for its
-   end, however fair their parts are; and what has room to wait goes out soon enough all the same.
+6. Of a limit that clients share, one client uses at most a third of what it may (and of what is
+   spare, which becomes its own as it goes on) in a fifth of the window. Else the first to come
+   fills the window, and those that come a moment later wait for its end, however fair their parts
+   are; and what has room to wait goes out soon enough all the same.
 7. A share holds for a time. When nobody renewed it, what is left is `floor`.
 """
 
@@ -115,6 +116,10 @@ class RateLevel:
     """What counts as used now; above the share when it was lowered, or a bill was high."""
     wants: Mapping[str, int]
     """What each client asked for within the last window, whether it passed or not."""
+    used_by: Mapping[str, int] = field(default_factory=dict)
+    """What of it each used."""
+    ages_ms: Mapping[str, int] = field(default_factory=dict)
+    """How long ago each began to ask."""
 
 
 class Meter:
@@ -140,7 +145,7 @@ class Meter:
         self._until_boot_ms = 0
         self._says_short = False
         self._short_boot_ms = -RATE_HOPE_MS
-        self._everybody = Usage(limit.window_ms)
+        self._everybody = Usage(limit.window_ms, 0)
         self._clients: dict[str, Usage] = {}
 
     def take_share(self, share: Share, boot_ms: int, until_boot_ms: int) -> bool:
@@ -179,14 +184,14 @@ class Meter:
         return min(own, whole)
 
     def _will_use(self, may_use: int, boot_ms: int) -> int:
-        """What a client may use when the share has become what is due: in proportion."""
+        """What a client may use when it asked for a while, and the share is what is due."""
         whole = self.in_force(boot_ms)
-        due = min(self.share.due, self.limit.amount)
-        return may_use * max(due, whole) // whole if whole else may_use
+        due = max(whole, min(self.share.due, self.limit.amount))
+        return min(due, (may_use + self.share.spare) * due // whole) if whole else may_use
 
-    def may_get_more(self, boot_ms: int) -> bool:
-        """Whether this sidecar has less of the limit than there is."""
-        return not self.is_gone and self.in_force(boot_ms) < self.limit.amount
+    def may_get_more(self, client: str, boot_ms: int) -> bool:
+        """Whether a client has less of the limit here than there is."""
+        return not self.is_gone and self._may_use(client, boot_ms) < self.limit.amount
 
     def taken_for(self, client: str, asked: int, boot_ms: int) -> int:
         """What a call takes that asks for so much: at most all that its client may have."""
@@ -210,6 +215,7 @@ class Meter:
         if self.limit.project_id or usage.window is None:
             return 0
         lately = usage.pinned + usage.window.lately(boot_ms)
+        most = min(most + self.share.spare, self.in_force(boot_ms))
         return max(0, lately + amount - -(-most // RATE_BURST_PARTS)) if lately else 0
 
     def wait_ms(self, client: str, amount: int, boot_ms: int, ahead: int = 0) -> int | None:
@@ -221,8 +227,6 @@ class Meter:
         if not amount:
             return 0
         most, window_ms = self._may_use(client, boot_ms), self.limit.window_ms
-        if not amount:
-            return 0
         if amount > most:
             return None
         later = self._will_use(most, boot_ms)
@@ -249,6 +253,15 @@ class Meter:
             if above:
                 waits_ms.append(usage.window.burst_wait_ms(boot_ms, above))
         return max(waits_ms) + rounds * window_ms
+
+    def will_fit(self, client: str, amount: int, boot_ms: int, ahead: int = 0) -> bool:
+        """Whether a call fits that may not now, and others before it, as soon as more is due."""
+        most, whole = self._may_use(client, boot_ms), self.in_force(boot_ms)
+        later, used = self._will_use(most, boot_ms), self._usage(client, boot_ms).used(boot_ms)
+        if later <= most or used + ahead + amount > later:
+            return False
+        due = max(whole, min(self.share.due, self.limit.amount))
+        return self._everybody.used(boot_ms) + ahead + amount <= due
 
     def pin(self, client: str, amount: int, boot_ms: int) -> None:
         """Take for a call that is about to go out."""
@@ -311,6 +324,8 @@ class Meter:
             self.in_force(boot_ms),
             self._everybody.used(boot_ms),
             {client: want for client, want in wants.items() if want},
+            {client: usage.used(boot_ms) for client, usage in self._clients.items()},
+            {client: boot_ms - one.since_boot_ms for client, one in self._clients.items()},
         )
 
     def _usage(self, client: str, boot_ms: int) -> Usage:
@@ -318,7 +333,7 @@ class Meter:
         if usage is None:
             if len(self._clients) >= RATE_CLIENTS_MAX:
                 self._forget_idle(boot_ms)
-            usage = self._clients[client] = Usage(self.limit.window_ms)
+            usage = self._clients[client] = Usage(self.limit.window_ms, boot_ms)
         return usage
 
     def _forget_idle(self, boot_ms: int) -> None:

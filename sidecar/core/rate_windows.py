@@ -74,10 +74,12 @@ class Window:
 class Usage:
     """What was used, by everybody or by one client."""
 
-    __slots__ = ("asked", "pinned", "waiting", "window")
+    __slots__ = ("asked", "pinned", "since_boot_ms", "waiting", "window")
 
-    def __init__(self, window_ms: int) -> None:
+    def __init__(self, window_ms: int, since_boot_ms: int) -> None:
         """Begin with nothing; a limit on calls in flight has no window, which is 0."""
+        self.since_boot_ms = since_boot_ms
+        """When it was first asked for something; forgotten when nothing of that counts any more."""
         self.pinned = 0
         """What calls hold that did not go out yet; of calls in flight, all of them."""
         self.window = Window(window_ms) if window_ms else None

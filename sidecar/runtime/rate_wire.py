@@ -53,7 +53,12 @@ def level_to_wire(level: RateLevel) -> wire.RateLevel:
         share=level.share,
         used=level.used,
         wants=[
-            wire.ClientRate(project_id=client, amount=amount)
+            wire.ClientRate(
+                project_id=client,
+                amount=amount,
+                used=level.used_by.get(client, 0),
+                age_ms=max(1, level.ages_ms.get(client, 0)),
+            )
             for client, amount in wants[:RATE_TOLD_CLIENTS_MAX]
         ],
     )

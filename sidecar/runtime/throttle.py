@@ -92,7 +92,7 @@ class Throttle:
         self._ask_for_more()
         amounts = amounts_of(limits, queue.client, tokens, boot_ms)
         waiters = self._queues.get(queue, ())
-        wait_ms = self._wait_ms(queue, tokens, waiters, boot_ms)
+        wait_ms = self._wait_ms(queue, tokens, waiters, boot_ms, due=True)
         crowded = len(waiters) >= RATE_QUEUE_CALLS_MAX or self._waiting >= RATE_WAITING_CALLS_MAX
         if wait_ms is not None and wait_ms > patience_ms:
             hopeful = any(meter.may_grow(queue.client, boot_ms) for meter in limits)
@@ -173,7 +173,11 @@ class Throttle:
         """The control plane was heard: there may be room, or it must be asked again for more."""
         self.wake()
         boot_ms = self._clock.now().boot_ms
-        if any(meter.may_get_more(boot_ms) for queue in self._queues for meter in queue.limits):
+        if any(
+            meter.may_get_more(queue.client, boot_ms)
+            for queue in self._queues
+            for meter in queue.limits
+        ):
             self._ask_for_more()
 
     def wake(self) -> None:
@@ -190,9 +194,19 @@ class Throttle:
         )
 
     @staticmethod
-    def _wait_ms(queue: _Queue, tokens: int, ahead: Iterable[_Waiter], boot_ms: int) -> int | None:
-        """How long a call would wait behind others; None where no time tells."""
-        waits_ms = _waits_ms(queue, tokens, ahead, boot_ms)
+    def _wait_ms(
+        queue: _Queue,
+        tokens: int,
+        ahead: Iterable[_Waiter],
+        boot_ms: int,
+        *,
+        due: bool = False,
+    ) -> int | None:
+        """How long a call would wait behind others; None where no time tells.
+
+        Nor does time tell where there is room in what is `due`, if that is to count.
+        """
+        waits_ms = _waits_ms(queue, tokens, ahead, boot_ms, due=due)
         told = [wait_ms for wait_ms in waits_ms if wait_ms is not None]
         return max(told) if len(told) == len(waits_ms) else None
 
@@ -221,7 +235,7 @@ class Throttle:
 
 
 def _waits_ms(
-    queue: _Queue, tokens: int, ahead: Iterable[_Waiter], boot_ms: int
+    queue: _Queue, tokens: int, ahead: Iterable[_Waiter], boot_ms: int, *, due: bool = False
 ) -> list[int | None]:
     """How long a call would wait for each of its limits."""
     counts = [waiter.tokens for waiter in ahead]
@@ -231,7 +245,10 @@ def _waits_ms(
         before = len(counts)
         if meter.limit.measure == "tokens":
             before = sum(meter.taken_for(queue.client, count, boot_ms) for count in counts)
-        waits_ms.append(meter.wait_ms(queue.client, amount, boot_ms, before))
+        if due and meter.will_fit(queue.client, amount, boot_ms, before):
+            waits_ms.append(None)
+        else:
+            waits_ms.append(meter.wait_ms(queue.client, amount, boot_ms, before))
     return waits_ms
 
 

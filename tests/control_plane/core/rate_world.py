@@ -50,7 +50,9 @@ class RateWorld:
         if not asked:
             return
         level = host.meter.level(self.now_ms)
-        wire = shares.RateLevel(level.rate_limit_id, level.share, level.used, level.wants)
+        wire = shares.RateLevel(
+            level.rate_limit_id, level.share, level.used, level.wants, level.used_by, level.ages_ms
+        )
         known = self.holdings.get(host.name)
         self.holdings[host.name] = shares.heard(known, wire, host.epoch, self.shared, self.now_ms)
         table = Table(self.shared, self.holdings, self.weights, known=len(self.hosts))

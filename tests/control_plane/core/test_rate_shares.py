@@ -15,7 +15,9 @@ from control_plane.core.rate_shares import (
     Shared,
     Table,
     fill,
+    fill_above,
     spread,
+    spread_above,
 )
 from tests.control_plane.core.rate_world import LIMIT, RateWorld, on_calls
 
@@ -106,12 +108,81 @@ def test_after_a_start_nothing_is_raised_before_all_were_heard() -> None:
 
 
 @pytest.mark.parametrize("hosts", [1, 3, 5])
+@pytest.mark.parametrize("come_s", [0, 5, 10, 20])
+@pytest.mark.parametrize("every_ms", [2_500, 4_000])
+def test_who_comes_later_in_the_first_minute_finds_his_share(
+    hosts: int, come_s: int, every_ms: int
+) -> None:
+    """Three clients share 60 requests a minute; one floods from everywhere from its first second.
+
+    The others have a third of the rest of the minute, or all they ask for, within a tenth.
+    """
+    world = RateWorld(hosts)
+    for now_ms in world.ticks(MINUTE_MS):
+        if now_ms % 1_000 == 0:
+            for host in world.hosts:
+                world.sync(host)
+        for host in world.hosts:
+            for _ in range(3):
+                world.call(host, "flood")
+        since_ms = now_ms - 1_000 * come_s
+        if since_ms >= 0 and since_ms % every_ms == 0:
+            world.call(world.hosts[0], "calm")
+            world.call(world.hosts[-1], "steady")
+    rest_ms = MINUTE_MS - 1_000 * come_s
+    third, demand = 20 * rest_ms // MINUTE_MS, rest_ms // every_ms
+    for client in ("calm", "steady"):
+        assert 10 * world.count[client] >= 9 * min(third, demand), world.count
+    assert world.count.total() >= 52, "the limit is used"
+
+
+def test_a_client_alone_has_the_whole_limit_from_its_first_minute_on() -> None:
+    world = RateWorld(2)
+    counts = []
+    for now_ms in world.ticks(3 * MINUTE_MS + 100):
+        if now_ms % 1_000 == 0:
+            for host in world.hosts:
+                world.sync(host)
+        if now_ms in (5_000, 20_000, MINUTE_MS, 2 * MINUTE_MS, 3 * MINUTE_MS):
+            counts.append(world.count["alone"])
+        for host in world.hosts:
+            world.call(host, "alone")
+    at_once, soon, first, second, third = counts
+    assert at_once >= 20
+    assert soon >= 30
+    assert min(first, second - first, third - second) >= 54
+
+
+def test_what_was_used_before_others_came_is_kept_and_the_rest_is_shared() -> None:
+    wants = {"flood": 90, "calm": 20, "steady": 20}
+    got = fill_above(57, wants, {"flood": 33}, {}, 0)
+    assert got == {"flood": 33, "calm": 12, "steady": 12}
+    used = RateLevel("rlm_1", 57, 33, wants, {"flood": 33}, dict.fromkeys(wants, MINUTE_MS))
+    made = shares.share_out(Table(SHARED, {"one": Holding(used, 1, 0)}), "one", 0).share
+    assert made.parts == {"flood": 19, "calm": 12, "steady": 12}, "it takes no more"
+    assert made.amount == 60
+
+
+@given(
+    st.integers(0, 1_000),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 500), min_size=1),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 500)),
+)
+def test_filling_above_what_was_used_takes_from_nobody(
+    pool: int, wants: dict[str, int], used: dict[str, int]
+) -> None:
+    used = {name: min(used.get(name, 0), want) for name, want in wants.items()}
+    got = fill_above(pool, wants, used, {}, 0)
+    assert all(used[name] <= got[name] <= want for name, want in wants.items())
+    assert sum(got.values()) == max(sum(used.values()), min(pool, sum(wants.values())))
+    parts = spread_above(got[min(wants)], wants, used, 0)
+    assert sum(parts.values()) == got[min(wants)]
+
+
+@pytest.mark.parametrize("hosts", [1, 3, 5])
 @pytest.mark.parametrize("known_minutes", [1, 2])
 def test_a_flood_leaves_the_others_their_shares(hosts: int, known_minutes: int) -> None:
-    """Three clients share 60 requests a minute; one floods from everywhere.
-
-    In the first minute who comes first has what nobody else asked for yet.
-    """
+    """Three clients share 60 requests a minute; one floods from everywhere."""
     world = RateWorld(hosts)
     minutes = 10
     for now_ms in world.ticks((minutes + known_minutes) * MINUTE_MS):

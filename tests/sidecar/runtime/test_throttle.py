@@ -265,6 +265,28 @@ async def test_a_queue_is_judged_by_the_share_that_is_due(autojump_clock: MockCl
     assert passed[-1] - passed[0] < 6
 
 
+async def test_a_client_that_has_just_begun_waits_for_what_is_kept_beside_its_part(
+    autojump_clock: MockClock,
+) -> None:
+    """It used its part of the minute, and more of it becomes its own as the minute passes."""
+    door = Door(replace(OWN, project_id="", amount=60))
+    door.share(Share(60, spare=40, parts={"prj_a": 20}))
+    for _ in range(20):
+        await door.enter()
+    door.meter.level(door.clock.now().boot_ms)
+    door.share(Share(60, spare=40, parts={"prj_a": 20}))
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(door.enter)
+        await trio.testing.wait_all_tasks_blocked()
+        asked = door.asked
+        door.share(Share(60, spare=40, parts={"prj_a": 20}))
+        assert door.asked == asked + 1
+        await trio.sleep(13)
+        door.share(Share(60, spare=30, parts={"prj_a": 30}))
+    assert 13 <= trio.current_time() - began < 14
+
+
 async def test_a_queue_that_is_too_long_for_all_that_is_due_is_sent_away(
     autojump_clock: MockClock,
 ) -> None:

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/sidecar/v1/rate_limit.proto\x12\x11\x62ursar.sidecar.v1\"\xbb\x01\n\tRateLimit\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12/\n\x07measure\x18\x02 \x01(\x0e\x32\x1e.bursar.sidecar.v1.RateMeasure\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x11\n\twindow_ms\x18\x04 \x01(\x03\x12\x12\n\nproject_id\x18\x05 \x01(\t\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\"0\n\nClientRate\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"m\n\tRateLevel\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x03\x12\x0c\n\x04used\x18\x03 \x01(\x03\x12,\n\x05wants\x18\x04 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ClientRate\"\x99\x01\n\tRateShare\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\r\n\x05\x66loor\x18\x03 \x01(\x03\x12\x0c\n\x04room\x18\x04 \x01(\x03\x12\r\n\x05spare\x18\x05 \x01(\x03\x12,\n\x05parts\x18\x06 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ClientRate\x12\x0b\n\x03\x64ue\x18\x07 \x01(\x03*w\n\x0bRateMeasure\x12\x1c\n\x18RATE_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15RATE_MEASURE_REQUESTS\x10\x01\x12\x17\n\x13RATE_MEASURE_TOKENS\x10\x02\x12\x16\n\x12RATE_MEASURE_CALLS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/sidecar/v1/rate_limit.proto\x12\x11\x62ursar.sidecar.v1\"\xbb\x01\n\tRateLimit\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12/\n\x07measure\x18\x02 \x01(\x0e\x32\x1e.bursar.sidecar.v1.RateMeasure\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x11\n\twindow_ms\x18\x04 \x01(\x03\x12\x12\n\nproject_id\x18\x05 \x01(\t\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\"N\n\nClientRate\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0c\n\x04used\x18\x03 \x01(\x03\x12\x0e\n\x06\x61ge_ms\x18\x04 \x01(\x03\"m\n\tRateLevel\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x03\x12\x0c\n\x04used\x18\x03 \x01(\x03\x12,\n\x05wants\x18\x04 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ClientRate\"\x99\x01\n\tRateShare\x12\x15\n\rrate_limit_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\r\n\x05\x66loor\x18\x03 \x01(\x03\x12\x0c\n\x04room\x18\x04 \x01(\x03\x12\r\n\x05spare\x18\x05 \x01(\x03\x12,\n\x05parts\x18\x06 \x03(\x0b\x32\x1d.bursar.sidecar.v1.ClientRate\x12\x0b\n\x03\x64ue\x18\x07 \x01(\x03*w\n\x0bRateMeasure\x12\x1c\n\x18RATE_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15RATE_MEASURE_REQUESTS\x10\x01\x12\x17\n\x13RATE_MEASURE_TOKENS\x10\x02\x12\x16\n\x12RATE_MEASURE_CALLS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.sidecar.v1.rate_limit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RATEMEASURE']._serialized_start=571
-  _globals['_RATEMEASURE']._serialized_end=690
+  _globals['_RATEMEASURE']._serialized_start=601
+  _globals['_RATEMEASURE']._serialized_end=720
   _globals['_RATELIMIT']._serialized_start=65
   _globals['_RATELIMIT']._serialized_end=252
   _globals['_CLIENTRATE']._serialized_start=254
-  _globals['_CLIENTRATE']._serialized_end=302
-  _globals['_RATELEVEL']._serialized_start=304
-  _globals['_RATELEVEL']._serialized_end=413
-  _globals['_RATESHARE']._serialized_start=416
-  _globals['_RATESHARE']._serialized_end=569
+  _globals['_CLIENTRATE']._serialized_end=332
+  _globals['_RATELEVEL']._serialized_start=334
+  _globals['_RATELEVEL']._serialized_end=443
+  _globals['_RATESHARE']._serialized_start=446
+  _globals['_RATESHARE']._serialized_end=599
 # @@protoc_insertion_point(module_scope)

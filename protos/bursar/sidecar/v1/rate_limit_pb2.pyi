@@ -106,19 +106,29 @@ class ClientRate(_message.Message):
 
     PROJECT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """The client."""
     amount: _builtins.int
     """How much."""
+    used: _builtins.int
+    """Where it is what the client asked for: how much it used within the last window, or has in flight."""
+    age_ms: _builtins.int
+    """And how long ago it began to ask, at this sidecar; since it last asked for nothing for a window. 0
+    where that is not said, which counts as long ago.
+    """
     def __init__(
         self,
         *,
         project_id: _builtins.str = ...,
         amount: _builtins.int = ...,
+        used: _builtins.int = ...,
+        age_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "project_id", b"project_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "amount", b"amount", "project_id", b"project_id", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
