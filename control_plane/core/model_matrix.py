@@ -12,13 +12,19 @@ Rules:
    nothing about how good the answers are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from control_plane.core.latency import Counts, quantile_ms
-from control_plane.core.review import cost_at_rates, standard_rates
-from control_plane.core.usage import Sums, UsageRow
+from control_plane.core.review import (
+    NO_RATES,
+    Rates,
+    scaled,
+    standard_pico_usd,
+    standard_rates,
+)
+from control_plane.core.usage import Sums, Used
 from protos.values.rates import ModelPrice
 
 DAYS: Final = 30
@@ -101,42 +107,37 @@ def cells(
 
 
 def moves(
-    rows: Iterable[UsageRow],
+    used: Mapping[tuple[str, str, str, str], Used],
     tasks: Mapping[tuple[str, str], str],
     known: Sequence[Cell],
     held: Mapping[tuple[str, str], ModelPrice],
     most: int,
 ) -> tuple[Move, ...]:
-    """The best move of each workflow and model; rows are by client, workflow, provider, model."""
-    of_task: dict[str, list[Cell]] = {}
-    for cell in known:
-        of_task.setdefault(cell.task, []).append(cell)
-    # Rows are thousands and models few: prices are looked at once.
+    """The best move of each workflow and model; by client, workflow, provider and model.
+
+    At the cheapest rates for its tokens a workflow saves most, so only that model is priced.
+    """
     rates = {name: standard_rates(price) for name, price in held.items()}
-    unknown = standard_rates(None)
+    of_task: dict[str, list[tuple[Rates, Cell]]] = {}
+    for cell in known:
+        own = rates.get((cell.provider, cell.model))
+        if own is not None:
+            of_task.setdefault(cell.task, []).append((own, cell))
     found = []
-    for row in rows:
-        project_id, workflow, provider, model = row.group
+    for (project_id, workflow, provider, model), (calls, cost, *tokens) in used.items():
         task = tasks.get((project_id, workflow), workflow)
-        paid = rates.get((provider, model), unknown)
-        best: Move | None = None
-        for cell in of_task.get(task, ()):
-            would = cost_at_rates(row.sums, paid, rates.get((cell.provider, cell.model), unknown))
-            saved = 0 if would is None else row.sums.cost_nano_usd - would
-            if saved > (best.saved_nano_usd if best is not None else 0):
-                best = Move(
-                    project_id,
-                    workflow,
-                    task,
-                    provider,
-                    model,
-                    cell.provider,
-                    cell.model,
-                    row.sums.call_count,
-                    row.sums.cost_nano_usd,
-                    saved,
-                )
+        paid = standard_pico_usd(tokens, rates.get((provider, model), NO_RATES))
+        if not paid:
+            continue
+        best: tuple[int, Cell] | None = None
+        for own, cell in of_task.get(task, ()):
+            asked = standard_pico_usd(tokens, own)
+            if asked is not None and asked < (paid if best is None else best[0]):
+                best = asked, cell
         if best is not None:
-            found.append(best)
+            saved = cost - scaled(cost, best[0], paid)
+            if saved > 0:
+                to, of = best[1], (project_id, workflow, task, provider, model)
+                found.append(Move(*of, to.provider, to.model, calls, cost, saved))
     found.sort(key=lambda move: (-move.saved_nano_usd, move.project_id, move.workflow, move.model))
     return tuple(found[:most])

@@ -272,6 +272,9 @@ Rates = tuple[int | None, int | None]
 """Pico-dollars for a token of input and of output by the first tier; None for what has none."""
 
 
+NO_RATES: Rates = (None, None)
+
+
 def standard_rates(price: ModelPrice | None) -> Rates:
     """The standard rates of a price."""
     found: list[int | None] = []
@@ -285,22 +288,21 @@ def standard_rates(price: ModelPrice | None) -> Rates:
 
 def cost_at(sums: Sums, held: ModelPrice | None, other: ModelPrice | None) -> int | None:
     """What calls would have cost at another price, in nano-dollars; None where nobody can say."""
-    return cost_at_rates(sums, standard_rates(held), standard_rates(other))
-
-
-def cost_at_rates(sums: Sums, held: Rates, other: Rates) -> int | None:
-    """The same, by rates that are known."""
-    paid, asked = _standard_pico_usd(sums, held), _standard_pico_usd(sums, other)
+    tokens = sums.input_count, sums.output_count
+    paid, asked = (standard_pico_usd(tokens, standard_rates(price)) for price in (held, other))
     if not paid or asked is None:
         return None
-    return (2 * sums.cost_nano_usd * asked + paid) // (2 * paid)
+    return scaled(sums.cost_nano_usd, asked, paid)
 
 
-def _standard_pico_usd(sums: Sums, rates: Rates) -> int | None:
-    amount = 0
-    for rate, count in zip(rates, (sums.input_count, sums.output_count), strict=True):
-        if count:
-            if rate is None:
-                return None
-            amount += count * rate
-    return amount
+def scaled(cost_nano_usd: int, asked_pico_usd: int, paid_pico_usd: int) -> int:
+    """A cost times the ratio of what is asked to what was paid, rounded to the nearest."""
+    return (2 * cost_nano_usd * asked_pico_usd + paid_pico_usd) // (2 * paid_pico_usd)
+
+
+def standard_pico_usd(tokens: Sequence[int], rates: Rates) -> int | None:
+    """What tokens of input and of output cost by standard rates; None where one has none."""
+    (tokens_in, tokens_out), (rate_in, rate_out) = tokens, rates
+    if (tokens_in and rate_in is None) or (tokens_out and rate_out is None):
+        return None
+    return tokens_in * (rate_in or 0) + tokens_out * (rate_out or 0)

@@ -77,6 +77,10 @@ class UsageRow:
     sums: Sums
 
 
+Used = tuple[int, int, int, int]
+"""Calls, their cost in nano-dollars, tokens of input and of output: where rows are thousands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Calls that were refused for one reason within a time."""

@@ -16,6 +16,7 @@ from control_plane.core.usage import (
     Stretch,
     Sums,
     UsageRow,
+    Used,
     spans_between,
     whole_days,
 )
@@ -35,6 +36,9 @@ _SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in SUMMED)
 _SUMMED_OF = itemgetter(*SUMMED)
 assert tuple(field.name for field in fields(Sums)) == SUMMED
 _COST = "COALESCE(SUM(cost_nano_usd), 0) AS cost_nano_usd"
+_USED_SUMS = ("call_count", "cost_nano_usd", "input_count", "output_count")
+_USED = ", ".join(f"SUM({name}) AS {name}" for name in _USED_SUMS)
+_USED_KEYS = (*_USED_SUMS, "g0", "g1", "g2", "g3")
 _WITHOUT_DAYS = ""
 """Stands for the zone of projects that have no days."""
 
@@ -129,6 +133,23 @@ def sums_by_day(
                 for row in _rows(tx, part, _Wanted(found.columns, project_id)):
                     found.add(row, day.day)
     return found.rows()
+
+
+def workflow_models(tx: Tx, stretch: Stretch) -> dict[tuple[str, str, str, str], Used]:
+    """What each workflow of each project used of each model; bounded as `sums` is."""
+    found: dict[tuple[str, str, str, str], Used] = {}
+    wanted = _Wanted(("project_id", "workflow", "provider", "model"), "")
+    for zone in _zones(tx, ""):
+        for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
+            for row in _rows_of_part(tx, part, wanted, _USED):
+                calls, cost, tokens_in, tokens_out, *key = map(row.__getitem__, _USED_KEYS)
+                name = key[0], key[1], key[2], key[3]
+                before = found.get(name)
+                if before is not None:
+                    calls, cost = calls + before[0], cost + before[1]
+                    tokens_in, tokens_out = tokens_in + before[2], tokens_out + before[3]
+                found[name] = calls, cost, tokens_in, tokens_out
+    return found
 
 
 class _Found:

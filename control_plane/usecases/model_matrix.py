@@ -26,7 +26,7 @@ def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
     cells, left_out = core.cells(store.sums(tx, since), store.latencies(tx, since))
     month = month_before(month_at(zone, now_unix_ms))
     whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
-    rows = usage_store.sums(tx, whole, ("project", "workflow", "provider", "model"), project_id="")
+    rows = usage_store.workflow_models(tx, whole)
     knows_moves = len(rows) <= limits.USAGE_ROWS_MAX
     held = held_prices(price_store.everything(tx), now_unix_ms)
     return ModelMatrix(
@@ -34,7 +34,7 @@ def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
         left_out_count=left_out,
         month=month.name,
         moves=core.moves(
-            rows if knows_moves else (), store.tasks(tx), cells, held, limits.REVIEW_ROWS_MAX
+            rows if knows_moves else {}, store.tasks(tx), cells, held, limits.REVIEW_ROWS_MAX
         ),
         knows_moves=knows_moves,
     )

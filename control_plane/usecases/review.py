@@ -56,9 +56,13 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
     if is_running:
         elapsed = end - asked.start_unix_ms
         earlier_end = min(earlier_end, earlier.start_unix_ms + elapsed)
-    now = _usage(tx, asked.start_unix_ms, end, asked.time_zone, now_unix_ms)
+    # The whole month: nothing begins after now, and whole days are read quickly.
+    now = _usage(tx, asked.start_unix_ms, asked.end_unix_ms, asked.time_zone, now_unix_ms)
     before = _usage(tx, earlier.start_unix_ms, earlier_end, asked.time_zone, now_unix_ms)
-    spans = Stretch("", asked.start_unix_ms, end), Stretch("", earlier.start_unix_ms, earlier_end)
+    spans = (
+        Stretch("", asked.start_unix_ms, asked.end_unix_ms),
+        Stretch("", earlier.start_unix_ms, earlier_end),
+    )
     ended, ended_before = (usage_store.sums(tx, span, _BY_OUTCOME, project_id="") for span in spans)
     (rows, rows_before), is_by_workflow = _moved(tx, *spans)
     clients = _clients(tx, asked, now, before)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure, print, say whether the bars were met.
+"""`python -m tests.bench`: measure, print, say whether the bars were met; then the desk's pages.
 
 The exit status is 0 when everything was measured, whatever the bars say, 1 when a run was invalid
 and its numbers must not be believed, 2 when the command cannot be done.
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import campaign, cases, machine, processes, report
+from tests.bench import campaign, cases, machine, pages, processes, report
 
 QUICK_ROUNDS = 2
 QUICK_WINDOW_MS = 1_000
@@ -98,6 +98,9 @@ def main() -> int:
     print("\n".join(made.lines()))
     if arguments.json is not None:
         made.write_json(arguments.json)
+    if not (arguments.quick or arguments.only or arguments.telemetry):
+        for line in pages.report(arguments.folder, pages.CLIENTS, pages.CALLS):
+            print(line, flush=True)
     return 1 if findings.problems else 0
 
 

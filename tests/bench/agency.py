@@ -92,7 +92,6 @@ def build(desk: Desk, clients: int, calls: int) -> None:
         desk.sidecar(f"host {number}")
     for client in (made * STATEMENTS)[clients // 2 :][:STATEMENTS]:
         freeze(desk, client.project)
-    desk.do_alone(lambda tx: tx.run("ANALYZE"))
 
 
 def _log(desk: Desk, made: list[Client], calls: int) -> None:
