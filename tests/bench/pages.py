@@ -35,7 +35,7 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
     "/calls": ("?client={project_id}", "?client={project_id}&workflow={workflow}"),
     "/keys": ("?client={project_id}",),
     "/statements": ("?client={project_id}", "?month={month}"),
-    "/review": ("?month={month}",),
+    "/review": ("?month={month}", "?all=1"),
 }
 """Pages are asked for without a query, and with these."""
 

@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from control_plane import limits
 from control_plane.statements import figures
 from control_plane.store.engine import Tx
 from control_plane.usecases import model_matrix, overview, review
@@ -22,8 +23,10 @@ _STATES = {
 def read_review(tx: Tx, asked: Asked) -> View:
     """One month; the running one until another is asked for."""
     found = review.get_review(tx, asked.query.get("month", ""), asked.now_unix_ms)
+    shown = found.clients if asked.query.get("all") else found.clients[: limits.DESK_ROWS]
     values = {
         "review": found,
+        "shown": shown,
         "clients": {line.project_id: line.client for line in found.clients},
         "movers": found.movers[:_MOVERS],
         "why": _WHY,
