@@ -195,8 +195,8 @@ def test_a_model_gets_a_name_of_the_agency_s_own(run: Any, run_json: Any) -> Non
     run("provider", "set", "openai", stdin=SECRET)
     run("client", "add", "Routed Ltd", "--cap", "5")
     assert "PROVIDER/MODEL" in run("route", "set", "smart", "--to", "gpt-4o", code=2).stderr
-    crossed = run("route", "set", "smart", "--to", "anthropic/claude-haiku-4-5", code=2)
-    assert "there is no provider 'anthropic'" in crossed.stderr
+    crossed = run("route", "set", "smart", "--to", "nobody/claude-haiku-4-5", code=2)
+    assert "there is no provider 'nobody'" in crossed.stderr
     for targets in (["openai/gpt-4o"], ["openai/gpt-4o-mini", "openai/gpt-4o"]):
         named = [word for target in targets for word in ("--to", target)]
         made = run_json("route", "set", "smart", *named, "--client", "Routed Ltd")["route"]

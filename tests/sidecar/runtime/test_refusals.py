@@ -1,6 +1,5 @@
 """Whatever is wrong with a request is told in its caller's words, and nothing is sent or held."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,6 @@ from tests.sidecar.runtime import wire
 from tests.sidecar.runtime.wire import Rehearsal, chat, exchange, message, request, serving
 
 pytestmark = pytest.mark.trio
-
-
-@pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with wire.rehearsing(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture
-def policy(rehearsal: Rehearsal) -> Policy:
-    return wire.policy_for(rehearsal.url, wire.prices_of(rehearsal))
-
 
 CHAT = "/v1/chat/completions"
 REFUSED: list[tuple[str, str, Any, dict[str, Any], int, str]] = [
