@@ -22,8 +22,8 @@ _CENT_NANO_USD = 10_000_000
 def review(session: Session, month: tuple[int, int] | None) -> None:
     """Review a month over all clients: totals, movers and why, errors, raises, what comes.
 
-    A running month is held against as much of the month before. Amounts are rounded to cents here;
-    --json has them exactly.
+    A month is each client's own, by its time zone. A running one is held against the month before
+    up to the end of the same day. Amounts are rounded to cents here; --json has them exactly.
     """
     name = "" if month is None else f"{month[0]:04}-{month[1]:02}"
     found = session.bursar.reviews.get(name)

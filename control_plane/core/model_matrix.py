@@ -7,9 +7,9 @@ Rules:
 2. Everything is measured, on the agency's own calls of the last 30 local days and those before
    them back to the 1st, 6th, 11th, 16th, 21st or 26th of a month, as sums are kept by such spans;
    what has fewer than 20 calls says nothing and is left out.
-3. A move is a workflow of the last closed month at another model that the agency uses for the same
-   task: its cost, times the ratio of today's prices at its own tokens (`review.cost_at`). It says
-   nothing about how good the answers are.
+3. A move is a workflow of the last closed month, the client's own, at another model that the agency
+   uses for the same task: its cost, times the ratio of today's prices at its own tokens
+   (`review.cost_at`). It says nothing about how good the answers are.
 """
 
 from collections.abc import Mapping, Sequence

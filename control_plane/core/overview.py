@@ -156,7 +156,7 @@ class ClientRow:
     standings: tuple[Standing, ...]
     """Its own budgets that are not split, the most urgent first."""
     month: Sums
-    """Its calls of this month, in the agency's zone."""
+    """Its calls of its own month of the same name as the agency's."""
     workflow_count: int = 0
     """Workflows that had calls in the last week."""
     daily_nano_usd: tuple[int, ...] = ()
@@ -201,13 +201,13 @@ class Overview:
     agency: tuple[Standing, ...]
     """Budgets of the whole agency."""
     month: Sums
-    """All calls of this month."""
+    """All calls of this month, of each client by its own zone."""
     before: Sums
-    """The calls of the month before, up to the end of the same day of it."""
+    """The calls of the month before in the same way, up to the end of the same day of it."""
     month_start_unix_ms: int
     month_end_unix_ms: int
     time_zone: str
-    """Of the agency; the month is one of this zone."""
+    """Of the agency; its month is the one that runs, and is each client's own of that name."""
     client_count: int
     """Clients in all; more than there are rows when there are too many for a page."""
 

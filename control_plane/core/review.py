@@ -2,8 +2,9 @@
 
 Rules:
 
-1. A month is one of the agency's time zone. Sums are those of `bursar usage` over the same time; a
-   running month is held against as much of the month before as it has lasted.
+1. A month is each client's own, by its time zone, as its page and its statement have it. Which one
+   runs, and what day of it is today, is said by the agency's zone: a running month is held against
+   the days of the month before up to the end of the same day.
 2. A change of cost is taken apart by calls of each model: *volume* is the change in calls at what a
    call cost before on average, *price* is what calls to the same models cost more than before
    (dearer rates, longer calls), *mix* is the rest: calls that went to other models. Volume, price
@@ -16,6 +17,7 @@ Rules:
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from control_plane.core.listed import Listed
 from control_plane.core.statements import Month
 from control_plane.core.usage import Sums, UsageRow
 from protos.values import quantities as kinds
@@ -161,7 +163,7 @@ class Review:
 
     month: Month
     end_unix_ms: int
-    """Until when it was summed: the month's end, or now."""
+    """Until when it was summed: the month's end in the agency's zone, or now."""
     is_running: bool
     total: Sums
     before: Sums
@@ -171,7 +173,9 @@ class Review:
     """Clients that had calls."""
     client_count_before: int
     clients: tuple[ClientLine, ...]
-    """Dearest first, those without calls too."""
+    """Dearest first, those without calls too; of them the page that was asked for."""
+    listed: Listed
+    """Which page that is."""
     models: tuple[ModelLine, ...]
     movers: tuple[Mover, ...]
     """Largest change first."""
@@ -216,16 +220,6 @@ def _mover(project_id: str, workflow: str, models: Sequence[tuple[Sums, Sums]]) 
     )
     mix = cost - cost_before - volume - price
     return Mover(project_id, workflow, cost, cost_before, volume, price, mix)
-
-
-def most_moved(
-    now: Mapping[tuple[str, str], int], before: Mapping[tuple[str, str], int], most: int
-) -> list[tuple[str, str]]:
-    """Clients' workflows whose cost changed most, in the order of `movers`; nano-dollars each."""
-    changes = {name: now.get(name, 0) - before.get(name, 0) for name in {*now, *before}}
-    moved = [name for name, change in changes.items() if change]
-    moved.sort(key=lambda name: (-abs(changes[name]), name))
-    return moved[:most]
 
 
 def by_model(now: Iterable[UsageRow], before: Iterable[UsageRow]) -> tuple[ModelLine, ...]:

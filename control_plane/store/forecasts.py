@@ -1,5 +1,6 @@
 """What each budget's running period is expected to come to, as it was forecast last."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from control_plane.core.forecast import Forecast, Trouble
@@ -50,6 +51,17 @@ def put(tx: Tx, seen: SeenForecast) -> None:
 def latest(tx: Tx) -> dict[str, SeenForecast]:
     """The forecast of each budget that has one, the agency's own too."""
     rows = tx.rows("SELECT * FROM forecast ORDER BY budget_id")
+    return {row["budget_id"]: _from_row(row) for row in rows}
+
+
+def of(tx: Tx, budget_ids: Sequence[str]) -> dict[str, SeenForecast]:
+    """The forecasts of some budgets."""
+    named = {f"b{number}": budget_id for number, budget_id in enumerate(budget_ids)}
+    places = ", ".join(f":{name}" for name in named)
+    rows = tx.rows(
+        f"SELECT * FROM forecast WHERE budget_id IN ({places})",  # noqa: S608 - names of parameters
+        named,
+    )
     return {row["budget_id"]: _from_row(row) for row in rows}
 
 

@@ -1,5 +1,9 @@
 """Projects in the database."""
 
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
 from control_plane.core.fields import name_key
 from control_plane.core.pages import Slice
 from control_plane.core.projects import Project, ProjectState, WhenTooLarge
@@ -68,6 +72,36 @@ def page(tx: Tx, asked: Slice, *, show_archived: bool) -> list[Project]:
 def everything(tx: Tx) -> list[Project]:
     """All projects, archived ones too."""
     return [_from_row(row) for row in tx.rows("SELECT * FROM project ORDER BY project_id")]
+
+
+def some(tx: Tx, project_ids: Sequence[str]) -> list[Project]:
+    """Projects that are named and exist."""
+    named = {f"p{number}": project_id for number, project_id in enumerate(project_ids)}
+    places = ", ".join(f":{name}" for name in named)
+    rows = tx.rows(
+        f"SELECT * FROM project WHERE project_id IN ({places}) ORDER BY project_id",  # noqa: S608 - names of parameters
+        named,
+    )
+    return [_from_row(row) for row in rows]
+
+
+class ListedProject(NamedTuple):
+    """What a list says of a project; of thousands each costs its time."""
+
+    project_id: str
+    display_name: str
+    state: str
+
+
+_LISTED_OF = itemgetter(*ListedProject._fields)
+
+
+def listed(tx: Tx) -> list[ListedProject]:
+    """All projects by name, archived ones too."""
+    rows = tx.rows(
+        "SELECT project_id, display_name, state FROM project ORDER BY name_key, project_id"
+    )
+    return [ListedProject(*_LISTED_OF(row)) for row in rows]
 
 
 def count(tx: Tx) -> int:

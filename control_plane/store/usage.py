@@ -16,7 +16,6 @@ from control_plane.core.usage import (
     Stretch,
     Sums,
     UsageRow,
-    Used,
     spans_between,
     whole_days,
 )
@@ -35,10 +34,6 @@ _COLUMNS = {
 _SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in SUMMED)
 _SUMMED_OF = itemgetter(*SUMMED)
 assert tuple(field.name for field in fields(Sums)) == SUMMED
-_COST = "COALESCE(SUM(cost_nano_usd), 0) AS cost_nano_usd"
-_USED_SUMS = ("call_count", "cost_nano_usd", "input_count", "output_count")
-_USED = ", ".join(f"SUM({name}) AS {name}" for name in _USED_SUMS)
-_USED_KEYS = (*_USED_SUMS, "g0", "g1", "g2", "g3")
 _WITHOUT_DAYS = ""
 """Stands for the zone of projects that have no days."""
 
@@ -95,18 +90,6 @@ def sums(
     return found.rows()
 
 
-def workflow_costs(tx: Tx, stretch: Stretch) -> dict[tuple[str, str], int]:
-    """What each workflow of each project cost, in nano-dollars; bounded as `sums` is."""
-    found: dict[tuple[str, str], int] = {}
-    wanted = _Wanted(("project_id", "workflow"), "")
-    for zone in _zones(tx, ""):
-        for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
-            for row in _rows_of_part(tx, part, wanted, _COST):
-                pair = row["g0"], row["g1"]
-                found[pair] = found.get(pair, 0) + int(row["cost_nano_usd"])
-    return found
-
-
 def sums_by_day(
     tx: Tx,
     days: Sequence[Stretch],
@@ -133,23 +116,6 @@ def sums_by_day(
                 for row in _rows(tx, part, _Wanted(found.columns, project_id)):
                     found.add(row, day.day)
     return found.rows()
-
-
-def workflow_models(tx: Tx, stretch: Stretch) -> dict[tuple[str, str, str, str], Used]:
-    """What each workflow of each project used of each model; bounded as `sums` is."""
-    found: dict[tuple[str, str, str, str], Used] = {}
-    wanted = _Wanted(("project_id", "workflow", "provider", "model"), "")
-    for zone in _zones(tx, ""):
-        for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
-            for row in _rows_of_part(tx, part, wanted, _USED):
-                calls, cost, tokens_in, tokens_out, *key = map(row.__getitem__, _USED_KEYS)
-                name = key[0], key[1], key[2], key[3]
-                before = found.get(name)
-                if before is not None:
-                    calls, cost = calls + before[0], cost + before[1]
-                    tokens_in, tokens_out = tokens_in + before[2], tokens_out + before[3]
-                found[name] = calls, cost, tokens_in, tokens_out
-    return found
 
 
 class _Found:
@@ -245,30 +211,30 @@ def _quarters(zone: str, *spans: tuple[int, int]) -> Iterator[_Part]:
             yield _Part("rollup", "bucket_unix_ms", zone, first, last)
 
 
-def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted, summed: str = _SUMS) -> Sequence[Row]:
+def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
     """Rows of whole days from their spans, if those know all that is wanted; else from the part."""
     asked = {*wanted.columns, *(("workflow",) if wanted.pairs else ())}
     table = next((name for name, key in spans.TABLES.items() if asked <= set(key)), None)
     kept = part.table == "rollup_day" and spans.are_kept(tx, part.zone, wanted.project_ids)
     if table is None or not kept:
-        return _rows(tx, part, wanted, summed)
+        return _rows(tx, part, wanted)
     names = spans_between(part.zone, part.start_unix_ms, part.end_unix_ms)
     listed = {f"span{number}": name for number, name in enumerate(names)}
     whose, params = _whose(part, wanted)
     where = f"time_zone = :zone AND span IN ({_named(listed)})"
     if wanted.project_ids:
         where += f" AND {whose}"
-    return tx.rows(_query(table, where, wanted.columns, summed), {**params, **listed})
+    return tx.rows(_query(table, where, wanted.columns), {**params, **listed})
 
 
-def _rows(tx: Tx, part: _Part, wanted: _Wanted, summed: str = _SUMS) -> Sequence[Row]:
+def _rows(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
     table = part.table
     named = {"project_id", "start_unix_ms"}
     if table == "rollup_day" and set(wanted.columns) <= named and not wanted.pairs:
         table = "rollup_day_total"
     whose, params = _whose(part, wanted)
     where = f"{whose} AND {part.time} >= :start AND {part.time} < :end"
-    return tx.rows(_query(table, where, wanted.columns, summed), params)
+    return tx.rows(_query(table, where, wanted.columns), params)
 
 
 def _whose(part: _Part, wanted: _Wanted) -> tuple[str, dict[str, Value]]:
@@ -302,10 +268,10 @@ def _named(params: Iterable[str]) -> str:
     return ", ".join(f":{name}" for name in params)
 
 
-def _query(table: str, where: str, columns: Sequence[str], summed: str) -> str:
+def _query(table: str, where: str, columns: Sequence[str]) -> str:
     """Sums by some columns, the dearest first; only names of the store's modules are put in."""
     chosen = "".join(f"{column} AS g{number}, " for number, column in enumerate(columns))
-    return f"""SELECT {chosen}{summed} FROM {table} WHERE {where}
+    return f"""SELECT {chosen}{_SUMS} FROM {table} WHERE {where}
        {"GROUP BY " + ", ".join(columns) if columns else ""}
        ORDER BY cost_nano_usd DESC LIMIT :limit"""  # noqa: S608 - names come from the store's modules
 

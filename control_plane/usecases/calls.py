@@ -102,11 +102,12 @@ def query_usage(tx: Tx, question: UsageQuestion, now_unix_ms: int) -> UsageAnswe
             limit=str(limits.USAGE_ROWS_MAX),
         )
     rows = usage.arrange(found, group_by)
-    lumps = _lumps_nano_usd(tx, question.project_id, start, end)
+    lumps = lumps_nano_usd(tx, question.project_id, start, end)
     return UsageAnswer(rows, usage.total_of(rows), start, end, zone, lumps)
 
 
-def _lumps_nano_usd(tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int) -> int:
+def lumps_nano_usd(tx: Tx, project_id: str, start_unix_ms: int, end_unix_ms: int) -> int:
+    """What was charged for lost journals in periods that begin within a time; "" is all clients."""
     rows = holdings.lumps(
         tx, start_unix_ms=start_unix_ms, end_unix_ms=end_unix_ms, project_id=project_id
     )

@@ -3,13 +3,14 @@
 from control_plane import limits
 from control_plane.core import fields
 from control_plane.core import model_matrix as core
+from control_plane.core.local_dates import whole_month
 from control_plane.core.model_matrix import ModelMatrix
-from control_plane.core.usage import Stretch, local_day, spans_of
+from control_plane.core.usage import local_day, spans_of
 from control_plane.store import installation
 from control_plane.store import model_matrix as store
 from control_plane.store import prices as price_store
-from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
+from control_plane.store.local_usage import LocalUsage
 from control_plane.usecases import projects
 from control_plane.usecases.acts import Act, record
 from control_plane.usecases.review import held_prices
@@ -25,8 +26,7 @@ def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
     since = spans_of(local_day(zone, now_unix_ms - core.DAYS * _DAY_MS).date)[1]
     cells, left_out = core.cells(store.sums(tx, since), store.latencies(tx, since))
     month = month_before(month_at(zone, now_unix_ms))
-    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
-    rows = usage_store.workflow_models(tx, whole)
+    rows = LocalUsage(tx, zone).used(whole_month(month))
     knows_moves = len(rows) <= limits.USAGE_ROWS_MAX
     held = held_prices(price_store.everything(tx), now_unix_ms)
     return ModelMatrix(

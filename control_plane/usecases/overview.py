@@ -7,16 +7,18 @@ from control_plane import limits
 from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapReach, Period
 from control_plane.core.leases import PeriodKey
+from control_plane.core.local_dates import up_to_same_day, whole_month
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
 from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
-from control_plane.core.windows import window_at
 from control_plane.store import budgets, forecasts, installation, projects, usage
 from control_plane.store import overview as store
 from control_plane.store.engine import Tx
 from control_plane.store.forecasts import SeenForecast
+from control_plane.store.local_usage import LocalUsage
 from control_plane.usecases import budgets as budget_usecases
 from control_plane.usecases import reach
 from control_plane.usecases.levels import Levels
+from control_plane.usecases.statement_values import month_at, month_before
 from protos.values.errors import FailedPreconditionError
 
 _DAY_MS = 86_400_000
@@ -30,11 +32,11 @@ def clients_overview(
     Those are the most urgent ones whose names have `name` in them, `most` at most.
     """
     zone = installation.get(tx).time_zone
-    month = window_at("month", zone, 1, now_unix_ms)
-    assert month.end_unix_ms is not None
-    # The whole month: nothing begins after now, and whole days are read quickly.
-    whole = Stretch("", month.start_unix_ms, month.end_unix_ms)
-    sums = usage.sums(tx, whole, ("project",), project_id="")
+    month = month_at(zone, now_unix_ms)
+    used = LocalUsage(tx, zone)
+    # The whole month: nothing begins after now.
+    sums = used.sums(whole_month(month), ("project",))
+    before = used.sums(up_to_same_day(month_before(month), zone, now_unix_ms), ("provider",))
     by_project = {row.group[0]: row.sums for row in sums}
     standings = core.by_project(
         standings_of(tx, budgets.active(tx), levels, now_unix_ms), now_unix_ms
@@ -55,7 +57,7 @@ def clients_overview(
         shown=tuple(_whole(tx, row, now_unix_ms) for row in shown),
         agency=standings.get("", ()),
         month=total_of(sums),
-        before=_before(tx, zone, month.start_unix_ms, now_unix_ms),
+        before=total_of(before),
         month_start_unix_ms=month.start_unix_ms,
         month_end_unix_ms=month.end_unix_ms,
         time_zone=zone,
@@ -144,8 +146,7 @@ def models_of_workflow(
 
 def client_names(tx: Tx) -> Mapping[str, str]:
     """What clients are called, by id and in the order of their names."""
-    found = sorted(projects.everything(tx), key=lambda one: one.display_name.casefold())
-    return {project.project_id: project.display_name for project in found}
+    return {project.project_id: project.display_name for project in projects.listed(tx)}
 
 
 def budget_names(tx: Tx) -> Mapping[str, str]:
@@ -190,14 +191,3 @@ def _outlook(seen: SeenForecast | None, budget: Budget, now_unix_ms: int) -> Out
     if seen is None or seen.period_id != budget.span_at(now_unix_ms).period_id:
         return None
     return Outlook(seen.forecast, seen.runs_out_unix_ms)
-
-
-def _before(tx: Tx, zone: str, month_start_unix_ms: int, now_unix_ms: int) -> Sums:
-    """The month before, up to the end of the same day."""
-    before = window_at("month", zone, 1, month_start_unix_ms - 1)
-    same = min(before.start_unix_ms + now_unix_ms - month_start_unix_ms, month_start_unix_ms - 1)
-    day = window_at("day", zone, 1, same)
-    assert day.end_unix_ms is not None
-    end = min(day.end_unix_ms, month_start_unix_ms)
-    stretch = Stretch("", before.start_unix_ms, end)
-    return total_of(usage.sums(tx, stretch, (), project_id=""))

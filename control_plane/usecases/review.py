@@ -1,34 +1,29 @@
 """Gathers the monthly review over all clients; reads only sums of spans and what is indexed.
 
 No question has a row for each workflow and model of each client: that is thousands of rows more
-than a page shows. What moved is found by the costs of workflows, and looked into for those alone.
+than a page shows. What moved is found by the costs of workflows, and looked into for those alone;
+and of clients that are not shown only the order is worked out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from control_plane import limits
 from control_plane.core import fields, prices
 from control_plane.core import review as core
 from control_plane.core.budgets import Budget
 from control_plane.core.calls import WELL
+from control_plane.core.listed import Listed
+from control_plane.core.local_dates import LocalDates, up_to_same_day, whole_month
 from control_plane.core.prices import Price
-from control_plane.core.projects import Project, ProjectState
+from control_plane.core.projects import ProjectState
 from control_plane.core.review import ClientLine, ComingChange, Review
 from control_plane.core.statements import Month
-from control_plane.core.usage import (
-    Grouping,
-    Stretch,
-    Sums,
-    UsageAnswer,
-    UsageQuestion,
-    UsageRow,
-    bucket_up,
-)
+from control_plane.core.usage import Grouping, Sums, UsageRow, bucket_up, total_of
 from control_plane.store import budgets, forecasts, installation, principals, projects, retirements
 from control_plane.store import prices as price_store
 from control_plane.store import review as store
-from control_plane.store import usage as usage_store
 from control_plane.store.engine import Tx
+from control_plane.store.local_usage import LocalUsage
 from control_plane.usecases import calls
 from control_plane.usecases.statement_values import (
     month_at,
@@ -38,44 +33,43 @@ from control_plane.usecases.statement_values import (
 )
 from protos.values.rates import ModelPrice
 
-_BY_WORKFLOW: tuple[Grouping, ...] = ("project", "workflow", "provider", "model")
 _BY_CLIENT: tuple[Grouping, ...] = ("project", "provider", "model")
 _BY_OUTCOME: tuple[Grouping, ...] = ("provider", "model", "outcome")
 
 
-def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
+def get_review(tx: Tx, month: str, now_unix_ms: int, *, page: int = 0) -> Review:
     """The review of a month such as 2026-10; "" is the running one.
 
-    Raises InvalidArgumentError for what is no month, or begins later.
+    It has the lines of one page of clients, or with 0 of all. Raises InvalidArgumentError for what
+    is no month, or begins later.
     """
     asked = _month_named(installation.get(tx).time_zone, month, now_unix_ms)
     earlier = month_before(asked)
-    end = min(asked.end_unix_ms, bucket_up(now_unix_ms))
     is_running = asked.end_unix_ms > now_unix_ms
-    earlier_end = earlier.end_unix_ms
+    # The whole month also while it runs: nothing begins after now.
+    now, before = whole_month(asked), whole_month(earlier)
     if is_running:
-        elapsed = end - asked.start_unix_ms
-        earlier_end = min(earlier_end, earlier.start_unix_ms + elapsed)
-    # The whole month: nothing begins after now, and whole days are read quickly.
-    now = _usage(tx, asked.start_unix_ms, asked.end_unix_ms, asked.time_zone, now_unix_ms)
-    before = _usage(tx, earlier.start_unix_ms, earlier_end, asked.time_zone, now_unix_ms)
-    spans = (
-        Stretch("", asked.start_unix_ms, asked.end_unix_ms),
-        Stretch("", earlier.start_unix_ms, earlier_end),
+        before = up_to_same_day(earlier, asked.time_zone, now_unix_ms)
+    used = LocalUsage(tx, asked.time_zone)
+    ended, ended_before = (used.sums(dates, _BY_OUTCOME) for dates in (now, before))
+    sums, sums_before = (
+        {row.group[0]: row.sums for row in used.sums(dates, ("project",))}
+        for dates in (now, before)
     )
-    ended, ended_before = (usage_store.sums(tx, span, _BY_OUTCOME, project_id="") for span in spans)
-    (rows, rows_before), is_by_workflow = _moved(tx, *spans)
-    clients = _clients(tx, asked, now, before)
+    (rows, rows_before), is_by_workflow = _moved(used, now, before)
+    clients, count = _clients(tx, asked, sums, sums_before, page)
+    end = min(asked.end_unix_ms, bucket_up(now_unix_ms))
     return Review(
         month=asked,
         end_unix_ms=end,
         is_running=is_running,
-        total=now.total,
-        before=before.total,
-        lump_nano_usd=now.lump_nano_usd,
-        client_count=len(now.rows),
-        client_count_before=len(before.rows),
+        total=total_of(ended),
+        before=total_of(ended_before),
+        lump_nano_usd=calls.lumps_nano_usd(tx, "", asked.start_unix_ms, end),
+        client_count=len(sums),
+        client_count_before=len(sums_before),
         clients=clients,
+        listed=count,
         models=core.by_model(ended, ended_before),
         movers=core.movers(rows, rows_before, limits.REVIEW_ROWS_MAX),
         is_by_workflow=is_by_workflow,
@@ -83,7 +77,7 @@ def get_review(tx: Tx, month: str, now_unix_ms: int) -> Review:
         raises=store.raises(
             tx, earlier.start_unix_ms, asked.start_unix_ms, end, principals.names(tx)
         ),
-        coming=_coming(tx, spans[0], ended, now_unix_ms),
+        coming=_coming(tx, _Users(used, now), ended, now_unix_ms),
         unused_keys=store.unused_keys(tx, asked.start_unix_ms),
     )
 
@@ -99,52 +93,51 @@ def _month_named(zone: str, name: str, now_unix_ms: int) -> Month:
     return found
 
 
-def _usage(tx: Tx, start: int, end: int, zone: str, now_unix_ms: int) -> UsageAnswer:
-    question = UsageQuestion(("project",), "", start, end, zone)
-    return calls.query_usage(tx, question, now_unix_ms)
-
-
 def _moved(
-    tx: Tx, now: Stretch, before: Stretch
+    used: LocalUsage, now: LocalDates, before: LocalDates
 ) -> tuple[tuple[list[UsageRow], list[UsageRow]], bool]:
     """Rows by client, workflow, provider and model of the workflows whose cost changed most.
 
     Where there are very many workflows, rows of all clients without them; and whether it is not so.
     """
-    costs, earlier = (usage_store.workflow_costs(tx, span) for span in (now, before))
-    if max(len(costs), len(earlier)) > limits.USAGE_ROWS_MAX:
-        coarse = (usage_store.sums(tx, span, _BY_CLIENT, project_id="") for span in (now, before))
+    changed = used.most_changed(now, before, limits.REVIEW_ROWS_MAX)
+    if changed.workflow_count > limits.USAGE_ROWS_MAX:
         rows, rows_before = (
-            [UsageRow((row.group[0], "", *row.group[1:]), row.sums) for row in found]
-            for found in coarse
+            [
+                UsageRow((row.group[0], "", *row.group[1:]), row.sums)
+                for row in used.sums(dates, _BY_CLIENT)
+            ]
+            for dates in (now, before)
         )
         return (rows, rows_before), False
-    moved = core.most_moved(costs, earlier, limits.REVIEW_ROWS_MAX)
-    if not moved:
-        return ([], []), True
-    rows, rows_before = (
-        usage_store.sums(tx, span, _BY_WORKFLOW, project_id="", pairs=moved)
-        for span in (now, before)
-    )
+    rows, rows_before = (used.of_workflows(dates, changed.pairs) for dates in (now, before))
     return (rows, rows_before), True
 
 
-def _clients(tx: Tx, month: Month, now: UsageAnswer, before: UsageAnswer) -> tuple[ClientLine, ...]:
-    """Every client that is not archived or had calls."""
-    sums, earlier = ({row.group[0]: row.sums for row in answer.rows} for answer in (now, before))
-    known = {project.project_id: project for project in projects.everything(tx)}
-    shown = {
-        project_id
-        for project_id, project in known.items()
-        if project.state is not ProjectState.ARCHIVED
-    }
-    monthly = _monthly(tx, known)
+def _clients(
+    tx: Tx, month: Month, sums: Mapping[str, Sums], before: Mapping[str, Sums], page: int
+) -> tuple[tuple[ClientLine, ...], Listed]:
+    """Clients that are not archived or had calls, dearest first: a page of them, or with 0 all."""
+    known = {one.project_id: one for one in projects.listed(tx)}
+    wanted = {*sums, *before}
+    wanted |= {one.project_id for one in known.values() if one.state != ProjectState.ARCHIVED.value}
+    order = sorted(
+        (
+            -sums[project_id].cost_nano_usd if project_id in sums else 0,
+            known[project_id].display_name if project_id in known else project_id,
+            project_id,
+        )
+        for project_id in wanted
+    )
+    listed = Listed.of(page, len(order))
+    shown = [project_id for _, _, project_id in listed.cut(order)]
+    monthly = _monthly(tx, shown)
     caps = store.spent_of_caps(tx, f"{month.name}-01")
-    seen = forecasts.latest(tx)
+    seen = forecasts.of(tx, [budget.budget_id for budget in monthly.values()])
     told = store.alert_counts(tx, month.start_unix_ms, month.end_unix_ms)
     states = store.statement_states(tx, month.name)
     found = []
-    for project_id in {*shown, *sums, *earlier}:
+    for project_id in shown:
         budget = monthly.get(project_id)
         forecast = seen.get(budget.budget_id) if budget is not None else None
         holds = forecast is not None and forecast.period_id == f"{month.name}-01"
@@ -154,7 +147,7 @@ def _clients(tx: Tx, month: Month, now: UsageAnswer, before: UsageAnswer) -> tup
                 project_id=project_id,
                 client=known[project_id].display_name if project_id in known else project_id,
                 sums=sums.get(project_id, Sums()),
-                before=earlier.get(project_id, Sums()),
+                before=before.get(project_id, Sums()),
                 cap=caps.get(budget.budget_id) if budget is not None else None,
                 forecast_error_ppm=(
                     forecast.forecast.error_ppm
@@ -165,26 +158,24 @@ def _clients(tx: Tx, month: Month, now: UsageAnswer, before: UsageAnswer) -> tup
                 statement=state.value if state is not None else "",
             )
         )
-    found.sort(key=lambda line: (-line.sums.cost_nano_usd, line.client, line.project_id))
-    return tuple(found)
+    return tuple(found), listed
 
 
-def _monthly(tx: Tx, known: Mapping[str, Project]) -> dict[str, Budget]:
-    """The budget of each client that counts all of its calls by month."""
+def _monthly(tx: Tx, project_ids: Sequence[str]) -> dict[str, Budget]:
+    """The budget of each of some clients that counts all of its calls by month."""
     of_project: dict[str, list[Budget]] = {}
-    for budget in budgets.active(tx):
+    for budget in budgets.active_of(tx, project_ids):
         of_project.setdefault(budget.selector.project_id, []).append(budget)
     found = {}
-    for project_id, its in of_project.items():
-        project = known.get(project_id)
-        monthly = monthly_budget(its, project) if project is not None else None
+    for project in projects.some(tx, list(of_project)):
+        monthly = monthly_budget(of_project[project.project_id], project)
         if monthly is not None:
-            found[project_id] = monthly
+            found[project.project_id] = monthly
     return found
 
 
 def _coming(
-    tx: Tx, span: Stretch, rows: Iterable[UsageRow], now_unix_ms: int
+    tx: Tx, who: "_Users", rows: Iterable[UsageRow], now_unix_ms: int
 ) -> tuple[ComingChange, ...]:
     """Prices and retirements to come of models that were used, the next one first.
 
@@ -194,7 +185,6 @@ def _coming(
     for row in rows:
         name = row.group[0], row.group[1]
         used[name] = used.get(name, Sums()).plus(row.sums)
-    who = _Users(tx, span)
     book = price_store.everything(tx)
     current = held_prices(book, now_unix_ms)
 
@@ -230,16 +220,15 @@ def _coming(
 class _Users:
     """How many clients used a model; asked for only where something comes for any."""
 
-    def __init__(self, tx: Tx, span: Stretch) -> None:
-        self._tx, self._span = tx, span
+    def __init__(self, used: LocalUsage, dates: LocalDates) -> None:
+        self._used, self._dates = used, dates
         self._counts: dict[tuple[str, str], int] | None = None
 
     def count(self, provider: str, model: str) -> int:
-        """Clients that used it within the time."""
+        """Clients that used it on those dates."""
         if self._counts is None:
-            rows = usage_store.sums(self._tx, self._span, _BY_CLIENT, project_id="")
             self._counts = {}
-            for row in rows:
+            for row in self._used.sums(self._dates, _BY_CLIENT):
                 name = row.group[1], row.group[2]
                 self._counts[name] = self._counts.get(name, 0) + 1
         return self._counts[provider, model]

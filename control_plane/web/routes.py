@@ -135,6 +135,11 @@ def number(form: Form, name: str) -> int:
     return int(found)
 
 
+def page_of(query: Mapping[str, str]) -> int:
+    """Which page of a list is asked for, from 1 on."""
+    return max(1, number(query, "page")) if query.get("page") else 1
+
+
 def project_of_path(path: Mapping[str, str]) -> str:
     """The scope of pages whose path names a client."""
     return path["project_id"]

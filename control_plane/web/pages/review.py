@@ -2,12 +2,11 @@
 
 from itertools import groupby
 
-from control_plane import limits
 from control_plane.statements import figures
 from control_plane.store.engine import Tx
 from control_plane.usecases import model_matrix, overview, review
 from control_plane.usecases.statement_values import month_before
-from control_plane.web.routes import Asked, Page, Route, View
+from control_plane.web.routes import Asked, Page, Route, View, page_of
 
 _MOVERS = 12
 _WHY = {"volume": "more or fewer calls", "price": "what a call costs", "mix": "other models"}
@@ -22,12 +21,11 @@ _STATES = {
 
 def read_review(tx: Tx, asked: Asked) -> View:
     """One month; the running one until another is asked for."""
-    found = review.get_review(tx, asked.query.get("month", ""), asked.now_unix_ms)
-    shown = found.clients if asked.query.get("all") else found.clients[: limits.DESK_ROWS]
+    month = asked.query.get("month", "")
+    found = review.get_review(tx, month, asked.now_unix_ms, page=page_of(asked.query))
     values = {
         "review": found,
-        "shown": shown,
-        "clients": {line.project_id: line.client for line in found.clients},
+        "clients": overview.client_names(tx),
         "movers": found.movers[:_MOVERS],
         "why": _WHY,
         "states": _STATES,

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from control_plane.core.review import by_model, cost_at, errors, most_moved, movers
+from control_plane.core.review import by_model, cost_at, errors, movers
 from control_plane.core.usage import Sums, UsageRow
 from protos.values.rates import ModelPrice, Tier
 
@@ -15,14 +15,6 @@ def row(model: str, calls: int, cost: int, *, client: str = "a", workflow: str =
 
 def by_its_model(one: UsageRow) -> UsageRow:
     return UsageRow(one.group[2:], one.sums)
-
-
-def costs_of(rows: list[UsageRow]) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-    for one in rows:
-        name = one.group[0], one.group[1]
-        found[name] = found.get(name, 0) + one.sums.cost_nano_usd
-    return found
 
 
 @pytest.mark.parametrize(
@@ -88,10 +80,6 @@ def test_parts_sum_to_the_change_and_models_to_the_total() -> None:
         lines = by_model(*([by_its_model(one) for one in rows] for rows in (now, before)))
         assert sum(line.sums.cost_nano_usd - line.before.cost_nano_usd for line in lines) == change
         assert movers(now, before, 2) == found[:2]
-        costs, earlier = (costs_of(rows) for rows in (now, before))
-        names = [(mover.project_id, mover.workflow) for mover in found]
-        assert most_moved(costs, earlier, 99) == names
-        assert most_moved(costs, earlier, 2) == names[:2]
 
 
 def test_errors_are_told_of_their_providers_calls() -> None:

@@ -58,7 +58,7 @@ class ReviewClient(_message.Message):
 
     @_builtins.property
     def before(self) -> _call_pb2.UsageRow:
-        """The month before, for as long as this one lasts."""
+        """The month before; of a running one up to the end of the same day."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class ReviewModel(_message.Message):
 
     @_builtins.property
     def before(self) -> _call_pb2.UsageRow:
-        """The month before, for as long as this one lasts."""
+        """The month before; of a running one up to the end of the same day."""
 
     def __init__(
         self,
@@ -366,7 +366,9 @@ Global___ReviewKey: _TypeAlias = ReviewKey  # noqa: Y015
 
 @_typing.final
 class Review(_message.Message):
-    """One month over all clients; sums are those of QueryUsage over the same time."""
+    """One month over all clients, of each its own by its time zone: a client's sums are those of QueryUsage
+    over that.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -393,7 +395,7 @@ class Review(_message.Message):
     time_zone: _builtins.str
     """The agency's time zone."""
     is_running: _builtins.bool
-    """Whether it goes on; it is then held against as much of the month before."""
+    """Whether it goes on; it is then held against the month before up to the end of the same day."""
     lump_nano_usd: _builtins.int
     """What was charged for lost journals; in no sum."""
     client_count: _builtins.int
@@ -408,7 +410,7 @@ class Review(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when it was summed: its end, or now."""
+        """Until when it was summed: its end in that zone, or now."""
 
     @_builtins.property
     def total(self) -> _call_pb2.UsageRow:
