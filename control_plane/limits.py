@@ -383,9 +383,9 @@ STREAM_BEAT_MS = 15_000
 STREAM_PAUSE_MS = 1_000
 """A tab hears of changes no more often than this."""
 DESK_ROWS = 50
-"""Clients on the first page, the most urgent ones, unless all are asked for."""
-DESK_ROWS_MAX = 10_000
-"""Clients on one page that shows all."""
+"""Clients, or cells of the model matrix, on one page of a list that is put in order anew."""
+DESK_STRIPS_MAX = 20
+"""Budgets that are stopped, and caps that were changed, that a page tells of above its lists."""
 DESK_DRAIN_S = 2
 """How long browsers' requests may take to end when the control plane stops."""
 

@@ -6,13 +6,14 @@ cap for each value and no standing of its own.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from control_plane import limits
 from control_plane.core.budgets import Budget, CapChange, Period
 from control_plane.core.forecast import Forecast
-from control_plane.core.projects import Project, ProjectState
+from control_plane.core.listed import Listed
+from control_plane.core.projects import ListedProject, ProjectState
 from control_plane.core.raises import proposed_cap_nano_usd
 from control_plane.core.usage import Sums
 
@@ -67,15 +68,21 @@ class Standing:
     """The newest decision about its cap."""
     refused: Refused = Refused()
     outlook: Outlook | None = None
+    used_ppm: int = field(init=False)
+    """Spent, in millionths of the cap; a million when there is nothing to spend."""
+    urgency: Urgency = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what hundreds are put in order by, and counted by."""
+        object.__setattr__(self, "used_ppm", self._used_ppm())
+        object.__setattr__(self, "urgency", self._urgency())
 
     @property
     def cap_nano_usd(self) -> int | None:
         """The cap that is in force in this period."""
         return self.period.cap_nano_usd
 
-    @property
-    def used_ppm(self) -> int:
-        """Spent, in millionths of the cap; a million when there is nothing to spend."""
+    def _used_ppm(self) -> int:
         cap = self.cap_nano_usd
         if not cap:
             return 0 if cap is None else 1_000_000
@@ -88,8 +95,7 @@ class Standing:
             return None
         return self.outlook.forecast.expected_nano_usd
 
-    @property
-    def urgency(self) -> Urgency:
+    def _urgency(self) -> Urgency:
         cap, spent = self.cap_nano_usd, self.period.spent_nano_usd
         if cap is None:
             return Urgency.COUNTING
@@ -152,7 +158,7 @@ class MonthForecast:
 class ClientRow:
     """One client as the first page shows it."""
 
-    project: Project
+    project: ListedProject
     standings: tuple[Standing, ...]
     """Its own budgets that are not split, the most urgent first."""
     month: Sums
@@ -180,7 +186,7 @@ class ClientRow:
     @property
     def is_suspended(self) -> bool:
         """Whether all its calls are refused because a person wants that."""
-        return self.project.state is ProjectState.SUSPENDED
+        return self.project.state == ProjectState.SUSPENDED.value
 
     def order_at(self, now_unix_ms: int) -> tuple[int, int, str]:
         """Sorts the most urgent first."""
@@ -198,6 +204,8 @@ class Overview:
     """The most urgent first; without their workflows and days."""
     shown: tuple[ClientRow, ...]
     """Those of them that are asked for, whole."""
+    listed: Listed
+    """Which page of those of the name that is."""
     agency: tuple[Standing, ...]
     """Budgets of the whole agency."""
     month: Sums

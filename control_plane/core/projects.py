@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from control_plane import limits
 from control_plane.core import fields
@@ -155,3 +155,12 @@ def check_not_archived(project: Project) -> None:
             project_id=project.project_id,
             state=project.state.value,
         )
+
+
+class ListedProject(NamedTuple):
+    """What a list says of a project; of thousands each costs its time."""
+
+    project_id: str
+    display_name: str
+    state: str
+    """The value of a `ProjectState`."""

@@ -200,14 +200,21 @@ def spans_of(date: str) -> tuple[str, str, str]:
     return month, f"{month}/{five}", date
 
 
-def five_days_since(zone: str, start_unix_ms: int, end_unix_ms: int) -> list[str]:
-    """The spans of five days that a time touches, in order."""
+def spans_since(zone: str, start_unix_ms: int, end_unix_ms: int) -> list[str]:
+    """Months and five days that have every day from one instant to another, in order.
+
+    They begin with the first of five days, and end with the month of the last.
+    """
     found: list[str] = []
     at = start_unix_ms
     while at < end_unix_ms:
         day = local_day(zone, at)
-        five = spans_of(day.date)[1]
-        if five not in found:
+        month, five, _ = spans_of(day.date)
+        if found and found[-1] == month:
+            pass
+        elif five == f"{month}/0":
+            found.append(month)
+        elif five not in found:
             found.append(five)
         at = day.end_unix_ms
     return found

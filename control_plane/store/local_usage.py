@@ -94,6 +94,11 @@ class LocalUsage:
         wanted = _Wanted([_COLUMNS[name] for name in group_by])
         return _usage_rows(self._rows(wanted, [(dates, 1)]), wanted.columns)
 
+    def callers(self, dates: LocalDates) -> frozenset[str]:
+        """Projects that had calls."""
+        rows = self._rows(_Wanted(("project_id",), ("call_count",)), [(dates, 1)])
+        return frozenset(row["project_id"] for row in rows if row["call_count"])
+
     def of_workflows(self, dates: LocalDates, pairs: Sequence[tuple[str, str]]) -> list[UsageRow]:
         """By project, workflow, provider and model, of some projects' workflows."""
         if not pairs:
@@ -158,11 +163,18 @@ def _of_spans(wanted: _Wanted, signed: Signed, params: _Params) -> str:
         for dates, of_dates in signed
         for name, sign in signed_spans(dates)
     )
+    of_zone = "(SELECT DISTINCT time_zone FROM rollup_zone) z"
+    where = "s.time_zone = z.time_zone AND s.span = named.span"
+    if wanted.pairs:
+        # One step of the index for each pair and span, in its client's zone alone.
+        pairs = f"(SELECT column1 AS id, column2 AS name FROM (VALUES {_pairs(wanted, params)}))"  # noqa: S608 - names of parameters
+        of_zone = f"{pairs} pair CROSS JOIN rollup_zone z"
+        where += " AND z.project_id = pair.id AND s.project_id = pair.id AND s.workflow = pair.name"
     return f"""SELECT {wanted.chosen("named.sign")}
-        FROM (SELECT DISTINCT time_zone FROM rollup_zone) z
+        FROM {of_zone}
           CROSS JOIN (SELECT column1 AS span, column2 AS sign FROM (VALUES {names})) named
           CROSS JOIN {wanted.table} s
-        WHERE s.time_zone = z.time_zone AND s.span = named.span {_paired(wanted, params)}"""  # noqa: S608 - names of the store's modules
+        WHERE {where}"""  # noqa: S608 - names of the store's modules
 
 
 def _within(
@@ -176,16 +188,15 @@ def _within(
     params: _Params,
 ) -> str:
     span = dates.within(zone)
+    if wanted.pairs:
+        whose += f" AND (s.project_id, s.workflow) IN (VALUES {_pairs(wanted, params)})"
     return f"""SELECT {wanted.chosen(f"{sign:d}")} FROM {table} s
         WHERE {whose} AND s.{time} >= {params.put(span.start_unix_ms)}
-          AND s.{time} < {params.put(span.end_unix_ms)} {_paired(wanted, params)}"""  # noqa: S608 - names of the store's modules
+          AND s.{time} < {params.put(span.end_unix_ms)}"""  # noqa: S608 - names of the store's modules
 
 
-def _paired(wanted: _Wanted, params: _Params) -> str:
-    if not wanted.pairs:
-        return ""
-    pairs = [f"({params.put(project)}, {params.put(name)})" for project, name in wanted.pairs]
-    return f"AND (s.project_id, s.workflow) IN (VALUES {', '.join(pairs)})"
+def _pairs(wanted: _Wanted, params: _Params) -> str:
+    return ", ".join(f"({params.put(of)}, {params.put(name)})" for of, name in wanted.pairs)
 
 
 def _usage_rows(rows: Sequence[Row], columns: Sequence[str]) -> list[UsageRow]:

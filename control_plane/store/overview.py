@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from control_plane import limits
 from control_plane.core.budgets import CapChange, Period
 from control_plane.core.overview import Refused
-from control_plane.core.projects import Project
+from control_plane.core.projects import ListedProject, Project, ProjectState
 from control_plane.store import budgets, holdings, projects
 from control_plane.store.engine import Tx
 
@@ -17,14 +17,16 @@ ACTIVE_DAYS = 7
 
 
 def clients(tx: Tx) -> list[Project]:
-    """Clients that are not archived, by name, as many as a page shows."""
-    rows = tx.rows(
-        """SELECT project_id FROM project WHERE state <> 'ARCHIVED'
-           ORDER BY name_key, project_id LIMIT :limit""",
-        {"limit": limits.DESK_ROWS_MAX},
-    )
+    """Clients that are not archived, by name, as many as may be looked at."""
     found = {project.project_id: project for project in projects.everything(tx)}
-    return [found[row["project_id"]] for row in rows]
+    return [found[one.project_id] for one in listed_clients(tx)]
+
+
+def listed_clients(tx: Tx) -> list[ListedProject]:
+    """The same, as a list names them."""
+    archived = ProjectState.ARCHIVED.value
+    found = [one for one in projects.listed(tx) if one.state != archived]
+    return found[: limits.PROJECTS_MAX]
 
 
 def open_periods(tx: Tx) -> Mapping[tuple[str, str], Period]:

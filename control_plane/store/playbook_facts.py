@@ -36,7 +36,7 @@ def used(
 ) -> list[tuple[str, str, str, str]]:
     """Client, workflow, provider and model of all that was used since an instant.
 
-    Of all clients it is read from spans of five days, and begins with the first of them.
+    Of all clients it is read from months and five days, and begins with the first of them.
     """
     if project_id or not spans.are_all_kept(tx):
         rows = tx.rows(
@@ -79,23 +79,3 @@ def agreed(tx: Tx, project_id: str) -> frozenset[tuple[str, str]]:
         {"project": project_id},
     )
     return frozenset((row["project_id"], row["workflow"]) for row in rows)
-
-
-def statement_state(tx: Tx, project_id: str, month: str) -> str:
-    """The state of the newest version of a month's statement; empty when there is none."""
-    row = tx.row(
-        """SELECT state FROM statement WHERE project_id = :project AND month = :month
-           ORDER BY version DESC LIMIT 1""",
-        {"project": project_id, "month": month},
-    )
-    return "" if row is None else str(row["state"])
-
-
-def had_calls(tx: Tx, project_id: str, from_unix_ms: int, until_unix_ms: int) -> bool:
-    """Whether a client had calls between two instants."""
-    row = tx.row(
-        """SELECT 1 AS found FROM rollup WHERE project_id = :project
-             AND bucket_unix_ms >= :from_ms AND bucket_unix_ms < :until LIMIT 1""",
-        {"project": project_id, "from_ms": from_unix_ms, "until": until_unix_ms},
-    )
-    return row is not None

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
 from control_plane.core.fields import name_key
 from control_plane.core.pages import Slice
-from control_plane.core.projects import Project, ProjectState, WhenTooLarge
+from control_plane.core.projects import ListedProject, Project, ProjectState, WhenTooLarge
 from control_plane.store.engine import Row, Tx
+
+_LISTED_OF = itemgetter(*ListedProject._fields)
 
 
 def insert(tx: Tx, project: Project) -> None:
@@ -83,17 +84,6 @@ def some(tx: Tx, project_ids: Sequence[str]) -> list[Project]:
         named,
     )
     return [_from_row(row) for row in rows]
-
-
-class ListedProject(NamedTuple):
-    """What a list says of a project; of thousands each costs its time."""
-
-    project_id: str
-    display_name: str
-    state: str
-
-
-_LISTED_OF = itemgetter(*ListedProject._fields)
 
 
 def listed(tx: Tx) -> list[ListedProject]:

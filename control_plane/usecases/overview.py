@@ -7,9 +7,11 @@ from control_plane import limits
 from control_plane.core import overview as core
 from control_plane.core.budgets import Budget, CapReach, Period
 from control_plane.core.leases import PeriodKey
+from control_plane.core.listed import Listed
 from control_plane.core.local_dates import up_to_same_day, whole_month
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
 from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
+from control_plane.core.windows import WindowSpan
 from control_plane.store import budgets, forecasts, installation, projects, usage
 from control_plane.store import overview as store
 from control_plane.store.engine import Tx
@@ -25,11 +27,11 @@ _DAY_MS = 86_400_000
 
 
 def clients_overview(
-    tx: Tx, levels: Levels, now_unix_ms: int, *, name: str = "", most: int = limits.DESK_ROWS
+    tx: Tx, levels: Levels, now_unix_ms: int, *, name: str = "", page: int = 1
 ) -> Overview:
     """Every client with its budgets and this month's sums; of some also the last 30 days.
 
-    Those are the most urgent ones whose names have `name` in them, `most` at most.
+    Those are a page of the clients whose names have `name` in them, the most urgent first.
     """
     zone = installation.get(tx).time_zone
     month = month_at(zone, now_unix_ms)
@@ -47,14 +49,16 @@ def clients_overview(
             standings=standings.get(project.project_id, ()),
             month=by_project.get(project.project_id, Sums()),
         )
-        for project in store.clients(tx)
+        for project in store.listed_clients(tx)
     ]
     rows = sorted(found, key=lambda row: row.order_at(now_unix_ms))
     wanted = name.casefold()
-    shown = [row for row in rows if wanted in row.project.display_name.casefold()][:most]
+    named = [row for row in rows if wanted in row.project.display_name.casefold()]
+    listed = Listed.of(page, len(named))
     return Overview(
         rows=tuple(rows),
-        shown=tuple(_whole(tx, row, now_unix_ms) for row in shown),
+        shown=tuple(_whole(tx, row, now_unix_ms) for row in listed.cut(named)),
+        listed=listed,
         agency=standings.get("", ()),
         month=total_of(sums),
         before=total_of(before),
@@ -85,13 +89,14 @@ def standings_of(
     newest = store.newest_changes(tx)
     refused = store.refused(tx, now_unix_ms - _DAY_MS)
     seen = forecasts.latest(tx)
+    span_of = _Spans(now_unix_ms)
     return [
         Standing(
             budget=budget,
-            period=_period(tx, budget, periods, levels, now_unix_ms),
+            period=_period(tx, budget, span_of(budget), periods, levels),
             newest=newest[budget.budget_id],
             refused=refused.get(budget.budget_id, Refused()),
-            outlook=_outlook(seen.get(budget.budget_id), budget, now_unix_ms),
+            outlook=_outlook(seen.get(budget.budget_id), span_of(budget)),
         )
         for budget in wanted
         if not budget.split_by and budget.archived_unix_ms is None
@@ -119,11 +124,11 @@ def standing_of(
 def lately_changed(
     tx: Tx, standings: Iterable[Standing], now_unix_ms: int
 ) -> list[tuple[Standing, CapReach]]:
-    """Of some budgets those whose newest decision can be taken back, and how far it has come."""
+    """Budgets whose newest decision can be taken back, and how far it has come; the newest ones."""
+    found = [one for one in standings if one.undo_until_unix_ms(now_unix_ms) is not None]
+    found.sort(key=lambda one: -one.newest.changed_unix_ms)
     return [
-        (standing, reach.of_cap(tx, standing.budget, standing.newest))
-        for standing in standings
-        if standing.undo_until_unix_ms(now_unix_ms) is not None
+        (one, reach.of_cap(tx, one.budget, one.newest)) for one in found[: limits.DESK_STRIPS_MAX]
     ]
 
 
@@ -169,25 +174,39 @@ def change_no(tx: Tx) -> int:
     return installation.get(tx).change_no
 
 
+class _Spans:
+    """The windows that run now: hundreds of budgets share a few."""
+
+    def __init__(self, now_unix_ms: int) -> None:
+        self._now_unix_ms = now_unix_ms
+        self._known: dict[tuple[str, str, int], WindowSpan] = {}
+
+    def __call__(self, budget: Budget) -> WindowSpan:
+        of = budget.window, budget.time_zone, budget.anchor_day
+        found = self._known.get(of)
+        if found is None:
+            found = self._known[of] = budget.span_at(self._now_unix_ms)
+        return found
+
+
 def _period(
     tx: Tx,
     budget: Budget,
+    span: WindowSpan,
     periods: Mapping[tuple[str, str], Period],
     levels: Levels,
-    now_unix_ms: int,
 ) -> Period:
     """The current period; one in which nothing happened yet is empty."""
-    span = budget.span_at(now_unix_ms)
     found = periods.get((budget.budget_id, span.period_id))
     if found is None:
         cap = budgets.cap_in_force(tx, budget.budget_id, span.period_id)
         return Period(budget.budget_id, "", span, cap, cap_version=budget.cap_version)
     held = levels.held_nano_usd(PeriodKey(budget.budget_id, "", span.period_id))
-    return replace(found, held_nano_usd=held)
+    return replace(found, held_nano_usd=held) if held != found.held_nano_usd else found
 
 
-def _outlook(seen: SeenForecast | None, budget: Budget, now_unix_ms: int) -> Outlook | None:
+def _outlook(seen: SeenForecast | None, span: WindowSpan) -> Outlook | None:
     """The forecast of the running period; one of a period that is over says nothing of it."""
-    if seen is None or seen.period_id != budget.span_at(now_unix_ms).period_id:
+    if seen is None or seen.period_id != span.period_id:
         return None
     return Outlook(seen.forecast, seen.runs_out_unix_ms)

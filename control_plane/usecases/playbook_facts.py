@@ -9,11 +9,12 @@ from control_plane.core.alert_health import SILENT_MS
 from control_plane.core.alerts import DAY_MS
 from control_plane.core.channels import Channel
 from control_plane.core.escalation import Agreement, Person
+from control_plane.core.local_dates import whole_month
 from control_plane.core.pages import Slice
 from control_plane.core.playbook_checks import AgencyFacts, ChannelSeen, ClientFacts
 from control_plane.core.projects import Project
-from control_plane.core.usage import five_days_since
-from control_plane.core.windows import window_at
+from control_plane.core.statements import Month, State
+from control_plane.core.usage import spans_since
 from control_plane.limits import ALERT_CHANNELS_MAX
 from control_plane.store import channels, escalation, installation, overview, watching
 from control_plane.store import playbook_facts as store
@@ -21,6 +22,9 @@ from control_plane.store import prices as price_store
 from control_plane.store import projects as project_store
 from control_plane.store import retirements as retirement_store
 from control_plane.store.engine import Tx
+from control_plane.store.local_usage import LocalUsage
+from control_plane.store.review import statement_states
+from control_plane.usecases.statement_values import month_at, month_before
 
 T = TypeVar("T")
 
@@ -84,7 +88,7 @@ def client_facts(tx: Tx, project_id: str, now_unix_ms: int) -> tuple[ClientFacts
     }
     since, zone = now_unix_ms - _USED_MS, installation.get(tx).time_zone
     # A day beyond now: somewhere it is tomorrow already.
-    spans = five_days_since(zone, since, now_unix_ms + DAY_MS)
+    spans = spans_since(zone, since, now_unix_ms + DAY_MS)
     used = store.used(tx, project_id, since, spans)
     agreed = store.agreed(tx, project_id)
     book = price_store.everything(tx)
@@ -95,11 +99,12 @@ def client_facts(tx: Tx, project_id: str, now_unix_ms: int) -> tuple[ClientFacts
     workflows = _by_client((id_, name) for id_, name, _, _ in used if name)
     models = _by_client((id_, (of, model)) for id_, _, of, model in used)
     refused = _by_client((id_, model) for id_, model in wanted if model not in priced)
+    closed = _Closed(tx, zone, now_unix_ms)
     made = []
     for client in known:
         id_ = client.project_id
         owner, backup, reached = answering.of(id_)
-        month, state = _closed(tx, client, now_unix_ms)
+        month, state = closed.of(client)
         made.append(
             ClientFacts(
                 project_id=id_,
@@ -148,11 +153,26 @@ def _answering(tx: Tx) -> _Answering:
     )
 
 
-def _closed(tx: Tx, client: Project, now_unix_ms: int) -> tuple[str, str]:
-    """The last month that is over, when it had calls, and how far its statement is."""
-    this = window_at("month", client.time_zone, 1, now_unix_ms)
-    last = window_at("month", client.time_zone, 1, this.start_unix_ms - 1)
-    if not store.had_calls(tx, client.project_id, last.start_unix_ms, this.start_unix_ms):
-        return "", ""
-    month = last.period_id[:7]
-    return month, store.statement_state(tx, client.project_id, month)
+class _Closed:
+    """Each client's last month that is over: hundreds of clients share a name or two of it."""
+
+    def __init__(self, tx: Tx, zone: str, now_unix_ms: int) -> None:
+        self._tx, self._now_unix_ms = tx, now_unix_ms
+        self._used = LocalUsage(tx, zone)
+        self._months: dict[str, Month] = {}
+        self._known: dict[str, tuple[frozenset[str], Mapping[str, State]]] = {}
+
+    def of(self, client: Project) -> tuple[str, str]:
+        """Its name, when it had calls, and how far its statement is."""
+        zone = client.time_zone
+        month = self._months.get(zone)
+        if month is None:
+            month = self._months[zone] = month_before(month_at(zone, self._now_unix_ms))
+        if month.name not in self._known:
+            callers = self._used.callers(whole_month(month))
+            self._known[month.name] = callers, statement_states(self._tx, month.name)
+        callers, states = self._known[month.name]
+        if client.project_id not in callers:
+            return "", ""
+        state = states.get(client.project_id)
+        return month.name, "" if state is None else state.value

@@ -1,6 +1,7 @@
 """All clients at a glance: how much, how long it lasts, and what needs somebody."""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from control_plane import limits
 from control_plane.core.forecast import Trouble
@@ -8,7 +9,7 @@ from control_plane.core.overview import Outlook, Overview, Standing, Urgency
 from control_plane.store.engine import Tx
 from control_plane.usecases import alerts, overview, principals
 from control_plane.web import formatting
-from control_plane.web.routes import Asked, Page, Route, View
+from control_plane.web.routes import Asked, Page, Route, View, page_of
 
 CLASSES: Mapping[Urgency, str] = {
     Urgency.STOPPED: "bad",
@@ -55,9 +56,10 @@ def outlook_text(outlook: Outlook) -> str:
 def read_clients(tx: Tx, asked: Asked) -> View:
     """The first page."""
     name = asked.query.get("name", "").strip()
-    most = limits.DESK_ROWS_MAX if asked.query.get("all") else limits.DESK_ROWS
-    found = overview.clients_overview(tx, asked.levels, asked.now_unix_ms, name=name, most=most)
+    page = page_of(asked.query)
+    found = overview.clients_overview(tx, asked.levels, asked.now_unix_ms, name=name, page=page)
     standings = _standings(found)
+    stopped = [one for one in standings if one.urgency is Urgency.STOPPED]
     values = {
         "overview": found,
         "name": name,
@@ -66,7 +68,9 @@ def read_clients(tx: Tx, asked: Asked) -> View:
         "state_text": state_text,
         "classes": CLASSES,
         "tiles": _needs(found),
-        "stopped": [one for one in standings if one.urgency is Urgency.STOPPED],
+        "stopped": stopped[: limits.DESK_STRIPS_MAX],
+        "stopped_count": len(stopped),
+        "search": f"/?{urlencode({'name': name})}&" if name else "/?",
         "stops": alerts.stops(tx),
         "forecast": found.forecast,
         "outlook_text": outlook_text,
@@ -81,7 +85,7 @@ def read_clients(tx: Tx, asked: Asked) -> View:
 
 def _standings(found: Overview) -> list[Standing]:
     own = [standing for row in found.rows for standing in row.standings]
-    return [*own, *found.agency]
+    return [*found.agency, *own]
 
 
 def _needs(found: Overview) -> str:

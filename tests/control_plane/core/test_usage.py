@@ -17,6 +17,7 @@ from control_plane.core.usage import (
     span_of,
     spans_between,
     spans_of,
+    spans_since,
     stretches,
     total_of,
 )
@@ -133,3 +134,19 @@ def test_a_whole_month_is_one_span() -> None:
     assert spans_between("UTC", start - DAY_MS, end + 6 * DAY_MS) == (
         *("2026-08-31", "2026-09", "2026-10", "2026-11/0", "2026-11-06"),
     )
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Auckland"])
+def test_spans_since_an_instant_have_each_day_until_now_once(zone: str) -> None:
+    dice = random.Random(zone)
+    for _ in range(40):
+        start = NOON + dice.randrange(-400, 400) * DAY_MS
+        end = start + dice.randrange(1, 100) * DAY_MS
+        found = spans_since(zone, start, end)
+        at = start
+        while at < end:
+            day = local_day(zone, at)
+            assert len(set(spans_of(day.date)[:2]) & set(found)) == 1, (day, found)
+            at = day.end_unix_ms
+        assert found[0] in spans_of(local_day(zone, start).date)[:2]
+        assert all(len(span) == 7 for span in found if span[:7] != found[0][:7])
