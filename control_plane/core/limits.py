@@ -1,4 +1,4 @@
-"""The bounds of rate limits and of how they are shared, each named with its unit."""
+"""The bounds of how money and rate limits are shared, each named with its unit."""
 
 RATE_LIMITS_MAX = 200
 """Rate limits of one installation: each Sync tells of all that its sidecar may meet."""
@@ -39,5 +39,7 @@ LOOP_MIN_REQUESTS = 2
 """The smallest."""
 LONGEST_CALL_MS = 600_000
 """No call at a provider takes longer: sidecars break it off."""
+FAR_PARTS = 2
+"""While this part of a cap (half) is left, half of what is left is leased to nobody."""
 
 assert RATE_SHARE_MS * 5 // 4 < RATE_SHARE_OVER_MS

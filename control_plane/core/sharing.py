@@ -1,15 +1,20 @@
 """How much of a budget's headroom a sidecar may hold ahead of its calls.
 
 Half of what is free, shared by water-filling over those who want some: idle money shrinks
-geometrically towards the cap. A share below two median worst cases is not worth holding: then the
-lease is DIRECT (keep = 0): everything goes back with every Sync, and calls open when named.
+geometrically towards the cap. Far from the cap half of all that is left stays free: wants that are
+larger than it would have all of it leased soon, and then the first call above its sidecar's share
+would call every share back, so that each next call of everybody has to ask.
+
+A share below two median worst cases is not worth holding: then the lease is DIRECT (keep = 0):
+everything goes back with every Sync, and calls open when named.
 """
 
 from collections.abc import Sequence
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
-from control_plane.core.situation import Level, Situation
+from control_plane.core.limits import FAR_PARTS
+from control_plane.core.situation import Level, PeriodState, Situation
 
 NOTHING = Level(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -87,12 +92,20 @@ def _active(situation: Situation, key: PeriodKey) -> dict[str, Level]:
 
 def _share(situation: Situation, key: PeriodKey, level: Level, free_nano_usd: int) -> int:
     others = _active(situation, key)
-    half = free_nano_usd // 2 if free_nano_usd > 0 else free_nano_usd
     held = situation.have_nano_usd(situation.asker, key) + sum(
         situation.have_nano_usd(sidecar_id, key) for sidecar_id in others
     )
     wants = [level.want_nano_usd, *(other.want_nano_usd for other in others.values())]
+    if _is_far(situation.periods[key]):
+        return water_fill((free_nano_usd + held) // 2, wants, 0)
+    half = free_nano_usd // 2 if free_nano_usd > 0 else free_nano_usd
     return water_fill(half + held, wants, 0)
+
+
+def _is_far(period: PeriodState) -> bool:
+    """Whether so much of the cap is left that nobody need hold more than half of it."""
+    assert period.cap_nano_usd is not None
+    return period.unspent_nano_usd * FAR_PARTS >= period.cap_nano_usd
 
 
 def _floor(situation: Situation, key: PeriodKey, level: Level, free_nano_usd: int) -> int:

@@ -13,6 +13,7 @@ from control_plane.core.decision import decide
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
 from control_plane.core.situation import PeriodState, Recall
+from control_plane.limits import STARTER_LEAD_MS
 from control_plane.usecases import granting, offering
 from control_plane.usecases.levels import Levels
 
@@ -48,8 +49,9 @@ class Decided:
 class MemoryRows(granting.Gathering):
     """Budgets, periods and leases that were read for one decision, out of memory."""
 
-    def __init__(self, ledger: "Ledger") -> None:
+    def __init__(self, ledger: "Ledger", now_unix_ms: int) -> None:
         self._ledger = ledger
+        self._now_unix_ms = now_unix_ms
         self.budgets = {}
         self.periods = {}
         self.current = {}
@@ -59,13 +61,22 @@ class MemoryRows(granting.Gathering):
         return self._ledger.budgets.get(budget_id)
 
     def running(self, ref: BudgetRef) -> PeriodKey | None:
-        key = self._ledger.running.get(ref)
-        if key is not None and ref not in self.current:
-            self.add(key)
-            self.current[ref] = key
-        return key
+        if ref not in self.current:
+            for key in self._ledger.windows.get(ref, ()):
+                if self._ledger.periods[key].running(self._now_unix_ms):
+                    self.add(key)
+                    self.current[ref] = key
+        return self.current.get(ref)
 
     def next_after(self, key: PeriodKey) -> PeriodKey | None:
+        end_unix_ms = self._ledger.periods[key].end_unix_ms
+        assert end_unix_ms is not None
+        if not 0 < end_unix_ms - self._now_unix_ms <= STARTER_LEAD_MS:
+            return None
+        for following in self._ledger.windows[BudgetRef(key.budget_id, key.partition)]:
+            if self._ledger.periods[following].start_unix_ms == end_unix_ms:
+                self.add(following)
+                return following
         return None
 
     def add(self, key: PeriodKey) -> None:
@@ -109,7 +120,9 @@ class Ledger:
     ) -> None:
         self.budgets = {budget.budget_id: budget for budget in budgets}
         self.periods = {period.key: period for period in periods}
-        self.running = {BudgetRef(key.budget_id, key.partition): key for key in self.periods}
+        self.windows: dict[BudgetRef, list[PeriodKey]] = {}
+        for key in self.periods:
+            self.windows.setdefault(BudgetRef(key.budget_id, key.partition), []).append(key)
         self.leases: dict[PeriodKey, dict[str, Lease]] = {key: {} for key in self.periods}
         self.levels = Levels(started_unix_ms=now_unix_ms)
         self.watching: offering.Watching = offering.nobody_watches
@@ -129,7 +142,7 @@ class Ledger:
         levels = self.levels
         levels.hear(sidecar_id, told.leases, now_unix_ms)
         levels.queue(sidecar_id, PROCESS, told.demands, now_unix_ms)
-        rows = MemoryRows(self)
+        rows = MemoryRows(self, now_unix_ms)
         wanted = {report.lease for report in told.leases} | self._outstanding(sidecar_id)
         situation = granting.gather(rows, holder, levels, wanted, now_unix_ms)
         plan = decide(situation)

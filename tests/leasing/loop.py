@@ -20,7 +20,8 @@ DELAY_US = (5_000, 20_000)
 class Loop:
     """What is to be done, by virtual time in whole microseconds."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, start_unix_ms: int = NOON) -> None:
+        self.start_unix_ms = start_unix_ms
         self.chance = random.Random(seed)
         self.now_us = 0
         self.due: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -29,11 +30,11 @@ class Loop:
     def now(self) -> Now:
         """Both clocks, as a sidecar reads them."""
         ms = self.now_us // 1_000
-        return Now(NOON + ms, BOOT_MS + ms)
+        return Now(self.start_unix_ms + ms, BOOT_MS + ms)
 
     def unix_ms(self) -> int:
         """The control plane's clock."""
-        return NOON + self.now_us // 1_000
+        return self.start_unix_ms + self.now_us // 1_000
 
     def at(self, us: int, act: Callable[..., None], *arguments: Any) -> None:
         """Do something at a time; things of the same time in the order in which they came."""

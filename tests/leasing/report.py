@@ -1,6 +1,6 @@
 """From figures to tables, and to the targets."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ FIRST_REFUSAL_MIN = {
     "20-on-100": 0.94,
     "50-on-1000": 0.98,
     "agency-30": 0.98,
+    "agency-30-turn": 0.98,
     "50-cents-on-5": 0.90,
 }
 """The share of the cap that is spent before the first refusal, without loss."""
@@ -83,7 +84,9 @@ def targets(found: Sequence[Figures]) -> list[Target]:
     still = [each for each in ours if each.job.loss_percent == 0]
     lossy = [each for each in ours if each.job.loss_percent == 1]
     known = cases()
-    roomy = [each for each in still if known[each.job.case].roomy]
+    far = [each for each in still if known[each.job.case].roomy]
+    roomy = [each for each in far if not known[each.job.case].cold]
+    cold = [each for each in far if known[each.job.case].cold]
     filled = [each for each in still if known[each.job.case].fills]
     made = [
         _all("overshoot is $0.00 in every run", ours, lambda f: f.overshoot == 0, _over),
@@ -94,15 +97,7 @@ def targets(found: Sequence[Figures]) -> list[Target]:
             lambda f: f.payable * 1_000 <= PAYABLE_PER_1000_MAX * f.calls,
             _unpaid,
         ),
-        *(
-            _all(
-                f"{name}: first refusal after {minimum:.0%}",
-                [each for each in still if each.job.case == name],
-                partial(_refused_no_sooner, minimum),
-                lambda f: _percent(f.first_refusal),
-            )
-            for name, minimum in FIRST_REFUSAL_MIN.items()
-        ),
+        *_first_refusals(still),
         _all(
             "at the end at least 99.9 % is spent",
             [each for each in still if known[each.job.case].fills],
@@ -114,12 +109,14 @@ def targets(found: Sequence[Figures]) -> list[Target]:
             roomy,
             lambda f: f.far is not None and f.far <= FAR_SYNCS_MAX,
             lambda f: _rate(f.far),
+            beside=cold,
         ),
         _all(
             "the same with all Syncs, reports included",
             roomy,
             lambda f: f.far_all is not None and f.far_all <= FAR_SYNCS_MAX,
             lambda f: _rate(f.far_all),
+            beside=cold,
         ),
         _all(
             "at most 1.5 Syncs about money per passed call, near the cap",
@@ -137,16 +134,29 @@ def targets(found: Sequence[Figures]) -> list[Target]:
     return [target for target in made if target.measured]
 
 
+def _first_refusals(still: Sequence[Figures]) -> Iterator[Target]:
+    for name, minimum in FIRST_REFUSAL_MIN.items():
+        yield _all(
+            f"{name}: first refusal after {minimum:.0%}",
+            [each for each in still if each.job.case == name],
+            partial(_refused_no_sooner, minimum),
+            lambda f: _percent(f.first_refusal),
+        )
+
+
 def _all(
     claim: str,
     found: Sequence[Figures],
     holds: Callable[[Figures], bool],
     says: Callable[[Figures], str],
+    *,
+    beside: Sequence[Figures] = (),
 ) -> Target:
+    """One target over some runs; those `beside` are told and not judged."""
     failing = [each for each in found if not holds(each)]
-    shown = found
-    measured = ", ".join(f"{f.job.case} {f.job.loss_percent} %: {says(f)}" for f in shown)
-    return Target(claim, measured, not failing)
+    told = [f"{f.job.case} {f.job.loss_percent} %: {says(f)}" for f in found]
+    told += [f"not judged, {f.job.case} {f.job.loss_percent} %: {says(f)}" for f in beside]
+    return Target(claim, ", ".join(told), not failing)
 
 
 def _refused_no_sooner(minimum: float, figures: Figures) -> bool:

@@ -10,6 +10,7 @@ from control_plane.core.reports import Answer, Offer, Report
 from tests.control_plane.leasing_world import World as Installation
 from tests.control_plane.virtual_sidecar import VirtualSidecar, call, raw
 from tests.leasing.ledger import Decided, Told
+from tests.leasing.test_safety import turning
 from tests.leasing.workloads import cases
 from tests.leasing.world import Case, World
 
@@ -91,11 +92,19 @@ def as_decided(answer: Answer) -> Decided:
 
 @pytest.mark.parametrize(
     ("name", "loss", "seconds"),
-    [("three-budgets", 0, 5), ("three-budgets", 10, 5), ("50-cents-on-5", 1, 10)],
+    [("three-budgets", 0, 5), ("three-budgets", 12, 5), ("50-cents-on-5", 1, 10)],
 )
 def test_both_answer_every_sync_alike(tmp_path: Path, name: str, loss: int, seconds: int) -> None:
     world = Paired(cases()[name], Installation(tmp_path), seed=loss, loss=loss)
     world.play(seconds)
     assert world.compared > 100
     assert world.offered > 0
+    world.installation.check()
+
+
+def test_both_answer_alike_before_and_after_a_month_turns(tmp_path: Path) -> None:
+    world = Paired(turning(), Installation(tmp_path), seed=1, loss=0)
+    world.play(33)
+    assert world.compared > 50
+    assert len(world.truth.passed) > 30
     world.installation.check()

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.leasing import report, rivals
 from tests.leasing.figures import OURS, Figures, Job, measure
-from tests.leasing.workloads import CENT, USD, calls, cases, even, zipf
+from tests.leasing.workloads import CENT, USD, calls, cases, even, of_clients, zipf
 from tests.leasing.world import Case, World
 
 
@@ -44,6 +45,27 @@ def test_a_cap_is_spent_to_the_last_cent_and_no_payable_call_is_refused() -> Non
     assert truth.billed["a-client"] > 0.99 * USD
 
 
+def turning() -> Case:
+    """Two sidecars, three clients, and a month that turns after half a minute."""
+    known = cases()["agency-30-turn"]
+    load = partial(calls, worst=even(CENT, 2 * CENT), sidecar=zipf(2, 0), target=of_clients(3))
+    return replace(
+        known,
+        sidecars=2,
+        arrivals=load(count=60, rate=20),
+        before=load(count=600, rate=20, first=60),
+        turns_s=30,
+    )
+
+
+def test_at_the_turn_of_a_month_nobody_asks_for_clients_it_knows() -> None:
+    run = World(turning(), seed=1, loss_percent=0).play()
+    assert len(run.truth.passed) == 60
+    assert run.turned.passed == 600 - len(run.truth.refused_before)
+    assert not [call for call in run.truth.passed if call.opened_us > call.came_us]
+    assert run.truth.most_over == 0
+
+
 @pytest.mark.parametrize("rival", ["LiteLLM < 1.84", "LiteLLM >= 1.84", "Bifrost"])
 def test_check_then_charge_passes_the_cap(rival: str) -> None:
     truth, _ = rivals.play(small(), rival, seed=1)
@@ -77,6 +99,9 @@ def test_a_target_that_is_missed_is_named() -> None:
     assert len(failed([figures(near=1.6)])) == 1
     assert len(failed([figures(near_asked=1.6)])) == 1
     assert len(failed([figures(far_all=0.06)])) == 1
+    cold = figures(far=0.3, far_all=0.3)
+    assert failed([replace(cold, job=Job("agency-30", OURS, 0, 1))]) == []
+    assert len(failed([replace(cold, job=Job("agency-30-turn", OURS, 0, 1))])) == 2
     lossy = replace(figures(payable=1), job=Job("20-on-100", OURS, 1, 1), calls=1_000)
     assert failed([lossy]) == []
     assert len(failed([replace(lossy, calls=999)])) == 1

@@ -64,10 +64,27 @@ class Truth:
     opened_calls: int = 0
     opened_us: int = 0
     """When the latest call went out."""
+    turned_us: int = 0
+    """When the window turned; 0 while it did not."""
+    billed_before: dict[str, int] = field(default_factory=dict)
+    """What calls that were opened before the turn were billed."""
+    refused_before: list[Refused] = field(default_factory=list)
+    """Calls that were refused before it."""
 
     def __post_init__(self) -> None:
         self.billed = dict.fromkeys(self.caps, 0)
         self.in_flight = dict.fromkeys(self.caps, 0)
+
+    def turn(self, now_us: int) -> None:
+        """A new window begins with nothing spent; what was opened before stays charged to the old.
+
+        From now on everything here tells of the new one, but for the most that a cap was passed.
+        """
+        self.turned_us = now_us
+        self.billed_before, self.refused_before = self.billed, self.refused
+        self.billed = dict.fromkeys(self.caps, 0)
+        self.in_flight = dict.fromkeys(self.caps, 0)
+        self.passed, self.refused = [], []
 
     def fits(self, call: Planned) -> bool:
         """Whether the call could be paid now, if all that is idle were in its hands."""
@@ -85,11 +102,15 @@ class Truth:
 
     def ended(self, call: Planned) -> None:
         """The provider billed a call."""
+        of_old = call.opened_us < self.turned_us
+        billed = self.billed_before if of_old else self.billed
+        for budget in call.budgets:
+            billed[budget] += call.cost
+            self.most_over = max(self.most_over, billed[budget] - self.caps[budget])
+        if of_old:
+            return
         for budget in call.budgets:
             self.in_flight[budget] -= call.worst
-            self.billed[budget] += call.cost
-            over = self.billed[budget] - self.caps[budget]
-            self.most_over = max(self.most_over, over)
         self.passed.append(call)
 
     def was_refused(self, call: Planned, now_us: int, reason: str) -> None:

@@ -9,6 +9,8 @@ import bisect
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from protos.values.selectors import Selector
@@ -72,13 +74,17 @@ def calls(
     lasts_s: float = 2.0,
     burst: int = 1,
     bill: tuple[float, float] = (0.2, 1.0),
+    first: int = 0,
 ) -> Arrivals:
-    """So many calls, so many a second, in bursts of some size (1: steady)."""
+    """So many calls, so many a second, in bursts of some size (1: steady).
+
+    They are numbered from `first` on.
+    """
 
     def arrivals(chance: random.Random) -> Iterator[tuple[int, Planned]]:
         at_s, left = 0.0, 0
         who = 0
-        for number in range(count):
+        for number in range(first, first + count):
             if left == 0:
                 at_s += chance.expovariate(rate / burst)
                 left = burst
@@ -209,22 +215,36 @@ def _of_one_budget_and_many_calls() -> list[Case]:
     ]
 
 
+def _of_thirty_clients() -> list[Case]:
+    load = partial(
+        calls,
+        worst=spread(CENT // 2, 50 * CENT),
+        sidecar=zipf(20, 0.8),
+        target=of_clients(30),
+    )
+    cold = _case(
+        "agency-30",
+        "20 sidecars, agency $1,000, 30 clients of $50",
+        20,
+        _agency(1_000 * USD, 30, 50 * USD),
+        load(count=60_000, rate=150),
+        roomy=True,
+        cold=True,
+    )
+    warm = replace(
+        cold,
+        name="agency-30-turn",
+        cold=False,
+        says="the same calls from the turn of a month on, after ten minutes of the old one",
+        before=load(count=9_000, rate=15, first=60_000),
+        turns_s=600,
+    )
+    return [cold, warm]
+
+
 def _of_an_agency() -> list[Case]:
     return [
-        _case(
-            "agency-30",
-            "20 sidecars, agency $1,000, 30 clients of $50",
-            20,
-            _agency(1_000 * USD, 30, 50 * USD),
-            calls(
-                count=60_000,
-                rate=150,
-                worst=spread(CENT // 2, 50 * CENT),
-                sidecar=zipf(20, 0.8),
-                target=of_clients(30),
-            ),
-            roomy=True,
-        ),
+        *_of_thirty_clients(),
         _case(
             "three-budgets",
             "20 sidecars, agency $20, 6 clients $6, 3 workflows each $3; worst cases 1 to 100",

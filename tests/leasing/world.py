@@ -18,6 +18,9 @@ from tests.leasing.truth import SAMPLE_US, Planned, Truth
 from tests.sidecar.builders import policy, project
 
 PERIOD = "2026-11-01"
+NEXT_PERIOD = "2026-12-01"
+BEGINS, TURNS, ENDS = (NOON + halves * DAY_MS // 2 for halves in (-45, 15, 77))
+"""Midnight of the first of November, December and January."""
 DECISION_US = 2_000
 """How long the control plane thinks about a Sync."""
 SECOND_US = 1_000_000
@@ -46,6 +49,12 @@ class Case:
     """The cap is large next to its calls: a share of half of it is worth many calls."""
     fills: bool = True
     """More is asked for than the cap allows, so that it should be spent to the end."""
+    cold: bool = False
+    """No sidecar ever met one of many clients, as only happens when a fleet is set up."""
+    before: Arrivals | None = None
+    """Calls of the end of the window before; its turn comes first, and all is measured after it."""
+    turns_s: int = 0
+    """How long they come."""
 
 
 @dataclass
@@ -66,6 +75,8 @@ class Run:
     truth: Truth
     sidecars: list[Sidecar]
     loop: Loop
+    turned: Progress = field(default_factory=Progress)
+    """When the window turned that is measured; the start, when none did."""
     half: Progress | None = None
     """When the first budget was half spent."""
     nine_tenths: Progress | None = None
@@ -86,7 +97,8 @@ class World:
 
     def __init__(self, case: Case, *, seed: int, loss_percent: int) -> None:
         """Set up the control plane and its fleet."""
-        self.loop = Loop(seed)
+        self._turn_us = case.turns_s * SECOND_US
+        self.loop = Loop(seed, TURNS - case.turns_s * 1_000 if case.before else NOON)
         self.network = Network(self.loop, loss_percent)
         self.truth = Truth(dict(case.caps))
         self.ledger = ledger_of(case)
@@ -99,11 +111,13 @@ class World:
         self._by_name = {one.name: one for one in self.sidecars}
         self.ledger.watching = lambda name, _: name in self._by_name
         self.run = Run(case, self.truth, self.sidecars, self.loop)
-        self._arrivals = case.arrivals(random.Random(seed))
+        self._arrivals = self._calls(case, seed)
         self._last_us = 0
 
     def play(self, seconds: int = 86_400) -> Run:
         """Let everything happen, for so long at most."""
+        if self._turn_us:
+            self.loop.at(self._turn_us, self._turn)
         for one in self.sidecars:
             self.loop.after(self.loop.chance.randrange(1_000_000), one.begin)
         self._next_arrival()
@@ -115,6 +129,19 @@ class World:
         self.run.end = self._progress()
         self.run.idle_at_end = self.idle_share()
         return self.run
+
+    def _calls(self, case: Case, seed: int) -> Iterator[tuple[int, Planned]]:
+        if case.before is not None:
+            for at_us, planned in case.before(random.Random(~seed)):
+                if at_us >= self._turn_us:
+                    break
+                yield at_us, planned
+        for at_us, planned in case.arrivals(random.Random(seed)):
+            yield self._turn_us + at_us, planned
+
+    def _turn(self) -> None:
+        self.truth.turn(self.loop.now_us)
+        self.run.turned = self._progress()
 
     def _next_arrival(self) -> None:
         coming = next(self._arrivals, None)
@@ -153,6 +180,9 @@ class World:
     def _sample(self) -> None:
         truth, run = self.truth, self.run
         truth.sample([call for one in self.sidecars for call in one.planned.values()])
+        self.loop.after(SAMPLE_US, self._sample)
+        if self.loop.now_us < self._turn_us:
+            return
         share = max(truth.billed[budget] / cap for budget, cap in truth.caps.items())
         if run.half is None and share >= 0.5:
             run.half = self._progress()
@@ -162,7 +192,6 @@ class World:
             run.idle_at_refusal = self.idle_share()
         if truth.opened_us > run.last_opened.at_us:
             run.last_opened = self._progress()
-        self.loop.after(SAMPLE_US, self._sample)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -201,11 +230,14 @@ def budget_of(name: str, cap: int, selector: Selector) -> Budget:
 def ledger_of(case: Case) -> Ledger:
     """The control plane of a case, with nothing spent."""
     budgets = [budget_of(name, cap, case.selectors[name]) for name, cap in case.caps.items()]
+    windows = [(PERIOD, BEGINS, TURNS)]
+    if case.before is not None:
+        windows.append((NEXT_PERIOD, TURNS, ENDS))
     periods = [
         PeriodState(
-            key=PeriodKey(budget.budget_id, "", PERIOD),
-            start_unix_ms=NOON - 45 * DAY_MS // 2,
-            end_unix_ms=NOON + 15 * DAY_MS // 2,
+            key=PeriodKey(budget.budget_id, "", period_id),
+            start_unix_ms=start_unix_ms,
+            end_unix_ms=end_unix_ms,
             cap_nano_usd=budget.cap_nano_usd,
             cap_version=1,
             allocated_nano_usd=0,
@@ -215,6 +247,7 @@ def ledger_of(case: Case) -> Ledger:
             open=True,
         )
         for budget in budgets
+        for period_id, start_unix_ms, end_unix_ms in windows
     ]
     return Ledger(budgets, periods, NOON)
 

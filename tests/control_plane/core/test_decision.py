@@ -420,6 +420,18 @@ def test_a_quiet_lease_keeps_a_floor_that_shrinks_with_the_headroom() -> None:
     assert decide(situation(levels=stale, wanted=(KA,))).keeps == {KA: 0}
 
 
+def test_far_from_the_cap_half_of_what_is_left_stays_free_however_much_is_wanted() -> None:
+    """So a call above its sidecar's share finds money, and no share is called back for it."""
+    hungry = level(40, want_nano_usd=1_000, median_worst_nano_usd=1)
+    levels = {KA: {"me": hungry, "other": replace(hungry, available_nano_usd=10)}}
+    far = period(allocated=80, spent_nano_usd=30)
+    plan = decide(situation(levels=levels, wanted=(KA,), periods=(far,)))
+    assert (plan.keeps[KA], plan.refills) == (17, ())
+    nearer = period(allocated=101, spent_nano_usd=51, cap=101)
+    plan = decide(situation(levels=levels, wanted=(KA,), periods=(nearer,)))
+    assert plan.keeps[KA] == 25, "what both hold, and half of what is free: nothing"
+
+
 def test_a_next_period_is_filled_by_what_the_running_one_tells() -> None:
     following = PeriodKey("a", "", "q")
     to_come = period(following, start_unix_ms=NOW + 10**9, end_unix_ms=NOW + 2 * 10**9)
