@@ -23,7 +23,12 @@ IDLE_RETURN_MS = 10_000
 IDLE_RETURN_LOW_MS = 1_000
 """The same, when less than a tenth of the cap is left."""
 FLOOR_MS = 24 * 3_600_000
-"""A budget that was used here within this time keeps a floor, to live through an outage."""
+"""A budget that was used here within this time keeps a floor, to live through an outage.
+
+So does one that was used in the window before, for so long from the turn on.
+"""
+STARTER_LEAD_MS = 3_600_000
+"""From when the control plane grants first money of the next window, before the turn."""
 UNCAPPED_AUTHORITY_MS = 300_000
 """For how long after an answered Sync calls that match no capped budget may be opened."""
 PAUSE_MS = 2_000

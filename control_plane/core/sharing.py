@@ -109,12 +109,17 @@ def _is_far(period: PeriodState) -> bool:
 
 
 def _floor(situation: Situation, key: PeriodKey, level: Level, free_nano_usd: int) -> int:
-    """What a quiet lease keeps, so that its workflow survives an outage."""
+    """What a quiet lease keeps, so that its workflow survives an outage.
+
+    First money of a next period goes to all that used the running one, however long ago: a client
+    that was used up by the twentieth calls at midnight of the first, from everywhere at once.
+    """
     cap = situation.periods[key].cap_nano_usd
     assert cap is not None
     age_ms = situation.now_unix_ms - level.used_unix_ms
     nearly_spent = situation.periods[key].unspent_nano_usd * 10 < cap
-    if age_ms > limits.IDLE_FLOOR_LIFE_MS or nearly_spent:
+    stale = age_ms > limits.IDLE_FLOOR_LIFE_MS and key not in situation.starters
+    if stale or nearly_spent:
         return 0
     holders = len(_active(situation, key)) + 1
     room = max(0, free_nano_usd + situation.have_nano_usd(situation.asker, key)) // (4 * holders)

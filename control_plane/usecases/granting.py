@@ -16,7 +16,7 @@ from control_plane import limits
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
 from control_plane.core.reports import GrantAnswer
-from control_plane.core.situation import Demand, PeriodState, Plan, Situation, Vector
+from control_plane.core.situation import Demand, Level, PeriodState, Plan, Situation, Vector
 from control_plane.core.watermark import Mark
 from control_plane.store import budgets, leases, periods, sidecars
 from control_plane.store.engine import Tx
@@ -192,7 +192,8 @@ def gather(
     starters = {}
     for running in sorted(mine):
         level = levels.by_period.get(running, {}).get(holder.sidecar_id)
-        if level is not None and level.median_worst_nano_usd > 0:
+        lease = found.leases[running].get(holder.sidecar_id)
+        if level is not None and _will_be_used(level, lease, now_unix_ms):
             following = found.next_after(running)
             if following is not None:
                 starters[following] = running
@@ -294,6 +295,17 @@ def _left_over(state: PeriodState, lease: Lease | None, now_unix_ms: int) -> boo
     """Whether a lease still holds money of a window that is over, its cap taken away meanwhile."""
     held = lease is not None and lease.outstanding_nano_usd > 0
     return held and not state.running(now_unix_ms)
+
+
+def _will_be_used(level: Level, lease: Lease | None, now_unix_ms: int) -> bool:
+    """Whether a holder may need the next window's money at its turn: it used this one's, or lately.
+
+    Not for what it was given at the last turn alone, or it would get that for ever.
+    """
+    if level.median_worst_nano_usd <= 0:
+        return False
+    lately = now_unix_ms - level.used_unix_ms <= limits.IDLE_FLOOR_LIFE_MS
+    return lately or (lease is not None and lease.spent_nano_usd > 0)
 
 
 def _connected(demands: Sequence[Demand], asked: set[BudgetRef]) -> set[BudgetRef]:

@@ -30,6 +30,7 @@ from sidecar.limits import (
     LEFT_ENDED_LEASES,
     REPORTED_LEASES_MAX,
     RETURN_HYSTERESIS_PARTS,
+    STARTER_LEAD_MS,
 )
 
 
@@ -250,13 +251,14 @@ class Allowance:
         told.sort(key=lambda lease: (not lease.changed, lease.heard_boot_ms))
         # A lease of the current period that is empty is told too while its budget is in use:
         # only a lease that is told is filled up. So is one whose budget is as good as used up: only
-        # the answer can say that there is more again.
+        # the answer can say that there is more again. Before a window turns all that were used in
+        # it are told, however long ago: who is not gets nothing for the first call of the next.
         known = {id(lease) for lease in told}
         for account in self._accounts.values():
             lease = account.lease_at(now.unix_ms)
             if lease is None or id(lease) in known:
                 continue
-            if lease.low or _in_use(account, now):
+            if lease.low or _in_use(lease, now) or _turns_soon(lease, now):
                 told.append(lease)
         return told[:REPORTED_LEASES_MAX]
 
@@ -330,9 +332,19 @@ def _take(lease: Lease, grant: Grant) -> None:
     lease.outdated = False
 
 
-def _in_use(account: Account, now: Now) -> bool:
-    idle_ms = account.idle_ms(now.boot_ms)
-    return idle_ms is not None and idle_ms < FLOOR_MS
+def _in_use(lease: Lease, now: Now) -> bool:
+    """Whether it was used lately, or its window has just begun for one who used the last."""
+    idle_ms = lease.account.idle_ms(now.boot_ms)
+    if idle_ms is not None and idle_ms < FLOOR_MS:
+        return True
+    return lease.granted_nano_usd > 0 and now.unix_ms - lease.period_start_unix_ms < FLOOR_MS
+
+
+def _turns_soon(lease: Lease, now: Now) -> bool:
+    """Whether first money of the next window is due, and calls were paid from this one."""
+    end_unix_ms = lease.period_end_unix_ms
+    due = end_unix_ms is not None and end_unix_ms - now.unix_ms <= STARTER_LEAD_MS
+    return due and lease.spent_nano_usd > 0
 
 
 def _idle(lease: Lease, now: Now) -> bool:
@@ -346,7 +358,7 @@ def _want_nano_usd(lease: Lease, now: Now) -> int:
     account = lease.account
     if not _idle(lease, now):
         return account.want_nano_usd
-    return account.floor_nano_usd if _in_use(account, now) and not lease.low else 0
+    return account.floor_nano_usd if _in_use(lease, now) and not lease.low else 0
 
 
 def _give_back(lease: Lease, amount_nano_usd: int) -> None:

@@ -271,6 +271,24 @@ def test_the_next_period_is_begun_before_the_turn(world: World) -> None:
     assert world.period(ref)["spent_nano_usd"] == CENT
 
 
+def test_first_money_of_a_window_goes_to_who_used_the_last_however_long_ago(world: World) -> None:
+    """But not to who only was given it at the last turn: that would go on for ever."""
+    ref = world.budget("b", 10 * USD, window="week")
+    sidecar, other = world.sidecar("a"), world.sidecar("b")
+    call_id = sidecar.wait(CENT, ref)
+    sidecar.sync()
+    sidecar.settle(call_id, CENT)
+    sidecar.sync()
+    world.pass_ms(13 * DAY_MS // 2 - 1_800_000)
+    other.sync()
+    answer = sidecar.sync()
+    assert [told.lease.period_id for told in answer.leases] == ["2026-11-23", "2026-11-30"]
+    assert answer.leases[1].granted_nano_usd >= 2 * CENT
+    world.pass_ms(7 * DAY_MS)
+    assert "2026-12-07" not in [told.lease.period_id for told in sidecar.sync().leases]
+    assert world.number("SELECT COUNT(*) FROM lease WHERE sidecar_id = 'b'") == 0
+
+
 def test_a_partition_has_the_cap_for_itself(world: World) -> None:
     world.budget("b", 10 * CENT, split_by="workflow")
     sidecar = world.sidecar("a")
