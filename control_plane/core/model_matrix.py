@@ -12,11 +12,13 @@ Rules:
    (`review.cost_at`). It says nothing about how good the answers are.
 """
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from control_plane.core.latency import Counts, quantile_ms
+from control_plane.core.listed import Listed
 from control_plane.core.review import (
     NO_RATES,
     Rates,
@@ -32,6 +34,8 @@ CALLS_MIN: Final = 20
 """With fewer calls a figure is chance."""
 TaskModel = tuple[str, str, str]
 """A task, a provider and a model."""
+WorkflowModel = tuple[str, str, str, str]
+"""A project, a workflow, a provider and a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ class ModelMatrix:
     """All tasks by all models."""
 
     cells: tuple[Cell, ...]
-    """By task; within one the cheapest call first."""
+    """By task; within one the cheapest call first; of them the page that was asked for."""
+    listed: Listed
+    """Which page that is."""
     left_out_count: int
     """Pairs of task and model with too few calls."""
     month: str
@@ -86,58 +92,67 @@ class ModelMatrix:
     """False where the month has too many workflows to look through."""
 
 
-def cells(
-    sums: Mapping[TaskModel, Sums], took: Mapping[TaskModel, Counts]
-) -> tuple[tuple[Cell, ...], int]:
-    """What is measured often enough, and how many pairs are not."""
-    found = [
-        Cell(
-            *name,
-            call_count=one.call_count,
-            failed_count=one.failed_count,
-            cost_nano_usd=one.cost_nano_usd,
-            p50_ms=quantile_ms(took.get(name, {}), 50),
-            p95_ms=quantile_ms(took.get(name, {}), 95),
-        )
-        for name, one in sums.items()
-        if one.call_count >= CALLS_MIN
-    ]
-    found.sort(key=lambda cell: (cell.task, cell.per_call_nano_usd, cell.provider, cell.model))
-    return tuple(found), len(sums) - len(found)
+def measured(sums: Mapping[TaskModel, Sums]) -> tuple[list[tuple[TaskModel, Sums]], int]:
+    """What is measured often enough, in the order of cells, and how many pairs are not."""
+    found = [(name, one) for name, one in sums.items() if one.call_count >= CALLS_MIN]
+    found.sort(key=lambda one: (one[0][0], _per_call_nano_usd(one[1]), *one[0][1:]))
+    return found, len(sums) - len(found)
+
+
+def cell(name: TaskModel, sums: Sums, took: Counts) -> Cell:
+    """What one model does of one task."""
+    return Cell(
+        *name,
+        call_count=sums.call_count,
+        failed_count=sums.failed_count,
+        cost_nano_usd=sums.cost_nano_usd,
+        p50_ms=quantile_ms(took, 50),
+        p95_ms=quantile_ms(took, 95),
+    )
+
+
+def _per_call_nano_usd(sums: Sums) -> int:
+    return (2 * sums.cost_nano_usd + sums.call_count) // (2 * sums.call_count)
 
 
 def moves(
-    used: Mapping[tuple[str, str, str, str], Used],
+    used: Iterable[tuple[WorkflowModel, Used]],
     tasks: Mapping[tuple[str, str], str],
-    known: Sequence[Cell],
+    known: Iterable[TaskModel],
     held: Mapping[tuple[str, str], ModelPrice],
     most: int,
 ) -> tuple[Move, ...]:
-    """The best move of each workflow and model; by client, workflow, provider and model.
+    """The best moves; what was used is by client, workflow, provider and model, the dearest first.
 
-    At the cheapest rates for its tokens a workflow saves most, so only that model is priced.
+    At the cheapest rates for its tokens a workflow saves most, so only that model is priced. Nobody
+    saves more than he paid: what cost less than enough others save is not looked at.
     """
     rates = {name: standard_rates(price) for name, price in held.items()}
-    of_task: dict[str, list[tuple[Rates, Cell]]] = {}
-    for cell in known:
-        own = rates.get((cell.provider, cell.model))
+    of_task: dict[str, list[tuple[Rates, TaskModel]]] = {}
+    for one in known:
+        own = rates.get(one[1:])
         if own is not None:
-            of_task.setdefault(cell.task, []).append((own, cell))
-    found = []
-    for (project_id, workflow, provider, model), (calls, cost, *tokens) in used.items():
+            of_task.setdefault(one[0], []).append((own, one))
+    found: list[Move] = []
+    best_saved: list[int] = []
+    for (project_id, workflow, provider, model), (calls, cost, *tokens) in used:
+        if cost <= 0 or (len(best_saved) == most and cost < best_saved[0]):
+            break
         task = tasks.get((project_id, workflow), workflow)
         paid = standard_pico_usd(tokens, rates.get((provider, model), NO_RATES))
         if not paid:
             continue
-        best: tuple[int, Cell] | None = None
-        for own, cell in of_task.get(task, ()):
+        best: tuple[int, TaskModel] | None = None
+        for own, to in of_task.get(task, ()):
             asked = standard_pico_usd(tokens, own)
             if asked is not None and asked < (paid if best is None else best[0]):
-                best = asked, cell
-        if best is not None:
-            saved = cost - scaled(cost, best[0], paid)
-            if saved > 0:
-                to, of = best[1], (project_id, workflow, task, provider, model)
-                found.append(Move(*of, to.provider, to.model, calls, cost, saved))
+                best = asked, to
+        saved = 0 if best is None else cost - scaled(cost, best[0], paid)
+        if best is not None and saved > 0:
+            of = project_id, workflow, task, provider, model
+            found.append(Move(*of, *best[1][1:], calls, cost, saved))
+            heapq.heappush(best_saved, saved)
+            if len(best_saved) > most:
+                heapq.heappop(best_saved)
     found.sort(key=lambda move: (-move.saved_nano_usd, move.project_id, move.workflow, move.model))
     return tuple(found[:most])

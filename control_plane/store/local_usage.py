@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from control_plane import limits
 from control_plane.core.local_dates import LocalDates, signed_spans
+from control_plane.core.model_matrix import WorkflowModel
 from control_plane.core.usage import Grouping, Sums, UsageRow, Used
 from control_plane.store import rollups, spans
 from control_plane.store.engine import Row, Tx, Value
@@ -50,14 +51,19 @@ class _Wanted:
     columns: Sequence[str]
     """What rows are apart by."""
     summed: Sequence[str] = SUMMED
-    pairs: Sequence[tuple[str, str]] = ()
-    """Projects and workflows of theirs, and no others; none for all."""
+    whose: Sequence[tuple[str, ...]] = ()
+    """Projects, or projects with a workflow each, and no others; none for all."""
 
     @property
     def table(self) -> str:
         """The smallest table of spans that knows it."""
-        asked = {*self.columns, *(("workflow",) if self.pairs else ())}
+        asked = {*self.columns, *self.named}
         return next(name for name, key in spans.TABLES.items() if asked <= set(key))
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The columns that `whose` names."""
+        return _OF_WORKFLOW[: len(self.whose[0])] if self.whose else ()
 
     def chosen(self, sign: str) -> str:
         """The columns of one source, before they are summed."""
@@ -89,9 +95,12 @@ class LocalUsage:
         rows = tx.rows(f"SELECT DISTINCT time_zone FROM ({_WITHOUT_DAYS})", {"zone": zone})  # noqa: S608 - written above
         self._zones_of_quarters = [str(row["time_zone"]) for row in rows]
 
-    def sums(self, dates: LocalDates, group_by: Sequence[Grouping]) -> list[UsageRow]:
-        """One row for every set of values that occurs."""
-        wanted = _Wanted([_COLUMNS[name] for name in group_by])
+    def sums(
+        self, dates: LocalDates, group_by: Sequence[Grouping], project_ids: Sequence[str] = ()
+    ) -> list[UsageRow]:
+        """One row for every set of values that occurs, of all projects or of those named."""
+        columns = [_COLUMNS[name] for name in group_by]
+        wanted = _Wanted(columns, whose=[(project_id,) for project_id in project_ids])
         return _usage_rows(self._rows(wanted, [(dates, 1)]), wanted.columns)
 
     def callers(self, dates: LocalDates) -> frozenset[str]:
@@ -103,41 +112,45 @@ class LocalUsage:
         """By project, workflow, provider and model, of some projects' workflows."""
         if not pairs:
             return []
-        rows = self._rows(_Wanted(_OF_WORKFLOW, pairs=pairs), [(dates, 1)])
+        rows = self._rows(_Wanted(_OF_WORKFLOW, whose=pairs), [(dates, 1)])
         return _usage_rows(rows, _OF_WORKFLOW)
 
-    def used(self, dates: LocalDates) -> dict[tuple[str, str, str, str], Used]:
-        """What each workflow of each project used of each model.
+    def used(self, dates: LocalDates) -> tuple[int, Iterator[tuple[WorkflowModel, Used]]]:
+        """What workflows used of models, the dearest first, and how many those are.
 
-        At most limits.USAGE_ROWS_MAX + 1 of them.
+        At most limits.USAGE_ROWS_MAX + 1, read as they are looked at.
         """
-        tail = f"LIMIT {limits.USAGE_ROWS_MAX + 1}"
-        found: dict[tuple[str, str, str, str], Used] = {}
-        for row in self._rows(_Wanted(_OF_WORKFLOW, _USED), [(dates, 1)], tail):
-            used: Used = _USED_OF(row)
-            if any(used):
-                found[_NAMED_OF(row)] = used
-        return found
+        tail = f"ORDER BY cost_nano_usd DESC LIMIT {limits.USAGE_ROWS_MAX + 1}"
+        rows = self._rows(_Wanted(_OF_WORKFLOW, _USED), [(dates, 1)], tail)
+        return len(rows), ((_NAMED_OF(row), _USED_OF(row)) for row in rows)
 
     def most_changed(self, now: LocalDates, before: LocalDates, most: int) -> MostChanged:
         """The workflows whose cost changed most; where it changed alike, by their names."""
         wanted = _Wanted(("project_id", "workflow"), ("cost_nano_usd",))
         tail = f"ORDER BY ABS(SUM(cost_nano_usd)) DESC, project_id, workflow LIMIT {most:d}"
-        rows = self._rows(wanted, [(now, 1), (before, -1)], tail)
+        counted = ", COUNT(*) OVER () AS group_count"
+        rows = self._rows(wanted, [(now, 1), (before, -1)], tail, counted)
         return MostChanged(
             tuple((row["project_id"], row["workflow"]) for row in rows if row["cost_nano_usd"]),
             int(rows[0]["group_count"]) if rows else 0,
         )
 
-    def _rows(self, wanted: _Wanted, signed: Signed, tail: str = "") -> Sequence[Row]:
-        """Columns, sums, and how many rows there are without the tail's limit."""
+    def _rows(
+        self, wanted: _Wanted, signed: Signed, tail: str = "", counted: str = ""
+    ) -> Sequence[Row]:
         params = _Params()
-        sources = " UNION ALL ".join(self._sources(wanted, signed, params))
+        sources = list(self._sources(wanted, signed, params))
         columns = ", ".join(wanted.columns)
-        summed = ", ".join(f"SUM({name}) AS {name}" for name in wanted.summed)
+        # Rows of one span that are apart by all that its table is apart by are sums already.
+        is_summed = len(sources) == 1 and len(wanted.columns) == len(spans.TABLES[wanted.table])
+        is_summed = is_summed and sum(len(signed_spans(dates)) for dates, _ in signed) == 1
+        named = wanted.summed
+        if not is_summed:
+            named = [f"SUM({name}) AS {name}" for name in wanted.summed]
+        grouped = "" if is_summed else f"GROUP BY {columns}"
         return self._tx.rows(
-            f"""SELECT {columns}, {summed}, COUNT(*) OVER () AS group_count FROM ({sources})
-                GROUP BY {columns} {tail}""",  # noqa: S608 - names of the store's modules
+            f"""SELECT {columns}, {", ".join(named)}{counted} FROM ({" UNION ALL ".join(sources)})
+                {grouped} {tail}""",  # noqa: S608 - names of the store's modules
             params.values,
         )
 
@@ -165,11 +178,11 @@ def _of_spans(wanted: _Wanted, signed: Signed, params: _Params) -> str:
     )
     of_zone = "(SELECT DISTINCT time_zone FROM rollup_zone) z"
     where = "s.time_zone = z.time_zone AND s.span = named.span"
-    if wanted.pairs:
-        # One step of the index for each pair and span, in its client's zone alone.
-        pairs = f"(SELECT column1 AS id, column2 AS name FROM (VALUES {_pairs(wanted, params)}))"  # noqa: S608 - names of parameters
-        of_zone = f"{pairs} pair CROSS JOIN rollup_zone z"
-        where += " AND z.project_id = pair.id AND s.project_id = pair.id AND s.workflow = pair.name"
+    if wanted.whose:
+        # One step of the index for each of them and each span, in its client's zone alone.
+        of_zone = f"(VALUES {_whose(wanted, params)}) one CROSS JOIN rollup_zone z"
+        where += " AND z.project_id = one.column1"
+        where += "".join(f" AND s.{of} = one.column{n}" for n, of in enumerate(wanted.named, 1))
     return f"""SELECT {wanted.chosen("named.sign")}
         FROM {of_zone}
           CROSS JOIN (SELECT column1 AS span, column2 AS sign FROM (VALUES {names})) named
@@ -188,15 +201,16 @@ def _within(
     params: _Params,
 ) -> str:
     span = dates.within(zone)
-    if wanted.pairs:
-        whose += f" AND (s.project_id, s.workflow) IN (VALUES {_pairs(wanted, params)})"
+    if wanted.whose:
+        names = ", ".join(f"s.{name}" for name in wanted.named)
+        whose += f" AND ({names}) IN (VALUES {_whose(wanted, params)})"
     return f"""SELECT {wanted.chosen(f"{sign:d}")} FROM {table} s
         WHERE {whose} AND s.{time} >= {params.put(span.start_unix_ms)}
           AND s.{time} < {params.put(span.end_unix_ms)}"""  # noqa: S608 - names of the store's modules
 
 
-def _pairs(wanted: _Wanted, params: _Params) -> str:
-    return ", ".join(f"({params.put(of)}, {params.put(name)})" for of, name in wanted.pairs)
+def _whose(wanted: _Wanted, params: _Params) -> str:
+    return ", ".join(f"({', '.join(map(params.put, one))})" for one in wanted.whose)
 
 
 def _usage_rows(rows: Sequence[Row], columns: Sequence[str]) -> list[UsageRow]:

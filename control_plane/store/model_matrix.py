@@ -1,12 +1,12 @@
 """What models did of each task, and what people said that workflows do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from control_plane.core.latency import Counts
 from control_plane.core.model_matrix import TaskModel
 from control_plane.core.usage import Sums
 from control_plane.store import spans
-from control_plane.store.engine import Tx
+from control_plane.store.engine import Tx, Value
 from control_plane.store.growing import SUMMED
 
 _SUMS = ", ".join(f"SUM({name}) AS {name}" for name in SUMMED)
@@ -27,18 +27,32 @@ def sums(tx: Tx, since: str) -> Mapping[TaskModel, Sums]:
     }
 
 
-def latencies(tx: Tx, since: str) -> Mapping[TaskModel, Counts]:
-    """How long calls of those spans took that ended well, in steps."""
+def latencies(tx: Tx, since: str, names: Sequence[TaskModel]) -> Mapping[TaskModel, Counts]:
+    """How long calls of those spans took that ended well, in steps, of some tasks and models."""
+    if not names:
+        return {}
+    params: dict[str, Value] = {"since": since}
+    places = []
+    for number, name in enumerate(names):
+        of = {f"{column}{number}": value for column, value in zip("tpm", name, strict=True)}
+        places.append(f"({', '.join(f':{one}' for one in of)})")
+        params |= of
+    # One step of the index for each span and name.
     rows = tx.rows(
-        """SELECT task, provider, model, step, SUM(call_count) AS n FROM task_latency
-           WHERE span >= :since
-           GROUP BY task, provider, model, step HAVING SUM(call_count) > 0""",
-        {"since": since},
+        f"""SELECT l.task, l.provider, l.model, l.step, SUM(l.call_count) AS n
+            FROM (SELECT DISTINCT span FROM task_span WHERE span >= :since) s
+              CROSS JOIN (SELECT column1 AS task, column2 AS provider, column3 AS model
+                          FROM (VALUES {", ".join(places)})) named
+              CROSS JOIN task_latency l
+            WHERE l.span = s.span AND l.task = named.task AND l.provider = named.provider
+              AND l.model = named.model
+            GROUP BY l.task, l.provider, l.model, l.step HAVING SUM(l.call_count) > 0""",  # noqa: S608 - names of parameters
+        params,
     )
     found: dict[TaskModel, dict[int, int]] = {}
     for row in rows:
-        name = row["task"], row["provider"], row["model"]
-        found.setdefault(name, {})[row["step"]] = int(row["n"])
+        of_row = row["task"], row["provider"], row["model"]
+        found.setdefault(of_row, {})[row["step"]] = int(row["n"])
     return dict(found)
 
 

@@ -3,6 +3,7 @@
 from control_plane import limits
 from control_plane.core import fields
 from control_plane.core import model_matrix as core
+from control_plane.core.listed import Listed
 from control_plane.core.local_dates import whole_month
 from control_plane.core.model_matrix import ModelMatrix
 from control_plane.core.usage import local_day, spans_of
@@ -20,21 +21,34 @@ from protos.values.errors import NotFoundError
 _DAY_MS = 86_400_000
 
 
-def get_model_matrix(tx: Tx, now_unix_ms: int) -> ModelMatrix:
-    """What models did of each task in the last days, and what moves would have saved last month."""
+def get_model_matrix(tx: Tx, now_unix_ms: int, *, name: str = "", page: int = 0) -> ModelMatrix:
+    """What models did of each task in the last days, and what moves would have saved last month.
+
+    It has a page of the cells of which task or model have `name` in them, or with 0 all of those.
+    """
     zone = installation.get(tx).time_zone
     since = spans_of(local_day(zone, now_unix_ms - core.DAYS * _DAY_MS).date)[1]
-    cells, left_out = core.cells(store.sums(tx, since), store.latencies(tx, since))
+    measured, left_out = core.measured(store.sums(tx, since))
+    wanted = name.casefold()
+    named = [one for one in measured if wanted in " ".join(one[0]).casefold()]
+    listed = Listed.of(page, len(named))
+    shown = listed.cut(named)
+    took = store.latencies(tx, since, [of for of, _ in shown])
     month = month_before(month_at(zone, now_unix_ms))
-    rows = LocalUsage(tx, zone).used(whole_month(month))
-    knows_moves = len(rows) <= limits.USAGE_ROWS_MAX
+    count, used = LocalUsage(tx, zone).used(whole_month(month))
+    knows_moves = count <= limits.USAGE_ROWS_MAX
     held = held_prices(price_store.everything(tx), now_unix_ms)
     return ModelMatrix(
-        cells=cells,
+        cells=tuple(core.cell(of, sums, took.get(of, {})) for of, sums in shown),
+        listed=listed,
         left_out_count=left_out,
         month=month.name,
         moves=core.moves(
-            rows if knows_moves else {}, store.tasks(tx), cells, held, limits.REVIEW_ROWS_MAX
+            used if knows_moves else (),
+            store.tasks(tx),
+            [of for of, _ in measured],
+            held,
+            limits.REVIEW_ROWS_MAX,
         ),
         knows_moves=knows_moves,
     )

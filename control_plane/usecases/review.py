@@ -52,12 +52,12 @@ def get_review(tx: Tx, month: str, now_unix_ms: int, *, page: int = 0) -> Review
         before = up_to_same_day(earlier, asked.time_zone, now_unix_ms)
     used = LocalUsage(tx, asked.time_zone)
     ended, ended_before = (used.sums(dates, _BY_OUTCOME) for dates in (now, before))
-    sums, sums_before = (
-        {row.group[0]: row.sums for row in used.sums(dates, ("project",))}
-        for dates in (now, before)
-    )
+    sums, called_before = _by_project(used, now), used.callers(before)
     (rows, rows_before), is_by_workflow = _moved(used, now, before)
-    clients, count = _clients(tx, asked, sums, sums_before, page)
+    order, names = _order(tx, sums, called_before)
+    listed = Listed.of(page, len(order))
+    shown = listed.cut(order)
+    sums_before = _by_project(used, before, shown if page else ())
     end = min(asked.end_unix_ms, bucket_up(now_unix_ms))
     return Review(
         month=asked,
@@ -67,9 +67,9 @@ def get_review(tx: Tx, month: str, now_unix_ms: int, *, page: int = 0) -> Review
         before=total_of(ended_before),
         lump_nano_usd=calls.lumps_nano_usd(tx, "", asked.start_unix_ms, end),
         client_count=len(sums),
-        client_count_before=len(sums_before),
-        clients=clients,
-        listed=count,
+        client_count_before=len(called_before),
+        clients=_clients(tx, asked, shown, names, sums, sums_before),
+        listed=listed,
         models=core.by_model(ended, ended_before),
         movers=core.movers(rows, rows_before, limits.REVIEW_ROWS_MAX),
         is_by_workflow=is_by_workflow,
@@ -114,23 +114,41 @@ def _moved(
     return (rows, rows_before), True
 
 
-def _clients(
-    tx: Tx, month: Month, sums: Mapping[str, Sums], before: Mapping[str, Sums], page: int
-) -> tuple[tuple[ClientLine, ...], Listed]:
-    """Clients that are not archived or had calls, dearest first: a page of them, or with 0 all."""
-    known = {one.project_id: one for one in projects.listed(tx)}
-    wanted = {*sums, *before}
-    wanted |= {one.project_id for one in known.values() if one.state != ProjectState.ARCHIVED.value}
+def _by_project(
+    used: LocalUsage, dates: LocalDates, project_ids: Sequence[str] = ()
+) -> dict[str, Sums]:
+    return {row.group[0]: row.sums for row in used.sums(dates, ("project",), project_ids)}
+
+
+def _order(
+    tx: Tx, sums: Mapping[str, Sums], called_before: frozenset[str]
+) -> tuple[list[str], Mapping[str, str]]:
+    """Clients that are not archived or had calls, dearest first; and what each is called."""
+    known = projects.listed(tx)
+    names = {one.project_id: one.display_name for one in known}
+    archived = ProjectState.ARCHIVED.value
+    wanted = {*sums, *called_before}
+    wanted |= {one.project_id for one in known if one.state != archived}
+    nothing = Sums()
     order = sorted(
         (
-            -sums[project_id].cost_nano_usd if project_id in sums else 0,
-            known[project_id].display_name if project_id in known else project_id,
+            -sums.get(project_id, nothing).cost_nano_usd,
+            names.get(project_id, project_id),
             project_id,
         )
         for project_id in wanted
     )
-    listed = Listed.of(page, len(order))
-    shown = [project_id for _, _, project_id in listed.cut(order)]
+    return [project_id for _, _, project_id in order], names
+
+
+def _clients(
+    tx: Tx,
+    month: Month,
+    shown: Sequence[str],
+    names: Mapping[str, str],
+    sums: Mapping[str, Sums],
+    before: Mapping[str, Sums],
+) -> tuple[ClientLine, ...]:
     monthly = _monthly(tx, shown)
     caps = store.spent_of_caps(tx, f"{month.name}-01")
     seen = forecasts.of(tx, [budget.budget_id for budget in monthly.values()])
@@ -145,7 +163,7 @@ def _clients(
         found.append(
             ClientLine(
                 project_id=project_id,
-                client=known[project_id].display_name if project_id in known else project_id,
+                client=names.get(project_id, project_id),
                 sums=sums.get(project_id, Sums()),
                 before=before.get(project_id, Sums()),
                 cap=caps.get(budget.budget_id) if budget is not None else None,
@@ -158,7 +176,7 @@ def _clients(
                 statement=state.value if state is not None else "",
             )
         )
-    return tuple(found), listed
+    return tuple(found)
 
 
 def _monthly(tx: Tx, project_ids: Sequence[str]) -> dict[str, Budget]:

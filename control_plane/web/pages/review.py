@@ -1,6 +1,7 @@
 """The monthly review of all clients, and which models do which task at what cost."""
 
 from itertools import groupby
+from urllib.parse import urlencode
 
 from control_plane.statements import figures
 from control_plane.store.engine import Tx
@@ -37,9 +38,14 @@ def read_review(tx: Tx, asked: Asked) -> View:
 
 def read_models(tx: Tx, asked: Asked) -> View:
     """All tasks by all models, and what moves would have saved."""
-    found = model_matrix.get_model_matrix(tx, asked.now_unix_ms)
+    name = asked.query.get("name", "").strip()
+    found = model_matrix.get_model_matrix(
+        tx, asked.now_unix_ms, name=name, page=page_of(asked.query)
+    )
     values = {
         "matrix": found,
+        "name": name,
+        "search": f"/models?{urlencode({'name': name})}&" if name else "/models?",
         "tasks": [
             (task, list(cells)) for task, cells in groupby(found.cells, key=lambda one: one.task)
         ],

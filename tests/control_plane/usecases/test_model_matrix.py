@@ -1,11 +1,15 @@
 """Models by task: measured on our own calls alone, and moves at the tokens that were used."""
 
+import random
+
 import pytest
 
-from control_plane.core.model_matrix import ModelMatrix
+from control_plane import limits
+from control_plane.core.model_matrix import Cell, ModelMatrix, moves
 from control_plane.core.projects import Project
 from control_plane.usecases import model_matrix
 from protos.values.errors import InvalidArgumentError, NotFoundError
+from tests.control_plane.core.test_review import price
 from tests.control_plane.desk import DAY_MS, USD, Desk
 from tests.control_plane.usecases.test_calls import book, call
 
@@ -92,3 +96,50 @@ def test_a_task_is_a_label_of_a_workflow_that_is_named(desk: Desk) -> None:
         name_task(desk, acme, "leads", "no\nlabel")
     with pytest.raises(NotFoundError):
         name_task(desk, acme, "leads", "")
+
+
+def test_cells_are_shown_by_pages_and_found_by_name(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DESK_ROWS", 2)
+    acme, _ = desk.project("Acme Dental")
+    for number, workflow in enumerate(("leads", "inbox", "notes")):
+        use(desk, acme, workflow, "gpt-4o", 20, 1 + 100 * number)
+        use(desk, acme, workflow, "gpt-4o-mini", 20 + number, 51 + 100 * number)
+    everything = matrix(desk)
+    assert len(everything.cells) == 6
+    desk.pass_ms(5 * DAY_MS)
+    for name, pages in (("", [2, 2, 2]), ("MINI", [2, 1]), ("leads", [2]), ("none", [0])):
+        wanted = [one for one in everything.cells if name.lower() in f"{one.task} {one.model}"]
+        shown: list[Cell] = []
+        for page, many in enumerate(pages, 1):
+            found = desk.read(
+                lambda tx, p=page, n=name: model_matrix.get_model_matrix(  # type: ignore[misc]  # asked at once
+                    tx, desk.now, name=n, page=p
+                )
+            )
+            assert len(found.cells) == many
+            assert found.listed.after == (page + 1 if page < len(pages) else 0)
+            shown += found.cells
+        assert shown == wanted
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_move_is_missed_by_looking_at_the_dearest_alone(seed: int) -> None:
+    dice = random.Random(seed)
+    held = {
+        ("openai", model): price(model, input=dice.randrange(1, 9), output=dice.randrange(1, 9))
+        for model in "abc"
+    }
+    known = [(task, "openai", model) for task in ("t0", "t1") for model in "abc"]
+    used = [
+        ((f"p{n}", f"t{n % 3}", "openai", dice.choice("abcd")), (1, dice.randrange(200), 7, n % 5))
+        for n in range(300)
+    ]
+    used.sort(key=lambda one: -one[1][1])
+    everything = moves(used, {}, known, held, len(used))
+    assert len(everything) > 20
+    for most in (1, 5, 20):
+        looked_at = iter(used)
+        assert moves(looked_at, {}, known, held, most) == everything[:most]
+        assert list(looked_at)

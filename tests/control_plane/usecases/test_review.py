@@ -95,7 +95,9 @@ def test_every_sum_is_that_of_the_calls_of_each_clients_own_month(desk: Desk, se
         check_review(reviewed(desk, "2026-03"), march, {})
         running = reviewed(desk)
         check_review(running, april, same)
-        # The first page says the same.
+        # A page of clients says the same of them, and so does the first page of the desk.
+        paged = desk.read(lambda tx: review.get_review(tx, "", desk.now, page=1))
+        assert paged.clients == running.clients
         glance = desk.read(lambda tx: overview.clients_overview(tx, desk.levels, desk.now))
         assert (glance.month, glance.before) == (running.total, running.before)
 
