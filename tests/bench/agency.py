@@ -24,8 +24,7 @@ from tests.control_plane.web.agency import Client, add_alert, add_client, forese
 DAYS = 61
 """From the first of the month before until now."""
 LAST_DAY_MS = 7 * DAY_MS
-"""The desk's clock goes on so far, to the thirtieth: of a running month the day that compares most
-days of the month before, which is the slowest for the review."""
+"""The desk's clock goes on so far, to the thirtieth, so that two whole months were booked."""
 WORKFLOWS, WORKFLOWS_EACH = 40, 5
 ZONES = ("Europe/Berlin", "Europe/Berlin", "Europe/London", "America/New_York", AUCKLAND)
 STATEMENTS, STOPPED, SIDECARS = 10, 3, 5
