@@ -7,6 +7,7 @@ days or quarter hours of the same dates. An answer is the same whichever it is m
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
+from typing import Literal
 
 from control_plane import limits
 from control_plane.core.local_dates import LocalDates, signed_spans
@@ -27,6 +28,9 @@ _OF_WORKFLOW = ("project_id", "workflow", "provider", "model")
 _USED = ("call_count", "cost_nano_usd", "input_count", "output_count")
 _SUMMED_OF, _USED_OF, _NAMED_OF = itemgetter(*SUMMED), itemgetter(*_USED), itemgetter(*_OF_WORKFLOW)
 assert tuple(field.name for field in fields(Sums)) == SUMMED
+_COUNTED = ", COUNT(*) OVER () AS group_count"
+"""How many rows there are without a limit."""
+Rank = Literal["cost_nano_usd", "charge_nano_usd"]
 _WITHOUT_DAYS = f"""
   SELECT found.id AS project_id, COALESCE(project.time_zone, :zone) AS time_zone
   FROM ({rollups.STRANGERS}) found LEFT JOIN project ON project.project_id = found.id"""  # noqa: S608 - names of the store's modules
@@ -87,9 +91,17 @@ class _Params:
 class LocalUsage:
     """What all clients used, by local dates; for one transaction."""
 
-    def __init__(self, tx: Tx, zone: str) -> None:
-        """A project that nobody knows has the days of `zone`, the agency's."""
+    def __init__(self, tx: Tx, zone: str, project_id: str = "") -> None:
+        """A project that nobody knows has the days of `zone`, the agency's.
+
+        With `project_id` only that project is asked about, and `zone` is its own.
+        """
         self._tx, self._zone = tx, zone
+        if project_id:
+            has_days = bool(rollups.zones_of(tx, [project_id]))
+            self._zones_of_days = [zone] * (has_days and not spans.are_kept(tx, zone, [project_id]))
+            self._zones_of_quarters = [zone] * (not has_days)
+            return
         rows = tx.rows("SELECT DISTINCT time_zone FROM rollup_zone WHERE spans = 0")
         self._zones_of_days = [str(row["time_zone"]) for row in rows]
         rows = tx.rows(f"SELECT DISTINCT time_zone FROM ({_WITHOUT_DAYS})", {"zone": zone})  # noqa: S608 - written above
@@ -115,6 +127,19 @@ class LocalUsage:
         rows = self._rows(_Wanted(_OF_WORKFLOW, whose=pairs), [(dates, 1)])
         return _usage_rows(rows, _OF_WORKFLOW)
 
+    def workflows(
+        self, dates: LocalDates, project_id: str, rank: Rank, first: int
+    ) -> tuple[list[UsageRow], int]:
+        """A page of a project's workflows from one on (the first is 1), the dearest first.
+
+        And how many there are, where there is any on the page.
+        """
+        wanted = _Wanted(("workflow",), whose=[(project_id,)])
+        tail = f"""ORDER BY SUM({rank}) DESC, workflow
+            LIMIT {limits.DESK_ROWS:d} OFFSET {first - 1:d}"""
+        rows = self._rows(wanted, [(dates, 1)], tail, _COUNTED)
+        return _usage_rows(rows, wanted.columns), int(rows[0]["group_count"]) if rows else 0
+
     def used(self, dates: LocalDates) -> tuple[int, Iterator[tuple[WorkflowModel, Used]]]:
         """What workflows used of models, the dearest first, and how many those are.
 
@@ -128,8 +153,7 @@ class LocalUsage:
         """The workflows whose cost changed most; where it changed alike, by their names."""
         wanted = _Wanted(("project_id", "workflow"), ("cost_nano_usd",))
         tail = f"ORDER BY ABS(SUM(cost_nano_usd)) DESC, project_id, workflow LIMIT {most:d}"
-        counted = ", COUNT(*) OVER () AS group_count"
-        rows = self._rows(wanted, [(now, 1), (before, -1)], tail, counted)
+        rows = self._rows(wanted, [(now, 1), (before, -1)], tail, _COUNTED)
         return MostChanged(
             tuple((row["project_id"], row["workflow"]) for row in rows if row["cost_nano_usd"]),
             int(rows[0]["group_count"]) if rows else 0,

@@ -58,14 +58,6 @@ class _Wanted:
     """What rows are apart by."""
     project_id: str
     """Empty for all."""
-    pairs: Sequence[tuple[str, str]] = ()
-    """Projects and workflows of theirs, and no others; none for all."""
-
-    @property
-    def project_ids(self) -> list[str]:
-        """Projects that are named; none for all."""
-        named = [project_id for project_id, _ in self.pairs]
-        return list(dict.fromkeys(named or filter(None, [self.project_id])))
 
 
 def sums(
@@ -74,15 +66,13 @@ def sums(
     group_by: Sequence[Grouping],
     *,
     project_id: str,
-    pairs: Sequence[tuple[str, str]] = (),
 ) -> list[UsageRow]:
     """The sums of one stretch of time, one row for every set of values that occurs in it.
 
-    At most limits.USAGE_ROWS_MAX + 1 of each part of the time, the dearest. `pairs` are projects
-    with a workflow each, and sums are then of those alone.
+    At most limits.USAGE_ROWS_MAX + 1 of each part of the time, the dearest.
     """
     found = _Found(group_by)
-    wanted = _Wanted(found.columns, project_id, pairs)
+    wanted = _Wanted(found.columns, project_id)
     for zone in _zones(tx, project_id):
         for part in _parts(zone, stretch.start_unix_ms, stretch.end_unix_ms):
             for row in _rows_of_part(tx, part, wanted):
@@ -213,16 +203,17 @@ def _quarters(zone: str, *spans: tuple[int, int]) -> Iterator[_Part]:
 
 def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
     """Rows of whole days from their spans, if those know all that is wanted; else from the part."""
-    asked = {*wanted.columns, *(("workflow",) if wanted.pairs else ())}
+    asked = set(wanted.columns)
     table = next((name for name, key in spans.TABLES.items() if asked <= set(key)), None)
-    kept = part.table == "rollup_day" and spans.are_kept(tx, part.zone, wanted.project_ids)
+    named = [wanted.project_id] if wanted.project_id else []
+    kept = part.table == "rollup_day" and spans.are_kept(tx, part.zone, named)
     if table is None or not kept:
         return _rows(tx, part, wanted)
     names = spans_between(part.zone, part.start_unix_ms, part.end_unix_ms)
     listed = {f"span{number}": name for number, name in enumerate(names)}
     whose, params = _whose(part, wanted)
     where = f"time_zone = :zone AND span IN ({_named(listed)})"
-    if wanted.project_ids:
+    if wanted.project_id:
         where += f" AND {whose}"
     return tx.rows(_query(table, where, wanted.columns), {**params, **listed})
 
@@ -230,7 +221,7 @@ def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
 def _rows(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
     table = part.table
     named = {"project_id", "start_unix_ms"}
-    if table == "rollup_day" and set(wanted.columns) <= named and not wanted.pairs:
+    if table == "rollup_day" and set(wanted.columns) <= named:
         table = "rollup_day_total"
     whose, params = _whose(part, wanted)
     where = f"{whose} AND {part.time} >= :start AND {part.time} < :end"
@@ -245,22 +236,15 @@ def _whose(part: _Part, wanted: _Wanted) -> tuple[str, dict[str, Value]]:
         "zone": part.zone,
         "limit": limits.USAGE_ROWS_MAX + 1,
     }
-    projects = {f"of{number}": each for number, each in enumerate(wanted.project_ids)}
-    params |= projects
     if part.table != "rollup":
         whose = "time_zone = :zone"
     elif part.zone == _WITHOUT_DAYS:
         whose = f"project_id IN ({rollups.STRANGERS})"
     else:
         whose = "project_id IN (SELECT project_id FROM rollup_zone WHERE time_zone = :zone)"
-    if wanted.pairs:
-        # Of several zones each takes its own clients' pairs.
-        whose += f" AND project_id IN ({_named(projects)}) AND (project_id, workflow) IN (VALUES "
-        whose += ", ".join(f"(:p{number}, :w{number})" for number in range(len(wanted.pairs))) + ")"
-        for number, (project_id, workflow) in enumerate(wanted.pairs):
-            params |= {f"p{number}": project_id, f"w{number}": workflow}
-    elif projects:
-        whose = "project_id = :of0"
+    if wanted.project_id:
+        whose = "project_id = :project"
+        params["project"] = wanted.project_id
     return whose, params
 
 

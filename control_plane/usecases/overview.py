@@ -10,9 +10,9 @@ from control_plane.core.leases import PeriodKey
 from control_plane.core.listed import Listed
 from control_plane.core.local_dates import up_to_same_day, whole_month
 from control_plane.core.overview import ClientRow, Outlook, Overview, Refused, Standing
-from control_plane.core.usage import Stretch, Sums, UsageRow, total_of
+from control_plane.core.usage import Sums, total_of
 from control_plane.core.windows import WindowSpan
-from control_plane.store import budgets, forecasts, installation, projects, usage
+from control_plane.store import budgets, forecasts, installation, projects
 from control_plane.store import overview as store
 from control_plane.store.engine import Tx
 from control_plane.store.forecasts import SeenForecast
@@ -135,18 +135,6 @@ def lately_changed(
 def cap_reach(tx: Tx, standing: Standing) -> CapReach:
     """How far the newest decision about a budget's cap has come."""
     return reach.of_cap(tx, standing.budget, standing.newest)
-
-
-def models_of_workflow(
-    tx: Tx, project_id: str, workflow: str, start_unix_ms: int, now_unix_ms: int
-) -> list[UsageRow]:
-    """What the models of one workflow of a client cost, the dearest first."""
-    until = -(-now_unix_ms // limits.BUCKET_MS) * limits.BUCKET_MS
-    stretch = Stretch("", start_unix_ms, until)
-    found = usage.sums(
-        tx, stretch, ("model",), project_id=project_id, pairs=[(project_id, workflow)]
-    )
-    return sorted(found, key=lambda row: -row.sums.cost_nano_usd)
 
 
 def client_names(tx: Tx) -> Mapping[str, str]:

@@ -137,7 +137,9 @@ def number(form: Form, name: str) -> int:
 
 def page_of(query: Mapping[str, str]) -> int:
     """Which page of a list is asked for, from 1 on."""
-    return max(1, number(query, "page")) if query.get("page") else 1
+    if not query.get("page"):
+        return 1
+    return min(max(1, number(query, "page")), limits.READ_ROWS_MAX)
 
 
 def project_of_path(path: Mapping[str, str]) -> str:

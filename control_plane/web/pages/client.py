@@ -19,11 +19,11 @@ from control_plane.usecases.client_overview import (
     ClientTrail,
     client_overview,
     client_trail,
+    workflow_overview,
 )
 from control_plane.web import charts, formatting
 from control_plane.web.pages.clients import CLASSES, state_text
-from control_plane.web.routes import Asked, Page, Route, View, project_of_path
-from protos.values.errors import NotFoundError
+from control_plane.web.routes import Asked, Page, Route, View, page_of, project_of_path
 from protos.values.recipes import DEFAULT_SIDECAR_URL, KEY_PLACEHOLDER, Place, Recipe, recipes
 
 _DAYS_OF_MONTH_MAX = 31
@@ -33,8 +33,16 @@ _TOOLS = {"n8n_openai", "n8n_anthropic", "make", "zapier", "curl"}
 
 def read_client(tx: Tx, asked: Asked) -> View:
     """The page of one client."""
-    client = client_overview(tx, asked.path["project_id"], asked.levels, asked.now_unix_ms)
-    if asked.principal.role is Role.CLIENT:
+    is_for_client = asked.principal.role is Role.CLIENT
+    client = client_overview(
+        tx,
+        asked.path["project_id"],
+        asked.levels,
+        asked.now_unix_ms,
+        page=page_of(asked.query),
+        is_for_client=is_for_client,
+    )
+    if is_for_client:
         return shared_view(client)
     trail = client_trail(tx, client, asked.levels, asked.now_unix_ms)
     standings = [*client.standings, *trail.agency]
@@ -58,27 +66,19 @@ def read_client(tx: Tx, asked: Asked) -> View:
 def read_workflow(tx: Tx, asked: Asked) -> View:
     """The page of one workflow of a client."""
     name = asked.path["workflow"]
-    client = client_overview(
-        tx, asked.path["project_id"], asked.levels, asked.now_unix_ms, workflow=name
-    )
-    found = [row for row in client.month.rows if row.group[0] == name]
-    if not found:
-        raise NotFoundError("this workflow had no calls this month", workflow=name)
-    counts = client.latencies.get(name, {})
+    found = workflow_overview(tx, asked.path["project_id"], name, asked.now_unix_ms)
     values = {
-        "client": client,
+        "project": found.project,
         "workflow": name,
-        "sums": found[0].sums,
-        "p50": quantile_ms(counts, 50),
-        "p95": quantile_ms(counts, 95),
-        "models": overview.models_of_workflow(
-            tx, client.project.project_id, name, client.month.start_unix_ms, asked.now_unix_ms
-        ),
+        "sums": found.sums,
+        "p50": quantile_ms(found.took, 50),
+        "p95": quantile_ms(found.took, 95),
+        "models": found.models,
         "calls": calls.list_calls(
-            tx, AskedPage(20), CallFilter(client.project.project_id, name)
+            tx, AskedPage(20), CallFilter(found.project.project_id, name)
         ).items,
     }
-    return View("workflow.html", values, f"{name} of {client.project.display_name}")
+    return View("workflow.html", values, f"{name} of {found.project.display_name}")
 
 
 def shared_view(client: ClientOverview) -> View:
@@ -86,13 +86,13 @@ def shared_view(client: ClientOverview) -> View:
     charged = client.has_rate_card
     rows = [
         (row.group[0], row.sums.charge_nano_usd if charged else row.sums.cost_nano_usd, row.sums)
-        for row in client.month.rows
+        for row in client.workflows
     ]
-    total = client.month.total
+    total = client.total
     values = {
         "client": client,
         "charged": charged,
-        "rows": sorted(rows, key=lambda row: -row[1]),
+        "rows": rows,
         "total_nano_usd": total.charge_nano_usd if charged else total.cost_nano_usd,
         "state_text": state_text,
         "classes": CLASSES,

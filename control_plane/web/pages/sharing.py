@@ -8,7 +8,7 @@ from control_plane.usecases import share_links
 from control_plane.usecases.acts import Act
 from control_plane.usecases.client_overview import ClientOverview, client_overview
 from control_plane.web.pages.client import shared_view
-from control_plane.web.routes import Asked, Change, Form, Next, Route, View
+from control_plane.web.routes import Asked, Change, Form, Next, Route, View, page_of
 from control_plane.web.serving import Serving
 
 
@@ -28,7 +28,8 @@ class Sharing:
         link = await self._deps.write(lambda tx: share_links.look(tx, secret, now))
 
         def read(tx: Tx) -> ClientOverview:
-            return client_overview(tx, link.project_id, self._deps.levels, now)
+            page, levels = page_of(request.query_params), self._deps.levels
+            return client_overview(tx, link.project_id, levels, now, page=page, is_for_client=True)
 
         client = await self._deps.read(read)
         return await self._serving.render(request, shared_view(client), None, "")
