@@ -98,6 +98,8 @@ OF_AUTHORITY = (
         LEASES,
         "        return self.period_start_unix_ms <= unix_ms and (end is None or unix_ms < end)\n",
         "        return self.period_start_unix_ms <= unix_ms\n",
+        directed="tests/simulation/stories/test_caps_and_periods.py"
+        "::test_a_day_turns_while_the_control_plane_is_down_for_two_hours",
     ),
 )
 
@@ -181,6 +183,8 @@ OF_THE_LEDGER = (
         BOOKS,
         "    if after != chain_told:\n",
         "    if False:\n",
+        directed="tests/control_plane/usecases/test_sync_evidence.py"
+        "::test_a_chain_that_does_not_continue_is_fenced_with_an_alarm",
     ),
     _mutant(
         "L2",

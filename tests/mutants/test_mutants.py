@@ -12,7 +12,7 @@ from tests.mutants.campaign import Trees, hunt, made_trees
 from tests.mutants.planting import Change, Mutant, StaleMutantError, planted_sources
 from tests.mutants.table import MUTANTS
 
-QUICKEST = ("M4", "M7", "V1", "V8")
+QUICKEST = ("M4", "M7", "V1", "V8", "A2", "A7", "A8")
 BY_NAME = {mutant.name: mutant for mutant in ALL}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from protos.values.selectors import Attributes
 from sidecar.core.calls import Bound, Hold, NewCall, Outcome, Settlement
 from sidecar.core.refusals import Refused
-from tests.simulation import invariants
+from tests.simulation import authority, invariants
 from tests.simulation.clocks import sleep, true_ms
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.invariants import ViolationError
@@ -110,8 +110,7 @@ async def _sent(
         journal=life.disk.journal,
         sent_ms=true_ms(),
     )
-    if at_once:
-        invariants.check_dispatch(simulation, billing, order.key_id)
+    authority.check_dispatch(simulation, billing, hold, at_once=at_once)
     simulation.provider.take(billing)
     simulation.nursery.start_soon(_billed, simulation, billing, order)
     simulation.check_sidecars("call sent", life.name, hold.worst_nano_usd)
@@ -121,6 +120,7 @@ async def _sent(
     if life.dead:
         return
     _settle(life, order, hold, billing)
+    billing.settled_seq = life.journal.last_seq
     simulation.check_sidecars("call settled", life.name, order.ends)
     life.happened("call settled")
 

@@ -3,7 +3,7 @@
 import heapq
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -156,6 +156,16 @@ class TrueClock:
         return self.unix_ms() * 1_000_000
 
 
+class Paused(NamedTuple):
+    """A pause of a virtual machine."""
+
+    since_ms: int
+    """By the true time, as is its end."""
+    until_ms: int
+    lasted_ms: int
+    """By the machine's own oscillator."""
+
+
 @dataclass(slots=True)
 class HostClock:
     """Both clocks of one host. One oscillator drives them, so they are wrong by the same rate."""
@@ -170,6 +180,11 @@ class HostClock:
     unseen_ms: int = 0
     """Pauses of the virtual machine that the boot clock knows nothing of."""
     paused_since_ms: int | None = None
+    stepped: bool = False
+    """Its wall clock was set, at least once."""
+    paused: Paused | None = None
+    """The latest pause of the virtual machine that is over."""
+    _began_ms: int = 0
     _asked_s: float = -1.0
     _told: Now | None = None
     """What both clocks showed when they were last asked, until somebody touches them."""
@@ -195,6 +210,7 @@ class HostClock:
     def step(self, by_ms: int) -> None:
         """Somebody sets the wall clock."""
         self.wall_offset_ms += by_ms
+        self.stepped = True
         self._told = None
 
     def correct(self) -> None:
@@ -206,13 +222,16 @@ class HostClock:
         """The virtual machine stops, and its boot clock with it."""
         if self.paused_since_ms is None:
             self.paused_since_ms = self._ran_ms
+            self._began_ms = true_ms()
             self._told = None
 
     def resume(self) -> None:
         """It goes on."""
         if self.paused_since_ms is not None:
-            self.unseen_ms += self._ran_ms - self.paused_since_ms
+            lasted_ms = self._ran_ms - self.paused_since_ms
+            self.unseen_ms += lasted_ms
             self.paused_since_ms = None
+            self.paused = Paused(self._began_ms, true_ms(), lasted_ms)
             self._told = None
 
     def reboot(self) -> None:

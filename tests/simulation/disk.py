@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from sidecar.clock import Clock
+from sidecar.core.leases import LeaseKey
 from sidecar.limits import BALLAST_BYTES
 from sidecar.runtime.ballast import Ballast
 from sidecar.runtime.journal import Group, Journal
@@ -77,6 +78,9 @@ class Disk:
         self.journal = JournalCopy()
         self._room = 0
         self._synced_bytes = 0
+        self.authority_ms: dict[tuple[int, int, LeaseKey], int] = {}
+        """Until when calls might be started by what came here, by the true time: for each boot,
+        epoch and lease. A copy has none."""
         self._syncs = False
         """Whether the connection was told to sync each commit."""
         self.lay_ballast()

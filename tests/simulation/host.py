@@ -16,7 +16,7 @@ from protos.bursar.sidecar import v1 as wire
 from sidecar.clock import KeptClock
 from sidecar.core.allowance import Allowance
 from sidecar.core.instants import Now
-from sidecar.core.leases import LeaseKey
+from sidecar.core.leases import Lease, LeaseKey
 from sidecar.runtime import identity, policy_file
 from sidecar.runtime.admission import Admission
 from sidecar.runtime.control import ControlLink, Surroundings
@@ -29,8 +29,8 @@ from sidecar.runtime.report import Told
 from sidecar.runtime.secrets import ProviderSecrets
 from sidecar.runtime.watcher import Watcher
 from sidecar.telemetry import Log
-from tests.simulation import invariants
-from tests.simulation.clocks import HostClock
+from tests.simulation import authority
+from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.disk import Disk, SimulatedJournal
 from tests.simulation.invariants import ViolationError
 from tests.simulation.network import Stream
@@ -61,6 +61,7 @@ class _Keeper(PolicyKeeper):
         await self.life.disk.write()
         if not self.life.dead:
             policy_file.save(self._folder, message)
+            self.life.policy_kept = (message.generation, message.version)
 
 
 class _Watcher(Watcher):
@@ -80,18 +81,46 @@ class _Watcher(Watcher):
         return True
 
 
+class _Allowance(Allowance):
+    """What a process may spend; what it gives back unasked is held to what it heard."""
+
+    life: "Life"
+
+    def take_returns(self, now: Now) -> list[Lease]:
+        given = super().take_returns(now)
+        if given and not self.life.heard:
+            words = f"{self.life.name} gave money back though its last Sync failed"
+            self.life.simulation.fail(ViolationError("I3 offline", words))
+        return given
+
+
 class _Link(ControlLink):
     """The control link, whose answers are kept, to be taken once more at rest."""
 
     life: "Life"
+
+    async def _register(self) -> bool:
+        registered = await super()._register()
+        self.life.asked_ms = self.life.left_ms
+        return registered
+
+    async def _sync(self) -> bool:
+        life = self.life
+        life.in_flight = False
+        answered = await super()._sync()
+        life.asked_ms = life.left_ms
+        # One that an answer came to, of whatever kind, is none that is in flight any more.
+        life.heard = answered or (life.heard and not life.in_flight)
+        return answered
 
     def _take(self, answer: wire.SyncResponse, told: Told, sent: Now) -> bool:
         # Those of windows that are over come back when another database serves.
         allowance = self.life.allowance
         known = (*allowance, *allowance._aside.values())
         before = {lease.key: lease.authority_boot_ms for lease in known}
+        self.life.in_flight = False
         taken = super()._take(answer, told, sent)
-        self.life.check_authority(answer, told.request.sync_no, before)
+        self.life.check_authority(answer, told.request.sync_no, before, counts=taken)
         self.life.took(answer, told, sent, counts=taken)
         return taken
 
@@ -116,8 +145,18 @@ class Life:
         self.link: ControlLink
         self.calls: trio.Nursery
         self.answers: list[tuple[wire.SyncResponse, Told, Now]] = []
-        self.sent_boot_ms: dict[int, int] = {}
-        """When each Sync left, by the clock that the process keeps."""
+        self.boots = host.boots
+        """Which boot of the host it lives in."""
+        self.began_ms = self.left_ms = self.asked_ms = true_ms()
+        """When it began, when it asked last, and when it sent what was answered or failed last."""
+        self.syncs_left: dict[int, tuple[int, int]] = {}
+        """When each Sync left: by the true time, and by the clock that the process keeps."""
+        self.in_flight = False
+        """A Sync left, and no answer came yet."""
+        self.heard = False
+        """The last Sync did not fail."""
+        self.policy_kept = (0, 0)
+        """Generation and version of the policy on the disk."""
 
     @property
     def name(self) -> str:
@@ -143,16 +182,29 @@ class Life:
         self.simulation.check_sidecars("answer taken", self.name, answer.acked_seq)
         self.happened("answer taken")
 
+    def asks(self, _: Any) -> None:
+        """A message leaves."""
+        self.left_ms = true_ms()
+
     def sends(self, request: Any) -> None:
         """A Sync leaves."""
-        self.sent_boot_ms[request.sync_no] = self.clock.now().boot_ms
+        self.asks(request)
+        self.in_flight = True
+        self.syncs_left[request.sync_no] = (self.left_ms, self.clock.now().boot_ms)
 
     def check_authority(
-        self, answer: wire.SyncResponse, sync_no: int, before: dict[LeaseKey, int]
+        self, answer: wire.SyncResponse, sync_no: int, before: dict[LeaseKey, int], *, counts: bool
     ) -> None:
         """What an answer gave ends so long after its Sync left, however late it came."""
         try:
-            invariants.check_authority(self, answer, self.sent_boot_ms[sync_no], before)
+            authority.check_taken(self, answer, sync_no, before, counts=counts)
+        except ViolationError as violation:
+            self.simulation.fail(violation)
+
+    def _check_beginning(self) -> None:
+        """What it found in its journal is no more than came there."""
+        try:
+            authority.check_beginning(self)
         except ViolationError as violation:
             self.simulation.fail(violation)
 
@@ -180,6 +232,7 @@ class Life:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.journal.run)
             self.calls = nursery
+            self._check_beginning()
             self.ready.set()
             await self.link.run()
 
@@ -224,6 +277,8 @@ class Life:
         self.admission = Admission(
             journal=self.journal, clock=clock, entropy=entropy, secrets=_SECRETS, log=log
         )
+        self.admission.allowance.__class__ = _Allowance
+        cast(_Allowance, self.admission.allowance).life = self
         recover(
             recovered,
             admission=self.admission,
@@ -235,6 +290,7 @@ class Life:
         known = policy_file.load(self.disk.folder, "")
         if known is not None:
             self.admission.take_policy(known)
+            self.policy_kept = (known.generation, known.version)
         return Surroundings(
             stub=cast(Any, _Stub(self)),
             admission=self.admission,
@@ -273,7 +329,7 @@ class _Stub:
                 repeats=repeats,
             )
 
-        self.Register = method("Register", repeats=False)
+        self.Register = method("Register", repeats=False, sends=life.asks)
         self.Sync = method("Sync", repeats=True, sends=life.sends)
         self.Drain = method("Drain", repeats=True)
 
@@ -298,6 +354,8 @@ class SimulatedHost:
         self.armed: tuple[str, bool] | None = None
         """The point at which the next process end comes, and whether with the power."""
         self.frozen = 0
+        self.slept = False
+        """It stood still, at least once."""
         self._thawed = trio.Event()
         self.revoked = False
 
@@ -320,6 +378,7 @@ class SimulatedHost:
 
     def freeze(self) -> None:
         self.frozen += 1
+        self.slept = True
 
     def thaw(self) -> None:
         self.frozen -= 1

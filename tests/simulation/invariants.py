@@ -1,6 +1,7 @@
 """What must always be so, each by its name, held against what the provider truly billed.
 
-Checked after every step. What must be so only at rest is in resting.py.
+Checked after every step. Who may start calls is in authority.py; what must be so only at rest, in
+resting.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,13 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from control_plane.store.engine import Row, Tx
-from protos.bursar.sidecar import v1 as wire
 from sidecar.core.leases import Lease, LeaseKey
 from sidecar.core.refusals import Reason, Refusal
 
 if TYPE_CHECKING:
     from tests.simulation.host import Life
-    from tests.simulation.provider import Billing
     from tests.simulation.simulation import Simulation
 
 Numbers = tuple[int, int, int]
@@ -169,7 +168,7 @@ class Books:
         if self.old:
             self.allowed[key] = max(cap, before)
         elif net > max(cap, held):
-            words = f"{_name(key)}: {net} allocated above the cap of {cap}, {held} before"
+            words = f"{name_of(key)}: {net} allocated above the cap of {cap}, {held} before"
             must(False, "I1 grant", words)
 
     def _check_growth(
@@ -208,7 +207,8 @@ def _key(row: Row) -> LeaseKey:
     return LeaseKey(row["budget_id"], row["partition"], row["period_id"])
 
 
-def _name(key: LeaseKey) -> str:
+def name_of(key: LeaseKey) -> str:
+    """A budget period in words."""
     return "/".join(part for part in key if part)
 
 
@@ -227,18 +227,18 @@ def _check_period(key: LeaseKey, row: Row, sums: list[int]) -> None:
     must(
         allocated == leased + beside,
         "allocated",
-        f"{_name(key)}: {allocated} allocated, but {leased} leased and {beside} beside",
+        f"{name_of(key)}: {allocated} allocated, but {leased} leased and {beside} beside",
     )
     must(
         spent == spent_of_leases + beside,
         "spent",
-        f"{_name(key)}: {spent} spent, but {spent_of_leases} of leases and {beside} beside",
+        f"{name_of(key)}: {spent} spent, but {spent_of_leases} of leases and {beside} beside",
     )
-    must(spent <= allocated, "spent", f"{_name(key)}: {spent} spent of {allocated} allocated")
+    must(spent <= allocated, "spent", f"{name_of(key)}: {spent} spent of {allocated} allocated")
     must(
         row["orphan_hold_nano_usd"] == orphaned,
         "orphans",
-        f"{_name(key)}: {row['orphan_hold_nano_usd']} held for orphans that have {orphaned}",
+        f"{name_of(key)}: {row['orphan_hold_nano_usd']} held for orphans that have {orphaned}",
     )
 
 
@@ -252,13 +252,15 @@ def check_truth(simulation: "Simulation") -> None:
         slack = books.slack.get(key, 0)
         allowed = books.allowed.get(key)
         if allowed is not None and truth > allowed + slack:
-            must(False, "I1 cap", f"{_name(key)}: {truth} billed or under way, {allowed} allowed")
+            must(False, "I1 cap", f"{name_of(key)}: {truth} billed or under way, {allowed} allowed")
         row = books.periods.get(key)
         if row is None or books.old:
             continue
         granted = row["allocated_nano_usd"] - row["overrun_nano_usd"] - row["counted_nano_usd"]
         if truth > granted + slack:
-            must(False, "I1 proof", f"{_name(key)}: {truth} billed or under way, {granted} granted")
+            must(
+                False, "I1 proof", f"{name_of(key)}: {truth} billed or under way, {granted} granted"
+            )
 
 
 def check_leases(simulation: "Simulation", name: str) -> None:
@@ -272,7 +274,7 @@ def check_leases(simulation: "Simulation", name: str) -> None:
 
 def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
     if lease.available_nano_usd < 0:
-        words = f"{life.name} {_name(lease.key)}: {lease.available_nano_usd} available"
+        words = f"{life.name} {name_of(lease.key)}: {lease.available_nano_usd} available"
         must(False, "lease", words)
     if life.journal.epoch == 0 or books.old or life.disk.journal.forked:
         return
@@ -287,7 +289,7 @@ def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
     )
     if lease.granted_nano_usd <= granted and lease.returned_nano_usd >= returned:
         return
-    where = f"{life.name} {_name(lease.key)}"
+    where = f"{life.name} {name_of(lease.key)}"
     must(
         lease.granted_nano_usd <= granted,
         "g <= G",
@@ -298,55 +300,6 @@ def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
         "r >= R",
         f"{where}: {lease.returned_nano_usd} here, {returned} there",
     )
-
-
-def check_dispatch(simulation: "Simulation", billing: "Billing", key_id: str) -> None:
-    """I5, and authority: a call goes out only while it may. At the instant of its first byte."""
-    life = billing.life
-    now = simulation.clock.unix_ms()
-    known = life.admission.policy.version
-    for promise in simulation.promises:
-        if now <= promise.guaranteed_unix_ms or known >= promise.policy_version:
-            continue
-        concerned = {
-            "key": promise.name == key_id,
-            "cap": any(key.budget_id == promise.name for key in billing.vector),
-            "sidecar": promise.name == life.host.sidecar_id,
-        }[promise.what]
-        must(
-            not concerned,
-            "I5 revocation",
-            f"{life.name} sent a call {now - promise.guaranteed_unix_ms} ms after the change of "
-            f"{promise.what} {promise.name} was to bind everywhere",
-        )
-    boot_ms = life.clock.now().boot_ms
-    for key in billing.vector:
-        lease = life.allowance.lease(key)
-        must(
-            lease is not None and lease.usable(boot_ms),
-            "authority",
-            f"{life.name} sent a call on {_name(key)} without authority",
-        )
-
-
-def check_authority(
-    life: "Life", answer: wire.SyncResponse, sent_boot_ms: int, before: dict[LeaseKey, int]
-) -> None:
-    """Authority is counted from when a Sync left: whoever gave it counts from before it came."""
-    given = {
-        LeaseKey(grant.lease.budget_id, grant.lease.partition, grant.lease.period_id): (
-            grant.authority_ms
-        )
-        for grant in answer.leases
-    }
-    for lease in life.allowance:
-        until_ms = max(before.get(lease.key, 0), sent_boot_ms + given.get(lease.key, 0))
-        must(
-            lease.authority_boot_ms <= until_ms,
-            "authority",
-            f"{life.name} takes {_name(lease.key)} for its own until {lease.authority_boot_ms},"
-            f" and may until {until_ms}",
-        )
 
 
 def check_refusal(life: "Life", refusal: Refusal, worst_nano_usd: int, attributes: Any) -> None:
@@ -370,7 +323,7 @@ def check_refusal(life: "Life", refusal: Refusal, worst_nano_usd: int, attribute
         "I3 offline",
         f"{life.name} refused a call of {worst_nano_usd} as unreachable that its leases cover: "
         + "; ".join(
-            f"{_name(lease.key)} has {lease.available_nano_usd}, told {lease.latest}"
+            f"{name_of(lease.key)} has {lease.available_nano_usd}, told {lease.latest}"
             for lease in leases
             if lease is not None
         ),

@@ -9,7 +9,6 @@ from control_plane.usecases import budgets, keys, projects, sidecars
 from control_plane.usecases.acts import Act
 from protos.values.selectors import Selector, SplitBy
 from tests.simulation.plan import Step
-from tests.simulation.simulation import Promise
 from tests.simulation.stage import Client, Stage, action
 
 
@@ -75,9 +74,7 @@ async def _cap(stage: Stage, step: Step) -> None:
     lower = (change.new_cap_nano_usd or 0) < (change.old_cap_nano_usd or 0)
     simulation.count("cap lowered" if lower else "cap raised")
     if lower:
-        simulation.promises.append(
-            Promise("cap", budget_id, reach.policy_version, reach.guaranteed_unix_ms)
-        )
+        simulation.promised("cap", budget_id, reach.policy_version, reach.guaranteed_unix_ms)
     simulation.check_books("cap set", step.part)
     simulation.policy_changed()
 
@@ -108,9 +105,7 @@ async def _revoke_key(stage: Stage, step: Step) -> None:
         lambda tx, act: keys.revoke_key(tx, key_id, "", "test", act)
     )
     simulation.count("key revoked")
-    simulation.promises.append(
-        Promise("key", key_id, reach.policy_version, reach.guaranteed_unix_ms)
-    )
+    simulation.promised("key", key_id, reach.policy_version, reach.guaranteed_unix_ms)
     simulation.check_books("key revoked", step.part)
     simulation.policy_changed()
 
@@ -130,6 +125,6 @@ async def _revoke_sidecar(stage: Stage, step: Step) -> None:
     ends = simulation.headquarters.act(revoke)
     host.revoked = True
     simulation.count("sidecar revoked")
-    simulation.promises.append(Promise("sidecar", host.sidecar_id, 2**62, ends))
+    simulation.promised("sidecar", host.sidecar_id, 2**62, ends)
     simulation.check_books("sidecar revoked", host.name)
     simulation.policy_changed()

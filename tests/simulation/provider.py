@@ -29,6 +29,8 @@ class Billing:
     """What it cost; None while it is under way."""
     seen: bool = False
     """The process lived to see the usage and settled it."""
+    settled_seq: int = 0
+    """The number of the record of its end, or of one beside it; 0 when its process wrote none."""
     guessed: bool = False
     """The process lived, and had to settle at the worst case."""
 

@@ -27,6 +27,11 @@ def check_rest(simulation: "Simulation") -> None:
                 "I2 ledger",
                 f"{billing.call_id} of {billing.life.name} was billed and is not in the ledger",
             )
+            must(
+                simulation.restores > 0 or not _counts_as_told(billing),
+                "I2 ledger",
+                f"{billing.call_id} of {billing.life.name} counts as told, and is not in it",
+            )
             for key in billing.vector:
                 missing[key] = missing.get(key, 0) + billing.within_nano_usd
             continue
@@ -35,6 +40,12 @@ def check_rest(simulation: "Simulation") -> None:
     _check_strangers(simulation, calls)
     _check_nothing_held(simulation)
     _check_alarms(simulation)
+
+
+def _counts_as_told(billing: "Billing") -> bool:
+    """Its end was acknowledged, to a process that was not told that its journal is a copy."""
+    life, seq = billing.life, billing.settled_seq
+    return 0 < seq <= life.journal.acked_seq and not life.admission.fenced
 
 
 def _ledger(tx: Tx) -> tuple[dict[str, Row], list[Row]]:

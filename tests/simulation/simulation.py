@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from control_plane.core.joining import NewJoinToken
+from control_plane.store import installation
 from control_plane.usecases.join import Join, join
 from control_plane.usecases.sidecars import create_join_token
 from protos.bursar.sidecar import v1 as wire
@@ -51,6 +52,8 @@ class Promise:
     """The key, budget or sidecar."""
     policy_version: int
     guaranteed_unix_ms: int
+    generation: int
+    """The database that counts this version."""
 
 
 @dataclass(slots=True)
@@ -349,6 +352,11 @@ class Simulation:
         except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
             return
         self.step("push", directive.WhichOneof("directive"))
+
+    def promised(self, what: str, name: str, policy_version: int, guaranteed_unix_ms: int) -> None:
+        """An administrator is told by when a change binds."""
+        generation = self.headquarters.read(lambda tx: installation.get(tx).generation)
+        self.promises.append(Promise(what, name, policy_version, guaranteed_unix_ms, generation))
 
     def policy_changed(self) -> None:
         """After a commit that raised the policy's version: tell all who watch."""

@@ -26,7 +26,7 @@ from tests.simulation.engine import play
 from tests.simulation.host import Life, SimulatedHost
 from tests.simulation.network import Conditions
 from tests.simulation.resting import check_rest
-from tests.simulation.simulation import Promise, Simulation
+from tests.simulation.simulation import Simulation
 
 CENT = 10_000_000
 DOLLAR = 100 * CENT
@@ -266,9 +266,7 @@ class Scene:
 
     def _promised(self, what: str, name: str, reach: Reach) -> None:
         simulation = self.simulation
-        simulation.promises.append(
-            Promise(what, name, reach.policy_version, reach.guaranteed_unix_ms)
-        )
+        simulation.promised(what, name, reach.policy_version, reach.guaranteed_unix_ms)
         simulation.check_books(f"{what} changed", name)
         simulation.policy_changed()
 

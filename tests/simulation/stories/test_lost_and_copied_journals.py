@@ -30,12 +30,13 @@ def forked(scene: Scene, host: SimulatedHost) -> Disk:
     return disk
 
 
-def pass_for_the_original(disk: Disk) -> None:
+def pass_for_the_original(disk: Disk, original: Disk) -> None:
     """Where a machine is cloned whole, nothing tells the copied file from the first one."""
     found = (disk.folder / NAME).stat()
     file, _ = JournalFile.open(disk.folder)
     file.write(Batch(meta={"file_id": f"{found.st_dev}:{found.st_ino}"}))
     file.close()
+    disk.authority_ms = dict(original.authority_ms)
 
 
 def begin(scene: Scene, host: SimulatedHost, disk: Disk) -> Life:
@@ -150,7 +151,7 @@ def test_a_cloned_machine_is_found_at_its_first_report(tmp_path: Path) -> None:
         [one] = await scene.sidecars("one")
         await scene.warm_up(one, acme)
         disk = forked(scene, one)
-        pass_for_the_original(disk)
+        pass_for_the_original(disk, one.disk)
         available = scene.lease(one, acme.budget_id).available_nano_usd
         scene.cut(one)
         first, clone = scene.life(one), begin(scene, one, disk)
