@@ -48,8 +48,7 @@ WATERMARK_STEP_MAX_NANO_USD = 1_000_000_000_000
 AHEAD_GENERATIONS_MAX = 10_000
 """A sidecar has seen at most so many restores that a database without a watermark has not."""
 LEARNING_STOP_MS = 60_000
-"""So long a database that may be old grants nothing, while sidecars tell what they hold. After it
-the watermark alone bounds what is missing."""
+"""So long a database that may be old grants nothing; then the watermark bounds what is missing."""
 LEARNING_REST_MS = 3_600_000
 """So long after that no claim of a sidecar stops all grants again."""
 WATERMARK_LINE_MARKS = 100
@@ -176,7 +175,8 @@ OFFLINE_DEFAULT_MS = 300_000
 # --- Watch ----------------------------------------------------------------------------------------
 
 HEARTBEAT_MS = 10_000
-"""A Watch stream carries something at least so often."""
+"""A Watch stream carries something at least so often, faster while calls of its sidecar wait."""
+HEARTBEAT_WAITING_MS = 1_000
 WATCH_RECALLS_MAX = 1_024
 """Recalls that wait for one stream; a newer one replaces the older one of its lease."""
 DRAIN_GRACE_S = 5

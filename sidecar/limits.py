@@ -71,7 +71,7 @@ ASK_AGAIN_MS = 2_500
 SHORT_FRESH_MS = 10_000
 """How old an answer may be for telling that money is short."""
 FREED_WAIT_MS = 50
-"""What comes free where calls wait for it is told within this time."""
+"""What comes free where calls wait for it and one gives up soon is told within this time."""
 REACHABLE_FRESH_MS = 1_000
 """How old an answer may be for telling an arriving call that its money is out of reach."""
 UNSPENT_FRESH_MS = 15_000
@@ -188,6 +188,8 @@ RECONNECT_MAX_MS = 2_000
 """which doubles up to this."""
 WATCH_SILENT_MS = 25_000
 """A stream of directives that is silent for so long is opened anew; heartbeats come each 10 s."""
+STREAM_SILENT_MS = 3_000
+"""While calls wait that were told of, a stream that is silent for so long is not relied on."""
 POLICY_LATE_MS = 2_000
 """A newer policy that the stream did not bring within this time is asked for by registering."""
 REGISTER_DEADLINE_MS = 10_000

@@ -173,6 +173,8 @@ class GrantAnswer:
     """Calls wait for money of this period that is not there."""
     free_nano_usd: int = 0
     """What a call that nobody told of yet could be granted."""
+    patient_ms: int = 0
+    """For so long none of the calls gives up that wait for money of this period."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,9 @@ class Subscription:
         self._policy = True
         self._wake.set()
 
+    def beat(self) -> None:
+        self._wake.set()
+
     def end(self) -> None:
         self.ended = True
         self._wake.set()
@@ -139,6 +142,12 @@ class Hub:
             stream = self._streams.get(sidecar_id)
             if stream is not None:
                 stream.nudge()
+
+    def beat(self, sidecar_id: str) -> None:
+        """Show a sidecar that its stream reaches it."""
+        stream = self._streams.get(sidecar_id)
+        if stream is not None:
+            stream.beat()
 
     def end(self, sidecar_id: str) -> None:
         """End a sidecar's stream, such as when its credential was revoked."""

@@ -105,7 +105,7 @@ class SidecarServicer(v1.SidecarServiceServicer):
         stream = self._deps.hub.subscribe(sidecar_id, request.incarnation)
         version = request.policy_version
         try:
-            while (directives := await stream.wait(limits.HEARTBEAT_MS)) is not None:
+            while (directives := await stream.wait(self._beat_ms(sidecar_id))) is not None:
                 if directives.policy:
                     snapshot = await self._snapshot(sidecar_id, version)
                     if snapshot is not None:
@@ -115,6 +115,10 @@ class SidecarServicer(v1.SidecarServiceServicer):
                     yield response
         finally:
             self._deps.hub.unsubscribe(stream)
+
+    def _beat_ms(self, sidecar_id: str) -> int:
+        waits = self._deps.levels.waits(sidecar_id, self._deps.clock.unix_ms())
+        return limits.HEARTBEAT_WAITING_MS if waits else limits.HEARTBEAT_MS
 
     async def Drain(self, request: v1.DrainRequest, context: Context) -> v1.DrainResponse:
         sidecar_id = await self._who(context)
@@ -193,6 +197,9 @@ class SidecarServicer(v1.SidecarServiceServicer):
                 amount_nano_usd=alarm.amount_nano_usd,
                 detail=alarm.detail,
             )
+        if report.demands:
+            # From now on it beats faster, and is relied on.
+            self._deps.hub.beat(sidecar_id)
         for recall in answer.recalls:
             self._deps.hub.recall(recall.sidecar_id, recall.key, recall.keep_nano_usd)
         self._deps.hub.nudge(answer.nudges)

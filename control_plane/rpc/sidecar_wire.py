@@ -202,6 +202,7 @@ def _grant_to_wire(grant: GrantAnswer) -> v1.LeaseGrant:
         frozen=grant.frozen,
         short=grant.short,
         free_nano_usd=grant.free_nano_usd,
+        patient_ms=grant.patient_ms,
     )
 
 

@@ -270,9 +270,24 @@ def answers(
                 frozen=lease is not None and lease.frozen(state.cap_version),
                 short=key in plan.short,
                 free_nano_usd=plan.free_nano_usd.get(key, 0),
+                patient_ms=_patient_ms(situation, plan, key),
             )
         )
     return tuple(told)
+
+
+def _patient_ms(situation: Situation, plan: Plan, key: PeriodKey) -> int:
+    """For how long none of those gives up that go on waiting for money of a period."""
+    if key not in plan.short:
+        return 0
+    ended = situation.answered.union(plan.unpayable, (each.call_id for each in plan.vectors))
+    left = (
+        demand.gives_up_unix_ms - situation.now_unix_ms
+        for demand in situation.demands
+        if demand.call_id not in ended
+        and any(situation.current.get(budget) == key for budget in demand.budgets)
+    )
+    return max(0, min((limits.SYNC_INTERVAL_MS, *left)))
 
 
 def _grant_vector(holder: Holder, vector: Vector, found: Gathering) -> bool:

@@ -118,6 +118,15 @@ class Levels:
         heard = self.heard.get(sidecar_id)
         return heard.incarnation if heard is not None else ""
 
+    def waits(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        """Whether calls of a sidecar wait, as it said last; may be asked from any thread."""
+        heard, settled = self.heard.get(sidecar_id), self.settled.get(sidecar_id, frozenset())
+        return (
+            heard is not None
+            and abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
+            and any(demand.call_id not in settled for demand in heard.demands)
+        )
+
     def live_demands(self, asker: str, now_unix_ms: int) -> tuple[Demand, ...]:
         """The waiting calls of all sidecars that spoke just now, oldest first.
 

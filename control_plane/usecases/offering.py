@@ -54,23 +54,21 @@ def choose(ready: Iterable[str], levels: Levels, watching: Watching, now_unix_ms
 
 
 def next_sync_ms(
-    waits_ms: Iterable[int],
     told: Iterable[GrantAnswer],
     now_unix_ms: int,
     *,
+    waits: bool,
     watches: bool,
     nudged: bool,
 ) -> int:
-    """When a sidecar shall speak again whose waiting calls will wait for so long yet, each.
+    """When a sidecar shall speak again, whose calls wait or not.
 
-    Soon while no stream brings them money, and while one of them gives up before a quiet Sync: a
-    stream may be open that reaches nobody. When those that were `nudged` have not come, as their
+    Soon while no stream brings them money; whether one that is open reaches it, a sidecar sees by
+    its heartbeats. When those that were `nudged` have not come, as their
     calls hold nobody up then. And just after a window turns in which calls wait: they are met from
     the next one.
     """
-    shortest_ms = min(waits_ms, default=None)
-    waits = shortest_ms is not None
-    if shortest_ms is not None and not (watches and shortest_ms >= limits.SYNC_INTERVAL_MS):
+    if waits and not watches:
         return limits.SYNC_SOON_MS
     if waits and nudged:
         return limits.NUDGE_UNANSWERED_MS + limits.NUDGE_INTERVAL_MS

@@ -273,7 +273,7 @@ def _with_money(
     levels.remember_short(plan.short, now_unix_ms)
     ended = {*granted.named, *plan.unpayable, *plan.hopeless}
     levels.remember_answered(holder.sidecar_id, ended)
-    waits_ms = [c.patience_ms - c.age_ms for c in report.demands if c.call_id not in ended]
+    waits = any(call.call_id not in ended for call in report.demands)
     told = granting.answers(holder, levels, situation, plan, found)
     chosen = offering.choose(plan.ready, levels, watching, now_unix_ms)
     nudges = (plan.nudges | plan.ready.difference(chosen)) - {holder.sidecar_id}
@@ -285,9 +285,9 @@ def _with_money(
         # on its way, says which budgets it needs instead.
         hopeless=plan.hopeless if report.policy_acked >= answer.policy_version else (),
         next_sync_ms=offering.next_sync_ms(
-            waits_ms,
             told,
             now_unix_ms,
+            waits=waits,
             watches=watching(holder.sidecar_id, report.incarnation),
             nudged=bool(nudges),
         ),

@@ -133,6 +133,7 @@ class Allowance:
         _take(lease, grant)
         lease.heard_boot_ms = sent_boot_ms
         lease.counted_nano_usd = lease.told_nano_usd
+        lease.patient_until_boot_ms = sent_boot_ms + grant.patient_ms
         lease.recalled = False
         if renews:
             lease.authority_boot_ms = max(
@@ -140,11 +141,12 @@ class Allowance:
             )
         return lease
 
-    def merge_offer(self, grant: Grant) -> Lease:
+    def merge_offer(self, grant: Grant, boot_ms: int) -> Lease:
         """Take what came unasked, and may be taken: money and what is left, but no authority."""
         assert self.takes(grant)
         lease = self._lease(grant.key, grant.period_start_unix_ms, grant.period_end_unix_ms)
         _take(lease, grant)
+        lease.patient_until_boot_ms = boot_ms + grant.patient_ms
         return lease
 
     def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:

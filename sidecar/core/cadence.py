@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sidecar.limits import (
     RECORDS_WAIT_MS,
+    STREAM_SILENT_MS,
     SYNC_DEADLINE_MS,
     SYNC_DEADLINE_QUIET_MS,
     SYNC_DEADLINE_WAITING_MS,
@@ -32,6 +33,8 @@ class Cadence:
     """A lease runs low."""
     whole_boot_ms: int = -SYNC_MS
     """When the latest told of all leases, changed or not."""
+    stream_boot_ms: int = -SYNC_MS
+    """When the stream of directives brought anything last."""
     failures: int = 0
     """Syncs that were not answered since the last that was."""
     took_ms: int = 0
@@ -41,8 +44,15 @@ class Cadence:
     retry_boot_ms: int = 0
     """Not before this, though there is something to tell: nobody answers, and nobody waits."""
 
-    def due_boot_ms(self, *, waiting: bool, records: int, records_since_boot_ms: int | None) -> int:
-        """When the next Sync is due."""
+    def due_boot_ms(
+        self,
+        *,
+        waiting: bool,
+        records: int,
+        records_since_boot_ms: int | None,
+        asked: bool = False,
+    ) -> int:
+        """When the next Sync is due; `asked` while a call waits that a Sync told of."""
         due = self.regular_boot_ms
         if self.refill:
             due = min(due, self.sent_boot_ms + SYNC_REFILL_MS)
@@ -50,6 +60,9 @@ class Cadence:
             due = min(due, self.tell_by_boot_ms)
         if records and records_since_boot_ms is not None:
             due = min(due, records_since_boot_ms + RECORDS_WAIT_MS)
+        if asked:
+            # The stream brings what comes free for them, and beats: a silent one reaches nobody.
+            due = min(due, max(self.sent_boot_ms, self.stream_boot_ms) + STREAM_SILENT_MS)
         if self.urgent or records >= WAITING_RECORDS_MAX:
             due = self.sent_boot_ms
         if self.failures and not waiting:

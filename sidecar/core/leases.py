@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from protos.values.quick import quick
+from sidecar.core.instants import Now
 from sidecar.limits import (
     BURN_FORGOTTEN_S,
     BURN_HALF_LIFE_S,
     LOW_WATER_PARTS,
     RECENT_WORSTS_MAX,
+    RECORDS_WAIT_MS,
     WANT_HORIZON_S,
     WANT_MEDIANS,
 )
@@ -85,6 +87,8 @@ class Grant:
     """Calls wait for money of this period that is not there."""
     free_nano_usd: int = 0
     """What a call that the control plane does not know of yet could be granted."""
+    patient_ms: int = 0
+    """For so long none of the calls gives up that wait for money of this period."""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +119,8 @@ class Lease:
     """What was spent and held here when it was last told."""
     counted_nano_usd: int = 0
     """The same as the newest answer counts it among what all sidecars spent and hold."""
+    patient_until_boot_ms: int = 0
+    """Until then none of the calls gives up that wait for its money, as far as was told."""
     recalled: bool = False
     """Money of it was asked back since the newest answer."""
     outdated: bool = False
@@ -144,10 +150,16 @@ class Lease:
         """Near the cap: calls open only when they are named, and all that is free goes back."""
         return self.latest is not None and self.latest.keep_nano_usd == 0
 
-    @property
-    def short(self) -> bool:
-        """Calls wait for what comes free here: it is told at once."""
-        return self.recalled or (self.latest is not None and self.latest.short)
+    def wanted_at(self, boot_ms: int) -> bool:
+        """Whether what comes free here must be told at once, as a call that waits gives up soon.
+
+        Else it is told with the records, before any call has a second left in which this money,
+        and what others were about to tell, could have paid for it.
+        """
+        if self.recalled:
+            return True
+        short = self.latest is not None and self.latest.short
+        return short and boot_ms + 2 * RECORDS_WAIT_MS >= self.patient_until_boot_ms
 
     def covers(self, unix_ms: int) -> bool:
         """Whether an instant lies in its period."""
@@ -157,6 +169,10 @@ class Lease:
     def ended(self, unix_ms: int) -> bool:
         """Whether its period is over."""
         return self.period_end_unix_ms is not None and unix_ms >= self.period_end_unix_ms
+
+    def hurries(self, now: Now) -> bool:
+        """Whether what comes free here must be told at once: wanted, or its period is over."""
+        return self.wanted_at(now.boot_ms) or self.ended(now.unix_ms)
 
     def usable(self, boot_ms: int) -> bool:
         """Whether calls may be started on it."""

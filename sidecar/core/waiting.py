@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sidecar.core.admission import NO_CLAIMS, Case
 from sidecar.core.instants import Now
-from sidecar.core.leases import Account, AccountKey
+from sidecar.core.leases import Account, AccountKey, Lease
 from sidecar.limits import (
     ASK_AGAIN_MS,
     ASK_BEHIND_MS,
@@ -55,6 +55,11 @@ class Waiting:
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._cases
 
+    @property
+    def asked(self) -> bool:
+        """Whether a call waits that a Sync told of: those are at the head of their queues."""
+        return any(next(iter(queue.values())).told for queue in self._queues.values())
+
     def case(self, call_id: str) -> Case | None:
         """The waiting call of this id."""
         return self._cases.get(call_id)
@@ -93,6 +98,18 @@ class Waiting:
         self._queues.clear()
         self._cases.clear()
         return cases
+
+    def fits(self, freed: Collection[Lease], now: Now) -> bool:
+        """Whether the oldest of a queue needs only its name now that these leases have more."""
+        accounts = {lease.account for lease in freed}
+        for key, queue in self._queues.items():
+            if accounts.isdisjoint(key):
+                continue
+            worst_nano_usd = _worst_nano_usd(next(iter(queue.values())))
+            leases = (account.lease_at(now.unix_ms) for account in key)
+            if all(lease and lease.available_nano_usd >= worst_nano_usd for lease in leases):
+                return True
+        return False
 
     def claims(
         self, accounts: Collection[Account], now: Now, *, away: bool

@@ -485,7 +485,7 @@ class Admission:
             self.try_waiting()
         if urgent:
             self.hurry()
-        elif any(lease.short or lease.ended(now.unix_ms) for lease in leases):
+        elif self.waiting.fits(leases, now) or any(lease.hurries(now) for lease in leases):
             self._tell_by(now.boot_ms + FREED_WAIT_MS)
         else:
             self._told_soon()

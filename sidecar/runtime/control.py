@@ -267,6 +267,7 @@ class ControlLink:
             now = self._clock.now()
             due_boot_ms = admission.cadence.due_boot_ms(
                 waiting=len(admission.waiting) > 0,
+                asked=admission.waiting.asked,
                 records=self._journal.last_seq - self._journal.acked_seq,
                 records_since_boot_ms=self._journal.first_unacked_boot_ms,
             )
@@ -436,6 +437,7 @@ class ControlLink:
         return request, self._credential
 
     async def _follow(self, directive: wire.WatchResponse) -> None:
+        self._admission.cadence.stream_boot_ms = self._clock.now().boot_ms
         kind = directive.WhichOneof("directive")
         if kind == "policy":
             await self._policy.take(directive.policy, self._me.region)

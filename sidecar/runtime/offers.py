@@ -18,7 +18,7 @@ def spend(
     cadence = admission.cadence
     cadence.tell_by(admission.waiting.tell_by_boot_ms(cadence.sent_boot_ms))
     idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
-    if any(lease.short for lease in idle):
+    if any(lease.wanted_at(boot_ms) for lease in idle):
         cadence.tell_by(boot_ms + FREED_WAIT_MS)
     elif idle:
         cadence.no_later_than(boot_ms + RECORDS_WAIT_MS)
@@ -44,7 +44,7 @@ def take_offer(
         return
     grants = map(translate.grant_from_wire, offer.leases)
     allowance = admission.allowance
-    leases = [allowance.merge_offer(grant) for grant in grants if allowance.takes(grant)]
+    leases = [allowance.merge_offer(grant, boot_ms) for grant in grants if allowance.takes(grant)]
     journal.note_leases(leases, [])
     spend(admission, leases, offer.named_call_ids, boot_ms)
     admission.poked.set()

@@ -232,6 +232,7 @@ def grant_from_wire(grant: wire.LeaseGrant) -> Grant:
         frozen=grant.frozen,
         short=grant.short,
         free_nano_usd=grant.free_nano_usd,
+        patient_ms=grant.patient_ms,
     )
 
 

@@ -69,6 +69,7 @@ def test_relations_between_limits_are_asserted_where_they_stand(path: Path) -> N
         (sent.PATIENCE_MAX_MS, taken.PATIENCE_MAX_MS),
         (taken.SENT_MESSAGE_BYTES_MAX, sent.POLICY_BYTES_MAX),
         (taken.HEARTBEAT_MS * 2, sent.WATCH_SILENT_MS),
+        (taken.HEARTBEAT_WAITING_MS * 2, sent.STREAM_SILENT_MS),
         (2 * sent.SYNC_MS + sent.SYNC_DEADLINE_MS, taken.DEMAND_LIFE_MS),
         (sent.SYNC_MS * 2, taken.SILENT_AFTER_MS),
         (sent.LONGEST_CALL_MS, taken.REPLACED_PRICE_KEPT_MS),

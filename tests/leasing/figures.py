@@ -1,8 +1,9 @@
 """What is read off a run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tests.leasing import rivals
 from tests.leasing.truth import PAYABLE_SAMPLES, Truth
@@ -60,6 +61,10 @@ class Figures:
     """Syncs about money per call that passed, from when a budget was nine tenths spent."""
     near_asked: float | None
     """The same per call that passed or was refused after it had asked."""
+    near_need: float | None
+    """As `near`, with those that were due anyway while a call waited."""
+    near_all: float | None
+    """As `near`, with all Syncs."""
 
 
 def measure(job: Job) -> Figures:
@@ -103,18 +108,25 @@ def _figures(job: Job, case: Case, truth: Truth, idle: float, run: Run | None) -
         idle=idle,
         starved=starved,
         syncs=run.end.syncs - run.turned.syncs if run else 0,
-        far=_per_call(run.turned, run.half, money=True) if run else None,
-        far_all=_per_call(run.turned, run.half, money=False) if run else None,
-        near=_per_call(run.nine_tenths, run.last_opened, money=True) if run else None,
+        far=_per_call(run.turned, run.half, _MONEY) if run else None,
+        far_all=_per_call(run.turned, run.half, _ALL) if run else None,
+        near=_per_call(run.nine_tenths, run.last_opened, _MONEY) if run else None,
         near_asked=_per_asked(run) if run else None,
+        near_need=_per_call(run.nine_tenths, run.last_opened, _NEED) if run else None,
+        near_all=_per_call(run.nine_tenths, run.last_opened, _ALL) if run else None,
     )
 
 
-def _per_call(since: Progress | None, until: Progress | None, *, money: bool) -> float | None:
+_Syncs = Callable[[Progress], int]
+_MONEY: _Syncs = attrgetter("money_syncs")
+_NEED: _Syncs = attrgetter("need_syncs")
+_ALL: _Syncs = attrgetter("syncs")
+
+
+def _per_call(since: Progress | None, until: Progress | None, which: _Syncs) -> float | None:
     if since is None or until is None or until.passed <= since.passed:
         return None
-    syncs = until.money_syncs - since.money_syncs if money else until.syncs - since.syncs
-    return syncs / (until.passed - since.passed)
+    return (which(until) - which(since)) / (until.passed - since.passed)
 
 
 def _per_asked(run: Run) -> float | None:

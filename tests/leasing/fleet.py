@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
+from control_plane.limits import SYNC_INTERVAL_MS
 from protos.values.selectors import Attributes
 from sidecar.core.admission import Case, Circumstances, Open, Refuse, Route, decide, route_of
 from sidecar.core.allowance import Allowance, LeaseLevels
@@ -79,7 +80,11 @@ class Sidecar:
         self.away = True
         self.sent_syncs = 0
         self.money_syncs = 0
-        """Those that went out because of money: for a waiting call, a refill, a return."""
+        """Those that money made go out when they did: they would not have been due yet."""
+        self.need_syncs = 0
+        """Those that went out while a call waited, or for money, whether they were due or not."""
+        self._unmoved = Cadence()
+        """When Syncs would be due if money moved none: by their interval, and with records."""
         self._sync_no = self._answered_sync_no = 0
         self._in_flight: _Sent | None = None
         self._timer = 0
@@ -148,7 +153,9 @@ class Sidecar:
         self._record()
         if len(self.waiting):
             self._try_waiting()
-        if any(one.short or one.ended(now.unix_ms) for one in opened.leases):
+        if self.waiting.fits(opened.leases, now) or any(
+            lease.hurries(now) for lease in opened.leases
+        ):
             self._tell_by(now.boot_ms + FREED_WAIT_MS)
         elif len(self._records) in (1, WAITING_RECORDS_MAX):
             self._poke()
@@ -212,14 +219,16 @@ class Sidecar:
         if self._in_flight is None:
             self._timer += 1
             self._loop.at(
-                (self._due_boot_ms() - self._loop.now().boot_ms) * _MS + self._loop.now_us,
+                (self._due_boot_ms(self.cadence) - self._loop.now().boot_ms) * _MS
+                + self._loop.now_us,
                 self._wake,
                 self._timer,
             )
 
-    def _due_boot_ms(self) -> int:
-        return self.cadence.due_boot_ms(
+    def _due_boot_ms(self, cadence: Cadence) -> int:
+        return cadence.due_boot_ms(
             waiting=len(self.waiting) > 0,
+            asked=cadence is self.cadence and self.waiting.asked,
             records=len(self._records),
             records_since_boot_ms=self._records[0] if self._records else None,
         )
@@ -227,7 +236,7 @@ class Sidecar:
     def _wake(self, timer: int) -> None:
         if timer != self._timer or self._in_flight is not None:
             return
-        if self._due_boot_ms() > self._loop.now().boot_ms:
+        if self._due_boot_ms(self.cadence) > self._loop.now().boot_ms:
             self._poke()
         else:
             self._sync()
@@ -237,8 +246,11 @@ class Sidecar:
         waiting = len(self.waiting) > 0
         cadence = self.cadence
         in_need = cadence.tell_by_boot_ms is not None or waiting
-        about_money = cadence.urgent or cadence.refill or in_need
-        self.cadence.sent(now.boot_ms, self._loop.chance.getrandbits(32))
+        self.need_syncs += cadence.urgent or cadence.refill or in_need
+        self.money_syncs += self._due_boot_ms(self._unmoved) > now.boot_ms
+        jitter = self._loop.chance.getrandbits(32)
+        cadence.sent(now.boot_ms, jitter)
+        self._unmoved.sent(now.boot_ms, jitter)
         if not self.away:
             self._give_back(self.allowance.take_returns(now))
         whole = self.cadence.tells_all(now.boot_ms)
@@ -248,7 +260,6 @@ class Sidecar:
             lease.changed = False
         self._sync_no += 1
         self.sent_syncs += 1
-        self.money_syncs += about_money
         told = Told(
             sync_no=self._sync_no,
             evidence={
@@ -307,6 +318,7 @@ class Sidecar:
         self.away = False
         self._answered_boot_ms = sent_boot_ms
         self.cadence.no_later_than(sent_boot_ms + answer.next_sync_ms)
+        self._unmoved.no_later_than(sent_boot_ms + SYNC_INTERVAL_MS)
         self._try_waiting(frozenset(answer.named), every=True)
         assert not answer.hopeless, "no window turns here"
         self._tell_of_the_rest(leases, sent_boot_ms)
@@ -316,15 +328,20 @@ class Sidecar:
         """Money that came for nobody, and calls that nobody was told of."""
         self.cadence.tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
         idle = [lease for lease in leases if lease.direct and lease.available_nano_usd > 0]
-        if any(lease.short for lease in idle):
+        if any(lease.wanted_at(boot_ms) for lease in idle):
             self.cadence.tell_by(boot_ms + FREED_WAIT_MS)
         elif idle:
             self.cadence.no_later_than(boot_ms + RECORDS_WAIT_MS)
 
     # --- Watch -------------------------------------------------------------------------------
 
+    def beat(self) -> None:
+        """The stream shows that it reaches us, by a heartbeat or anything else."""
+        self.cadence.stream_boot_ms = self._loop.now().boot_ms
+
     def recalled(self, key: PeriodKey, keep_nano_usd: int) -> None:
         """Others need money that is here."""
+        self.beat()
         lease = self.allowance.recall(
             LeaseKey(key.budget_id, key.partition, key.period_id), keep_nano_usd
         )
@@ -334,15 +351,18 @@ class Sidecar:
 
     def offered(self, offer: Offer) -> None:
         """Waiting calls of ours may have money, or can have none."""
+        self.beat()
         if offer.sync_no < self._answered_sync_no:
             return
-        leases = [self.allowance.merge_offer(grant_of(told)) for told in offer.leases]
+        boot_ms = self._loop.now().boot_ms
+        leases = [self.allowance.merge_offer(grant_of(told), boot_ms) for told in offer.leases]
         self._try_waiting(frozenset(offer.named), every=True)
-        self._tell_of_the_rest(leases, self._loop.now().boot_ms)
+        self._tell_of_the_rest(leases, boot_ms)
         self._poke()
 
     def nudged(self) -> None:
         """A call of ours could be named."""
+        self.beat()
         self.hurry()
 
     def _give_back(self, leases: list[Lease]) -> None:
@@ -404,4 +424,5 @@ def grant_of(told: GrantAnswer) -> Grant:
         frozen=told.frozen,
         short=told.short,
         free_nano_usd=told.free_nano_usd,
+        patient_ms=told.patient_ms,
     )

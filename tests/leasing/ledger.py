@@ -152,7 +152,7 @@ class Ledger:
         levels.remember_short(plan.short, now_unix_ms)
         ended = {*granted.named, *plan.unpayable, *plan.hopeless}
         levels.remember_answered(sidecar_id, ended)
-        waits_ms = [c.patience_ms - c.age_ms for c in told.demands if c.call_id not in ended]
+        waits = any(call.call_id not in ended for call in told.demands)
         answered = granting.answers(holder, levels, situation, plan, rows)
         chosen = offering.choose(plan.ready, levels, self.watching, now_unix_ms)
         nudges = (plan.nudges | plan.ready.difference(chosen)) - {sidecar_id}
@@ -164,14 +164,18 @@ class Ledger:
             recalls=plan.recalls,
             nudges=levels.take_nudges(nudges, now_unix_ms),
             next_sync_ms=offering.next_sync_ms(
-                waits_ms,
                 answered,
                 now_unix_ms,
+                waits=waits,
                 watches=self.watching(sidecar_id, PROCESS),
                 nudged=bool(nudges),
             ),
             offers=tuple(self._offers(chosen, rows, now_unix_ms)),
         )
+
+    def waits(self, sidecar_id: str, now_unix_ms: int) -> bool:
+        """Whether calls of a sidecar wait, so that its stream beats fast."""
+        return self.levels.waits(sidecar_id, now_unix_ms)
 
     def _offers(self, chosen: Iterable[str], rows: MemoryRows, now_unix_ms: int) -> Iterator[Offer]:
         for name in chosen:

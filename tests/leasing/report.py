@@ -35,9 +35,9 @@ def table(found: Sequence[Figures]) -> list[str]:
     """One row for each run of ours: how far the cap was used, who was refused, who waited."""
     head = (
         "| case | loss | calls | over | unpaid | first refusal | end | idle | starved "
-        "| waited | p50 / p95 / p99 ms | Syncs/1,000 | far | near |"
+        "| waited | p50 / p95 / p99 ms | Syncs/1,000 | far | near | waiting | asked |"
     )
-    lines = [head, "|---|" + "---:|" * 13]
+    lines = [head, "|---|" + "---:|" * 15]
     for each in found:
         if each.job.system == OURS:
             waits = f"{each.wait_p50:,.0f} / {each.wait_p95:,.0f} / {each.wait_p99:,.0f}"
@@ -48,7 +48,8 @@ def table(found: Sequence[Figures]) -> list[str]:
                 f"| {_percent(each.waited / max(1, each.passed), 1)} | {waits} "
                 f"| {1_000 * each.syncs / max(1, each.calls):,.0f} "
                 f"| {_rate(each.far)} ({_rate(each.far_all)}) "
-                f"| {_rate(each.near)} ({_rate(each.near_asked)}) |"
+                f"| {_rate(each.near)} ({_rate(each.near_all)}) | {_rate(each.near_need)} "
+                f"| {_rate(each.near_asked)} |"
             )
     return lines
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import PeriodKey
 from control_plane.core.situation import PeriodState
+from control_plane.limits import HEARTBEAT_WAITING_MS
 from protos.values.selectors import Selector
 from sidecar.core.policy import Budget as KnownBudget
 from sidecar.core.policy import Policy
@@ -24,6 +25,7 @@ BEGINS, TURNS, ENDS = (NOON + halves * DAY_MS // 2 for halves in (-45, 15, 77))
 DECISION_US = 2_000
 """How long the control plane thinks about a Sync."""
 SECOND_US = 1_000_000
+BEAT_US = HEARTBEAT_WAITING_MS * 1_000
 TAIL_US = 40 * SECOND_US
 """How long a run goes on after the last call came."""
 
@@ -64,6 +66,7 @@ class Progress:
     passed: int = 0
     syncs: int = 0
     money_syncs: int = 0
+    need_syncs: int = 0
     at_us: int = 0
 
 
@@ -122,6 +125,7 @@ class World:
             self.loop.after(self.loop.chance.randrange(1_000_000), one.begin)
         self._next_arrival()
         self.loop.after(SAMPLE_US, self._sample)
+        self.loop.after(BEAT_US, self._beat)
         for second in range(1, seconds + 1):
             self.loop.run(second * SECOND_US)
             if self._last_us and self.loop.now_us >= self._last_us + TAIL_US:
@@ -162,6 +166,8 @@ class World:
         self.run.nudges += len(answer.nudges)
         self.run.offers += len(answer.offers)
         self.loop.after(DECISION_US, self._answer, name, answer)
+        if told.demands:
+            self.network.send(self._by_name[name].beat)
 
     def decide(self, name: str, told: Told) -> Decided | None:
         """What the control plane says to a Sync."""
@@ -176,6 +182,12 @@ class World:
             self.network.send(self._by_name[one].nudged)
         for offer in answer.offers:
             self.network.send(self._by_name[offer.sidecar_id].offered, offer)
+
+    def _beat(self) -> None:
+        for name, one in self._by_name.items():
+            if self.ledger.waits(name, self.loop.unix_ms()):
+                self.network.send(one.beat)
+        self.loop.after(BEAT_US, self._beat)
 
     def _sample(self) -> None:
         truth, run = self.truth, self.run
@@ -198,6 +210,7 @@ class World:
             passed=self.truth.opened_calls,
             syncs=sum(one.sent_syncs for one in self.sidecars),
             money_syncs=sum(one.money_syncs for one in self.sidecars),
+            need_syncs=sum(one.need_syncs for one in self.sidecars),
             at_us=self.loop.now_us,
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import trio
 
+from control_plane.limits import HEARTBEAT_WAITING_MS
 from tests.simulation import closing
 from tests.simulation.actions import ACTIONS, enough
 from tests.simulation.clocks import VirtualClock, sleep, sleep_until, true_ms
@@ -109,6 +110,7 @@ async def _play(simulation: Simulation, plan: Plan) -> None:
         async with trio.open_nursery() as nursery:
             simulation.nursery = simulation.network.nursery = nursery
             nursery.start_soon(_keep_house, simulation)
+            nursery.start_soon(_beat, simulation)
             for step in plan:
                 if step.action == "encore" and enough(stage):
                     continue
@@ -128,6 +130,12 @@ async def _keep_house(simulation: Simulation) -> None:
         await sleep(60)
         simulation.headquarters.keep_house()
         simulation.check_books("housekeeping")
+
+
+async def _beat(simulation: Simulation) -> None:
+    while True:
+        await sleep(HEARTBEAT_WAITING_MS / 1_000)
+        simulation.beat()
 
 
 def play(story: Callable[[], Awaitable[None]], seed: int) -> None:

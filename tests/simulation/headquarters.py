@@ -108,6 +108,10 @@ class _Directives:
         message = wire.WatchResponse(offer=sidecar_wire.offer_to_wire(offer))
         self._push(offer.sidecar_id, message)
 
+    def beat(self, sidecar_id: str) -> None:
+        """Show a sidecar that its stream reaches it."""
+        self._push(sidecar_id, wire.WatchResponse(heartbeat=wire.Heartbeat()))
+
     def ledger_moved(self) -> None:
         """Nobody follows the ledger here."""
 

@@ -338,8 +338,9 @@ class Simulation:
         times = 2 if self.network.repeat("push") else 1
         for _ in range(times):
             self.nursery.start_soon(self._bring, stream, directive)
-        assert host.life is not None
-        self.pushed.append((host.life, directive))
+        if directive.WhichOneof("directive") != "heartbeat":
+            assert host.life is not None
+            self.pushed.append((host.life, directive))
 
     def _hears(self, host: SimulatedHost) -> bool:
         """Whether a directive would set out to a host at all."""
@@ -351,7 +352,17 @@ class Simulation:
             stream.send.send_nowait(directive)
         except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
             return
-        self.step("push", directive.WhichOneof("directive"))
+        if directive.WhichOneof("directive") != "heartbeat":
+            self.step("push", directive.WhichOneof("directive"))
+
+    def beat(self) -> None:
+        """Let the streams of those beat whose calls wait, as far as the control plane knows."""
+        headquarters = self.headquarters
+        if headquarters.up:
+            now = self.clock.unix_ms()
+            for sidecar_id in sorted(self.streams):
+                if headquarters.main.levels.waits(sidecar_id, now):
+                    headquarters.directives.beat(sidecar_id)
 
     def promised(self, what: str, name: str, policy_version: int, guaranteed_unix_ms: int) -> None:
         """An administrator is told by when a change binds."""

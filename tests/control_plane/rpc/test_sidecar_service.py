@@ -410,6 +410,16 @@ def test_a_quiet_stream_beats(remote: Remote, monkeypatch: pytest.MonkeyPatch) -
     opened.close()
 
 
+def test_a_stream_beats_faster_while_calls_of_its_sidecar_wait(
+    served: Served, remote: Remote, stream: Stream, budget_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HEARTBEAT_WAITING_MS", 20)
+    joined(served, 2).sync(demands=[waiting("call_1", 90 * CENT, budget_id)])
+    remote.sync(demands=[waiting("call_2", 90 * CENT, budget_id)])
+    # Some could be owed to the Sync, and to what was said as the stream began.
+    assert all(stream.next("heartbeat") for _ in range(8))
+
+
 def test_a_second_stream_of_a_sidecar_ends_the_first(remote: Remote, stream: Stream) -> None:
     assert stream.next("heartbeat")
     second = Stream(remote)

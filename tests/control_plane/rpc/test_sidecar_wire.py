@@ -66,7 +66,7 @@ def test_a_return_names_its_lease() -> None:
 
 
 def test_a_grant_says_everything_that_was_decided() -> None:
-    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14)
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14, 15)
     answer = Answer(Status.OK, 1, 2, 3, 4, leases=(grant,), named=("c",), hopeless=("h",))
     message = sidecar_wire.answer_to_wire(answer)
     (told,) = message.leases
@@ -80,7 +80,7 @@ def test_a_grant_says_everything_that_was_decided() -> None:
 
 
 def test_an_offer_says_everything_that_was_decided() -> None:
-    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14)
+    grant = GrantAnswer(KEY, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "gone", 13, True, True, 14, 15)
     message = sidecar_wire.offer_to_wire(Offer("s", 1, 2, 3, (grant,), ("c",)))
     assert {field.name for field, _ in message.ListFields()} == set(
         v1.Offer.DESCRIPTOR.fields_by_name

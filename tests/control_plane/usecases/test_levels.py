@@ -55,6 +55,19 @@ def test_demands_end_some_seconds_after_they_were_said() -> None:
     assert names(levels, "", NOW + limits.DEMAND_LIFE_MS) == []
 
 
+def test_a_sidecar_waits_for_as_long_as_a_call_that_it_told_of_has_no_answer() -> None:
+    levels = Levels(NOW)
+    assert not levels.waits("s", NOW)
+    levels.queue("s", "1", (waiting("c"), waiting("d")), NOW)
+    levels.remember_answered("s", ["c"])
+    assert levels.waits("s", NOW + limits.DEMAND_LIFE_MS - 1)
+    assert not levels.waits("s", NOW + limits.DEMAND_LIFE_MS)
+    levels.remember_answered("s", ["c", "d"])
+    assert not levels.waits("s", NOW)
+    levels.queue("s", "1", (), NOW)
+    assert not levels.waits("s", NOW)
+
+
 def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quiet() -> None:
     levels = Levels(NOW)
     levels.queue("s", "1", (waiting("old", 19_000), waiting("young", 500)), NOW)

@@ -105,13 +105,31 @@ def test_who_was_silent_since_its_first_offer_is_asked_before_it_is_sent_more(
     assert world.period(ref)["granted_total_nano_usd"] == USD
 
 
+def test_who_holds_money_that_others_wait_for_hears_for_how_long_none_of_them_gives_up(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, two, _ = crowded
+    (told,) = one.sync().leases
+    # So long at most: who comes meanwhile is not known.
+    assert (told.short, told.patient_ms) == (True, limits.SYNC_INTERVAL_MS)
+    hasty = two.wait(40 * CENT, ref, patience_ms=3_000)
+    two.sync()
+    world.pass_ms(500)
+    (told,) = one.sync().leases
+    assert told.patient_ms == 2_500
+    two.waiting = [call for call in two.waiting if call.call_id != hasty]
+    two.sync()
+    (told,) = one.sync().leases
+    assert told.patient_ms == limits.SYNC_INTERVAL_MS
+
+
 def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:
     _, one, two, _ = crowded
     one.sync()
     assert two.sync().next_sync_ms == limits.SYNC_INTERVAL_MS
     world.pass_ms(limits.PATIENCE_DEFAULT_MS - limits.SYNC_INTERVAL_MS + 1)
-    # Its stream may reach nobody: what it brought shows before its call gives up.
-    assert two.sync().next_sync_ms == limits.SYNC_SOON_MS
+    # Nor when its call gives up soon: whether its stream reaches it, it sees by the heartbeats.
+    assert two.sync().next_sync_ms == limits.SYNC_INTERVAL_MS
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "that of its process that died"])

@@ -7,9 +7,16 @@ from sidecar.core.cadence import Cadence
 
 
 def due(
-    cadence: Cadence, *, waiting: bool = False, records: int = 0, since: int | None = None
+    cadence: Cadence,
+    *,
+    waiting: bool = False,
+    asked: bool = False,
+    records: int = 0,
+    since: int | None = None,
 ) -> int:
-    return cadence.due_boot_ms(waiting=waiting, records=records, records_since_boot_ms=since)
+    return cadence.due_boot_ms(
+        waiting=waiting or asked, asked=asked, records=records, records_since_boot_ms=since
+    )
 
 
 def sent(boot_ms: int = 100_000) -> Cadence:
@@ -67,6 +74,14 @@ def test_a_busy_control_plane_is_left_alone_for_as_long_as_it_says() -> None:
     cadence.urgent = True
     cadence.pause_boot_ms = 103_000
     assert due(cadence, waiting=True) == 103_000
+
+
+def test_a_stream_that_falls_silent_while_told_calls_wait_is_not_relied_on() -> None:
+    cadence = sent()
+    assert due(cadence, asked=True) == 103_000
+    cadence.stream_boot_ms = 102_500
+    assert due(cadence, asked=True) == 105_500
+    assert due(cadence, waiting=True) == 110_000
 
 
 def test_unchanged_leases_are_told_of_every_two_seconds_not_with_every_sync() -> None:

@@ -207,3 +207,18 @@ def test_a_call_of_little_patience_is_told_of_sooner() -> None:
     hasty = without_hope("a1", 0)
     hasty.patience_ms = 2_000
     assert queued(hasty).tell_by_boot_ms(-10_000) == 500
+
+
+def test_the_oldest_of_a_queue_may_need_only_its_name_once_money_comes_free() -> None:
+    allowance = Allowance()
+    short, wide = (
+        allowance.merge(grant(budget_id, granted=amount, keep=0), 0, renews=True)
+        for budget_id, amount in (("bgt_a", 2 * CENT), ("bgt_b", 9 * CENT))
+    )
+    waiting = queued(case("ab", 1, 3 * CENT, on=(short.account, wide.account)))
+    now = CLOCK.now()
+    assert not waiting.fits([wide], now), "the other budget has too little"
+    waiting.add(case("b", 2, 9 * CENT, on=(wide.account,)))
+    assert waiting.fits([wide], now)
+    assert not waiting.fits([short], now)
+    assert not Waiting().fits([wide], now)

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from protos.bursar.sidecar import v1 as wire
-from sidecar.core import allowance
+from sidecar.core import allowance, cadence
 from sidecar.core.leases import LeaseKey
 from sidecar.core.refusals import Reason, Refused
 from sidecar.runtime import policy_file
@@ -94,6 +94,22 @@ async def test_a_generation_counts_as_seen_once_all_leases_are_told_in_it(
             await synced(sidecar, cp)
         told = {sync.leases[0].lease.budget_id: sync.generation_seen for sync in cp.syncs[count:]}
         assert sorted(told.values()) == [1, 2]
+
+
+async def test_a_silent_stream_makes_a_sidecar_ask_while_its_calls_wait(
+    tmp_path: Path, cp: ControlPlaneDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cadence, "STREAM_SILENT_MS", 60)
+    cp.decide = lambda request: cp.answer(
+        request, leases=[cp.lease(LEASE, granted_nano_usd=0, keep_nano_usd=0, short=True)]
+    )
+    async with running(tmp_path, cp) as sidecar, trio.open_nursery() as nursery:
+        nursery.start_soon(sidecar.call)
+        await asked(cp, lambda: sum(len(sync.demands) for sync in cp.syncs) >= 3)
+        before = sidecar.admission.cadence.stream_boot_ms
+        cp.say(heartbeat=wire.Heartbeat())
+        await until(lambda: sidecar.admission.cadence.stream_boot_ms > before)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_policy_that_is_not_understood_leaves_the_last_one_in_force(

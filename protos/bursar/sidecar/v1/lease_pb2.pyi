@@ -151,6 +151,7 @@ class LeaseGrant(_message.Message):
     FROZEN_FIELD_NUMBER: _builtins.int
     SHORT_FIELD_NUMBER: _builtins.int
     FREE_NANO_USD_FIELD_NUMBER: _builtins.int
+    PATIENT_MS_FIELD_NUMBER: _builtins.int
     period_start_unix_ms: _builtins.int
     """When the period begins, in Unix milliseconds (UTC)."""
     period_end_unix_ms: _builtins.int
@@ -189,6 +190,10 @@ class LeaseGrant(_message.Message):
     """What could be granted to a call that nobody has told of yet: what no lease and no waiting call
     has a claim on.
     """
+    patient_ms: _builtins.int
+    """For so long none of the calls gives up that wait for money of this period; 0 where it is not
+    known. Until shortly before that, what comes free may be told with the records.
+    """
     @_builtins.property
     def lease(self) -> Global___LeaseKey:
         """Which lease."""
@@ -214,10 +219,11 @@ class LeaseGrant(_message.Message):
         frozen: _builtins.bool = ...,
         short: _builtins.bool = ...,
         free_nano_usd: _builtins.int = ...,
+        patient_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_ms", b"authority_ms", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "free_nano_usd", b"free_nano_usd", "frozen", b"frozen", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "keep_nano_usd", b"keep_nano_usd", "lease", b"lease", "period_end_unix_ms", b"period_end_unix_ms", "period_start_unix_ms", b"period_start_unix_ms", "reachable_nano_usd", b"reachable_nano_usd", "serial", b"serial", "short", b"short", "silent_sidecar", b"silent_sidecar", "smallest_worst_nano_usd", b"smallest_worst_nano_usd", "spent_nano_usd", b"spent_nano_usd", "unspent_nano_usd", b"unspent_nano_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_ms", b"authority_ms", "cap_nano_usd", b"cap_nano_usd", "cap_version", b"cap_version", "free_nano_usd", b"free_nano_usd", "frozen", b"frozen", "granted_nano_usd", b"granted_nano_usd", "held_nano_usd", b"held_nano_usd", "keep_nano_usd", b"keep_nano_usd", "lease", b"lease", "patient_ms", b"patient_ms", "period_end_unix_ms", b"period_end_unix_ms", "period_start_unix_ms", b"period_start_unix_ms", "reachable_nano_usd", b"reachable_nano_usd", "serial", b"serial", "short", b"short", "silent_sidecar", b"silent_sidecar", "smallest_worst_nano_usd", b"smallest_worst_nano_usd", "spent_nano_usd", b"spent_nano_usd", "unspent_nano_usd", b"unspent_nano_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

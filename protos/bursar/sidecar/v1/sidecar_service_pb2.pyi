@@ -641,7 +641,9 @@ Global___Offer: _TypeAlias = Offer  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """Shows that the stream and the server are alive; every 10 s."""
+    """Shows that the stream and the server are alive; every 10 s, each second while calls
+    of the sidecar wait.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
