@@ -62,7 +62,7 @@ HOSTED_CALLS_MAX = 1_000
 """Calls of hosted tools that one request may allow."""
 PATIENCE_MAX_MS = 600_000
 """The longest patience that is believed."""
-ASK_LATE_MS = 5_000
+ASK_LATE_MS = 9_500
 """A call that could not be named, by what was heard last, is told of after so long,"""
 ASK_BEHIND_MS = 10_000
 """and behind one that was told of after so long; in proportion where its patience is shorter."""

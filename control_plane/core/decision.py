@@ -28,6 +28,7 @@ def decide(situation: Situation) -> Plan:
         unpayable=tuple(found.unpayable),
         short=frozenset(key for key, amount in found.shortage_nano_usd.items() if amount > 0),
         ready=frozenset(found.ready),
+        beyond={key: frozenset(names) for key, names in found.beyond.items()},
         free_nano_usd=_left_free(situation, found, refills),
     )
 

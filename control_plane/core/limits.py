@@ -1,5 +1,13 @@
-"""The bounds of how money and rate limits are shared, each named with its unit."""
+"""The bounds of how money and rate limits are shared, and of telling what is left of caps."""
 
+LEFT_WORSTS = 32
+"""Below so many median worst cases sidecars are told what is left of a period,"""
+LEFT_STEP_PARTS = 8
+"""each time that it fell by this part (one eighth),"""
+LEFT_INTERVAL_MS = 200
+"""at most so often,"""
+LEFT_SIDECARS_MAX = 1_000
+"""and so many of them."""
 RATE_LIMITS_MAX = 200
 """Rate limits of one installation: each Sync tells of all that its sidecar may meet."""
 RATE_LIMIT_MAX_UNITS = 10**12

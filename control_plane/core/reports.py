@@ -178,6 +178,17 @@ class GrantAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a period, and whom to tell."""
+
+    sidecar_ids: tuple[str, ...]
+    lease: LeaseKey
+    generation: int
+    cap_version: int
+    unspent_nano_usd: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """What a sidecar is told by its stream that its waiting calls may have."""
 
@@ -212,6 +223,7 @@ class Answer:
     nudges: frozenset[str] = frozenset()
     """Sidecars that should sync now."""
     offers: tuple[Offer, ...] = ()
+    lefts: tuple[Left, ...] = ()
     """For the streams of other sidecars."""
     revoked: bool = False
     """Its credential is good for evidence alone: it shall give everything back."""

@@ -239,7 +239,9 @@ class Plan:
     free_nano_usd: Mapping[PeriodKey, int] = field(default_factory=dict)
     """What is left in each period that nobody has a claim on."""
     ready: frozenset[str] = frozenset()
-    """Sidecars that have a call which could be named now, or cannot be paid any more."""
+    """Sidecars that have a call which could be named now, or cannot be paid as things are."""
+    beyond: Mapping[PeriodKey, frozenset[str]] = field(default_factory=dict)
+    """Those with a call that is larger than what is unspent of a period."""
 
     def without_refills(self) -> "Plan":
         """The same with money for waiting calls alone."""

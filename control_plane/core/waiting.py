@@ -39,6 +39,9 @@ class Walk:
     reservations: dict[PeriodKey, Reservation] = field(default_factory=dict)
     heads: set[PeriodKey] = field(default_factory=set)
     """Periods whose oldest call in need has been found."""
+    beyond: dict[PeriodKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Other sidecars with a call that is larger than what is unspent of a period: they only need to
+    know how much that is."""
     hopeless: list[str] = field(default_factory=list)
     unpayable: list[str] = field(default_factory=list)
     """Calls of the asker that are larger than what is left: its answer lets it refuse them."""
@@ -64,10 +67,19 @@ def walk(situation: Situation) -> Walk:
             if demand.sidecar_id == situation.asker:
                 found.unpayable.append(demand.call_id)
             elif demand.call_id not in situation.answered:
-                found.ready.add(demand.sidecar_id)
+                _beyond(situation, found, demand, keys)
             continue
         _visit(situation, found, demand, keys)
     return found
+
+
+def _beyond(situation: Situation, found: Walk, demand: Demand, keys: tuple[PeriodKey, ...]) -> None:
+    """Another sidecar's call cannot be paid: by what is left, or by what silent ones hold."""
+    for key in keys:
+        if demand.worst_nano_usd > situation.periods[key].unspent_nano_usd:
+            found.beyond[key].add(demand.sidecar_id)
+            return
+    found.ready.add(demand.sidecar_id)
 
 
 def _periods_of(situation: Situation, demand: Demand) -> tuple[PeriodKey, ...] | None:

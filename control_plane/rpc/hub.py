@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from control_plane import limits
 from control_plane.core.leases import LeaseKey
-from control_plane.core.reports import Offer
+from control_plane.core.reports import Left, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Directives:
     """The sidecar shall sync now."""
     offer: Offer | None
     """What its waiting calls may have."""
+    lefts: tuple[Left, ...]
+    """What is left of periods."""
     policy: bool
     """The policy may have changed."""
 
@@ -42,6 +44,7 @@ class Subscription:
         # What was said to an earlier stream, or to none, may have been heard by nobody.
         self._nudge = True
         self._offer: Offer | None = None
+        self._lefts: dict[LeaseKey, Left] = {}
         self._policy = True
         self._wake = asyncio.Event()
         # What changed between Register and Watch was told to nobody: look at once.
@@ -59,8 +62,10 @@ class Subscription:
             return None
         self._wake.clear()
         recalls = tuple(self._recalls.items())
-        directives = Directives(recalls, self._nudge, self._offer, self._policy)
+        lefts = tuple(self._lefts.values())
+        directives = Directives(recalls, self._nudge, self._offer, lefts, self._policy)
         self._recalls, self._nudge, self._offer, self._policy = {}, False, None, False
+        self._lefts = {}
         return directives
 
     def recall(self, lease: LeaseKey, keep_nano_usd: int) -> None:
@@ -77,6 +82,11 @@ class Subscription:
         # It was decided later, from the same demands: all that still holds is in it.
         self._offer = offer
         self._wake.set()
+
+    def left(self, left: Left) -> None:
+        if left.lease in self._lefts or len(self._lefts) < limits.WATCH_RECALLS_MAX:
+            self._lefts[left.lease] = left
+            self._wake.set()
 
     def policy_changed(self) -> None:
         self._policy = True
@@ -135,6 +145,13 @@ class Hub:
         stream = self._streams.get(offer.sidecar_id)
         if stream is not None:
             stream.offer(offer)
+
+    def left(self, left: Left) -> None:
+        """Tell sidecars what is left of a period; call it after the commit."""
+        for sidecar_id in left.sidecar_ids:
+            stream = self._streams.get(sidecar_id)
+            if stream is not None:
+                stream.left(left)
 
     def nudge(self, sidecar_ids: Iterable[str]) -> None:
         """Ask sidecars to sync now."""

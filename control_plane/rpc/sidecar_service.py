@@ -177,6 +177,9 @@ class SidecarServicer(v1.SidecarServiceServicer):
         spoken = [_recall(lease, keep) for lease, keep in directives.recalls]
         if directives.nudge:
             spoken.append(v1.WatchResponse(nudge=v1.Nudge()))
+        spoken += [
+            v1.WatchResponse(left=sidecar_wire.left_to_wire(left)) for left in directives.lefts
+        ]
         if directives.offer is not None:
             spoken.append(v1.WatchResponse(offer=sidecar_wire.offer_to_wire(directives.offer)))
         now = self._deps.clock.unix_ms()
@@ -203,6 +206,8 @@ class SidecarServicer(v1.SidecarServiceServicer):
         for recall in answer.recalls:
             self._deps.hub.recall(recall.sidecar_id, recall.key, recall.keep_nano_usd)
         self._deps.hub.nudge(answer.nudges)
+        for left in answer.lefts:
+            self._deps.hub.left(left)
         for offer in answer.offers:
             self._deps.hub.offer(offer)
         if answer.status in (Status.FENCED, Status.GAP, Status.LEARNING):

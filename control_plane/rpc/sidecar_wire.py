@@ -19,6 +19,7 @@ from control_plane.core.reports import (
     GrantAnswer,
     Journal,
     LeaseReport,
+    Left,
     Offer,
     RefusalCount,
     Registered,
@@ -179,6 +180,16 @@ def offer_to_wire(offer: Offer) -> v1.Offer:
         sync_no=offer.sync_no,
         leases=[_grant_to_wire(grant) for grant in offer.leases],
         named_call_ids=offer.named,
+    )
+
+
+def left_to_wire(left: Left) -> v1.Left:
+    """What is left of a period, as sidecars hear it."""
+    return v1.Left(
+        lease=lease_key_to_wire(left.lease),
+        generation=left.generation,
+        cap_version=left.cap_version,
+        unspent_nano_usd=left.unspent_nano_usd,
     )
 
 

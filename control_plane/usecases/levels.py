@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from control_plane import limits
+from control_plane.core import limits as core_limits
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import LeaseReport, WaitingCall
 from control_plane.core.situation import Demand, Level, Recall, Reservation
@@ -47,6 +48,8 @@ class Levels:
     settled: dict[str, frozenset[str]] = field(default_factory=dict)
     """Calls that the latest answer named or made refuse, by sidecar, until it speaks again."""
 
+    left_told: dict[PeriodKey, tuple[int, int]] = field(default_factory=dict)
+    """What was left of a period when all were told so last, and when that was."""
     offered: Counter[str] = field(default_factory=Counter)
     """Offers that were sent to a sidecar since it last spoke."""
     offered_unix_ms: dict[str, int] = field(default_factory=dict)
@@ -209,6 +212,25 @@ class Levels:
         if found:
             self.settled[sidecar_id] = found
 
+    def remember_ended(self, sidecar_id: str, call_id: str) -> None:
+        """Note one more call whose waiting ends by what goes out to its sidecar."""
+        self.settled[sidecar_id] = self.settled.get(sidecar_id, frozenset()) | {call_id}
+
+    def left_fell(self, key: PeriodKey, unspent_nano_usd: int, now_unix_ms: int) -> bool:
+        """Whether all that use a period shall hear what is left of it, and note that they do."""
+        medians = (level.median_worst_nano_usd for level in self.by_period.get(key, {}).values())
+        largest = max(medians, default=0)
+        if not largest or unspent_nano_usd > core_limits.LEFT_WORSTS * largest:
+            self.left_told.pop(key, None)
+            return False
+        told, at = self.left_told.get(key, (2**63, 0))
+        step = told // core_limits.LEFT_STEP_PARTS
+        lately = abs(now_unix_ms - at) < core_limits.LEFT_INTERVAL_MS
+        if lately or told - step < unspent_nano_usd <= told:
+            return False
+        self.left_told[key] = (unspent_nano_usd, now_unix_ms)
+        return True
+
     def may_be_offered(self, sidecar_id: str, now_unix_ms: int) -> bool:
         """Whether a sidecar spoke since it was last sent money, or nearly; else it is nudged.
 
@@ -274,5 +296,7 @@ class Levels:
             del self.reservations[key]
         for key in [key for key in self.short_unix_ms if key not in alive]:
             del self.short_unix_ms[key]
+        for key in [key for key in self.left_told if key not in alive]:
+            del self.left_told[key]
         for held in [held for held in self.recalled if held[1] not in alive]:
             del self.recalled[held]

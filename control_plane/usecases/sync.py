@@ -35,6 +35,7 @@ from control_plane.usecases import (
     offering,
     orphans,
     rate_shares,
+    remainders,
     scope,
 )
 from control_plane.usecases.levels import Levels
@@ -276,7 +277,9 @@ def _with_money(
     waits = any(call.call_id not in ended for call in report.demands)
     told = granting.answers(holder, levels, situation, plan, found)
     chosen = offering.choose(plan.ready, levels, watching, now_unix_ms)
-    nudges = (plan.nudges | plan.ready.difference(chosen)) - {holder.sidecar_id}
+    lefts = remainders.remainders(plan, situation, levels, watching, answer.generation)
+    called = plan.ready.difference(chosen) | remainders.untold(plan, lefts)
+    nudges = (plan.nudges | called) - {holder.sidecar_id}
     return replace(
         answer,
         leases=told,
@@ -293,6 +296,7 @@ def _with_money(
         ),
         recalls=plan.recalls,
         nudges=answer.nudges | levels.take_nudges(nudges, now_unix_ms),
+        lefts=lefts,
         offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),
     )
 

@@ -16,7 +16,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from protos.values.quick import quick
@@ -148,6 +148,23 @@ class Allowance:
         _take(lease, grant)
         lease.patient_until_boot_ms = boot_ms + grant.patient_ms
         return lease
+
+    def lower(self, key: LeaseKey, cap_version: int, unspent_nano_usd: int) -> bool:
+        """Take that no more than this is left of a period under this cap; whether it is news.
+
+        It only lowers what was heard, until the next answer; when that was stays as it is.
+        """
+        lease = self._leases.get(key)
+        known = lease.latest if lease is not None else None
+        if lease is None or known is None or lease.outdated or known.cap_version != cap_version:
+            return False
+        if known.unspent_nano_usd <= unspent_nano_usd:
+            return False
+        reachable_nano_usd = min(known.reachable_nano_usd, unspent_nano_usd)
+        lease.latest = replace(
+            known, unspent_nano_usd=unspent_nano_usd, reachable_nano_usd=reachable_nano_usd
+        )
+        return True
 
     def hold(self, leases: Sequence[Lease], worst_nano_usd: int, boot_ms: int) -> None:
         """Set a call's worst case aside, from all its leases at once."""

@@ -450,6 +450,8 @@ class ControlLink:
             self._admission.hurry()
         elif kind == "nudge":
             self._admission.hurry()
+        elif kind == "left":
+            offers.take_left(directive.left, self._admission, generation=self._generation)
         elif kind == "offer":
             offers.take_offer(
                 directive.offer,

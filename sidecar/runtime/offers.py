@@ -24,6 +24,15 @@ def spend(
         cadence.no_later_than(boot_ms + RECORDS_WAIT_MS)
 
 
+def take_left(left: wire.Left, admission: Admission, *, generation: int) -> None:
+    """Take how much is left of a period, if this database says so: calls may end by it."""
+    key, unspent_nano_usd = translate.left_from_wire(left)
+    if left.generation == generation and admission.allowance.lower(
+        key, left.cap_version, unspent_nano_usd
+    ):
+        admission.try_waiting(every=True)
+
+
 def take_offer(
     offer: wire.Offer,
     admission: Admission,

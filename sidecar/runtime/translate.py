@@ -236,6 +236,11 @@ def grant_from_wire(grant: wire.LeaseGrant) -> Grant:
     )
 
 
+def left_from_wire(left: wire.Left) -> tuple[LeaseKey, int]:
+    """Of which period how much is left."""
+    return _key_from_wire(left.lease), left.unspent_nano_usd
+
+
 def recall_from_wire(recall: wire.Recall) -> tuple[LeaseKey, int]:
     """Which lease gives back, and what may stay."""
     return _key_from_wire(recall.lease), recall.keep_nano_usd

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from control_plane.core.leases import BudgetRef, PeriodKey
-from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
+from control_plane.core.reports import GrantAnswer, LeaseReport, Left, Offer, WaitingCall
 from control_plane.limits import SYNC_INTERVAL_MS
 from protos.values.selectors import Attributes
 from sidecar.core.admission import Case, Circumstances, Open, Refuse, Route, decide, route_of
@@ -359,6 +359,13 @@ class Sidecar:
         self._try_waiting(frozenset(offer.named), every=True)
         self._tell_of_the_rest(leases, boot_ms)
         self._poke()
+
+    def left(self, left: Left) -> None:
+        """So much is left of a period."""
+        self.beat()
+        key = LeaseKey(left.lease.budget_id, left.lease.partition, left.lease.period_id)
+        if self.allowance.lower(key, left.cap_version, left.unspent_nano_usd):
+            self._try_waiting(every=True)
 
     def nudged(self) -> None:
         """A call of ours could be named."""

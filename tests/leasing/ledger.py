@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from control_plane.core.budgets import Budget
 from control_plane.core.decision import decide
 from control_plane.core.leases import BudgetRef, Holder, Lease, PeriodKey
-from control_plane.core.reports import GrantAnswer, LeaseReport, Offer, WaitingCall
+from control_plane.core.reports import GrantAnswer, LeaseReport, Left, Offer, WaitingCall
 from control_plane.core.situation import PeriodState, Recall
 from control_plane.limits import STARTER_LEAD_MS
-from control_plane.usecases import granting, offering
+from control_plane.usecases import granting, offering, remainders
 from control_plane.usecases.levels import Levels
 
 EPOCH = 1
@@ -44,6 +44,7 @@ class Decided:
     nudges: frozenset[str]
     next_sync_ms: int
     offers: tuple[Offer, ...]
+    lefts: tuple[Left, ...]
 
 
 class MemoryRows(granting.Gathering):
@@ -155,7 +156,9 @@ class Ledger:
         waits = any(call.call_id not in ended for call in told.demands)
         answered = granting.answers(holder, levels, situation, plan, rows)
         chosen = offering.choose(plan.ready, levels, self.watching, now_unix_ms)
-        nudges = (plan.nudges | plan.ready.difference(chosen)) - {sidecar_id}
+        lefts = remainders.remainders(plan, situation, levels, self.watching, 1)
+        called = plan.ready.difference(chosen) | remainders.untold(plan, lefts)
+        nudges = (plan.nudges | called) - {sidecar_id}
         return Decided(
             sync_no=told.sync_no,
             leases=answered,
@@ -171,6 +174,7 @@ class Ledger:
                 nudged=bool(nudges),
             ),
             offers=tuple(self._offers(chosen, rows, now_unix_ms)),
+            lefts=lefts,
         )
 
     def waits(self, sidecar_id: str, now_unix_ms: int) -> bool:

@@ -87,6 +87,7 @@ def as_decided(answer: Answer) -> Decided:
         nudges=answer.nudges,
         next_sync_ms=answer.next_sync_ms,
         offers=tuple(in_order(offer) for offer in answer.offers),
+        lefts=answer.lefts,
     )
 
 

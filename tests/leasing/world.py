@@ -180,6 +180,9 @@ class World:
             self.network.send(to.recalled, recall.key, recall.keep_nano_usd)
         for one in sorted(answer.nudges):
             self.network.send(self._by_name[one].nudged)
+        for left in answer.lefts:
+            for one in left.sidecar_ids:
+                self.network.send(self._by_name[one].left, left)
         for offer in answer.offers:
             self.network.send(self._by_name[offer.sidecar_id].offered, offer)
 

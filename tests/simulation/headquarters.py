@@ -18,7 +18,7 @@ from control_plane.config import Config
 from control_plane.core.budgets import Budget
 from control_plane.core.leases import LeaseKey
 from control_plane.core.principals import Principal, Role
-from control_plane.core.reports import Offer
+from control_plane.core.reports import Left, Offer
 from control_plane.entropy import Entropy
 from control_plane.rpc import sidecar_wire
 from control_plane.rpc.deps import Deps
@@ -107,6 +107,11 @@ class _Directives:
     def offer(self, offer: Offer) -> None:
         message = wire.WatchResponse(offer=sidecar_wire.offer_to_wire(offer))
         self._push(offer.sidecar_id, message)
+
+    def left(self, left: Left) -> None:
+        for sidecar_id in left.sidecar_ids:
+            message = wire.WatchResponse(left=sidecar_wire.left_to_wire(left))
+            self._push(sidecar_id, message)
 
     def beat(self, sidecar_id: str) -> None:
         """Show a sidecar that its stream reaches it."""

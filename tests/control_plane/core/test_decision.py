@@ -389,7 +389,9 @@ def test_what_is_free_is_what_no_lease_and_no_waiting_call_has_a_claim_on() -> N
 
 def test_a_call_elsewhere_that_nothing_can_pay_any_more_is_to_hear_of_it() -> None:
     spent = period(allocated=90, spent_nano_usd=90)
-    assert decide(situation(demand("other", 30), periods=(spent,))).ready == {"other"}
+    found = decide(situation(demand("other", 30), periods=(spent,)))
+    assert found.ready == frozenset()
+    assert found.beyond == {KA: frozenset(["other"])}
     assert decide(situation(demand("me", 30), periods=(spent,))).ready == frozenset()
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from control_plane import limits
 from control_plane.core.leases import PeriodKey
-from control_plane.core.reports import Offer
+from control_plane.core.reports import Left, Offer
 from control_plane.rpc.hub import Directives, Hub, Subscription
 
 KEY, OTHER = PeriodKey("a", "", "p"), PeriodKey("b", "", "p")
@@ -19,8 +19,8 @@ def heard(stream: Subscription, timeout_ms: int = 5_000) -> Directives | None:
 
 def test_a_stream_begins_with_a_look_at_the_policy_and_a_nudge() -> None:
     stream = Hub().subscribe("s", "1")
-    assert heard(stream, 0) == Directives((), nudge=True, offer=None, policy=True)
-    assert heard(stream, 0) == Directives((), nudge=False, offer=None, policy=False)
+    assert heard(stream, 0) == Directives((), nudge=True, offer=None, lefts=(), policy=True)
+    assert heard(stream, 0) == Directives((), nudge=False, offer=None, lefts=(), policy=False)
 
 
 def test_a_newer_recall_replaces_the_older_one_of_its_lease() -> None:
@@ -50,6 +50,19 @@ def test_a_newer_offer_replaces_the_older_one_and_is_said_once() -> None:
     assert again is not None
     assert again.offer is None
     assert not hub.watching("nobody", "1")
+
+
+def test_what_is_left_of_a_period_replaces_what_was_left_before() -> None:
+    hub = Hub()
+    stream = hub.subscribe("s", "1")
+    for key, unspent in ((KEY, 9), (OTHER, 5), (KEY, 3)):
+        hub.left(Left(("nobody", "s"), key, 1, 1, unspent))
+    said = heard(stream)
+    assert said is not None
+    assert {left.lease: left.unspent_nano_usd for left in said.lefts} == {KEY: 3, OTHER: 5}
+    again = heard(stream, 0)
+    assert again is not None
+    assert again.lefts == ()
 
 
 def test_recalls_that_nobody_hears_are_bounded() -> None:

@@ -53,14 +53,52 @@ def test_money_that_comes_free_is_offered_to_the_call_that_waits_for_it(
     world.check()
 
 
-def test_a_call_that_nothing_can_pay_any_more_is_told_what_is_left(
+def test_who_waits_with_a_call_that_nothing_can_pay_any_more_is_told_what_is_left(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, _, first = crowded
+    for _ in range(limits.UNHEARD_OFFERS_MAX):  # No money goes to it, so that nobody need wonder.
+        world.levels.remember_offer("two", world.now)
+    answer = settled(one, first, 70 * CENT)
+    (left,) = answer.lefts
+    assert (left.sidecar_ids, left.lease.budget_id) == (("two",), ref.budget_id)
+    assert (left.generation, left.cap_version) == (1, 1)
+    assert left.unspent_nano_usd == 30 * CENT
+    assert answer.offers == ()
+    again = one.sync()
+    assert (again.lefts, again.offers) == ((), ())
+    assert ("two", "nudge") not in world.pushed
+
+
+def test_who_waits_for_what_nothing_can_pay_and_watches_by_no_stream_is_nudged(
     world: World, crowded: Crowd
 ) -> None:
     _, one, _, first = crowded
-    (offer,) = settled(one, first, 70 * CENT).offers
-    assert offer.named == ()
-    assert [grant.unspent_nano_usd for grant in offer.leases] == [30 * CENT]
-    assert one.sync().offers == ()
+    watched(world, one)
+    answer = settled(one, first, 70 * CENT)
+    assert (answer.lefts, answer.offers) == ((), ())
+    assert ("two", "nudge") in world.pushed
+
+
+def test_whoever_uses_a_budget_is_told_by_steps_what_is_left_of_it(world: World) -> None:
+    ref = world.budget("b", USD)
+    one, two = world.sidecar("one"), world.sidecar("two")
+    watched(world, one, two)
+    for sidecar in (one, two):
+        first = sidecar.wait(CENT, ref)
+        sidecar.sync()
+        sidecar.settle(first, CENT)
+        sidecar.sync()
+    told = []
+    for _ in range(80):
+        call_id = one.wait(CENT, ref)
+        while call_id not in one.opened:
+            one.sync()
+        one.settle(call_id, CENT)
+        world.pass_ms(300)
+        told += [left.unspent_nano_usd // CENT for left in one.sync().lefts]
+    # Below 32 calls of a cent, each time an eighth less than before.
+    assert told[:4] == [32, 28, 24, 21]
 
 
 @pytest.mark.parametrize("who", ["nobody", "another process", "another life", "fenced", "revoked"])

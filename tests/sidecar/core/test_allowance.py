@@ -1,6 +1,5 @@
 """Leases: what may be held, what goes back, what is said of them."""
 
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -470,27 +469,6 @@ def test_the_median_is_one_of_the_latest_forty_calls(worsts: list[int]) -> None:
     recent = sorted(worsts[-40:])
     assert account.median_worst_nano_usd == recent[len(recent) // 2]
     assert account.smallest_worst_nano_usd == recent[0]
-
-
-def test_a_lease_that_others_wait_for_is_known_until_the_next_answer() -> None:
-    allowance = Allowance()
-    lease = allowance.merge(replace(grant(), short=True), 1, renews=True)
-    assert lease.wanted_at(1)
-    assert not allowance.merge(grant(), 2, renews=True).wanted_at(2)
-    allowance.recall(lease.key, lease.available_nano_usd)
-    assert lease.wanted_at(2), "asked for more than is here: what comes free later is wanted too"
-    assert not allowance.merge(grant(), 3, renews=True).wanted_at(3)
-
-
-def test_what_comes_free_is_told_with_the_records_while_nobody_who_waits_gives_up_soon() -> None:
-    allowance = Allowance()
-    patient = replace(grant(), short=True, patient_ms=5_000)
-    lease = allowance.merge(patient, 1_000, renews=True)
-    assert [lease.wanted_at(at) for at in (1_000, 3_999, 4_000)] == [False, False, True]
-    allowance.merge_offer(patient, 4_000)
-    assert [lease.wanted_at(at) for at in (4_000, 6_999, 7_000)] == [False, False, True]
-    allowance.merge_offer(replace(patient, patient_ms=0), 4_000)  # Nobody knows.
-    assert lease.wanted_at(4_000)
 
 
 def test_an_offer_brings_money_and_what_is_left_but_no_authority() -> None:

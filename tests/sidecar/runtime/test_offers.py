@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from protos.bursar.sidecar import v1 as wire
+from sidecar.core.refusals import Reason, Refusal, Refused
 from tests.sidecar.builders import CENT
 from tests.sidecar.control_plane_double import ControlPlaneDouble
 from tests.sidecar.runtime.link_world import LEASE, Sidecar, asked, running, until
@@ -48,6 +49,37 @@ async def test_a_waiting_call_opens_with_what_is_offered_and_authority_stays(
         cp.say(offer=offer(sidecar, cp, call_id))
         await until(lambda: sidecar.admission.open_calls == 1)
         assert sidecar.lease.authority_boot_ms < authority + 500_000
+
+
+async def test_a_call_is_refused_once_its_stream_tells_that_too_little_is_left(
+    tmp_path: Path, cp: ControlPlaneDouble
+) -> None:
+    short(cp)
+    refused: list[Refusal] = []
+
+    async def call() -> None:
+        with pytest.raises(Refused) as caught:
+            await sidecar.call()
+        refused.append(caught.value.refusal)
+
+    async with running(tmp_path, cp) as sidecar, trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await waiting_call(sidecar, cp)
+        count = len(cp.syncs)
+        told = wire.Left(
+            lease=cp.lease(LEASE).lease,
+            generation=cp.generation + 1,  # Another database says so.
+            cap_version=1,
+            unspent_nano_usd=CENT - 1,
+        )
+        cp.say(left=told)
+        cp.say(nudge=wire.Nudge())
+        await asked(cp, lambda: len(cp.syncs) > count)
+        assert not refused
+        told.generation = cp.generation
+        cp.say(left=told)
+        await until(lambda: bool(refused))
+    assert refused[0].reason is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from protos.bursar.sidecar.v1.sidecar_service_pb2 import Heartbeat as Heartbeat
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import IntactJournal as IntactJournal
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import JoinRequest as JoinRequest
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import JoinResponse as JoinResponse
+from protos.bursar.sidecar.v1.sidecar_service_pb2 import Left as Left
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import LostJournal as LostJournal
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Nudge as Nudge
 from protos.bursar.sidecar.v1.sidecar_service_pb2 import Offer as Offer

@@ -640,6 +640,44 @@ class Offer(_message.Message):
 Global___Offer: _TypeAlias = Offer  # noqa: Y015
 
 @_typing.final
+class Left(_message.Message):
+    """What is left of a budget's period now, told to all that may have calls for it: so they refuse by
+    themselves what nothing can pay any more. It is only ever lowered by this.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    CAP_VERSION_FIELD_NUMBER: _builtins.int
+    UNSPENT_NANO_USD_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The generation of the database; another one's is ignored."""
+    cap_version: _builtins.int
+    """The version of the cap that it was counted under; another one's is ignored."""
+    unspent_nano_usd: _builtins.int
+    """cap - spent - money of lost sidecars."""
+    @_builtins.property
+    def lease(self) -> _lease_pb2.LeaseKey:
+        """The period."""
+
+    def __init__(
+        self,
+        *,
+        lease: _lease_pb2.LeaseKey | None = ...,
+        generation: _builtins.int = ...,
+        cap_version: _builtins.int = ...,
+        unspent_nano_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_version", b"cap_version", "generation", b"generation", "lease", b"lease", "unspent_nano_usd", b"unspent_nano_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Left: _TypeAlias = Left  # noqa: Y015
+
+@_typing.final
 class Heartbeat(_message.Message):
     """Shows that the stream and the server are alive; every 10 s, each second while calls
     of the sidecar wait.
@@ -674,6 +712,7 @@ class WatchResponse(_message.Message):
     NUDGE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def policy(self) -> _policy_pb2.Policy:
         """Take this policy."""
@@ -694,6 +733,10 @@ class WatchResponse(_message.Message):
     def offer(self) -> Global___Offer:
         """Take this money."""
 
+    @_builtins.property
+    def left(self) -> Global___Left:
+        """Know what is left."""
+
     def __init__(
         self,
         *,
@@ -702,12 +745,13 @@ class WatchResponse(_message.Message):
         nudge: Global___Nudge | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         offer: Global___Offer | None = ...,
+        left: Global___Left | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "left", b"left", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directive", b"directive", "heartbeat", b"heartbeat", "left", b"left", "nudge", b"nudge", "offer", b"offer", "policy", b"policy", "recall", b"recall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_directive: _TypeAlias = _typing.Literal["policy", "recall", "nudge", "heartbeat", "offer"]  # noqa: Y015
+    _WhichOneofReturnType_directive: _TypeAlias = _typing.Literal["policy", "recall", "nudge", "heartbeat", "offer", "left"]  # noqa: Y015
     _WhichOneofArgType_directive: _TypeAlias = _typing.Literal["directive", b"directive"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_directive) -> _WhichOneofReturnType_directive | None: ...
 
