@@ -1,6 +1,5 @@
 """Leases: what may be held, what goes back, what is said of them."""
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
