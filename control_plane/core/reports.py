@@ -174,7 +174,7 @@ class GrantAnswer:
     free_nano_usd: int = 0
     """What a call that nobody told of yet could be granted."""
     patient_ms: int = 0
-    """For so long none of the calls gives up that wait for money of this period."""
+    """For so long no call that waits for its money uses up half of the patience it has left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,12 +277,16 @@ def answers(
 
 
 def _patient_ms(situation: Situation, plan: Plan, key: PeriodKey) -> int:
-    """For how long none of those gives up that go on waiting for money of a period."""
+    """For how long what comes free for those that go on waiting need not be told at once.
+
+    Half of what is left of their patience: large calls, which need what several free, then have the
+    other half to get it.
+    """
     if key not in plan.short:
         return 0
     ended = situation.answered.union(plan.unpayable, (each.call_id for each in plan.vectors))
     left = (
-        demand.gives_up_unix_ms - situation.now_unix_ms
+        (demand.gives_up_unix_ms - situation.now_unix_ms) // 2
         for demand in situation.demands
         if demand.call_id not in ended
         and any(situation.current.get(budget) == key for budget in demand.budgets)

@@ -88,7 +88,7 @@ class Grant:
     free_nano_usd: int = 0
     """What a call that the control plane does not know of yet could be granted."""
     patient_ms: int = 0
-    """For so long none of the calls gives up that wait for money of this period."""
+    """For so long no call that waits for its money uses up half of the patience it has left."""
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +120,7 @@ class Lease:
     counted_nano_usd: int = 0
     """The same as the newest answer counts it among what all sidecars spent and hold."""
     patient_until_boot_ms: int = 0
-    """Until then none of the calls gives up that wait for its money, as far as was told."""
+    """Until then no call that waits for its money used up half of that, as far as was told."""
     recalled: bool = False
     """Money of it was asked back since the newest answer."""
     outdated: bool = False

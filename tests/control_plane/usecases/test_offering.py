@@ -143,7 +143,7 @@ def test_who_was_silent_since_its_first_offer_is_asked_before_it_is_sent_more(
     assert world.period(ref)["granted_total_nano_usd"] == USD
 
 
-def test_who_holds_money_that_others_wait_for_hears_for_how_long_none_of_them_gives_up(
+def test_who_holds_money_that_others_wait_for_hears_how_long_their_patience_lasts(
     world: World, crowded: Crowd
 ) -> None:
     ref, one, two, _ = crowded
@@ -154,11 +154,11 @@ def test_who_holds_money_that_others_wait_for_hears_for_how_long_none_of_them_gi
     two.sync()
     world.pass_ms(500)
     (told,) = one.sync().leases
-    assert told.patient_ms == 2_500
+    assert told.patient_ms == 1_250  # Half of what is left: large calls need what several free.
     two.waiting = [call for call in two.waiting if call.call_id != hasty]
     two.sync()
     (told,) = one.sync().leases
-    assert told.patient_ms == limits.SYNC_INTERVAL_MS
+    assert told.patient_ms == 9_750
 
 
 def test_who_watches_need_not_ask_again_soon(world: World, crowded: Crowd) -> None:

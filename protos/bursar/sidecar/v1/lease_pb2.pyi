@@ -191,8 +191,9 @@ class LeaseGrant(_message.Message):
     has a claim on.
     """
     patient_ms: _builtins.int
-    """For so long none of the calls gives up that wait for money of this period; 0 where it is not
-    known. Until shortly before that, what comes free may be told with the records.
+    """For so long none of the calls that wait for money of this period uses up half of what patience
+    it has left; 0 where it is not known. Until shortly before that, what comes free may be told
+    with the records.
     """
     @_builtins.property
     def lease(self) -> Global___LeaseKey:
