@@ -1,6 +1,7 @@
 """What holds for every test: thousands of them are kept for the whole run, and are no garbage."""
 
 import gc
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 
 ROOMS_OF_LONG_FILES = ("e2e", "simulation", "chaos", "mutants", "leasing", "bounds", "corpus")
 """They come first: a long file that began last would keep one core busy, and the others idle."""
+
+WORKERS_PER_CORE = 2
+"""Stories of real processes wait more than they compute: one worker leaves half of a core idle."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers `--numprocesses=auto` means."""
+    return WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
