@@ -137,7 +137,7 @@ def _passes_bounds(tx: Tx, holder: Holder, booked: core.Bookings, evidence: Evid
     granted is harmed where somebody else drove a sum to its bound.
     """
     passes = False
-    for key in booked.periods:
+    for key in sorted(booked.periods):
         period, lease = periods.get(tx, key), leases.get(tx, holder, key)
         if period is not None:
             evidence.known.add(key)

@@ -111,3 +111,21 @@ def test_the_cap_is_never_passed_and_nobody_refused_with_limits_and_the_cheaper_
     assert len(given_up) == len(calls) - CALLS
     parents = [each.parent_call_id for each in calls if each.parent_call_id]
     assert sorted(parents) == sorted(given_up)
+
+
+@pytest.mark.parametrize(("call", "stream"), MODES[::3])
+def test_the_cheaper_model_ends_at_the_cap_like_any_other(
+    stand: Stand, call: CapCall, *, stream: bool
+) -> None:
+    """The cap is what a fifth of the calls cost at the cheap model; at the dear one none fits."""
+    size = sized(stand, call._replace(model=call.other_model), stream=stream)
+    cap = size.cost_nano_usd * PAID_CALLS // SIZES
+    route = f"ends-{call.surface.name}-{stream}".lower()
+    dear, cheap = targets(call)
+    stand.set_route(route, dear, cheaper=cheap, above=50)
+    client = known(stand, route, cap)
+    told = let_loose(stand, client, call, CALLS, stream=stream, model=route)
+    spent = check_books(stand, client, call)
+    assert statuses(told).keys() == {200, 402}
+    assert spent > cap - max(size.worst_nano_usd.values())
+    check_refusals(stand, told, size.worst_nano_usd, cap)
