@@ -2,9 +2,11 @@
 
 Rules.
 
-1. What is unspent only falls while a cap stands, and a sidecar only lowers what it knows by it. So
-   nobody is refused for it whom the period could still pay, and losing, repeating or delaying it
-   does nothing but let a call ask, or wait for its sidecar's next Sync.
+1. What is unspent falls while a cap stands, and a sidecar only lowers what it knows by it. So
+   losing, repeating or delaying it does nothing but let a call ask, or wait for its sidecar's next
+   Sync.
+   It rises only where a correction or late evidence takes a charge back: until that next Sync a
+   sidecar may then refuse a call that the period could pay again.
 2. Whoever has a waiting call that is larger is told at once, instead of being asked to come. All
    others that use the period are told by steps, as their next calls may be larger: not before so
    little is left that it could matter, and only so often.
