@@ -12,6 +12,7 @@ NOT_FOUND: Final = 3
 DENIED: Final = 4
 CONFLICT: Final = 5
 UNREACHABLE: Final = 6
+INTERRUPTED: Final = 130
 
 MEANINGS: Final[Mapping[int, str]] = {
     OK: "done",
@@ -21,6 +22,7 @@ MEANINGS: Final[Mapping[int, str]] = {
     DENIED: "no valid token, or its role does not allow it",
     CONFLICT: "it exists already, or changed meanwhile, or its state does not allow it",
     UNREACHABLE: "the control plane cannot be reached, or cannot answer now",
+    INTERRUPTED: "Ctrl-C ended it before it began",
 }
 """What each exit code says."""
 

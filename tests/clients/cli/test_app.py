@@ -100,7 +100,7 @@ def test_an_error_is_json_when_json_is_wanted() -> None:
 
 def test_every_error_has_an_exit_code_and_every_code_a_meaning() -> None:
     assert set(exits.BY_ERROR) == set(errors.ALL)
-    assert set(exits.BY_ERROR.values()) | {exits.OK} == set(exits.MEANINGS)
+    assert set(exits.BY_ERROR.values()) | {exits.OK, exits.INTERRUPTED} == set(exits.MEANINGS)
 
 
 def test_the_help_lists_the_exit_codes() -> None:
