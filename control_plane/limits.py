@@ -415,10 +415,6 @@ STATEMENT_WATCH_MS = 62 * 86_400_000
 """For so long after a month's end it is looked whether late usage or a correction changed it."""
 REVIEW_ROWS_MAX = 50
 """Movers, raises and unused keys that a monthly review lists, and moves that a matrix does."""
-STATEMENT_RECIPIENTS_MAX = 20
-"""Recipients of one client's statements."""
-MAIL_ADDRESS_CHARACTERS_MAX = 254
-"""Longest mail address."""
 STATEMENT_NOTE_CHARACTERS_MAX = 2_000
 """Longest note on a statement."""
 LOGO_BYTES_MAX = 128 << 10

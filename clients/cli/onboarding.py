@@ -20,10 +20,11 @@ from clients.admin import (
 from clients.cli import escalation, first_call, places
 from clients.cli.limits import FIRST_CALL_WAIT_MAX_S, FIRST_CALL_WAIT_S
 from clients.cli.output import quoted, usd
-from clients.cli.parameters import LABEL, LATER, LENGTH, TIME_ZONE, USD
+from clients.cli.parameters import LABEL, LATER, LENGTH, MAIL_ADDRESS, TIME_ZONE, USD
 from clients.cli.projects import client
 from clients.cli.session import Session, pass_session
 from protos.values.errors import BursarError
+from protos.values.mailboxes import RECIPIENTS_MAX
 from protos.values.recipes import Place
 
 
@@ -73,7 +74,7 @@ from protos.values.recipes import Place
 @click.option(
     "--statements-to",
     "recipients",
-    metavar="ADDRESS",
+    type=MAIL_ADDRESS,
     multiple=True,
     help="Who gets its statements by mail; may be repeated.",
 )
@@ -115,6 +116,8 @@ def add(  # noqa: PLR0913 - one parameter per option
     left of the cap. Ctrl-C ends the waiting and nothing else. With --json all comes at the end.
     """
     _check_anchor(window, anchor_day)
+    if len(recipients) > RECIPIENTS_MAX:
+        raise click.BadParameter(f"at most {RECIPIENTS_MAX}", param_hint="--statements-to")
     where = places.place(session, "", sidecar_url, public_url, workflow)
     answering = _answering(session.bursar, owner, backup)
     made = session.bursar.projects.create(

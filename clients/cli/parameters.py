@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import click
 
 from clients.cli import clock
-from protos.values import ids
+from protos.values import ids, mailboxes
 from protos.values.money import usd_per_million_to_pico, usd_to_nano
 
 _DURATION = re.compile(r"(\d{1,6})\s*(ms|s|m|min|h|d|w)\Z")
@@ -197,6 +197,21 @@ class Url(click.ParamType[str]):
         return text
 
 
+class MailAddress(click.ParamType[str]):
+    """A mail address that a statement can be sent to."""
+
+    name = "ADDRESS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if not mailboxes.is_public(str(value)):
+            self.fail(
+                f"{value!r} is no mail address: write it like {mailboxes.EXAMPLE}", param, ctx
+            )
+        return str(value)
+
+
 def month_bounds(month: tuple[int, int], time_zone: str) -> tuple[datetime, datetime]:
     """The first instants of a month and of the next, in a time zone."""
     zone = ZoneInfo(time_zone)
@@ -233,3 +248,4 @@ EARLIER = Moment(back=True)
 MONTH = Month()
 LABEL = Label()
 URL = Url()
+MAIL_ADDRESS = MailAddress()

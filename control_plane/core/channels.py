@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from control_plane import limits
 from control_plane.core import fields
+from protos.values import mailboxes
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -117,7 +118,7 @@ def check_target(kind: ChannelKind, target: Target) -> Target:
 
 def check_mail_address(text: str, field_name: str) -> str:
     """A plain mail address, such as ops@example.org."""
-    if not fields.is_mail_address(text):
+    if not mailboxes.is_address(text):
         raise fields.invalid(field_name, "a mail address, such as ops@example.org")
     return text
 

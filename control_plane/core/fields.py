@@ -1,17 +1,13 @@
 """What a field of a request may hold; each refusal names the field and says what is allowed."""
 
-import re
 import unicodedata
 
 from control_plane import limits
-from protos.values import ids
+from protos.values import ids, mailboxes
 from protos.values.errors import EtagMismatchError, InvalidArgumentError
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LINE_ENDS = frozenset({"Zl", "Zp"})
 """Unicode's own ends of lines and paragraphs: a name with one breaks the header of a mail."""
-_DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_MAIL = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*")
 
 
 def invalid(field: str, message: str) -> InvalidArgumentError:
@@ -52,15 +48,10 @@ def check_text(text: str, field: str, most: int) -> str:
     return text
 
 
-def is_mail_address(text: str) -> bool:
-    """Whether a text is an address as mail servers take it, unquoted (RFC 5321, Dot-string)."""
-    return len(text) <= limits.MAIL_ADDRESS_CHARACTERS_MAX and _MAIL.fullmatch(text) is not None
-
-
 def check_mail_address(text: str, field: str) -> str:
     """An address that a mail can be sent to; whether anybody reads it nobody can tell."""
-    if not is_mail_address(text) or "." not in text.rpartition("@")[2]:
-        raise invalid(field, "a mail address such as dana@example.com")
+    if not mailboxes.is_public(text):
+        raise invalid(field, f"a mail address such as {mailboxes.EXAMPLE}")
     return text
 
 

@@ -41,7 +41,7 @@ from control_plane.usecases.statement_values import (
     month_of,
     totals_in,
 )
-from protos.values import ids
+from protos.values import ids, mailboxes
 from protos.values.errors import (
     EtagMismatchError,
     FailedPreconditionError,
@@ -302,8 +302,8 @@ def set_statement_settings(tx: Tx, wanted: Settings, act: Act) -> Settings:
     """Replace how a client's statements go out."""
     projects.found(tx, wanted.project_id)
     fields.check_between(wanted.send_day, 2, 28, "send_day")
-    if len(wanted.recipients) > limits.STATEMENT_RECIPIENTS_MAX:
-        raise fields.invalid("recipients", f"at most {limits.STATEMENT_RECIPIENTS_MAX}")
+    if len(wanted.recipients) > mailboxes.RECIPIENTS_MAX:
+        raise fields.invalid("recipients", f"at most {mailboxes.RECIPIENTS_MAX}")
     for address in wanted.recipients:
         fields.check_mail_address(address, "recipients")
     before = store.settings(tx, wanted.project_id)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from protos.values.keys import PROJECT_KEY, is_key
+from protos.values.mailboxes import RECIPIENTS_MAX
 
 
 def test_adding_a_client_gives_cap_key_and_every_setting(run_json: Any) -> None:
@@ -52,6 +53,19 @@ def test_statements_have_a_recipient_from_the_first_day(run: Any, run_json: Any)
     assert made["client"]["display_name"] == "Told"
     shown = run("statement", "settings", "Told").stdout
     assert "office@told.example" in shown
+
+
+@pytest.mark.parametrize("address", ["office", "office@told", "a b@told.example", ""])
+def test_nothing_is_made_when_no_statement_could_be_sent_there(run: Any, address: str) -> None:
+    done = run("client", "add", "Unaddressed", "--statements-to", address, code=2)
+    assert f"{address!r} is no mail address" in done.stderr
+    run("client", "show", "Unaddressed", code=3)
+
+
+def test_nothing_is_made_when_more_were_named_than_statements_go_to(run: Any) -> None:
+    named = [f"--statements-to=p{number}@told.example" for number in range(RECIPIENTS_MAX + 1)]
+    assert "at most 20" in run("client", "add", "Unaddressed", *named, code=2).stderr
+    run("client", "show", "Unaddressed", code=3)
 
 
 def test_nothing_is_made_when_nobody_of_that_name_could_answer(run: Any) -> None:
