@@ -45,6 +45,13 @@ class Restored:
     """Why the watermark could not be used, so that a new one begins; empty when it could."""
 
 
+def look(data: Path, backup: Path) -> copies.Checked:
+    """Look whether a file can take a folder's database's place. Raises StoreOpenError."""
+    if backup.absolute() == (data / DATABASE_FILE).absolute():
+        raise StoreOpenError(f"{backup} is the database itself: name a backup")
+    return copies.check(backup)
+
+
 def restore(
     data: Path, backup: Path, second_place: Path | None, *, without_watermark: bool = False
 ) -> Restored:
@@ -52,9 +59,7 @@ def restore(
     clock = SystemClock()
     database = data / DATABASE_FILE
     with locked(data):
-        if backup.absolute() == database.absolute():
-            raise StoreOpenError(f"{backup} is the database itself: name a backup")
-        checked = copies.check(backup)
+        checked = look(data, backup)
         room = Path(tempfile.mkdtemp(prefix=".restore-", dir=data))
         try:
             prepared = room / DATABASE_FILE
@@ -137,6 +142,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the watermark is gone for good: begin a new one, and forget what it knew",
     )
+    made.add_argument(
+        "--check",
+        action="store_true",
+        help="only look whether it could be restored; change nothing",
+    )
     return made
 
 
@@ -144,6 +154,9 @@ def main() -> int:
     """Restore, and tell what came of it as JSON; the exit status."""
     asked = parser().parse_args()
     try:
+        if asked.check:
+            sys.stdout.write(json.dumps(asdict(look(asked.data, asked.backup))) + "\n")
+            return 0
         told = restore(
             asked.data, asked.backup, asked.watermark, without_watermark=asked.without_watermark
         )

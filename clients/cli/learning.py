@@ -56,12 +56,20 @@ def restore(
     if data is not None:
         session.data = data
     folder = session.folder.path
-    session.confirm(f"Restore {file} into {folder}? What was decided since is not in it.")
     command = ["--data", str(folder), str(file)]
+    _answer_of_restore(*command, "--check")
+    session.confirm(f"Restore {file} into {folder}? What was decided since is not in it.")
     if watermark is not None:
         command += ["--watermark", watermark]
     if without_watermark:
         command.append("--without-watermark")
+    made = _answer_of_restore(*command)
+    session.show(made, Text(f"{file} is restored in {made['database']}."))
+    _say_what_next(session, made)
+
+
+def _answer_of_restore(*command: str) -> dict[str, Any]:
+    """What the control plane's own program says. Raises FailedPreconditionError in its words."""
     ended = subprocess.run(
         python("control_plane.restore", *command),
         env=environment(),
@@ -72,9 +80,8 @@ def restore(
     if ended.returncode:
         told = ended.stderr.strip().splitlines() or ["it ended without a word"]
         raise FailedPreconditionError(f"nothing was restored: {told[-1]}")
-    made: dict[str, Any] = json.loads(ended.stdout)
-    session.show(made, Text(f"{file} is restored in {made['database']}."))
-    _say_what_next(session, made)
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    return answer
 
 
 def _say_what_next(session: Session, made: dict[str, Any]) -> None:

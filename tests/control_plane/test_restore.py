@@ -60,6 +60,15 @@ def test_a_restored_database_learns_before_it_grants(lived: tuple[Path, Path]) -
     store.close()
 
 
+def test_a_look_changes_nothing(lived: tuple[Path, Path]) -> None:
+    data, backup = lived
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    command = [sys.executable, "-m", "control_plane.restore", "--check", "--data", str(data)]
+    looked = subprocess.run([*command, str(backup)], capture_output=True, check=True)
+    assert json.loads(looked.stdout)["generation"] == 1
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
 def test_the_generation_is_above_every_known_one(lived: tuple[Path, Path]) -> None:
     data, backup = lived
     assert [restore(data, backup, None).generation for _ in range(3)] == [2, 3, 4]

@@ -1,11 +1,14 @@
 """What is said of a database that may be old: what is so, what it means in money, what to do."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from clients.admin import Learning
+from clients.cli.app import cli
 from clients.cli.learning import explained
 
 NOW = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
@@ -62,3 +65,16 @@ def test_each_state_says_what_is_so_and_what_to_do(name: str) -> None:
         text = " ".join(lines)
         assert all(each in text for each in words), text
         assert bool(words) == bool(lines)
+
+
+def test_restoring_looks_at_the_file_before_it_asks(tmp_path: Path) -> None:
+    torn = tmp_path / "torn.db"
+    torn.write_bytes(b"no database" * 100)
+    for file, told in ((tmp_path / "none.db", "is no file"), (torn, "torn.db")):
+        words = ["restore", str(file), "--data", str(tmp_path)]
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 5, done.stderr
+        assert "nothing was restored" in done.stderr
+        assert told in done.stderr
+        assert "Restore" not in done.stderr, "nobody was asked"
+    assert [each.name for each in tmp_path.iterdir()] == ["torn.db"]
