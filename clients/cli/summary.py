@@ -41,6 +41,8 @@ class Running:
     """The demo client's key; None when it was ended."""
     pids: Mapping[str, int]
     """Process ids by name."""
+    metrics: tuple[str, ...] = ()
+    """Where metrics are shown, the control plane's first."""
 
     def state(self, pid: int) -> dict[str, Any]:
         """What other commands learn; no secret is in it."""
@@ -51,6 +53,7 @@ class Running:
             "sidecars": list(self.sidecars),
             "rehearsal": self.rehearsal_url or None,
             "public_url": self.public_url or None,
+            "metrics": list(self.metrics),
             "token_file": str(self.folder.owner_token),
             "pids": dict(self.pids),
         }
@@ -106,6 +109,8 @@ def _parts(running: Running) -> list[Text | str]:
                 " no real money is spent"
             )
         )
+    if running.metrics:
+        lines.append(Text(f"  Metrics    {', '.join(running.metrics)}"))
     lines.append(Text(f"  Data       {running.folder.path}"))
     if running.demo is not None:
         lines.append(Text("\nTry it", style="bold"))

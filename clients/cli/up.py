@@ -27,7 +27,7 @@ from clients.cli.providers import is_stand_in
 from clients.cli.session import Command, Function, Session, pass_session
 from clients.cli.summary import Running
 from clients.cli.supervision import StopAsked, Supervisor
-from protos.values.listening import is_loopback
+from protos.values.listening import ListenError, is_loopback, listening
 
 JOIN_TOKEN_LIFETIME = timedelta(minutes=5)
 """How long a sidecar that `up` starts may take to join."""
@@ -67,12 +67,21 @@ class Wishes:
     """The installation's time zone; "" for its default."""
     rehearsal: bool | None
     """Whether a rehearsal provider answers; None for: when no real one can."""
+    metrics: tuple[str, int] | None = None
+    """Where the control plane shows its metrics, and sidecars on the ports after; None: nowhere."""
 
     def sidecar_ports(self) -> list[int]:
         """The port of every sidecar."""
         if self.sidecar_port == 0:
             return [0] * self.sidecars
         return [self.sidecar_port + number for number in range(self.sidecars)]
+
+    def metrics_ports(self) -> list[int]:
+        """The ports of metrics, the control plane's first; none when nobody asked for them."""
+        if self.metrics is None:
+            return []
+        first = self.metrics[1]
+        return [first + number if first else 0 for number in range(1 + self.sidecars)]
 
 
 def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
@@ -81,6 +90,18 @@ def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
         type=click.IntRange(0, _PORT_MAX),
         help=f"The {what}'s port, 0 for any free one  [default: port base + {offset}]",
     )
+
+
+def _place(
+    _ctx: click.Context, parameter: click.Parameter, given: str | None
+) -> tuple[str, int] | None:
+    if given is None:
+        return None
+    try:
+        where = listening(given)
+    except ListenError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    return where.host, where.port
 
 
 @click.command("up", cls=Command, connects=False)
@@ -132,6 +153,14 @@ def _port(name: str, what: str, offset: int) -> Callable[[Function], Function]:
     help="A rehearsal provider answers, offline and free"
     "  [default: while no real provider has a secret]",
 )
+@click.option(
+    "--metrics-listen",
+    "metrics",
+    metavar="HOST:PORT",
+    callback=_place,
+    help="Where Prometheus finds the control plane's metrics; sidecars show theirs on the ports"
+    " after  [default: nowhere]",
+)
 @pass_session
 def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> None:
     """Run everything here, until Ctrl-C: control plane, sidecar, and someone to answer.
@@ -160,6 +189,7 @@ def up(session: Session, /, data: str | None, port_base: int, **given: Any) -> N
         private_key=given["private_key"],
         time_zone=given["time_zone"],
         rehearsal=given["rehearsal"],
+        metrics=given["metrics"],
     )
     folder = Folder(session.folder.path.resolve())
     folder.create()
@@ -189,6 +219,7 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
     """Bring up everything, in order. Raises StopAsked or BursarError."""
     session.say(f"Starting in {folder.path} …")
     control_plane = supervisor.start(_control_plane_plan(folder, wishes))
+    told = [control_plane]
     address = str(control_plane["address"])
     owned = folder.owner_token.exists()
     token = read_secret(folder.owner_token, "the owner's token") if owned else session.token()
@@ -197,7 +228,7 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
         supervisor.check()
         demo = stage.demo(bursar, folder)
         desk_link = stage.desk_link(bursar)
-        urls = [
+        told += [
             _start_sidecar(bursar, supervisor, folder, wishes, address, number)
             for number in range(1, wishes.sidecars + 1)
         ]
@@ -210,12 +241,13 @@ def _start(session: Session, supervisor: Supervisor, folder: Folder, wishes: Wis
         control_plane=address,
         desk=str(control_plane["desk"]),
         desk_link=desk_link,
-        sidecars=tuple(urls),
+        sidecars=tuple(str(one["url"]).rstrip("/") for one in told[1:]),
         rehearsal_url=rehearsal_url,
         public_url=wishes.public_url,
         providers=standings,
         demo=demo,
         pids={child.name: child.pid or 0 for child in supervisor.children},
+        metrics=tuple(str(one["metrics"]) for one in told if one.get("metrics")),
     )
 
 
@@ -238,7 +270,7 @@ def _start_sidecar(
     wishes: Wishes,
     address: str,
     number: int,
-) -> str:
+) -> dict[str, Any]:
     home = folder.sidecar(number)
     home.mkdir(mode=0o700, exist_ok=True)
     known = {one.display_name for one in bursar.sidecars.list()}
@@ -247,10 +279,9 @@ def _start_sidecar(
         made = bursar.sidecars.create_join_token(lifetime=JOIN_TOKEN_LIFETIME)
         write_private(token_file, made.join_token + "\n")
     try:
-        told = supervisor.start(_sidecar_plan(folder, wishes, address, number, token_file))
+        return supervisor.start(_sidecar_plan(folder, wishes, address, number, token_file))
     finally:
         token_file.unlink(missing_ok=True)
-    return str(told["url"]).rstrip("/")
 
 
 def _control_plane_plan(folder: Folder, wishes: Wishes) -> Plan:
@@ -264,6 +295,7 @@ def _control_plane_plan(folder: Folder, wishes: Wishes) -> Plan:
             *("--listen", f"{_LOOPBACK}:{{port}}"),
             *("--web", f"{_LOOPBACK}:{wishes.desk_port}"),
             *zone,
+            *_metrics(wishes, 0),
         ),
         wishes.control_plane_port,
     )
@@ -289,11 +321,20 @@ def _sidecar_plan(
             *("--listen", f"{_bracketed(wishes.sidecar_host)}:{{port}}"),
             *("--name", f"sidecar-{number}"),
             *_reached_by(wishes),
+            *_metrics(wishes, number),
         ),
         wishes.sidecar_ports()[number - 1],
         stop_ms=STOP_SIDECAR_MS,
         once=join,
     )
+
+
+def _metrics(wishes: Wishes, number: int) -> Sequence[str]:
+    """Where a process shows its metrics: the control plane is number 0, sidecars follow."""
+    if wishes.metrics is None:
+        return ()
+    host = _bracketed(wishes.metrics[0])
+    return ("--metrics-listen", f"{host}:{wishes.metrics_ports()[number]}")
 
 
 def _reached_by(wishes: Wishes) -> Sequence[str]:
@@ -345,6 +386,7 @@ def _check_ports(wishes: Wishes) -> None:
         wishes.desk_port,
         *wishes.sidecar_ports(),
         wishes.rehearsal_port,
+        *wishes.metrics_ports(),
     ]
     fixed = [port for port in ports if port]
     if len(set(fixed)) != len(fixed) or max(fixed, default=0) > _PORT_MAX:
@@ -356,6 +398,9 @@ def _check_ports(wishes: Wishes) -> None:
     check_free(_LOOPBACK, wishes.desk_port, "the desk", "--desk-port")
     for number, port in enumerate(wishes.sidecar_ports(), 1):
         check_free(wishes.sidecar_host, port, f"sidecar {number}", "--sidecar-port")
+    for port in wishes.metrics_ports():
+        assert wishes.metrics is not None
+        check_free(wishes.metrics[0], port, "metrics", "--metrics-listen")
     if wishes.rehearsal is not False:
         check_free(_LOOPBACK, wishes.rehearsal_port, "the rehearsal provider", "--rehearsal-port")
 

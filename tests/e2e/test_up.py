@@ -191,8 +191,12 @@ def test_first_start_calls_ledger_equals_bill_clean_end_second_start(start: Star
 
 @pytest.mark.slow
 def test_a_client_added_beside_gets_a_key_that_works_at_once(start: Start) -> None:
-    up = start("--sidecars", "2")
+    up = start("--sidecars", "2", "--metrics-listen", "127.0.0.1:0")
     assert len(up.ready["sidecars"]) == 2
+    assert len(up.ready["metrics"]) == 3
+    for url in up.ready["metrics"]:
+        with urlopen(url) as shown:  # noqa: S310 - our own
+            assert b"# HELP" in shown.read()
     made = up.run_json("client", "add", "Acme Dental", "--cap", "300", "--workflow", "lead-scoring")
     assert made["base_url"] == up.ready["base_url"]
     for url in up.ready["sidecars"]:

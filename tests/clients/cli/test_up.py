@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clients.cli.folder import Folder
-from clients.cli.up import Wishes, _reached_by, _sidecar_plan
+from clients.cli.up import Wishes, _control_plane_plan, _reached_by, _sidecar_plan
 from protos.values.listening import listening
 
 PLAIN = Wishes(
@@ -84,3 +84,28 @@ def test_an_ipv6_address_is_bracketed(tmp_path: Path) -> None:
     wishes = replace(PLAIN, sidecar_host="::1")
     plan = _sidecar_plan(Folder(tmp_path), wishes, "127.0.0.1:7240", 1, tmp_path / "none")
     assert "[::1]:{port}" in plan.arguments
+
+
+def asked_metrics(wishes: Wishes, folder: Path) -> list[str]:
+    home = Folder(folder)
+    plans = [_control_plane_plan(home, wishes)]
+    plans += [
+        _sidecar_plan(home, wishes, "127.0.0.1:7240", number, folder / "none")
+        for number in range(1, wishes.sidecars + 1)
+    ]
+    given = [dict(zip(plan.arguments, plan.arguments[1:], strict=False)) for plan in plans]
+    return [one.get("--metrics-listen", "") for one in given]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "asked"),
+    [
+        (None, ["", "", ""]),
+        (("127.0.0.1", 7300), ["127.0.0.1:7300", "127.0.0.1:7301", "127.0.0.1:7302"]),
+        (("::1", 0), ["[::1]:0", "[::1]:0", "[::1]:0"]),
+    ],
+)
+def test_each_process_shows_its_metrics_on_a_port_of_its_own(
+    metrics: tuple[str, int] | None, asked: list[str], tmp_path: Path
+) -> None:
+    assert asked_metrics(replace(PLAIN, metrics=metrics), tmp_path) == asked
