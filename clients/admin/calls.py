@@ -229,17 +229,26 @@ class Calls:
         *,
         project_id: str = "",
         after_position: int = 0,
+        from_start: bool = False,
+        start_time: datetime | None = None,
         on_interruption: Callable[[UnavailableError], None] | None = None,
     ) -> Iterator[Call]:
-        """Yield calls as they are booked, for ever, from now or from a position on.
+        """Yield calls as they are booked, for ever: from now, a position, a time or the first on.
 
         When the connection breaks, `on_interruption` is told and the tail goes on behind the last
         call that it yielded, so that none is missed and none comes twice.
         """
-        position = after_position or self._newest_position(project_id)
+        position = after_position
+        if not position and not from_start and start_time is None:
+            position = self._newest_position(project_id)
         backoff_ms = BACKOFF_FIRST_MS
         while True:
-            request = v1.TailCallsRequest(project_id=project_id, after_position=position)
+            request = v1.TailCallsRequest(
+                project_id=project_id,
+                after_position=position,
+                from_start=from_start,
+                start_time=instant_to_wire(start_time),
+            )
             try:
                 for wire in self._wire.stream(self._stub.TailCalls, request, deadline_ms=None):
                     position = max(position, wire.position)

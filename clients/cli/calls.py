@@ -227,18 +227,34 @@ class _Names:
     metavar="POSITION",
     help="Begin behind this position of the ledger  [default: now]",
 )
+@click.option("--from-start", is_flag=True, help="Begin with the first call that there is.")
+@click.option(
+    "--since", type=EARLIER, help="Begin with what was booked since, such as 2h or 2026-11-01."
+)
 @click.option(
     "-n", "--limit", type=click.IntRange(1, LIST_MAX_ITEMS), help="End after so many calls."
 )
 @pass_session
-def tail(session: Session, client_name: str | None, after: int | None, limit: int | None) -> None:
+def tail(
+    session: Session,
+    *,
+    client_name: str | None,
+    after: int | None,
+    from_start: bool,
+    since: datetime | None,
+    limit: int | None,
+) -> None:
     """Watch calls as they settle, each with its cost and the running total."""
+    if (after is not None) + from_start + (since is not None) > 1:
+        raise click.UsageError("Give one of --after, --from-start and --since.")
     bursar = session.bursar
     project_id = names.client(bursar, client_name).project_id if client_name else ""
     owners = {one.project_id: one.display_name for one in bursar.projects.list(show_archived=True)}
     found = bursar.calls.tail(
         project_id=project_id,
         after_position=after or 0,
+        from_start=from_start,
+        start_time=since and in_zone(since, "UTC"),
         on_interruption=lambda error: session.warn(_interrupted(error)),
     )
     session.say(_HEAD.line())

@@ -60,6 +60,27 @@ def last_position(tx: Tx) -> int:
     return int(row["position"])
 
 
+def position_before(tx: Tx, booked_unix_ms: int) -> int:
+    """The last position that was booked before an instant; 0 when none was.
+
+    The ledger grows in the order of time, so halving finds it in some twenty looks. Where a clock
+    was set back it is one of the places between which that happened.
+    """
+    low, high = 0, last_position(tx)
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = tx.row(
+            """SELECT booked_unix_ms FROM call WHERE position <= :middle
+               ORDER BY position DESC LIMIT 1""",
+            {"middle": middle},
+        )
+        if row is None or row["booked_unix_ms"] < booked_unix_ms:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def refusals_page(tx: Tx, asked: Slice, *, project_id: str) -> list[RefusalMinute]:
     """Refused calls by minute, newest first."""
     after = asked.after or (0, "", "", "", "", "", "", "")

@@ -59,12 +59,28 @@ def list_calls(tx: Tx, asked: Asked, wanted: CallFilter) -> Page[LoggedCall]:
     return pages.finish(rows, slice_, filters, lambda row: (row.position,))
 
 
-def tail_from(tx: Tx, project_id: str, after_position: int) -> int:
+@dataclass(frozen=True, slots=True)
+class TailStart:
+    """From where on to tail; a position goes before all else, and nothing means now."""
+
+    after_position: int = 0
+    from_start: bool = False
+    start_unix_ms: int | None = None
+    """Booked at or after this."""
+
+
+def tail_from(tx: Tx, project_id: str, start: TailStart) -> int:
     """From which place on to tail: the one that is asked for, or where the ledger ends now."""
-    fields.check_between(after_position, 0, 2**62, "after_position")
+    fields.check_between(start.after_position, 0, 2**62, "after_position")
+    if start.from_start and start.start_unix_ms is not None:
+        raise fields.invalid("from_start", "give it or start_time, not both")
     if project_id:
         projects.found(tx, project_id)
-    return after_position or call_log.last_position(tx)
+    if start.after_position or start.from_start:
+        return start.after_position
+    if start.start_unix_ms is not None:
+        return call_log.position_before(tx, start.start_unix_ms)
+    return call_log.last_position(tx)
 
 
 def tail_calls(tx: Tx, project_id: str, after_position: int) -> TailBatch:

@@ -13,6 +13,7 @@ from control_plane.rpc.wire.calls import (
     call_to_wire,
     question_from_wire,
     refusal_to_wire,
+    tail_start_from_wire,
 )
 from control_plane.rpc.wire.paging import asked_from_wire
 from control_plane.usecases import calls
@@ -65,8 +66,9 @@ class CallServicer(v1.CallServiceServicer):
         """Read on from a place in the ledger; a slow reader costs no memory, it reads later."""
         hub = self._transactions.deps.hub
         project_id = request.project_id
+        start = tail_start_from_wire(request)
         position = await self._transactions.read(
-            request, lambda tx: calls.tail_from(tx, project_id, request.after_position)
+            request, lambda tx: calls.tail_from(tx, project_id, start)
         )
         while not hub.closed:
             batch = await self._transactions.read(

@@ -3,6 +3,7 @@
 from control_plane.core.log import CallFilter, LoggedCall, RefusalMinute
 from control_plane.core.usage import Sums, UsageAnswer, UsageQuestion, UsageRow
 from control_plane.rpc.wire.instants import instant_from_wire, instant_to_wire
+from control_plane.usecases.calls import TailStart
 from protos.bursar.admin import v1
 
 
@@ -56,6 +57,13 @@ def call_to_wire(logged: LoggedCall) -> v1.Call:
             )
             for one in logged.corrections
         ],
+    )
+
+
+def tail_start_from_wire(request: v1.TailCallsRequest) -> TailStart:
+    """From where on to stream."""
+    return TailStart(
+        request.after_position, request.from_start, instant_from_wire(request, "start_time")
     )
 
 

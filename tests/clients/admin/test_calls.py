@@ -46,6 +46,15 @@ def test_a_tail_from_now_knows_where_now_is_even_if_it_breaks_at_once(
     assert positions_asked(script) == [6, 6]
 
 
+def test_a_tail_from_the_start_asks_for_no_newest_call_and_is_not_begun_anew(
+    script: Any, bursar: Bursar, pieces_then_failing: Any, pauses: list[int]
+) -> None:
+    script.on("TailCalls", pieces_then_failing([call(1)], UNAVAILABLE), [call(2)])
+    found = islice(bursar.calls.tail(from_start=True), 2)
+    assert [one.position for one in found] == [1, 2]
+    assert positions_asked(script) == [0, 1]
+
+
 def test_a_tail_that_ends_in_order_goes_on_too(
     script: Any, bursar: Bursar, pauses: list[int]
 ) -> None:

@@ -6,17 +6,18 @@ from typing import Any
 from control_plane import limits
 from control_plane.core.leases import Holder
 from control_plane.core.ledger import BookedCall
-from control_plane.store import ledger
+from control_plane.rpc.wire.instants import instant_to_wire
+from control_plane.store import call_log, ledger
 from protos.bursar.admin import v1
 from tests.control_plane.served import Served
 from tests.control_plane.usecases.test_calls import call
 
 
-def book(served: Served, *numbers: int, project_id: str = "p") -> None:
+def book(served: Served, *numbers: int, project_id: str = "p", at_unix_ms: int = 1) -> None:
     """Book calls, and ring as the sidecar's servicer does after the commit."""
     booked = [BookedCall(n, call(n, project_id=project_id)) for n in numbers]
     holder = Holder("sdc_" + "0" * 26, 1)
-    served.write(lambda tx: ledger.insert_calls(tx, holder, booked, 1))
+    served.write(lambda tx: ledger.insert_calls(tx, holder, booked, at_unix_ms))
     served.loop.call_soon_threadsafe(served.deps.hub.ledger_moved)
 
 
@@ -32,6 +33,32 @@ def test_a_tail_reads_on_from_a_place_and_follows(served: Served) -> None:
     book(served, 4)
     assert next(stream).position == 4
     stream.cancel()
+
+
+def test_a_tail_begins_with_the_first_call_or_with_what_was_booked_since(served: Served) -> None:
+    for number in (1, 2, 3, 4):
+        book(served, number, at_unix_ms=1_000 * number)
+    every = tail(served, from_start=True)
+    assert [next(every).position for _ in range(4)] == [1, 2, 3, 4]
+    for since_ms, first in ((0, 1), (2_000, 2), (2_001, 3), (4_000, 4)):
+        stream = tail(served, start_time=instant_to_wire(since_ms))
+        assert next(stream).position == first
+        stream.cancel()
+    every.cancel()
+
+
+def test_a_tail_that_broke_goes_on_behind_its_position_wherever_it_began(served: Served) -> None:
+    book(served, 1, 2, 3)
+    for start in ({"from_start": True}, {"start_time": instant_to_wire(0)}):
+        stream = tail(served, after_position=2, **start)
+        assert next(stream).position == 3
+        stream.cancel()
+
+
+def test_what_was_booked_before_an_instant_is_found_at_both_ends(served: Served) -> None:
+    book(served, 1)
+    assert served.write(lambda tx: call_log.position_before(tx, 0)) == 0
+    assert served.write(lambda tx: call_log.position_before(tx, 10**15)) == 1
 
 
 def test_a_tail_from_now_on_shows_one_project_alone(served: Served) -> None:
@@ -77,6 +104,10 @@ def test_bad_questions_are_refused(served: Served) -> None:
     stub = served.stub(v1.CallServiceStub)
     for request, reason in (
         (v1.TailCallsRequest(after_position=-1), "INVALID_ARGUMENT"),
+        (
+            v1.TailCallsRequest(from_start=True, start_time=instant_to_wire(1)),
+            "INVALID_ARGUMENT",
+        ),
         (v1.TailCallsRequest(project_id="prj_" + "0" * 26), "NOT_FOUND"),
     ):
         assert served.refused(stub.TailCalls, request).reason == reason

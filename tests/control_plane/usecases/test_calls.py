@@ -228,7 +228,7 @@ def test_a_tail_reads_on_from_its_place_and_misses_nothing(desk: Desk) -> None:
     project, _ = desk.project()
     other, _ = desk.project("Other")
     book(desk, *(call(n, project_id=project.project_id) for n in range(3)))
-    start = desk.read(lambda tx: calls.tail_from(tx, "", 0))
+    start = desk.read(lambda tx: calls.tail_from(tx, "", calls.TailStart()))
     assert start == 3
     book(
         desk,

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protos.bursar.admin.v1 import call_pb2 as protos_dot_bursar_dot_admin_dot_v1_dot_call__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/admin/v1/call_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!protos/bursar/admin/v1/call.proto\"!\n\x0eGetCallRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbd\x01\n\x10ListCallsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x10\n\x08workflow\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x11ListCallsResponse\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.bursar.admin.v1.Call\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x10TailCallsRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\"\xaa\x01\n\x11QueryUsageRequest\x12\x10\n\x08group_by\x18\x01 \x03(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x05 \x01(\t\"\xef\x01\n\x12QueryUsageResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.UsageRow\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.UsageRow\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12\x15\n\rlump_nano_usd\x18\x06 \x01(\x03\"P\n\x13ListRefusalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"[\n\x14ListRefusalsResponse\x12*\n\x08refusals\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa1\x03\n\x0b\x43\x61llService\x12\x41\n\x07GetCall\x12\x1f.bursar.admin.v1.GetCallRequest\x1a\x15.bursar.admin.v1.Call\x12R\n\tListCalls\x12!.bursar.admin.v1.ListCallsRequest\x1a\".bursar.admin.v1.ListCallsResponse\x12G\n\tTailCalls\x12!.bursar.admin.v1.TailCallsRequest\x1a\x15.bursar.admin.v1.Call0\x01\x12U\n\nQueryUsage\x12\".bursar.admin.v1.QueryUsageRequest\x1a#.bursar.admin.v1.QueryUsageResponse\x12[\n\x0cListRefusals\x12$.bursar.admin.v1.ListRefusalsRequest\x1a%.bursar.admin.v1.ListRefusalsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/bursar/admin/v1/call_service.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!protos/bursar/admin/v1/call.proto\"!\n\x0eGetCallRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbd\x01\n\x10ListCallsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x10\n\x08workflow\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x11ListCallsResponse\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.bursar.admin.v1.Call\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x10TailCallsRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x12\x12\n\nfrom_start\x18\x03 \x01(\x08\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x11QueryUsageRequest\x12\x10\n\x08group_by\x18\x01 \x03(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x05 \x01(\t\"\xef\x01\n\x12QueryUsageResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.bursar.admin.v1.UsageRow\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.bursar.admin.v1.UsageRow\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12\x15\n\rlump_nano_usd\x18\x06 \x01(\x03\"P\n\x13ListRefusalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\"[\n\x14ListRefusalsResponse\x12*\n\x08refusals\x18\x01 \x03(\x0b\x32\x18.bursar.admin.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa1\x03\n\x0b\x43\x61llService\x12\x41\n\x07GetCall\x12\x1f.bursar.admin.v1.GetCallRequest\x1a\x15.bursar.admin.v1.Call\x12R\n\tListCalls\x12!.bursar.admin.v1.ListCallsRequest\x1a\".bursar.admin.v1.ListCallsResponse\x12G\n\tTailCalls\x12!.bursar.admin.v1.TailCallsRequest\x1a\x15.bursar.admin.v1.Call0\x01\x12U\n\nQueryUsage\x12\".bursar.admin.v1.QueryUsageRequest\x1a#.bursar.admin.v1.QueryUsageResponse\x12[\n\x0cListRefusals\x12$.bursar.admin.v1.ListRefusalsRequest\x1a%.bursar.admin.v1.ListRefusalsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,16 +40,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCALLSREQUEST']._serialized_end=355
   _globals['_LISTCALLSRESPONSE']._serialized_start=357
   _globals['_LISTCALLSRESPONSE']._serialized_end=439
-  _globals['_TAILCALLSREQUEST']._serialized_start=441
-  _globals['_TAILCALLSREQUEST']._serialized_end=503
-  _globals['_QUERYUSAGEREQUEST']._serialized_start=506
-  _globals['_QUERYUSAGEREQUEST']._serialized_end=676
-  _globals['_QUERYUSAGERESPONSE']._serialized_start=679
-  _globals['_QUERYUSAGERESPONSE']._serialized_end=918
-  _globals['_LISTREFUSALSREQUEST']._serialized_start=920
-  _globals['_LISTREFUSALSREQUEST']._serialized_end=1000
-  _globals['_LISTREFUSALSRESPONSE']._serialized_start=1002
-  _globals['_LISTREFUSALSRESPONSE']._serialized_end=1093
-  _globals['_CALLSERVICE']._serialized_start=1096
-  _globals['_CALLSERVICE']._serialized_end=1513
+  _globals['_TAILCALLSREQUEST']._serialized_start=442
+  _globals['_TAILCALLSREQUEST']._serialized_end=572
+  _globals['_QUERYUSAGEREQUEST']._serialized_start=575
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=745
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=748
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=987
+  _globals['_LISTREFUSALSREQUEST']._serialized_start=989
+  _globals['_LISTREFUSALSREQUEST']._serialized_end=1069
+  _globals['_LISTREFUSALSRESPONSE']._serialized_start=1071
+  _globals['_LISTREFUSALSRESPONSE']._serialized_end=1162
+  _globals['_CALLSERVICE']._serialized_start=1165
+  _globals['_CALLSERVICE']._serialized_end=1582
 # @@protoc_insertion_point(module_scope)

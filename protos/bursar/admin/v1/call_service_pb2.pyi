@@ -125,19 +125,29 @@ class TailCallsRequest(_message.Message):
 
     PROJECT_ID_FIELD_NUMBER: _builtins.int
     AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    FROM_START_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     project_id: _builtins.str
     """Only this project's; empty for all."""
     after_position: _builtins.int
     """Only calls after this position; 0 for calls that are booked from now on."""
+    from_start: _builtins.bool
+    """Without a position: from the first call that there is."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Without a position: from the first call that was booked at or after this."""
+
     def __init__(
         self,
         *,
         project_id: _builtins.str = ...,
         after_position: _builtins.int = ...,
+        from_start: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "project_id", b"project_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "from_start", b"from_start", "project_id", b"project_id", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,7 +83,7 @@ class CallServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TailCalls(self, request, context):
-        """Streams calls as they are booked, from now or from a position on.
+        """Streams calls as they are booked: from now, a position, a time or the very first on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

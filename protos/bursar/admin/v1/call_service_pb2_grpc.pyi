@@ -40,7 +40,7 @@ class CallServiceStub:
     ListCalls: _grpc.UnaryUnaryMultiCallable[_call_service_pb2.ListCallsRequest, _call_service_pb2.ListCallsResponse]
     """Lists calls, newest first."""
     TailCalls: _grpc.UnaryStreamMultiCallable[_call_service_pb2.TailCallsRequest, _call_pb2.Call]
-    """Streams calls as they are booked, from now or from a position on."""
+    """Streams calls as they are booked: from now, a position, a time or the very first on."""
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_call_service_pb2.QueryUsageRequest, _call_service_pb2.QueryUsageResponse]
     """Sums calls by client, workflow, model, key, provider, outcome or day."""
     ListRefusals: _grpc.UnaryUnaryMultiCallable[_call_service_pb2.ListRefusalsRequest, _call_service_pb2.ListRefusalsResponse]
@@ -56,7 +56,7 @@ class CallServiceAsyncStub(CallServiceStub):
     ListCalls: _aio.UnaryUnaryMultiCallable[_call_service_pb2.ListCallsRequest, _call_service_pb2.ListCallsResponse]  # type: ignore[assignment]
     """Lists calls, newest first."""
     TailCalls: _aio.UnaryStreamMultiCallable[_call_service_pb2.TailCallsRequest, _call_pb2.Call]  # type: ignore[assignment]
-    """Streams calls as they are booked, from now or from a position on."""
+    """Streams calls as they are booked: from now, a position, a time or the very first on."""
     QueryUsage: _aio.UnaryUnaryMultiCallable[_call_service_pb2.QueryUsageRequest, _call_service_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums calls by client, workflow, model, key, provider, outcome or day."""
     ListRefusals: _aio.UnaryUnaryMultiCallable[_call_service_pb2.ListRefusalsRequest, _call_service_pb2.ListRefusalsResponse]  # type: ignore[assignment]
@@ -87,7 +87,7 @@ class CallServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _call_service_pb2.TailCallsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_call_pb2.Call], _abc.AsyncIterator[_call_pb2.Call]]:
-        """Streams calls as they are booked, from now or from a position on."""
+        """Streams calls as they are booked: from now, a position, a time or the very first on."""
 
     @_abc_1.abstractmethod
     def QueryUsage(
