@@ -165,8 +165,10 @@ class LocalUsage:
         params = _Params()
         sources = list(self._sources(wanted, signed, params))
         columns = ", ".join(wanted.columns)
-        # Rows of one span that are apart by all that its table is apart by are sums already.
+        # Rows of one span that are apart by all that its table is apart by are sums already, where
+        # they are of one client each: a client is of one zone.
         is_summed = len(sources) == 1 and len(wanted.columns) == len(spans.TABLES[wanted.table])
+        is_summed = is_summed and "project_id" in wanted.columns
         is_summed = is_summed and sum(len(signed_spans(dates)) for dates, _ in signed) == 1
         named = wanted.summed
         if not is_summed:

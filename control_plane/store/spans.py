@@ -20,10 +20,12 @@ from control_plane.store.growing import SUMMED, upsert, upsert_from
 SPAN_PROJECTS_MAX = 10
 """Projects of an earlier version whose spans a round of housekeeping makes."""
 TABLES = {
+    "span_total": ("provider", "model", "outcome"),
     "span_model": ("project_id", "provider", "model", "outcome"),
     "span_workflow": ("project_id", "workflow", "provider", "model"),
 }
-"""What rows of a span are apart by; the first has fewer of them."""
+"""What rows of a span are apart by; the first ones have fewer of them. A zone has its own rows."""
+_OF_PROJECTS = [table for table, key in TABLES.items() if "project_id" in key]
 _ADD = {table: upsert(table, ("time_zone", "span", *key)) for table, key in TABLES.items()}
 _BOUNDED = ", ".join(f"SUM({name})" for name in SUMMED)
 _FILL = {
@@ -36,6 +38,12 @@ _FILL = {
     )
     for table, key in TABLES.items()
 }
+_TAKE_OUT = upsert_from(
+    "span_total",
+    ("time_zone", "span", *TABLES["span_total"]),
+    f"""SELECT time_zone, span, provider, model, outcome, {", ".join(f"-{name}" for name in SUMMED)}
+        FROM span_model WHERE time_zone = :zone AND span = :span AND project_id = :project""",  # noqa: S608 - names written in this module
+)
 _TASK_KEY = ("span", "task", "provider", "model")
 _ADD_TASK = upsert("task_span", _TASK_KEY)
 _OF_PROJECT = """LEFT JOIN workflow_task t
@@ -156,10 +164,10 @@ def drop(tx: Tx, project_id: str) -> None:
         return
     zone = str(row["time_zone"])
     move_tasks(tx, project_id, zone, "", -1)
-    names = [
-        {"project": project_id, "zone": zone, "span": span} for span in _spans(tx, project_id, zone)
-    ]
-    for table in TABLES:
+    of: dict[str, Value] = {"project": project_id, "zone": zone, "most": limits.ROLLUP_MAX_UNITS}
+    names = [{**of, "span": span} for span in _spans(tx, project_id, zone)]
+    tx.many(_TAKE_OUT, names)
+    for table in _OF_PROJECTS:
         tx.many(
             f"""DELETE FROM {table} WHERE time_zone = :zone AND span = :span
                 AND project_id = :project""",  # noqa: S608 - one of two names

@@ -203,7 +203,7 @@ def _quarters(zone: str, *spans: tuple[int, int]) -> Iterator[_Part]:
 
 def _rows_of_part(tx: Tx, part: _Part, wanted: _Wanted) -> Sequence[Row]:
     """Rows of whole days from their spans, if those know all that is wanted; else from the part."""
-    asked = set(wanted.columns)
+    asked = {*wanted.columns, *(["project_id"] if wanted.project_id else [])}
     table = next((name for name, key in spans.TABLES.items() if asked <= set(key)), None)
     named = [wanted.project_id] if wanted.project_id else []
     kept = part.table == "rollup_day" and spans.are_kept(tx, part.zone, named)

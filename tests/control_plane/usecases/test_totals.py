@@ -138,6 +138,7 @@ def check_spans(desk: Desk, booked: list[Call], tasks: dict[tuple[str, str], str
             for key in (
                 ("span_workflow", zone, span, *pair, *model),
                 ("span_model", zone, span, made.project_id, *model, made.outcome),
+                ("span_total", zone, span, *model, made.outcome),
             )
         ]
         if made.workflow:
