@@ -6,20 +6,25 @@ from control_plane.core.principals import Role
 from control_plane.store.engine import Tx
 from control_plane.usecases import overview, principals, sessions
 from control_plane.usecases.acts import Act
+from control_plane.web import audit_words
 from control_plane.web.routes import Asked, Change, Form, Next, Page, Route, View, needed, text
 
 AUDIT_ROWS = 30
+AUDIT_READ_ROWS = 300
+"""Further ones tell what was before."""
 
 
 def read_settings(tx: Tx, asked: Asked) -> View:
     """People and the newest changes."""
+    zone = overview.agency_zone(tx)
+    entries = principals.list_audit_entries(tx, AskedPage(AUDIT_READ_ROWS), "").items
     values = {
         "people": principals.list_principals(tx, AskedPage(200)).items,
-        "entries": principals.list_audit_entries(tx, AskedPage(AUDIT_ROWS), "").items,
+        "trail": audit_words.told(entries, zone, AUDIT_ROWS),
         "names": principals.names(tx),
         "clients": overview.client_names(tx),
         "roles": [role for role in reversed(Role) if asked.principal.role.includes(role)],
-        "zone": overview.agency_zone(tx),
+        "zone": zone,
     }
     return View("settings.html", values, "Settings")
 
