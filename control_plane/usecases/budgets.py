@@ -33,6 +33,7 @@ from protos.values.errors import (
     LimitExceededError,
     NotFoundError,
 )
+from protos.values.money import nano_to_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,13 @@ def update_budget(tx: Tx, budget_id: str, etag: str, change: BudgetChange, act: 
     return shown(tx, changed, act.now_unix_ms)
 
 
-def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Reach]:
-    """Set the cap, for this period or for good. Usage is never reset."""
+def set_cap(
+    tx: Tx, wish: SetCap, act: Act, *, keeps_period: bool = False
+) -> tuple[ShownBudget, CapChange, Reach]:
+    """Set the cap, for this period or for good. Usage is never reset.
+
+    With `keeps_period` a raise for good must not lower a period that was raised alone.
+    """
     fields.check_reason(wish.reason)
     budget = found(tx, wish.budget_id)
     fields.check_etag(wish.etag, budget.version, "the budget", required=False)
@@ -176,6 +182,8 @@ def set_cap(tx: Tx, wish: SetCap, act: Act) -> tuple[ShownBudget, CapChange, Rea
     if wish.this_period_only:
         budgets.check_for_one_period(budget, wish.cap_nano_usd)
         period_id = budget.span_at(act.now_unix_ms).period_id
+    elif keeps_period:
+        _check_keeps_period(tx, budget, wish.cap_nano_usd, act.now_unix_ms)
     changed, change = _decide(tx, budget, period_id, wish.cap_nano_usd, wish.reason, act)
     reached = _reach(tx, budget, changed, change.policy_version, act)
     return shown(tx, changed, act.now_unix_ms), change, reached
@@ -388,6 +396,26 @@ def _check_active(budget: Budget) -> None:
             f"budget {budget.display_name!r} is archived: make a new one",
             budget_id=budget.budget_id,
         )
+
+
+def _check_keeps_period(tx: Tx, budget: Budget, cap_nano_usd: int | None, now: int) -> None:
+    before_nano_usd = budget.cap_nano_usd
+    if cap_nano_usd is None or before_nano_usd is None or cap_nano_usd <= before_nano_usd:
+        return
+    period_id = budget.span_at(now).period_id
+    raised_nano_usd = store.cap_in_force(tx, budget.budget_id, period_id)
+    if raised_nano_usd is not None and cap_nano_usd < raised_nano_usd:
+        raised, wanted = nano_to_usd(raised_nano_usd), nano_to_usd(cap_nano_usd)
+        raise fields.invalid(
+            "cap",
+            f"this {_period_word(budget)} alone was raised to {raised}, so {wanted} from now on "
+            f"would lower it. Set {raised} or more from now on; or, if it is to be lowered, set "
+            f"{wanted} for this {_period_word(budget)} only first",
+        )
+
+
+def _period_word(budget: Budget) -> str:
+    return "period" if budget.window == "once" else budget.window
 
 
 def _reach(tx: Tx, before: Budget, changed: Budget, version: int, act: Act) -> Reach:

@@ -49,7 +49,7 @@ def set_cap(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
         etag=needed(form, "etag"),
     )
     try:
-        budgets.set_cap(tx, wish, act)
+        budgets.set_cap(tx, wish, act, keeps_period=True)
     except EtagMismatchError:
         return Next(_back(form, f"stale={wish.budget_id}"))
     return Next(_back(form))

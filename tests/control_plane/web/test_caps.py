@@ -75,6 +75,32 @@ def test_the_form_sets_any_cap_for_good_with_a_reason(desk: Desk, owner: Browser
     assert "is not an amount in dollars" in wrong.text
 
 
+def test_a_raise_for_good_never_lowers_the_period_that_was_raised_alone(
+    desk: Desk, owner: Browser
+) -> None:
+    acme = settle_in(desk)["Acme Dental Group"]
+
+    def set_cap(amount: str, holds: str) -> int:
+        etag = owner.get(cap_path(acme)).text.partition('name="etag" value="')[2].partition('"')[0]
+        return owner.post(cap_path(acme), etag=etag, cap=amount, holds=holds).status_code
+
+    assert set_cap("290", "period") == 303
+    etag = owner.get(cap_path(acme)).text.partition('name="etag" value="')[2].partition('"')[0]
+    refused = owner.post(cap_path(acme), etag=etag, cap="250", holds="good")
+    assert refused.status_code == 422
+    assert "this month alone was raised to $290.00, so $250.00 from now on would" in refused.text
+    assert cap(desk, acme) == 290 * USD
+    # Said in two steps it is meant; a lower cap for good is no raise, and a higher one lowers none.
+    assert set_cap("250", "period") == 303
+    assert set_cap("250", "good") == 303
+    assert cap(desk, acme) == 250 * USD
+    assert set_cap("300", "period") == 303
+    assert set_cap("100", "good") == 303
+    assert cap(desk, acme) == 100 * USD
+    assert set_cap("300", "good") == 303
+    assert cap(desk, acme) == 300 * USD
+
+
 def test_refusals_from_before_a_raise_count_no_more(desk: Desk, owner: Browser) -> None:
     acme = settle_in(desk)["Acme Dental Group"]
     owner.press(cap_path(acme), owner.get("/").text)
