@@ -52,6 +52,8 @@ class Sidecar:
     about. Counts once per budget."""
     stop_time: datetime | None
     """When, after its revocation, it said that it starts no calls; None while it has not."""
+    fenced_why: str = ""
+    """While it is fenced, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,4 +148,5 @@ def sidecar_from_wire(wire: v1.Sidecar) -> Sidecar:
         revoke_time=instant_or_none_from_wire(wire.revoke_time),
         orphaned_nano_usd=wire.orphaned_nano_usd,
         stop_time=instant_or_none_from_wire(wire.stop_time),
+        fenced_why=wire.fenced_why,
     )

@@ -209,6 +209,8 @@ def _sidecar(one: Sidecar, info: InstallationInfo) -> Finding:
     seen = f"{one.state}, last seen {seen_text(one)}"
     if one.state == "drained":
         return Finding(check, "ok", f"{seen}; it was ended in order")
+    if one.fenced_why:
+        seen = f"{seen} ({one.fenced_why})"
     return Finding(
         check,
         "fail",

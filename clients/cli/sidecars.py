@@ -53,6 +53,9 @@ def list_sidecars(session: Session, *, show_revoked: bool) -> None:
     )
     if not found:
         session.say("No sidecar has joined yet. Next: bursar sidecars invite")
+    for one in found:
+        if one.fenced_why:
+            session.say(f"{one.display_name} is fenced: {one.fenced_why}")
     if any(one.orphaned_nano_usd for one in found):
         session.say("What is set aside, and what to do about it: bursar lease orphans")
 
@@ -120,7 +123,9 @@ def _reach_text(revoked: RevokedSidecar) -> str:
 
 
 def _row(one: Sidecar, newest: int) -> list[str | Text]:
-    style = {"connected": "green", "drained": "dim", "revoked": "red"}.get(one.state, "yellow")
+    style = {"connected": "green", "drained": "dim", "fenced": "red", "revoked": "red"}.get(
+        one.state, "yellow"
+    )
     policy = "newest" if one.policy_acked >= newest else f"{newest - one.policy_acked} behind"
     return [
         one.display_name,

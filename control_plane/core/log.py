@@ -142,12 +142,32 @@ class SidecarView:
     """What is set aside of it, and nobody decided about."""
     stopped_unix_ms: int = 0
     """When it said, after its revocation, that it starts no calls any more; 0 while it has not."""
+    superseded: bool = False
+    """Whether an earlier process goes on speaking, and the one that took its place ended."""
+    fence_detail: str = ""
+    """Why its journal was fenced; empty while it is not."""
+
+    @property
+    def fenced_why(self) -> str:
+        """Why it starts no calls, though nobody revoked it; empty while nothing is wrong."""
+        if self.revoked_unix_ms:
+            return ""
+        if self.stored_state == "FENCED":
+            return self.fence_detail or "a copy of its journal is or was in use"
+        if self.stored_state == "DRAINED" and self.superseded:
+            return (
+                "another process took its place under this name and has ended: "
+                "start it again, or end it if its journal was copied"
+            )
+        return ""
 
     def state_at(self, now_unix_ms: int) -> str:
         """connected, silent, drained, fenced or revoked."""
         if self.revoked_unix_ms:
             return "revoked"
-        if self.stored_state in {"DRAINED", "FENCED"}:
-            return self.stored_state.lower()
+        if self.fenced_why:
+            return "fenced"
+        if self.stored_state == "DRAINED":
+            return "drained"
         heard = now_unix_ms - self.last_seen_unix_ms < limits.SILENT_AFTER_MS
         return "connected" if heard else "silent"

@@ -17,7 +17,9 @@ _SIDECAR = """SELECT sidecar.*, (
   FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ACTIVE') AS leased, (
   SELECT COALESCE(SUM(granted_nano_usd - returned_nano_usd - spent_nano_usd - lump_nano_usd
     - released_nano_usd), 0)
-  FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ORPHANED') AS orphaned"""
+  FROM lease WHERE lease.sidecar_id = sidecar.id AND lease.state = 'ORPHANED') AS orphaned, (
+  SELECT detail FROM alarm WHERE alarm.sidecar_id = sidecar.id AND alarm.kind = 'FENCED'
+  ORDER BY position DESC LIMIT 1) AS fence_detail"""
 _PERIOD = """SELECT period.*, (
   SELECT COALESCE(SUM(lump_nano_usd), 0) FROM lease
   WHERE lease.budget_id = period.budget_id AND lease.partition = period.partition
@@ -172,4 +174,5 @@ def _sidecar_from_row(row: Row) -> SidecarView:
         revoked_unix_ms=row["revoked_unix_ms"],
         orphaned_nano_usd=int(row["orphaned"]),
         stopped_unix_ms=row["stopped_unix_ms"],
+        fence_detail=row["fence_detail"] or "",
     )

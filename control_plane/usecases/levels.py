@@ -54,6 +54,8 @@ class Levels:
     """Offers that were sent to a sidecar since it last spoke."""
     offered_unix_ms: dict[str, int] = field(default_factory=dict)
     """When the first of them was sent."""
+    superseded: set[str] = field(default_factory=set)
+    """Sidecars of which a process whose time is over spoke last."""
     rates: RateHoldings = field(init=False)
     """Shares of rate limits."""
 

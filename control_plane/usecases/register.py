@@ -92,6 +92,7 @@ def _begin(
     sidecars.register(tx, current)
     processes.add(tx, sidecar.sidecar_id, asked.incarnation)
     levels.forget(sidecar.sidecar_id)
+    levels.superseded.discard(sidecar.sidecar_id)
     levels.queue(sidecar.sidecar_id, asked.incarnation, (), now_unix_ms)
     return _answer(tx, current, Status.OK, epoch)
 

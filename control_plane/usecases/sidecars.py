@@ -62,7 +62,13 @@ def list_sidecars(tx: Tx, asked: Asked, *, show_revoked: bool, levels: Levels) -
     wanted = pages.begin(asked, filters, (str,))
     rows = holdings.sidecars_page(tx, wanted, show_revoked=show_revoked)
     page = pages.finish(rows, wanted, filters, lambda row: (row.display_name,))
-    return page.map(lambda row: replace(row, open_calls=levels.open_calls(row.sidecar_id)))
+    return page.map(
+        lambda row: replace(
+            row,
+            open_calls=levels.open_calls(row.sidecar_id),
+            superseded=row.sidecar_id in levels.superseded,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,11 @@ def sync(
     )
     if sidecar.revoked_unix_ms:
         sidecars.heard(tx, sidecar_id, now_unix_ms, stopped=report.stopped)
+    if answer.status is Status.FENCED and report.incarnation != sidecar.incarnation:
+        levels.superseded.add(sidecar_id)
     if answer.status is not Status.OK:
         return answer
+    levels.superseded.discard(sidecar_id)
     _note(tx, sidecar, report, now_unix_ms)
     version = (meta.generation, meta.policy_version)
     shared = rate_shares.share_out(tx, sidecar, report, levels.rates, version, now_unix_ms)

@@ -32,6 +32,7 @@ def sidecar_to_wire(sidecar: SidecarView, now_unix_ms: int) -> v1.Sidecar:
         revoke_time=instant_or_none_to_wire(sidecar.revoked_unix_ms or None),
         orphaned_nano_usd=sidecar.orphaned_nano_usd,
         stop_time=instant_or_none_to_wire(sidecar.stopped_unix_ms or None),
+        fenced_why=sidecar.fenced_why,
     )
 
 

@@ -9,8 +9,11 @@ import pytest
 from control_plane import limits
 from control_plane.core.leases import BudgetRef
 from control_plane.core.ledger import CHAIN_START
+from control_plane.core.log import SidecarView
+from control_plane.core.pages import Asked
 from control_plane.core.reports import Journal, Registered, Registration, Status
 from control_plane.usecases.register import drain, register
+from control_plane.usecases.sidecars import list_sidecars
 from tests.control_plane.leasing_world import CENT, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
 
@@ -77,6 +80,35 @@ def test_a_registration_of_a_process_whose_time_is_over_has_no_effect(
     assert world.number("SELECT COUNT(*) FROM alarm") == 0
 
 
+def seen(world: World, name: str) -> SidecarView:
+    asked = Asked(10, "")
+    page = world.do(lambda tx: list_sidecars(tx, asked, show_revoked=False, levels=world.levels))
+    return next(one for one in page.items if one.sidecar_id == name)
+
+
+def test_the_original_of_a_copy_that_ended_is_seen_as_fenced_until_it_begins_again(
+    world: World, ref: BudgetRef
+) -> None:
+    sidecar = world.sidecar("a")
+    settled(sidecar, ref)
+    original = sidecar.incarnation
+    sidecar.register()
+    settled(sidecar, ref)
+    copy, sidecar.incarnation = sidecar.incarnation, original
+    sidecar.sync_no += 1
+    assert sidecar.sync().status is Status.FENCED
+    assert seen(world, "a").state_at(world.now) == "connected", "the copy takes calls"
+    sidecar.incarnation = copy
+    sidecar.drain()
+    shown = seen(world, "a")
+    assert shown.state_at(world.now) == "fenced"
+    assert "another process took its place" in shown.fenced_why
+    sidecar.register()
+    assert (seen(world, "a").state_at(world.now), seen(world, "a").fenced_why) == ("connected", "")
+    sidecar.drain()
+    assert seen(world, "a").state_at(world.now) == "drained"
+
+
 def test_a_lost_journal_begins_one_epoch_however_often_it_is_said(
     world: World, ref: BudgetRef
 ) -> None:
@@ -97,6 +129,8 @@ def test_a_copy_in_the_memory_of_another_host_is_no_old_message(
     asked = Registration(1, "", "", "", sidecar.incarnation, journal)
     assert send(sidecar, asked).status is Status.FENCED
     assert sidecar.sync().status is Status.FENCED
+    assert seen(world, "a").state_at(world.now) == "fenced"
+    assert "a copy of its journal is or was in use" in seen(world, "a").fenced_why
 
 
 def test_processes_are_remembered_within_a_bound(

@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/bursar/admin/v1/sidecar.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x03\n\x07Sidecar\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bproject_ids\x18\x04 \x03(\t\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x14\n\x0cpolicy_acked\x18\n \x01(\x03\x12\x16\n\x0epolicy_refused\x18\x0b \x01(\t\x12\x17\n\x0fleased_nano_usd\x18\x0c \x01(\x03\x12\x12\n\nopen_calls\x18\r \x01(\x05\x12/\n\x0brevoke_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11orphaned_nano_usd\x18\x0f \x01(\x03\x12-\n\tstop_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/bursar/admin/v1/sidecar.proto\x12\x0f\x62ursar.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x03\n\x07Sidecar\x12\x12\n\nsidecar_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bproject_ids\x18\x04 \x03(\t\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x14\n\x0cpolicy_acked\x18\n \x01(\x03\x12\x16\n\x0epolicy_refused\x18\x0b \x01(\t\x12\x17\n\x0fleased_nano_usd\x18\x0c \x01(\x03\x12\x12\n\nopen_calls\x18\r \x01(\x05\x12/\n\x0brevoke_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11orphaned_nano_usd\x18\x0f \x01(\x03\x12-\n\tstop_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfenced_why\x18\x11 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bursar.admin.v1.side
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIDECAR']._serialized_start=91
-  _globals['_SIDECAR']._serialized_end=550
+  _globals['_SIDECAR']._serialized_end=570
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,7 @@ class Sidecar(_message.Message):
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     ORPHANED_NANO_USD_FIELD_NUMBER: _builtins.int
     STOP_TIME_FIELD_NUMBER: _builtins.int
+    FENCED_WHY_FIELD_NUMBER: _builtins.int
     sidecar_id: _builtins.str
     """Made by the control plane, such as sdc_01jd…."""
     display_name: _builtins.str
@@ -66,6 +67,8 @@ class Sidecar(_message.Message):
     """Money that is set aside because its journal was lost, forked or is not trusted any more, and
     about which nobody decided. Counts once per budget.
     """
+    fenced_why: _builtins.str
+    """While it is fenced, why, and what to do; else empty."""
     @_builtins.property
     def project_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Projects that it receives; empty for all."""
@@ -105,10 +108,11 @@ class Sidecar(_message.Message):
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         orphaned_nano_usd: _builtins.int = ...,
         stop_time: _timestamp_pb2.Timestamp | None = ...,
+        fenced_why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_seen_time", b"last_seen_time", "revoke_time", b"revoke_time", "stop_time", b"stop_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "epoch", b"epoch", "last_seen_time", b"last_seen_time", "leased_nano_usd", b"leased_nano_usd", "open_calls", b"open_calls", "orphaned_nano_usd", b"orphaned_nano_usd", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "project_ids", b"project_ids", "region", b"region", "revoke_time", b"revoke_time", "sidecar_id", b"sidecar_id", "software_version", b"software_version", "state", b"state", "stop_time", b"stop_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "epoch", b"epoch", "fenced_why", b"fenced_why", "last_seen_time", b"last_seen_time", "leased_nano_usd", b"leased_nano_usd", "open_calls", b"open_calls", "orphaned_nano_usd", b"orphaned_nano_usd", "policy_acked", b"policy_acked", "policy_refused", b"policy_refused", "project_ids", b"project_ids", "region", b"region", "revoke_time", b"revoke_time", "sidecar_id", b"sidecar_id", "software_version", b"software_version", "state", b"state", "stop_time", b"stop_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
