@@ -142,6 +142,11 @@ def client_names(tx: Tx) -> Mapping[str, str]:
     return {project.project_id: project.display_name for project in projects.listed(tx)}
 
 
+def names_to_choose(clients: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of clients, where they are few enough for a form to offer; else none."""
+    return tuple(clients.values()) if len(clients) <= limits.DESK_ROWS else ()
+
+
 def budget_names(tx: Tx) -> Mapping[str, str]:
     """What budgets are called, by id."""
     return {budget.budget_id: budget.display_name for budget in budgets.active(tx)}

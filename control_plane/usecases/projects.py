@@ -17,6 +17,9 @@ from control_plane.usecases.acts import Act, record
 from protos.values import ids
 from protos.values.errors import AlreadyExistsError, LimitExceededError, NotFoundError
 
+_LIKE_SHOWN = 5
+"""Names that are offered to whoever misspelt one."""
+
 
 def create_project(
     tx: Tx, asked: NewProject, first_budget: NewBudget, act: Act
@@ -148,6 +151,22 @@ def found(tx: Tx, project_id: str) -> Project:
     if project is None:
         raise NotFoundError(f"there is no project {project_id}", project_id=project_id)
     return project
+
+
+def named(tx: Tx, text: str) -> str:
+    """The id of the project that a person means by its id, or by its name if it is not archived.
+
+    Raises InvalidArgumentError, which says whose names are like that.
+    """
+    if ids.is_id(text, ids.PROJECT):
+        return text
+    project = project_store.by_name(tx, text)
+    if project is None:
+        wanted, names = text.casefold(), [one.display_name for one in project_store.listed(tx)]
+        like = [repr(name) for name in names if wanted in name.casefold()][:_LIKE_SHOWN]
+        told = f": {', '.join(like)}?" if like else ""
+        raise fields.invalid("client", f"no client is called {text!r}{told}")
+    return project.project_id
 
 
 def _moved(tx: Tx, project_id: str, to: ProjectState, reason: str, act: Act) -> Project:

@@ -87,7 +87,13 @@ def asset(name: str) -> str:
 
 
 def page(
-    view: View, *, principal: Principal | None, session_text: str, path: str, now_unix_ms: int
+    view: View,
+    *,
+    principal: Principal | None,
+    session_text: str,
+    path: str,
+    query: str,
+    now_unix_ms: int,
 ) -> str:
     """A whole page as HTML."""
     values: dict[str, Any] = {
@@ -99,6 +105,7 @@ def page(
         "proof_field": PROOF_FIELD,
         "proof": form_proof(session_text),
         "path": path,
+        "here": f"{path}?{query}" if query else path,
         "now": now_unix_ms,
     }
     return environment().get_template(view.template).render({**values, **view.values})

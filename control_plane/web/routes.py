@@ -9,15 +9,19 @@ one use case, and says which page to show next. Handlers hold no SQL and decide 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 
 from control_plane import limits
 from control_plane.core import fields
 from control_plane.core.principals import Principal, Role
 from control_plane.store.engine import Tx
+from control_plane.usecases import projects
 from control_plane.usecases.acts import Act
 from control_plane.usecases.levels import Levels
 
 Form: TypeAlias = Mapping[str, str]
+_TOLD = frozenset({"stale"})
+"""What a query tells of a form that was sent, and not of the page that it stood on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,26 @@ def number(form: Form, name: str) -> int:
     if not (found.isascii() and found.isdigit()) or len(found) > limits.FORM_DIGITS_MAX:
         raise fields.invalid(name, "a whole number is wanted")
     return int(found)
+
+
+def client_of(tx: Tx, given: Mapping[str, str]) -> str:
+    """The id of the client that a query or a form names, by id or by name; "" for none."""
+    found = text(given, "client")
+    return projects.named(tx, found) if found else ""
+
+
+def came_from(form: Form, otherwise: str = "/", **told: str) -> Next:
+    """Back to the page that a form stands on, as it says itself; never to another site.
+
+    What is told there stands in its query, in the place of what was told before.
+    """
+    wanted = text(form, "back")
+    if not wanted.startswith("/") or not wanted.isascii() or "//" in wanted:
+        wanted = otherwise
+    path, _, query = wanted.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query) if name not in _TOLD]
+    query = urlencode([*kept, *told.items()])
+    return Next(f"{path}?{query}" if query else path)
 
 
 def page_of(query: Mapping[str, str]) -> int:

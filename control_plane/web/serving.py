@@ -148,6 +148,7 @@ class Serving:
             principal=principal,
             session_text=session_text,
             path=request.url.path,
+            query=request.url.query,
             now_unix_ms=self.deps.clock.unix_ms(),
         )
         return HTMLResponse(html, status, {"cache-control": "no-store"})

@@ -5,7 +5,18 @@ from control_plane.core.pages import Asked as AskedPage
 from control_plane.store.engine import Tx
 from control_plane.usecases import alerts, channels, overview
 from control_plane.usecases.acts import Act
-from control_plane.web.routes import Asked, Change, Form, Next, Page, Route, View, text
+from control_plane.web.routes import (
+    Asked,
+    Change,
+    Form,
+    Next,
+    Page,
+    Route,
+    View,
+    came_from,
+    client_of,
+    text,
+)
 
 EVENTS = {
     Event.FOUND: "found",
@@ -30,17 +41,19 @@ SEVERITIES = {
 def read_alerts(tx: Tx, asked: Asked) -> View:
     """Alerts that go on or, when asked for, all."""
     show_resolved = asked.query.get("all", "") == "1"
+    clients, wanted = overview.client_names(tx), client_of(tx, asked.query)
     page = alerts.list_alerts(
         tx,
         AskedPage(token=asked.query.get("after", "")),
-        project_id=asked.query.get("client", ""),
+        project_id=wanted,
         show_resolved=show_resolved,
     )
     values = {
         "page": page,
-        "wanted": asked.query.get("client", ""),
+        "wanted": wanted,
         "show_resolved": show_resolved,
-        "clients": overview.client_names(tx),
+        "clients": clients,
+        "known": overview.names_to_choose(clients),
         "zone": overview.agency_zone(tx),
         "severities": SEVERITIES,
         "is_set_up": alerts.somebody_is_told(tx),
@@ -66,18 +79,18 @@ def read_alert(tx: Tx, asked: Asked) -> View:
 def acknowledge_alert(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
     """Take an alert on."""
     alerts.acknowledge_alert(tx, asked.path["alert_id"], text(form, "note"), act)
-    return _back(form, asked)
+    return came_from(form, f"/alerts/{asked.path['alert_id']}")
 
 
 def resolve_alert(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
     """Say that an alert is done."""
     alerts.resolve_alert(tx, asked.path["alert_id"], text(form, "note"), act)
-    return _back(form, asked)
+    return came_from(form, f"/alerts/{asked.path['alert_id']}")
 
 
 def send_test_alert(tx: Tx, act: Act, form: Form, _asked: Asked) -> Next:
     """Tell whoever would be told of a true alert."""
-    shown = alerts.send_test_alert(tx, text(form, "client"), Severity.P2, act)
+    shown = alerts.send_test_alert(tx, client_of(tx, form), Severity.P2, act)
     return Next(f"/alerts/{shown.alert.alert_id}")
 
 
@@ -85,12 +98,6 @@ def retry_delivery(tx: Tx, act: Act, _form: Form, asked: Asked) -> Next:
     """Send a message again."""
     sent = alerts.retry_delivery(tx, asked.path["delivery_id"], act)
     return Next(f"/alerts/{sent.alert_id}" if sent.alert_id else "/alerts")
-
-
-def _back(form: Form, asked: Asked) -> Next:
-    """To the page on which the button stood."""
-    places = {"list": "/alerts", "clients": "/"}
-    return Next(places.get(text(form, "back"), f"/alerts/{asked.path['alert_id']}"))
 
 
 ROUTES: tuple[Route, ...] = (

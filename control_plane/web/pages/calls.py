@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
-from control_plane.core import fields
 from control_plane.core.log import CallFilter
 from control_plane.core.pages import Asked as AskedPage
 from control_plane.store.engine import Tx
 from control_plane.usecases import calls, overview
-from control_plane.web.routes import Asked, Page, Route, View
-from protos.values import ids
+from control_plane.web.routes import Asked, Page, Route, View, client_of
 
 REASONS: Mapping[str, str] = {
     "exhausted": "its budget was used up",
@@ -28,8 +26,9 @@ REASONS: Mapping[str, str] = {
 
 def read_calls(tx: Tx, asked: Asked) -> View:
     """Calls by client, workflow and time, newest first; and what was refused."""
+    clients = overview.client_names(tx)
     wanted = CallFilter(
-        project_id=_project(asked.query.get("client", "")),
+        project_id=client_of(tx, asked.query),
         workflow=asked.query.get("workflow", "").strip(),
     )
     page = calls.list_calls(tx, AskedPage(token=asked.query.get("after", "")), wanted)
@@ -38,7 +37,8 @@ def read_calls(tx: Tx, asked: Asked) -> View:
         "page": page,
         "refused": refused.items,
         "wanted": wanted,
-        "clients": overview.client_names(tx),
+        "clients": clients,
+        "known": overview.names_to_choose(clients),
         "budgets": overview.budget_names(tx),
         "reasons": REASONS,
         "zone": overview.agency_zone(tx),
@@ -55,12 +55,6 @@ def read_call(tx: Tx, asked: Asked) -> View:
         "zone": overview.agency_zone(tx),
     }
     return View("call.html", values, "Call")
-
-
-def _project(text: str) -> str:
-    if text and not ids.is_id(text, ids.PROJECT):
-        raise fields.invalid("client", "choose one of the list")
-    return text
 
 
 ROUTES: tuple[Route, ...] = (

@@ -18,6 +18,7 @@ from control_plane.web.routes import (
     Page,
     Route,
     View,
+    came_from,
     needed,
     number,
     text,
@@ -51,8 +52,8 @@ def set_cap(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
     try:
         budgets.set_cap(tx, wish, act, keeps_period=True)
     except EtagMismatchError:
-        return Next(_back(form, f"stale={wish.budget_id}"))
-    return Next(_back(form))
+        return came_from(form, stale=wish.budget_id)
+    return came_from(form)
 
 
 def undo_cap(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
@@ -61,8 +62,8 @@ def undo_cap(tx: Tx, act: Act, form: Form, asked: Asked) -> Next:
     try:
         budgets.undo_cap(tx, budget_id, version, text(form, "reason"), act)
     except EtagMismatchError:
-        return Next(_back(form, f"stale={budget_id}"))
-    return Next(_back(form))
+        return came_from(form, stale=budget_id)
+    return came_from(form)
 
 
 def back_to(standing: Standing) -> str:
@@ -85,14 +86,6 @@ def _amount(form: Form) -> int:
         return usd_to_nano(needed(form, "cap"))
     except ValueError as error:
         raise fields.invalid("cap", str(error)) from None
-
-
-def _back(form: Form, query: str = "") -> str:
-    """The page that the form came from, as it says itself; never another site."""
-    wanted = text(form, "back")
-    path = wanted if wanted.startswith("/") and wanted.isascii() and "//" not in wanted else "/"
-    path = path.partition("?")[0]
-    return f"{path}?{query}" if query else path
 
 
 ROUTES: tuple[Route, ...] = (

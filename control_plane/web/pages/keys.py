@@ -5,21 +5,34 @@ from control_plane.core.pages import Asked as AskedPage
 from control_plane.store.engine import Tx
 from control_plane.usecases import keys, overview
 from control_plane.usecases.acts import Act
-from control_plane.web.routes import Asked, Change, Form, Next, Page, Route, View, needed, text
+from control_plane.web.routes import (
+    Asked,
+    Change,
+    Form,
+    Next,
+    Page,
+    Route,
+    View,
+    client_of,
+    needed,
+    text,
+)
 
 
 def read_keys(tx: Tx, asked: Asked) -> View:
     """The keys of all clients, newest first."""
+    clients, wanted = overview.client_names(tx), client_of(tx, asked.query)
     page = keys.list_keys(
         tx,
         AskedPage(token=asked.query.get("after", "")),
-        project_id=asked.query.get("client", ""),
+        project_id=wanted,
         show_revoked=False,
     )
     values = {
         "page": page,
-        "wanted": asked.query.get("client", ""),
-        "clients": overview.client_names(tx),
+        "wanted": wanted,
+        "clients": clients,
+        "known": overview.names_to_choose(clients),
         "zone": overview.agency_zone(tx),
     }
     return View("keys.html", values, "Keys")
@@ -27,7 +40,8 @@ def read_keys(tx: Tx, asked: Asked) -> View:
 
 def create_key(tx: Tx, act: Act, form: Form, _asked: Asked) -> Next:
     """Make a key and show it once."""
-    new = NewKey(needed(form, "client"), text(form, "name"), workflow=text(form, "workflow"))
+    needed(form, "client")
+    new = NewKey(client_of(tx, form), text(form, "name"), workflow=text(form, "workflow"))
     return _shown(tx, *keys.create_key(tx, new, act))
 
 

@@ -7,7 +7,18 @@ from control_plane.store.engine import Tx
 from control_plane.usecases import overview, principals, sessions
 from control_plane.usecases.acts import Act
 from control_plane.web import audit_words
-from control_plane.web.routes import Asked, Change, Form, Next, Page, Route, View, needed, text
+from control_plane.web.routes import (
+    Asked,
+    Change,
+    Form,
+    Next,
+    Page,
+    Route,
+    View,
+    client_of,
+    needed,
+    text,
+)
 
 AUDIT_ROWS = 30
 AUDIT_READ_ROWS = 300
@@ -15,14 +26,17 @@ AUDIT_READ_ROWS = 300
 
 
 def read_settings(tx: Tx, asked: Asked) -> View:
-    """People and the newest changes."""
+    """People by name, and the newest changes."""
     zone = overview.agency_zone(tx)
+    clients = overview.client_names(tx)
+    people = AskedPage(token=asked.query.get("after", ""))
     entries = principals.list_audit_entries(tx, AskedPage(AUDIT_READ_ROWS), "").items
     values = {
-        "people": principals.list_principals(tx, AskedPage(200)).items,
+        "people": principals.list_principals(tx, people),
         "trail": audit_words.told(entries, zone, AUDIT_ROWS),
         "names": principals.names(tx),
-        "clients": overview.client_names(tx),
+        "clients": clients,
+        "known": overview.names_to_choose(clients),
         "roles": [role for role in reversed(Role) if asked.principal.role.includes(role)],
         "zone": zone,
     }
@@ -34,7 +48,7 @@ def add_person(tx: Tx, act: Act, form: Form, _asked: Asked) -> Next:
     role = next((one for one in Role if one.value == text(form, "role")), None)
     if role is None:
         raise fields.invalid("role", "choose one of the list")
-    project_id = text(form, "client") if role is Role.CLIENT else ""
+    project_id = client_of(tx, form) if role is Role.CLIENT else ""
     principal, token = principals.create_principal(
         tx, needed(form, "name"), role, act, project_id=project_id
     )

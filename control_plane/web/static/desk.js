@@ -55,7 +55,7 @@
     const box = dialog();
     box.replaceChildren(document.adoptNode(inner));
     // What is changed in the dialog is seen on the page below it.
-    for (const field of box.querySelectorAll("input[name=back]")) field.value = location.pathname;
+    for (const field of box.querySelectorAll("input[name=back]")) field.value = location.pathname + location.search;
     htmx.process(box);
     box.showModal();
     const first = box.querySelector("[data-first]") || box.querySelector("input:not([type=hidden])");

@@ -1,6 +1,7 @@
 """The desk, asked as a browser asks it: cookies, forms, origins; no sockets."""
 
 import asyncio
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +81,8 @@ class Browser:
     def press(self, path: str, page: str) -> httpx.Response:
         """Send the form of a page that goes to a path, with what stands in it."""
         begin = page.index(f'action="{path}"')
-        return self.post(path, **dict(HIDDEN.findall(page[begin : page.index("</form>", begin)])))
+        fields = HIDDEN.findall(page[begin : page.index("</form>", begin)])
+        return self.post(path, None, **{name: html.unescape(value) for name, value in fields})
 
     def follow(self, answer: httpx.Response) -> httpx.Response:
         assert answer.status_code == 303, answer.text

@@ -31,8 +31,8 @@ def test_a_stopped_client_is_taken_on_by_one_press(tmp_path: Path) -> None:
     assert "Acme Dental: monthly is stopped at its cap" in listed
     assert f'id="ack-{stop.alert_id}"' in listed
     path = f"/alerts/{stop.alert_id}"
-    answer = browser.post(f"{path}/acknowledge", back="clients", note="calling them")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    answer = browser.post(f"{path}/acknowledge", back="/?page=2", note="calling them")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?page=2")
     assert "acknowledged by" in browser.get("/").text
 
     one = browser.get(path).text

@@ -1,5 +1,6 @@
 """The first page with many clients: it shows a page of them, and still counts and sums all."""
 
+import html
 import re
 
 import pytest
@@ -55,6 +56,50 @@ def test_a_search_is_kept_from_page_to_page(owner: Browser, seven: list[str]) ->
     # A page that is not there any more is the last one; what is no page is refused.
     assert rows_of(owner.get("/?name=dental&page=9").text) == ["Dental 0"]
     assert owner.get("/?page=two").status_code == 422
+
+
+def test_a_press_stays_on_its_page(desk: Desk, owner: Browser, seven: list[str]) -> None:
+    page = owner.get("/?name=dental&page=2").text
+    raised = re.findall(r'action="(/budgets/[^"]+/cap)"', page)[0]
+    assert owner.press(raised, page).headers["location"] == "/?name=dental&page=2"
+    # What is said of an old page is said on it too, and once.
+    stale = f"/?name=dental&page=2&stale={raised.split('/')[2]}"
+    assert owner.press(raised, page).headers["location"] == stale
+    told = owner.get(stale).text
+    assert "Nothing was changed again." in told
+    assert rows_of(told) == ["Dental 0"]
+    undone = owner.press(raised.replace("/cap", "/undo"), told)
+    assert undone.headers["location"] == "/?name=dental&page=2"
+
+
+@pytest.mark.parametrize("back", ["https://elsewhere.example/", "//elsewhere.example", "", "/\\x"])
+def test_a_press_never_leads_to_another_site(
+    desk: Desk, owner: Browser, seven: list[str], back: str
+) -> None:
+    page = owner.get("/").text
+    raised = re.findall(r'action="(/budgets/[^"]+/cap)"', page)[0]
+    answer = owner.post(raised, back=back, etag="old", cap="1", holds="period", reason="")
+    assert answer.headers["location"].startswith(("/?", "/%5Cx?"))
+
+
+def test_a_client_is_offered_by_few_and_named_by_many(owner: Browser, seven: list[str]) -> None:
+    for path in ("/keys", "/calls", "/settings"):
+        page = owner.get(path).text
+        assert "<datalist" not in page
+        assert "Dental 0" not in page.partition("<form")[2].partition("</form>")[0]
+    made = owner.post("/keys", client="dental 2", name="till")
+    assert "Key till" in made.text
+    assert ">till<" in owner.get("/keys?client=Dental 2").text
+    assert ">till<" not in owner.get("/keys?client=Dental 4").text
+    unknown = owner.get("/calls?client=Law")
+    assert unknown.status_code == 422
+    assert "no client is called 'Law': 'Law 1', 'Law 3', 'Law 5'?" in html.unescape(unknown.text)
+
+
+def test_a_small_agency_is_offered_its_clients(desk: Desk, owner: Browser) -> None:
+    add_client(desk, "Acme & Sons", 100 * USD)
+    offered = '<datalist id="known"><option value="Acme &amp; Sons"></option></datalist>'
+    assert all(offered in owner.get(path).text for path in ("/keys", "/calls", "/settings"))
 
 
 def test_of_very_many_stopped_clients_some_are_told_above_the_list(
