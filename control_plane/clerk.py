@@ -133,8 +133,11 @@ def _put(tx: Tx, kept: Kept, statement: Statement, part: Part, act: Act) -> bool
     current = store.get(tx, kept.statement_id)
     if current is None or current.state is not State.APPROVED or current.sha256 != kept.sha256:
         return False
+    recipients = store.settings(tx, kept.project_id).recipients
+    if outbox.room(tx) < len(recipients):
+        return False  # It stays approved, and goes when there is room.
     letter = letter_of(statement)
-    for address in store.settings(tx, kept.project_id).recipients:
+    for address in recipients:
         seed = delivery_seed(statement, address)
         delivery = Delivery(
             delivery_id=ids.make_id(ids.DELIVERY, kept.created_unix_ms, seed[: ids.RANDOM_BYTES]),

@@ -466,12 +466,16 @@ DELIVERY_KEPT_MS = 90 * 86_400_000
 """For so long messages are kept after they are done."""
 DROPPED_DELIVERIES_MAX = 500
 """Messages that one round of housekeeping forgets."""
+WAITING_DELIVERIES_MAX = 5_000
+"""Messages not done; what is to be told meanwhile stays a notice, or an approval."""
+DELIVERIES_MAX = 50_000
+"""Messages in all: for a new one the oldest that is done is forgotten."""
 DELIVERY_PARTS_BYTES_MAX = 10 << 20
 """Files of one mail, together."""
 
 assert SYNC_RECORDS_MAX * RECORD_NANO_USD_MAX < 2**60
 assert ALERT_LOOK_S * 1_000 < PACE_NOTE_MS < ANSWERS_LOOK_MS + 1
-assert OPEN_DELIVERIES_MAX < QUEUED_WRITES_MAX
+assert OPEN_DELIVERIES_MAX < QUEUED_WRITES_MAX < WAITING_DELIVERIES_MAX < DELIVERIES_MAX
 assert SYNC_RECORDS_MAX <= FORK_RECORDS_MAX
 assert SYNC_RECORD_BYTES_MAX < MESSAGE_BYTES_MAX
 assert 2 * SYNC_SOON_MS < DEMAND_LIFE_MS

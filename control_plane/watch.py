@@ -47,6 +47,9 @@ async def look_once(deps: Deps, watch: watching.Watch, courier: Courier) -> None
     watch.took(seen, now)
     if applied.queued_count:
         courier.wake()
+    if applied.outbox_is_full:
+        waiting = limits.WAITING_DELIVERIES_MAX
+        event("outbox full", level=40, waiting=waiting, see="bursar alert deliveries")
     if applied.opened_count or applied.resolved_count:
         event("alerts", opened=applied.opened_count, resolved=applied.resolved_count)
 

@@ -26,12 +26,17 @@ _LAST_POSITION = 2**62
 
 
 def put(tx: Tx, delivery: Delivery, parts: Sequence[Part] = ()) -> bool:
-    """Queue a message with its files; False when one with the same `once` was queued before."""
+    """Queue a message with its files; False when one with the same `once` was queued before.
+
+    There must be `room` for it. When the outbox is full, the oldest that is done goes.
+    """
     if delivery.once:
         row = tx.row("SELECT 1 AS found FROM delivery WHERE once = :once", {"once": delivery.once})
         if row is not None:
             return False
     assert sum(len(part.content) for part in parts) <= limits.DELIVERY_PARTS_BYTES_MAX
+    assert room(tx) > 0, "whoever queues asks for room first"
+    _drop_done(tx, 1 + _count(tx) - limits.DELIVERIES_MAX)
     message = delivery.message
     values: dict[str, Value] = {
         "delivery_id": delivery.delivery_id,
@@ -78,6 +83,13 @@ def put(tx: Tx, delivery: Delivery, parts: Sequence[Part] = ()) -> bool:
         ],
     )
     return True
+
+
+def room(tx: Tx) -> int:
+    """How many more messages may wait."""
+    row = tx.row("SELECT COUNT(*) AS n FROM delivery WHERE state IN ('QUEUED', 'SENDING')")
+    assert row is not None
+    return max(0, limits.WAITING_DELIVERIES_MAX - int(row["n"]))
 
 
 def any_due(tx: Tx, now_unix_ms: int) -> bool:
@@ -244,9 +256,30 @@ def drop_before(tx: Tx, before_unix_ms: int, limit: int) -> int:
            ORDER BY position LIMIT :limit""",
         {"before": before_unix_ms, "limit": limit},
     )
+    return _drop(tx, rows)
+
+
+def _drop_done(tx: Tx, count: int) -> None:
+    """Forget the oldest messages that are done; never one that waits."""
+    if count > 0:
+        rows = tx.rows(
+            """SELECT delivery_id FROM delivery WHERE state IN ('SENT', 'FAILED', 'UNKNOWN')
+               ORDER BY position LIMIT :count""",
+            {"count": count},
+        )
+        _drop(tx, rows)
+
+
+def _drop(tx: Tx, rows: Sequence[Row]) -> int:
     ids = [{"id": row["delivery_id"]} for row in rows]
     tx.many("DELETE FROM delivery_part WHERE delivery_id = :id", ids)
     return tx.many("DELETE FROM delivery WHERE delivery_id = :id", ids)
+
+
+def _count(tx: Tx) -> int:
+    row = tx.row("SELECT COUNT(*) AS n FROM delivery")
+    assert row is not None
+    return int(row["n"])
 
 
 def _next_position(tx: Tx) -> int:

@@ -83,6 +83,8 @@ class Applied:
     resolved_count: int
     queued_count: int
     """Messages that were queued."""
+    outbox_is_full: bool = False
+    """Whether so many wait that no more are made."""
 
 
 def apply(tx: Tx, seen: Seen, entropy: Entropy, now_unix_ms: int, *, desk_url: str = "") -> Applied:
@@ -104,7 +106,8 @@ def apply(tx: Tx, seen: Seen, entropy: Entropy, now_unix_ms: int, *, desk_url: s
         escalate(tx, alert, desk, now_unix_ms)
     queued = queue_due(tx, desk, entropy, now_unix_ms)
     events = [line.event for change in changes for line in change.happened]
-    return Applied(events.count(Event.FOUND), events.count(Event.GONE), queued)
+    full = not outbox.room(tx)
+    return Applied(events.count(Event.FOUND), events.count(Event.GONE), queued, outbox_is_full=full)
 
 
 def save(tx: Tx, change: Changed, now_unix_ms: int) -> None:
@@ -191,7 +194,10 @@ def queue_due(tx: Tx, desk: Desk, entropy: Entropy, now_unix_ms: int) -> int:
     where one would do. Pages stand for themselves, as do incidents that a service keeps.
     """
     groups: dict[tuple[str, ...], list[tuple[Notice, Alert]]] = {}
-    for notice in store.take_due_notices(tx, now_unix_ms, limits.TAKEN_NOTICES_MAX):
+    room = outbox.room(tx)
+    if not room:
+        return 0  # They stay notices until some messages are gone.
+    for notice in store.take_due_notices(tx, now_unix_ms, min(room, limits.TAKEN_NOTICES_MAX)):
         alert = store.get(tx, notice.alert_id)
         channel = channels.get(tx, notice.channel_id)
         if alert is None or channel is None:

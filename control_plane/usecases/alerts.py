@@ -114,6 +114,11 @@ def somebody_is_told(tx: Tx) -> bool:
     return alerting.Desk(tx).person("", Tier.OWNER) is not None
 
 
+def outbox_is_full(tx: Tx) -> bool:
+    """Whether so many messages wait that no more are made."""
+    return not outbox.room(tx)
+
+
 def list_deliveries(tx: Tx, asked: Asked, *, alert_id: str, state: str) -> Page[Delivery]:
     """Messages, the newest first."""
     filters = {"list": "deliveries", "alert": alert_id, "state": state}
@@ -127,6 +132,11 @@ def retry_delivery(tx: Tx, delivery_id: str, act: Act) -> Delivery:
     before = outbox.get(tx, delivery_id)
     if before is None:
         raise NotFoundError(f"there is no message {delivery_id[:40]!r}", delivery=delivery_id[:40])
+    if not outbox.room(tx):
+        raise LimitExceededError(
+            f"{limits.WAITING_DELIVERIES_MAX} messages wait to be sent: let some go first",
+            limit=str(limits.WAITING_DELIVERIES_MAX),
+        )
     if not outbox.send_again(tx, delivery_id, act.now_unix_ms):
         raise FailedPreconditionError(
             f"the message is {before.state.value}: only what failed, or may not have arrived, "

@@ -1,5 +1,6 @@
 """Alerts: what goes on, who answers by when, what happened, and what became of the messages."""
 
+from control_plane import limits
 from control_plane.core.alerts import Event, Severity, State
 from control_plane.core.pages import Asked as AskedPage
 from control_plane.store.engine import Tx
@@ -57,6 +58,8 @@ def read_alerts(tx: Tx, asked: Asked) -> View:
         "zone": overview.agency_zone(tx),
         "severities": SEVERITIES,
         "is_set_up": alerts.somebody_is_told(tx),
+        "is_full": alerts.outbox_is_full(tx),
+        "waiting_max": limits.WAITING_DELIVERIES_MAX,
     }
     return View("alerts.html", values, "Alerts")
 
