@@ -99,9 +99,13 @@ class Starter:
         self._process.wait()
 
 
+_READ_LATE = ("BURSAR_", "OTEL_EXPORTER_OTLP_", "OTEL_METRIC_EXPORT_")
+"""How settings begin that our programs read when they run, and no library when it is imported."""
+
+
 def only_ours(env: Mapping[str, str]) -> bool:
     """Whether settings are Bursar's alone; others may mean the interpreter, or a library."""
-    return all(name.startswith("BURSAR_") for name in env)
+    return all(name.startswith(_READ_LATE) for name in env)
 
 
 def start_from_nothing(
