@@ -163,6 +163,8 @@ class Situation:
     answered: frozenset[str] = frozenset()
     """Calls that the latest answer to their sidecar named or made it refuse: nobody need wake it
     for them, as it asks again by itself when that answer is lost."""
+    named: frozenset[str] = frozenset()
+    """Those of them that were named: what they took is theirs, before any older call's."""
     short: frozenset[PeriodKey] = frozenset()
     """Periods in which calls waited for money that was not there, until just now."""
     wanted: tuple[PeriodKey, ...] = ()

@@ -5,7 +5,8 @@ is no cycle to deadlock in. A call gets what it misses from all its budgets at o
 call that waits for longer than half its patience and is the first such in all its budgets reserves
 what it misses, so that smaller ones cannot pass it for ever; after a reservation ends, its budgets
 make no new one for as long as it lasted, so that the small ones have their turn: and at least for
-so long that one who is nudged can come and be named.
+so long that one who is nudged can come and be named. What was named already comes before all
+others: it is open, and has its money.
 """
 
 from collections import defaultdict
@@ -52,11 +53,12 @@ class Walk:
 
 
 def walk(situation: Situation) -> Walk:
-    """Walk all live demands of all sidecars in their order."""
+    """Walk all live demands of all sidecars in their order, those that were named first."""
     found = Walk({key: period.headroom_nano_usd for key, period in situation.periods.items()})
     found.reservations = _still_valid(situation)
     reachable = {key: situation.reachable_nano_usd(key) for key in situation.periods}
-    for demand in sorted(situation.demands, key=lambda waiting: waiting.order):
+    named = situation.named
+    for demand in sorted(situation.demands, key=lambda one: (one.call_id not in named, one.order)):
         keys = _periods_of(situation, demand)
         if keys is None:
             if demand.sidecar_id == situation.asker and _no_period(situation, demand):

@@ -210,6 +210,7 @@ def gather(
         pending=levels.pending(now_unix_ms),
         unanswered=levels.unanswered(now_unix_ms),
         answered=levels.answered(),
+        named=levels.all_named(),
         short=levels.lately_short(now_unix_ms),
         wanted=tuple(
             sorted(each for each in named | mine | set(starters) if each in found.periods)

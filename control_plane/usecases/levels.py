@@ -47,7 +47,8 @@ class Levels:
     """When calls last waited for money of a period that was not there."""
     settled: dict[str, frozenset[str]] = field(default_factory=dict)
     """Calls that the latest answer named or made refuse, by sidecar, until it speaks again."""
-
+    named: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Those of them that were named: they are open, and what they took is not idle."""
     left_told: dict[PeriodKey, tuple[int, int]] = field(default_factory=dict)
     """What was left of a period when all were told so last, and when that was."""
     offered: Counter[str] = field(default_factory=Counter)
@@ -68,6 +69,7 @@ class Levels:
             levels.pop(sidecar_id, None)
         self.heard.pop(sidecar_id, None)
         self.settled.pop(sidecar_id, None)
+        self.named.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
         self.offered_unix_ms.pop(sidecar_id, None)
@@ -99,6 +101,7 @@ class Levels:
     ) -> None:
         """Take a sidecar's waiting calls; the earliest start ever computed for one stays."""
         self.settled.pop(sidecar_id, None)
+        self.named.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
         self.offered.pop(sidecar_id, None)
         self.offered_unix_ms.pop(sidecar_id, None)
@@ -139,7 +142,8 @@ class Levels:
         may be dead, and what is kept for it could serve others.
 
         One whose patience is over has given up, though its sidecar did not say so yet: it must
-        reserve nothing any more.
+        reserve nothing any more. Unless it was named: it is open then, and what it took does not
+        lie idle at its sidecar, though that did not say so yet.
 
         When there are too many, the oldest of each set of budgets count, so that a crowd at one
         client does not hide the calls of another; the asker's own are always among them.
@@ -151,6 +155,7 @@ class Levels:
             and (sidecar_id == asker or not self._deaf(sidecar_id, now_unix_ms))
             for demand in heard.demands
             if now_unix_ms < demand.gives_up_unix_ms
+            or demand.call_id in self.named.get(sidecar_id, ())
         ]
         live.sort(key=lambda demand: demand.order)
         chosen: list[Demand] = []
@@ -204,15 +209,18 @@ class Levels:
             if abs(now_unix_ms - noted) < limits.SHORT_LIFE_MS
         )
 
-    def remember_answered(self, sidecar_id: str, call_ids: Iterable[str]) -> None:
+    def remember_answered(
+        self, sidecar_id: str, *, named: Iterable[str], refused: Iterable[str]
+    ) -> None:
         """Note calls that an answer ends the waiting of; forgotten when their sidecar speaks again.
 
         For no shorter: a call that was named opens and tells nothing until it ends, and its sidecar
         asks again by itself when the answer is lost.
         """
-        found = frozenset(call_ids)
+        opened = frozenset(named)
+        found = opened.union(refused)
         if found:
-            self.settled[sidecar_id] = found
+            self.settled[sidecar_id], self.named[sidecar_id] = found, opened
 
     def remember_ended(self, sidecar_id: str, call_id: str) -> None:
         """Note one more call whose waiting ends by what goes out to its sidecar."""
@@ -251,6 +259,10 @@ class Levels:
     def answered(self) -> frozenset[str]:
         """Calls that wait no more once the latest answer to their sidecar arrives."""
         return frozenset().union(*self.settled.values())
+
+    def all_named(self) -> frozenset[str]:
+        """Those of them that were named."""
+        return frozenset().union(*self.named.values())
 
     def remember_recalls(self, recalls: tuple[Recall, ...], now_unix_ms: int) -> None:
         """Note recalls that go out; each is forgotten when its sidecar speaks of the lease."""

@@ -91,7 +91,7 @@ def decide_for(
         return None
     granted = granting.apply(holder, plan.without_refills(), found)
     levels.reservations = dict(plan.reservations)
-    levels.remember_answered(holder.sidecar_id, {*granted.named, *plan.unpayable})
+    levels.remember_answered(holder.sidecar_id, named=granted.named, refused=plan.unpayable)
     levels.remember_offer(holder.sidecar_id, now_unix_ms)
     return Decided(granting.answers(holder, levels, situation, plan, found), granted.named)
 

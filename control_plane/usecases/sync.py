@@ -275,8 +275,9 @@ def _with_money(
     levels.reservations = dict(plan.reservations)
     levels.remember_recalls(plan.recalls, now_unix_ms)
     levels.remember_short(plan.short, now_unix_ms)
-    ended = {*granted.named, *plan.unpayable, *plan.hopeless}
-    levels.remember_answered(holder.sidecar_id, ended)
+    refused = {*plan.unpayable, *plan.hopeless}
+    levels.remember_answered(holder.sidecar_id, named=granted.named, refused=refused)
+    ended = refused.union(granted.named)
     waits = any(call.call_id not in ended for call in report.demands)
     told = granting.answers(holder, levels, situation, plan, found)
     chosen = offering.choose(plan.ready, levels, watching, now_unix_ms)

@@ -173,9 +173,9 @@ class Waiting:
                 heapq.heapreplace(heads, (_age(following), following, rest))
 
     def _window(self) -> list[Case]:
-        """Those that a Sync tells of: the oldest of every queue before the second of any."""
+        """Those that a Sync tells of: the first of every queue before the second of any."""
         chosen: list[Case] = []
-        queues = [iter(queue.values()) for queue in self._queues.values()]
+        queues = [iter(_first(queue.values())) for queue in self._queues.values()]
         for _ in range(QUEUE_DEMANDS_MAX):
             row = [case for queue in queues if (case := next(queue, None)) is not None]
             chosen += sorted(row, key=_age)
@@ -188,17 +188,21 @@ class Waiting:
 
         At once of one that could be named, by what was heard last. Of others later, as it would
         bring them nothing: their place is by age, so they lose none. Behind one that was told of it
-        is early enough before their age lets them reserve money.
+        is early enough before their age lets them reserve money. Behind one that is no larger none
+        need be told of: whatever could pay for it pays for the older one first.
         """
         due_boot_ms: int | None = None
-        told: set[QueueKey] = set()
+        told: dict[QueueKey, int] = {}
         for case in self._window():
+            queue, worst_nano_usd = case.route.accounts, _worst_nano_usd(case)
             if case.told:
-                told.add(case.route.accounts)
+                told[queue] = min(worst_nano_usd, told.get(queue, worst_nano_usd))
                 continue
             if case.hopeful:
                 return case.since_boot_ms
-            most_ms = ASK_BEHIND_MS if case.route.accounts in told else ASK_LATE_MS
+            if queue in told and told[queue] <= worst_nano_usd:
+                continue
+            most_ms = ASK_BEHIND_MS if queue in told else ASK_LATE_MS
             late_ms = min(most_ms, case.patience_ms * most_ms // PATIENCE_MS)
             by_boot_ms = max(case.since_boot_ms + late_ms, sent_boot_ms + ASK_AGAIN_MS)
             due_boot_ms = by_boot_ms if due_boot_ms is None else min(due_boot_ms, by_boot_ms)
@@ -219,6 +223,26 @@ class Waiting:
             )
             for case in told
         ]
+
+
+def _first(queue: Collection[Case]) -> list[Case]:
+    """Of calls by age: those that no older one of them undercuts, and then the oldest others.
+
+    Whatever money comes free, it pays for one of the former first.
+    """
+    if len(queue) <= QUEUE_DEMANDS_MAX:
+        return list(queue)
+    first: list[Case] = []
+    others: list[Case] = []
+    least_nano_usd: int | None = None
+    for case in queue:
+        worst_nano_usd = _worst_nano_usd(case)
+        if least_nano_usd is None or worst_nano_usd < least_nano_usd:
+            least_nano_usd = worst_nano_usd
+            first.append(case)
+        elif len(others) < QUEUE_DEMANDS_MAX:
+            others.append(case)
+    return sorted((first + others)[:QUEUE_DEMANDS_MAX], key=_age)
 
 
 def _age(case: Case) -> tuple[int, str]:

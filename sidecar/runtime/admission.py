@@ -390,6 +390,7 @@ class Admission:
         finally:
             self._waiters.pop(case.call_id, None)
             self.waiting.remove(case)
+            self._tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
         if waiter.opened is not None:
             return waiter.opened
         if waiter.refusal is not None:
@@ -492,8 +493,7 @@ class Admission:
 
     def _told_soon(self) -> None:
         """Let the link look again when the first record, or the last that it waits for, is in."""
-        pending = self._journal.last_seq - self._journal.acked_seq
-        if pending in (1, WAITING_RECORDS_MAX):
+        if self._journal.last_seq - self._journal.acked_seq in (1, WAITING_RECORDS_MAX):
             self.poked.set()
 
 

@@ -58,11 +58,13 @@ class Figures:
     far_all: float | None
     """The same with all Syncs."""
     near: float | None
-    """Syncs about money per call that passed, from when a budget was nine tenths spent."""
+    """Syncs about money per call that was paid for, from when a budget was nine tenths spent."""
+    near_opened: float | None
+    """The same per call that was opened."""
     near_asked: float | None
-    """The same per call that passed or was refused after it had asked."""
+    """The same per call that was paid for, or refused after it had asked."""
     near_need: float | None
-    """As `near`, with those that were due anyway while a call waited."""
+    """As `near_opened`, with those that were due anyway while a call waited."""
     near_all: float | None
     """As `near`, with all Syncs."""
 
@@ -110,8 +112,9 @@ def _figures(job: Job, case: Case, truth: Truth, idle: float, run: Run | None) -
         syncs=run.end.syncs - run.turned.syncs if run else 0,
         far=_per_call(run.turned, run.half, _MONEY) if run else None,
         far_all=_per_call(run.turned, run.half, _ALL) if run else None,
-        near=_per_call(run.nine_tenths, run.last_opened, _MONEY) if run else None,
-        near_asked=_per_asked(run) if run else None,
+        near=_per_paid(run) if run else None,
+        near_opened=_per_call(run.nine_tenths, run.last_opened, _MONEY) if run else None,
+        near_asked=_per_paid(run, or_gave_up=True) if run else None,
         near_need=_per_call(run.nine_tenths, run.last_opened, _NEED) if run else None,
         near_all=_per_call(run.nine_tenths, run.last_opened, _ALL) if run else None,
     )
@@ -129,17 +132,17 @@ def _per_call(since: Progress | None, until: Progress | None, which: _Syncs) -> 
     return (which(until) - which(since)) / (until.passed - since.passed)
 
 
-def _per_asked(run: Run) -> float | None:
+def _per_paid(run: Run, *, or_gave_up: bool = False) -> float | None:
     since, until = run.nine_tenths, run.last_opened
-    if since is None or until.passed <= since.passed:
+    if since is None or until.ended <= since.ended:
         return None
-    gave_up = sum(
-        1
-        for each in run.truth.refused
-        if since.at_us < each.at_us <= until.at_us and each.at_us > each.call.came_us
-    )
-    asked = until.passed - since.passed + gave_up
-    return (until.money_syncs - since.money_syncs) / asked
+    calls = until.ended - since.ended
+    if or_gave_up:
+        calls += sum(
+            since.at_us < each.at_us <= until.at_us and each.at_us > each.call.came_us
+            for each in run.truth.refused
+        )
+    return (until.money_syncs - since.money_syncs) / calls
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:

@@ -185,6 +185,7 @@ class Sidecar:
             return
         self.waiting.remove(case)
         planned = self.planned.pop(case.call_id)
+        self._tell_by(self.waiting.tell_by_boot_ms(self.cadence.sent_boot_ms))
         self._try_waiting()
         if self.away:
             # Cut off, those it left room for are served by nobody either.

@@ -151,8 +151,9 @@ class Ledger:
         levels.reservations = dict(plan.reservations)
         levels.remember_recalls(plan.recalls, now_unix_ms)
         levels.remember_short(plan.short, now_unix_ms)
-        ended = {*granted.named, *plan.unpayable, *plan.hopeless}
-        levels.remember_answered(sidecar_id, ended)
+        refused = {*plan.unpayable, *plan.hopeless}
+        levels.remember_answered(sidecar_id, named=granted.named, refused=refused)
+        ended = refused.union(granted.named)
         waits = any(call.call_id not in ended for call in told.demands)
         answered = granting.answers(holder, levels, situation, plan, rows)
         chosen = offering.choose(plan.ready, levels, self.watching, now_unix_ms)

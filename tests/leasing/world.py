@@ -64,6 +64,9 @@ class Progress:
     """How many Syncs and calls there were at some instants of a run."""
 
     passed: int = 0
+    """Calls that were opened."""
+    ended: int = 0
+    """Those of them that ended, and so were paid for."""
     syncs: int = 0
     money_syncs: int = 0
     need_syncs: int = 0
@@ -211,6 +214,7 @@ class World:
     def _progress(self) -> Progress:
         return Progress(
             passed=self.truth.opened_calls,
+            ended=len(self.truth.passed),
             syncs=sum(one.sent_syncs for one in self.sidecars),
             money_syncs=sum(one.money_syncs for one in self.sidecars),
             need_syncs=sum(one.need_syncs for one in self.sidecars),

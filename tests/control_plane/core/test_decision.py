@@ -99,6 +99,22 @@ def test_each_call_needs_money_of_its_own() -> None:
     assert [vector.call_id for vector in plan.vectors] == ["older", "newer"]
 
 
+def test_what_was_granted_to_a_named_call_is_not_there_for_an_older_one() -> None:
+    """Its sidecar has not spoken since: it was sent 30 for the younger call, which is open."""
+    older, younger = demand("me", 25, age=5, call="older"), demand("me", 30, call="younger")
+    asked = situation(
+        older,
+        younger,
+        levels={KA: {"me": level(0, granted_seen_nano_usd=0)}},
+        leases={KA: (lease("me", 30),)},
+        named=frozenset({"younger"}),
+    )
+    assert vectors(decide(asked)) == {"younger": {}, "older": {"a": 25}}
+    other = replace(asked, asker="you", answered=frozenset({"younger"}))
+    poor = replace(other, periods={KA: period(cap=30, allocated=30)})
+    assert decide(poor).recalls == (), "nothing lies idle there"
+
+
 def test_all_budgets_or_none() -> None:
     poor = (period(KA, cap=100), period(KB, cap=100, allocated=90))
     plan = decide(situation(demand("me", 30, A, B), periods=poor))

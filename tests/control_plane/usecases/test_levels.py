@@ -59,10 +59,10 @@ def test_a_sidecar_waits_for_as_long_as_a_call_that_it_told_of_has_no_answer() -
     levels = Levels(NOW)
     assert not levels.waits("s", NOW)
     levels.queue("s", "1", (waiting("c"), waiting("d")), NOW)
-    levels.remember_answered("s", ["c"])
+    levels.remember_answered("s", named=["c"], refused=())
     assert levels.waits("s", NOW + limits.DEMAND_LIFE_MS - 1)
     assert not levels.waits("s", NOW + limits.DEMAND_LIFE_MS)
-    levels.remember_answered("s", ["c", "d"])
+    levels.remember_answered("s", named=["c"], refused=["d"])
     assert not levels.waits("s", NOW)
     levels.queue("s", "1", (), NOW)
     assert not levels.waits("s", NOW)
@@ -76,6 +76,18 @@ def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quie
     # The clock was set ahead: what waits for 500 ms still has patience.
     levels.queue("s", "1", (waiting("young", 500),), NOW + 60_000)
     assert names(levels, "s", NOW + 60_000) == ["young"]
+
+
+def test_a_call_that_was_named_keeps_its_money_after_its_patience_until_its_sidecar_speaks() -> (
+    None
+):
+    levels = Levels(NOW)
+    calls = (waiting("named", 19_000), waiting("refused", 19_000), waiting("young", 500))
+    levels.queue("s", "1", calls, NOW)
+    levels.remember_answered("s", named=["named"], refused=["refused"])
+    assert names(levels, "t", NOW + 1_000) == ["named", "young"]
+    levels.queue("s", "1", (waiting("young", 2_000),), NOW + 1_500)
+    assert names(levels, "t", NOW + 1_500) == ["young"]
 
 
 def test_a_crowd_at_one_client_hides_no_other_client_and_never_the_asker() -> None:
@@ -108,9 +120,10 @@ def test_a_sidecar_is_nudged_at_most_every_so_often() -> None:
 
 def test_a_call_that_an_answer_ended_is_known_until_its_sidecar_speaks_again() -> None:
     levels = Levels(NOW)
-    levels.remember_answered("s", ("call_1", "call_2"))
-    levels.remember_answered("t", ("call_3",))
+    levels.remember_answered("s", named=["call_1"], refused=["call_2"])
+    levels.remember_answered("t", named=["call_3"], refused=())
     assert levels.answered() == {"call_1", "call_2", "call_3"}
+    assert levels.all_named() == {"call_1", "call_3"}
     levels.queue("s", "1", (), NOW + 100)
     assert levels.answered() == {"call_3"}
     levels.forget("t")

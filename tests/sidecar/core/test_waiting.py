@@ -182,8 +182,10 @@ def test_what_does_not_fit_into_a_sync_does_not_call_for_the_next_at_once() -> N
     assert waiting.tell_by_boot_ms(0) is None
 
 
-def without_hope(call_id: str, since: int = 0, on: tuple[Account, ...] = (A,)) -> Case:
-    made = case(call_id, since, on=on)
+def without_hope(
+    call_id: str, since: int = 0, worst: int = CENT, on: tuple[Account, ...] = (A,)
+) -> Case:
+    made = case(call_id, since, worst, on)
     made.hopeful = False
     return made
 
@@ -195,12 +197,31 @@ def test_a_call_that_could_not_be_named_is_told_of_later_and_behind_a_told_one_l
     assert waiting.tell_by_boot_ms(0) == 9_600
     assert waiting.tell_by_boot_ms(8_000) == 10_500
     waiting.demands(CLOCK.now())
-    assert waiting.add(without_hope("a2", 200))
+    assert waiting.add(without_hope("a2", 200, CENT - 1))
     assert waiting.tell_by_boot_ms(0) == 10_200
     assert waiting.add(without_hope("b", 300, on=(B,)))
     assert waiting.tell_by_boot_ms(0) == 9_800
     assert waiting.add(case("a3", 400))
     assert waiting.tell_by_boot_ms(0) == 400
+
+
+def test_behind_a_told_one_that_is_no_larger_a_call_need_not_be_told_of() -> None:
+    first = without_hope("a1", 100)
+    waiting = queued(first)
+    waiting.demands(CLOCK.now())
+    assert waiting.add(without_hope("a2", 200))
+    assert waiting.add(without_hope("a3", 300, 2 * CENT))
+    assert waiting.tell_by_boot_ms(0) is None
+    waiting.remove(first)
+    assert waiting.tell_by_boot_ms(0) == 9_700, "nobody stands for them any more"
+
+
+def test_a_sync_tells_of_a_small_call_behind_a_crowd_of_large_ones() -> None:
+    crowd = [without_hope(f"a{number:02}", number, 9 * CENT) for number in range(40)]
+    waiting = queued(*crowd, without_hope("large", 40, 10 * CENT), case("small", 41, CENT))
+    assert waiting.tell_by_boot_ms(0) == 41
+    told = [demand.call_id for demand in waiting.demands(CLOCK.now())]
+    assert told == [*(f"a{number:02}" for number in range(15)), "small"]
 
 
 def test_a_call_of_little_patience_is_told_of_sooner() -> None:
