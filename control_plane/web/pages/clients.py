@@ -1,5 +1,6 @@
 """All clients at a glance: how much, how long it lasts, and what needs somebody."""
 
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -90,19 +91,17 @@ def _standings(found: Overview) -> list[Standing]:
 
 def _needs(found: Overview) -> str:
     """What of the clients needs somebody, in a line."""
+    at = Counter(
+        row.binding.urgency
+        for row in found.rows
+        if row.binding is not None and not row.is_suspended
+    )
     counted = {
-        "stopped": sum(_at(found, Urgency.STOPPED, Urgency.TIGHT)),
-        "near cap": sum(_at(found, Urgency.NEAR)),
-        "forecast above": sum(_at(found, Urgency.ABOVE)),
+        "stopped": at[Urgency.STOPPED] + at[Urgency.TIGHT],
+        "near cap": at[Urgency.NEAR],
+        "forecast above": at[Urgency.ABOVE],
     }
     return " · ".join(f"{number} {what}" for what, number in counted.items() if number)
-
-
-def _at(found: Overview, *urgencies: Urgency) -> list[bool]:
-    return [
-        row.binding is not None and not row.is_suspended and row.binding.urgency in urgencies
-        for row in found.rows
-    ]
 
 
 ROUTES: tuple[Route, ...] = (Page("/", read_clients),)
