@@ -48,7 +48,7 @@ class PeriodState:
 
     @property
     def unspent_nano_usd(self) -> int:
-        """What calls can still be paid from; it only falls while the cap stays."""
+        """What calls can still be paid from; it falls while the cap stays, save by corrections."""
         if self.cap_nano_usd is None:
             return 0
         return max(0, self.cap_nano_usd - self.spent_nano_usd - self.orphan_hold_nano_usd)

@@ -160,6 +160,10 @@ class Hub:
             if stream is not None:
                 stream.nudge()
 
+    def nudge_all(self) -> None:
+        """Ask every sidecar to sync now: what it heard of its budgets may be too little."""
+        self.nudge(tuple(self._streams))
+
     def beat(self, sidecar_id: str) -> None:
         """Show a sidecar that its stream reaches it."""
         stream = self._streams.get(sidecar_id)

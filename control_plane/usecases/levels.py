@@ -51,6 +51,10 @@ class Levels:
     """Those of them that were named: they are open, and what they took is not idle."""
     left_told: dict[PeriodKey, tuple[int, int]] = field(default_factory=dict)
     """What was left of a period when all were told so last, and when that was."""
+    unspent_seen: dict[PeriodKey, tuple[int, int]] = field(default_factory=dict)
+    """The version of a period's cap and what was left of it, at the latest decision."""
+    outdated: dict[str, int] = field(default_factory=dict)
+    """Since when a sidecar may know of less than is left, until it speaks after it was nudged."""
     offered: Counter[str] = field(default_factory=Counter)
     """Offers that were sent to a sidecar since it last spoke."""
     offered_unix_ms: dict[str, int] = field(default_factory=dict)
@@ -68,6 +72,7 @@ class Levels:
         for levels in self.by_period.values():
             levels.pop(sidecar_id, None)
         self.heard.pop(sidecar_id, None)
+        self.outdated.pop(sidecar_id, None)
         self.settled.pop(sidecar_id, None)
         self.named.pop(sidecar_id, None)
         self.called_unix_ms.pop(sidecar_id, None)
@@ -78,6 +83,8 @@ class Levels:
 
     def hear(self, sidecar_id: str, reports: tuple[LeaseReport, ...], now_unix_ms: int) -> None:
         """Take what a sidecar says of its leases."""
+        if self.nudged_unix_ms.get(sidecar_id, 0) >= self.outdated.get(sidecar_id, 0):
+            self.outdated.pop(sidecar_id, None)
         for report in reports:
             self.by_period.setdefault(report.lease, {})[sidecar_id] = Level(
                 granted_seen_nano_usd=report.granted_seen_nano_usd,
@@ -241,6 +248,16 @@ class Levels:
         self.left_told[key] = (unspent_nano_usd, now_unix_ms)
         return True
 
+    def note_unspent(
+        self, key: PeriodKey, cap_version: int, unspent_nano_usd: int, now_unix_ms: int
+    ) -> None:
+        """Note what is left of a period: when it rose under this cap, all that use it must ask."""
+        version, before = self.unspent_seen.get(key, (cap_version, unspent_nano_usd))
+        self.unspent_seen[key] = (cap_version, unspent_nano_usd)
+        if version == cap_version and unspent_nano_usd > before:
+            for sidecar_id in self.by_period.get(key, ()):
+                self.outdated[sidecar_id] = now_unix_ms
+
     def may_be_offered(self, sidecar_id: str, now_unix_ms: int) -> bool:
         """Whether a sidecar spoke since it was last sent money, or nearly; else it is nudged.
 
@@ -312,5 +329,7 @@ class Levels:
             del self.short_unix_ms[key]
         for key in [key for key in self.left_told if key not in alive]:
             del self.left_told[key]
+        for key in [key for key in self.unspent_seen if key not in alive]:
+            del self.unspent_seen[key]
         for held in [held for held in self.recalled if held[1] not in alive]:
             del self.recalled[held]

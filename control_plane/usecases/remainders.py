@@ -5,8 +5,13 @@ Rules.
 1. What is unspent falls while a cap stands, and a sidecar only lowers what it knows by it. So
    losing, repeating or delaying it does nothing but let a call ask, or wait for its sidecar's next
    Sync.
-   It rises only where a correction or late evidence takes a charge back: until that next Sync a
-   sidecar may then refuse a call that the period could pay again.
+   It rises only where a correction or late evidence takes a charge back. The first decision that
+   sees so nudges all that use the period, again and again until each has spoken: a stream
+   keeps its order, so the nudge comes after every lower figure on it, and the answer replaces
+   them. A stream that breaks begins with a nudge. Telling the higher figure itself would need an
+   order of its own; a Sync has one, and corrections are rare. After a re-rating all streams are
+   nudged at once. Late evidence is seen by the next decision for a sidecar that uses the period:
+   until then, 10 s at most, a call that could be paid again may be refused.
 2. Whoever has a waiting call that is larger is told at once, instead of being asked to come. All
    others that use the period are told by steps, as their next calls may be larger: not before so
    little is left that it could matter, and only so often.
@@ -28,6 +33,7 @@ def remainders(
     for key, period in sorted(situation.periods.items()):
         named = set(plan.beyond.get(key, ()))
         unspent = period.unspent_nano_usd
+        levels.note_unspent(key, period.cap_version, unspent, situation.now_unix_ms)
         if levels.left_fell(key, unspent, situation.now_unix_ms):
             named.update(levels.by_period[key])
         named.discard(situation.asker)

@@ -284,6 +284,7 @@ def _with_money(
     lefts = remainders.remainders(plan, situation, levels, watching, answer.generation)
     called = plan.ready.difference(chosen) | remainders.untold(plan, lefts)
     nudges = (plan.nudges | called) - {holder.sidecar_id}
+    outdated = frozenset(levels.outdated) - {holder.sidecar_id}
     return replace(
         answer,
         leases=told,
@@ -299,7 +300,7 @@ def _with_money(
             nudged=bool(nudges),
         ),
         recalls=plan.recalls,
-        nudges=answer.nudges | levels.take_nudges(nudges, now_unix_ms),
+        nudges=answer.nudges | levels.take_nudges(nudges | outdated, now_unix_ms),
         lefts=lefts,
         offers=offering.offers(tx, chosen, levels, found, answer.generation, now_unix_ms),
     )

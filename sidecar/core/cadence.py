@@ -94,6 +94,10 @@ class Cadence:
         self.whole_boot_ms = boot_ms
         return True
 
+    def tell_all(self) -> None:
+        """Let the next Sync tell of all leases, as what was heard of them may not hold any more."""
+        self.whole_boot_ms = -SYNC_MS
+
     def no_later_than(self, boot_ms: int) -> None:
         """The next is due at this time at the latest."""
         self.regular_boot_ms = min(self.regular_boot_ms, boot_ms)

@@ -449,6 +449,8 @@ class ControlLink:
             # Told also when there is nothing to give: others wait for the answer.
             self._admission.hurry()
         elif kind == "nudge":
+            # More may be left of any budget than was heard: see usecases/remainders.py over there.
+            self._admission.cadence.tell_all()
             self._admission.hurry()
         elif kind == "left":
             offers.take_left(directive.left, self._admission, generation=self._generation)

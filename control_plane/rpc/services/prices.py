@@ -104,7 +104,7 @@ class PriceServicer(v1.PriceServiceServicer):
 
     async def RerateCalls(self, request: v1.RerateCallsRequest, context: Context) -> v1.Rerating:
         question = rerating_from_wire(request.question)
-        return await self._transactions.change(
+        done = await self._transactions.change(
             request,
             request.request_id,
             v1.Rerating,
@@ -112,6 +112,9 @@ class PriceServicer(v1.PriceServiceServicer):
                 rerating.rerate_calls(tx, question, request.reason, act)
             ),
         )
+        # More may be left of periods than sidecars know, who would refuse what can be paid again.
+        self._transactions.deps.hub.nudge_all()
+        return done
 
     async def SetRetirement(
         self, request: v1.SetRetirementRequest, context: Context

@@ -110,3 +110,13 @@ def test_a_waiting_stream_wakes_at_once() -> None:
     assert first.policy
     assert ended is None
     assert late is None
+
+
+def test_all_streams_are_nudged_at_once() -> None:
+    hub = Hub()
+    streams = [hub.subscribe(name, "1") for name in ("one", "two")]
+    for stream in streams:
+        heard(stream, 0)
+    hub.nudge_all()
+    said = [heard(stream, 0) for stream in streams]
+    assert [one is not None and one.nudge for one in said] == [True, True]

@@ -3,8 +3,12 @@
 import pytest
 
 from control_plane import limits
-from control_plane.core.leases import BudgetRef
+from control_plane.core.leases import BudgetRef, Holder
+from control_plane.core.ledger import Charge
 from control_plane.core.reports import Answer
+from control_plane.core.rerating import corrected
+from control_plane.store import corrections, ledger, sidecars
+from control_plane.store.engine import Tx
 from tests.control_plane.leasing_world import CENT, USD, World
 from tests.control_plane.virtual_sidecar import VirtualSidecar
 
@@ -181,3 +185,42 @@ def test_who_waits_and_watches_by_no_stream_of_its_own_asks_again_soon(
     else:
         two.register()
     assert two.sync().next_sync_ms == limits.SYNC_SOON_MS
+
+
+def nudged(world: World, asker: VirtualSidecar) -> bool:
+    """Whether the second sidecar is asked to come by what another one says."""
+    world.pass_ms(limits.NUDGE_INTERVAL_MS)
+    return "two" in asker.sync().nudges
+
+
+def test_who_may_know_of_less_than_is_left_is_nudged_until_it_speaks(
+    world: World, crowded: Crowd
+) -> None:
+    _, one, two, first = crowded
+    two.waiting.clear()
+    settled(one, first, 70 * CENT)
+    key = two.sync().leases[0].lease
+    assert not nudged(world, one), "what is left only fell"
+
+    def take_back(tx: Tx) -> None:
+        seq = sidecars.take_places_beside(tx, Holder("one", one.epoch), 1)
+        charge = Charge(seq, key, "CORRECTION", first, -CENT, estimated=False)
+        ledger.insert_charges(tx, Holder("one", one.epoch), [charge], world.now)
+        corrections.move_period(tx, key, corrected(corrections.parts_of(tx, key), -CENT))
+
+    world.do(take_back)
+    assert nudged(world, one)
+    assert nudged(world, one), "a nudge may be lost"
+    assert two.sync().leases[0].unspent_nano_usd == 31 * CENT
+    assert not nudged(world, one)
+
+
+def test_a_raised_cap_nudges_nobody_who_hears_of_it_by_the_policy(
+    world: World, crowded: Crowd
+) -> None:
+    ref, one, two, first = crowded
+    two.waiting.clear()
+    settled(one, first, 70 * CENT)
+    two.sync()
+    world.set_cap(ref, 2 * USD)
+    assert not nudged(world, one)

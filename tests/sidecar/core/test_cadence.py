@@ -114,3 +114,11 @@ def test_a_control_plane_that_is_only_slow_is_given_the_time_it_takes() -> None:
     assert cadence.deadline_ms(waiting=True) == 2_000
     cadence.answered(10)
     assert cadence.deadline_ms(waiting=True) == 300
+
+
+def test_who_is_nudged_tells_of_all_leases_as_what_was_heard_may_not_hold() -> None:
+    cadence = Cadence()
+    assert cadence.tells_all(10_000)
+    assert not cadence.tells_all(10_001)
+    cadence.tell_all()
+    assert cadence.tells_all(10_002)
