@@ -70,7 +70,7 @@ ASK_AGAIN_MS = 2_500
 """No Sync goes out for such calls when the latest one is not so old."""
 SHORT_FRESH_MS = 10_000
 """How old an answer may be for telling that money is short."""
-FREED_WAIT_MS = 50
+FREED_WAIT_MS = 100
 """What comes free where calls wait for it and one gives up soon is told within this time."""
 REACHABLE_FRESH_MS = 1_000
 """How old an answer may be for telling an arriving call that its money is out of reach."""

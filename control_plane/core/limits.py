@@ -47,6 +47,8 @@ LOOP_MIN_REQUESTS = 2
 """The smallest."""
 LONGEST_CALL_MS = 600_000
 """No call at a provider takes longer: sidecars break it off."""
+NAMED_LIFE_MS = 2_000
+"""For so long after its patience a call that was named keeps what it was sent, unheard."""
 FAR_PARTS = 2
 """While this part of a cap (half) is left, half of what is left is leased to nobody."""
 

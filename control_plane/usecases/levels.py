@@ -150,7 +150,8 @@ class Levels:
 
         One whose patience is over has given up, though its sidecar did not say so yet: it must
         reserve nothing any more. Unless it was named: it is open then, and what it took does not
-        lie idle at its sidecar, though that did not say so yet.
+        lie idle at its sidecar, though that did not say so yet. After a moment that is asked, as
+        the naming may have been lost.
 
         When there are too many, the oldest of each set of budgets count, so that a crowd at one
         client does not hide the calls of another; the asker's own are always among them.
@@ -161,8 +162,9 @@ class Levels:
             if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
             and (sidecar_id == asker or not self._deaf(sidecar_id, now_unix_ms))
             for demand in heard.demands
-            if now_unix_ms < demand.gives_up_unix_ms
-            or demand.call_id in self.named.get(sidecar_id, ())
+            if now_unix_ms
+            < demand.gives_up_unix_ms
+            + core_limits.NAMED_LIFE_MS * (demand.call_id in self.named.get(sidecar_id, ()))
         ]
         live.sort(key=lambda demand: demand.order)
         chosen: list[Demand] = []

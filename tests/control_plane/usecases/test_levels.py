@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from control_plane import limits
+from control_plane.core import limits as core_limits
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import LeaseReport, WaitingCall
 from control_plane.core.situation import Recall
@@ -78,14 +79,13 @@ def test_a_call_whose_patience_is_over_counts_no_more_though_its_sidecar_is_quie
     assert names(levels, "s", NOW + 60_000) == ["young"]
 
 
-def test_a_call_that_was_named_keeps_its_money_after_its_patience_until_its_sidecar_speaks() -> (
-    None
-):
+def test_a_call_that_was_named_keeps_its_money_a_moment_after_its_patience() -> None:
     levels = Levels(NOW)
     calls = (waiting("named", 19_000), waiting("refused", 19_000), waiting("young", 500))
     levels.queue("s", "1", calls, NOW)
     levels.remember_answered("s", named=["named"], refused=["refused"])
     assert names(levels, "t", NOW + 1_000) == ["named", "young"]
+    assert names(levels, "t", NOW + 1_000 + core_limits.NAMED_LIFE_MS) == ["young"]
     levels.queue("s", "1", (waiting("young", 2_000),), NOW + 1_500)
     assert names(levels, "t", NOW + 1_500) == ["young"]
 
