@@ -296,6 +296,7 @@ async def _old_disk(
     if host.revoked:
         return
     simulation.count("old disk returned")
+    host.old_disk_returned = True
     restores = simulation.restores
     life = host.begin(disk)
     simulation.nursery.start_soon(simulation.run_process, life)

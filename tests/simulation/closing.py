@@ -89,7 +89,16 @@ async def come_to_rest(simulation: Simulation) -> None:
     await simulation.rest(4)
     if simulation.restores:
         _revoke_again(simulation)
-    fenced = False
+    fenced = _wipe_fenced(simulation)
+    await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
+    if _wipe_fenced(simulation):
+        # It spoke late, and was told only then.
+        await simulation.rest(24)
+
+
+def _wipe_fenced(simulation: Simulation) -> bool:
+    """Begin anew where a process was fenced; whether there was any."""
+    found = False
     for host in simulation.hosts.values():
         now = host.life
         if now is None or host.revoked or not now.ready.is_set():
@@ -99,8 +108,8 @@ async def come_to_rest(simulation: Simulation) -> None:
             host.disk.wipe()
             simulation.forked.discard(host.sidecar_id)
             simulation.count("journal wiped")
-            fenced = True
-    await simulation.rest(24 if fenced or simulation.restores else QUIET_S)
+            found = True
+    return found
 
 
 async def _call_until(stage: Stage, steps: int) -> None:

@@ -358,6 +358,7 @@ class SimulatedHost:
         """It stood still, at least once."""
         self._thawed = trio.Event()
         self.revoked = False
+        self.old_disk_returned = False
 
     @property
     def identity(self) -> HostIdentity:

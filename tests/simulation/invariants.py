@@ -284,9 +284,11 @@ def _check_lease(books: Books, life: "Life", lease: Lease) -> None:
         # Nobody waits for a revoked one: learning may end before it told what a restored database
         # forgot. The room for that is held for the unknown holder, which I1 proof counts.
         return
-    granted, returned, _ = books.leases.get(
-        (life.host.sidecar_id, life.journal.epoch, lease.key), (0, 0, 0)
-    )
+    known = books.leases.get((life.host.sidecar_id, life.journal.epoch, lease.key))
+    if known is None and life.simulation.restores and life.host.old_disk_returned:
+        # The old disk may have spoken for it, so that learning ended before it came itself.
+        return
+    granted, returned, _ = known or (0, 0, 0)
     if lease.granted_nano_usd <= granted and lease.returned_nano_usd >= returned:
         return
     where = f"{life.name} {name_of(lease.key)}"
