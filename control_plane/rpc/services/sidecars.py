@@ -132,7 +132,7 @@ class LeaseServicer(v1.LeaseServiceServicer):
     async def ReleaseOrphans(
         self, request: v1.ReleaseOrphansRequest, context: Context
     ) -> v1.DecideOrphansResponse:
-        return await self._transactions.change(
+        released = await self._transactions.change(
             request,
             request.request_id,
             v1.DecideOrphansResponse,
@@ -142,3 +142,6 @@ class LeaseServicer(v1.LeaseServiceServicer):
                 )
             ),
         )
+        # More is left of periods than sidecars know, who would refuse what can be paid again.
+        self._transactions.deps.hub.nudge_all()
+        return released

@@ -1,0 +1,60 @@
+"""Whoever may have heard that less is left than there is again is asked to come."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from protos.bursar.admin import v1 as admin
+from protos.bursar.sidecar import v1
+from tests.control_plane.rpc.test_sidecar_service import (
+    CENT,
+    Remote,
+    Stream,
+    budget_id,
+    joined,
+    waiting,
+)
+from tests.control_plane.served import Served
+
+__all__ = ["budget_id"]
+
+
+@pytest.fixture
+def stream(served: Served) -> Iterator[Stream]:
+    opened = Stream(joined(served, 1))
+    # Each begins with one, as what was said before may have been heard by nobody.
+    assert opened.next("nudge") is not None
+    yield opened
+    opened.close()
+
+
+def test_what_a_person_releases_is_told_to_all(
+    served: Served, stream: Stream, budget_id: str
+) -> None:
+    lost: Remote = joined(served, 2)
+    assert lost.sync(demands=[waiting("call_1", 90 * CENT, budget_id)]).named_call_ids
+    lost.incarnation = "after the disk burnt"
+    lost.register()
+    leases = admin.LeaseServiceStub(served.channel)
+    (orphan,) = served.call(leases.ListOrphans, admin.ListOrphansRequest()).orphans
+    asked = admin.ReleaseOrphansRequest(
+        request_id=served.id(),
+        sidecar_id=orphan.lease.sidecar_id,
+        expected_nano_usd=orphan.held_back_nano_usd,
+        reason="it was idle",
+    )
+    assert served.call(leases.ReleaseOrphans, asked).decided_nano_usd >= 90 * CENT
+    assert isinstance(stream.next("nudge"), v1.Nudge)
+
+
+def test_after_a_rerating_all_come(served: Served, stream: Stream) -> None:
+    prices = admin.PriceServiceStub(served.channel)
+    question = admin.QueryReratingRequest(provider="openai", model="gpt-4o")
+    question.start_time.seconds, question.end_time.seconds = 1, 2
+    asked = admin.RerateCallsRequest(
+        request_id=served.id(),
+        question=question,
+        reason="the price was wrong",
+    )
+    served.call(prices.RerateCalls, asked)
+    assert isinstance(stream.next("nudge"), v1.Nudge)
