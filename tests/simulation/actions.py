@@ -161,6 +161,8 @@ async def _reboot(stage: Stage, step: Step) -> None:
         return
     stage.simulation.count("reboot")
     stage.simulation.kill(host, power_loss=True)
+    for life in host.lives:
+        life.kill()  # those on copies of its disk, too
     host.boots += 1
     host.clock.reboot()
 
