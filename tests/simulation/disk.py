@@ -142,6 +142,9 @@ class Disk:
         if unwritten is not None and self.chance.random() < (0.9 if power_loss else 0.5):
             try:
                 file.write(unwritten.batch)
+                if not file.roomy:
+                    # The log was copied into the database, and no byte of it goes there unsynced.
+                    self._synced_bytes = self.wal_bytes
             except sqlite3.Error:
                 self.count("error in the last write")
         kept = {name: self._read(name) for name in (NAME, _WAL)}
