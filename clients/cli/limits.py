@@ -22,6 +22,8 @@ FIRST_CALL_POLL_MS = 500
 
 READY_MS = 60_000
 """How long a started process may take until it is ready."""
+SIGNAL_LOOK_MS = 500
+"""How often it is looked whether a signal came that woke nobody."""
 READY_POLL_MS = 25
 """How often it is looked whether it is."""
 STOP_SIDECAR_MS = 30_000

@@ -23,6 +23,7 @@ from clients.cli.limits import (
     READY_POLL_MS,
     RESTART_FIRST_MS,
     RESTART_MAX_MS,
+    SIGNAL_LOOK_MS,
 )
 from protos.values.errors import BursarError
 
@@ -121,7 +122,9 @@ class Supervisor:
         """Keep the children alive until a signal comes. Raises BursarError when one cannot be."""
         while True:
             due = [one.restart_ms for one in self._records if one.restart_ms is not None]
-            wait_ms = None if not due else max(0, min(due) - clock.monotonic_ms())
+            # Never for ever: a signal that comes just before the wait, or to another thread, is
+            # noted and wakes nobody.
+            wait_ms = min([SIGNAL_LOOK_MS, *(max(0, at - clock.monotonic_ms()) for at in due)])
             event = self._next(wait_ms)
             if isinstance(event, signal.Signals):
                 return
@@ -152,11 +155,11 @@ class Supervisor:
                 child.wait(child.plan.stop_ms)
                 return
 
-    def _next(self, wait_ms: int | None) -> _Ended | signal.Signals | None:
+    def _next(self, wait_ms: int) -> _Ended | signal.Signals | None:
         try:
             if wait_ms == 0:
                 return self._events.get_nowait()
-            return self._events.get(timeout=None if wait_ms is None else wait_ms / 1000)
+            return self._events.get(timeout=wait_ms / 1000)
         except queue.Empty:
             return None
 

@@ -238,6 +238,28 @@ def test_a_signal_while_starting_stops_the_start(supervisor: Supervisor, plan: P
         supervisor.check()
 
 
+def test_a_signal_that_wakes_nobody_is_seen_all_the_same(supervisor: Supervisor) -> None:
+    """The kernel may give it to a thread of a child's log, or just before the wait begins."""
+    main = threading.get_ident()
+    seen = threading.Event()
+    late: list[str] = []
+
+    def elsewhere() -> None:
+        while sys._current_frames()[main].f_code.co_name != "_next":
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        if not seen.wait(10):
+            late.append("nobody woke")
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    supervisor.watch()
+    seen.set()
+    thread.join()
+    assert not late
+
+
 def test_handlers_are_as_they_were_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Supervisor(lambda _text: None).signals():
