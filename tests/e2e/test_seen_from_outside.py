@@ -221,7 +221,8 @@ def test_no_secret_no_prompt_and_no_answer_is_in_what_a_collector_gets(
     url = seen.start_sidecar("one")
     status, answer = ask(url, client)
     assert status == 200
-    assert ask(url, Client("", "", "", client.key[:-1] + "x"))[0] == 401
+    mistyped = client.key[:-1] + ("y" if client.key.endswith("x") else "x")
+    assert ask(url, Client("", "", "", mistyped))[0] == 401
     assert seen.sidecars["one"].stop() == 0
     seen.stop_control_plane()
     services = {service for service, _ in collector.spans()}
