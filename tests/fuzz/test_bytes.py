@@ -24,7 +24,7 @@ def _try(name: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_bytes_raise_nothing_that_was_not_declared(name: str, data: st.DataObject) -> None:
     example = data.draw(st.sampled_from(examples_of(name)))
