@@ -37,7 +37,7 @@ def mail() -> Iterator[MailReceiver]:
     receiver = MailReceiver()
     receiver.up()
     yield receiver
-    receiver.down()
+    receiver.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from protos.bursar.sidecar import v1 as wire
+from tests.reserved_port import reserve_port
 from tests.sidecar.builders import DOLLAR, MONTH, NOON
 
 Decide = Callable[[wire.SyncRequest], wire.SyncResponse]
@@ -39,15 +40,16 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
         self.refuse: grpc.StatusCode | None = None
         self._directives: queue.Queue[wire.WatchResponse | None] = queue.Queue()
         self._server: grpc.Server | None = None
-        self.port = 0
+        self._reserved = reserve_port()
+        self.port: int = self._reserved.getsockname()[1]
 
     # --- Its life ----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen, on the same port as before when there was one."""
+        """Listen, on the same port each time."""
         self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         wire.add_SidecarServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        assert self._server.add_insecure_port(self.address) == self.port
         self._server.start()
 
     def stop(self) -> None:
@@ -56,6 +58,11 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
             self._directives.put(None)
             self._server.stop(None).wait()
             self._server = None
+
+    def close(self) -> None:
+        """Be away for good, and let go of the port."""
+        self.stop()
+        self._reserved.close()
 
     @property
     def address(self) -> str:
@@ -169,7 +176,7 @@ class ControlPlaneDouble(wire.SidecarServiceServicer):
         """Send a directive down the stream."""
         self._directives.put(wire.WatchResponse(**directive))
 
-    def until(self, condition: Callable[[], bool], within_s: float = 10) -> None:
+    def until(self, condition: Callable[[], bool], within_s: float = 30) -> None:
         """Wait until something was asked; for a thread."""
         with self.changed:
             assert self.changed.wait_for(condition, within_s), "the sidecar did not ask for it"

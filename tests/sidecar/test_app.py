@@ -62,7 +62,7 @@ def cp() -> Iterator[ControlPlaneDouble]:
     double = ControlPlaneDouble()
     double.start()
     yield double
-    double.stop()
+    double.close()
 
 
 def answer(url: str, key: str = "") -> tuple[int, Any]:

@@ -20,7 +20,7 @@ def mail() -> Iterator[MailReceiver]:
     receiver = MailReceiver()
     receiver.up()
     yield receiver
-    receiver.down()
+    receiver.close()
 
 
 def test_a_channel_is_saved_only_after_a_test_arrived(

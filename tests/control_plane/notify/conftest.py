@@ -26,7 +26,7 @@ def mail() -> Iterator[MailReceiver]:
     receiver = MailReceiver()
     receiver.up()
     yield receiver
-    receiver.down()
+    receiver.close()
 
 
 @pytest.fixture

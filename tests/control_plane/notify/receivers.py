@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -14,6 +13,10 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.reserved_port import reserve_port
+
+READY_S = 30
+
 
 class MailReceiver:
     """A mail server that can be down, refuse, or hang up at the wrong moment."""
@@ -22,17 +25,24 @@ class MailReceiver:
         self.mails: list[EmailMessage] = []
         self.answer = "250 taken"
         self.cut_before_answer = False
-        self.port = _free_port()
+        self._reserved = reserve_port()
+        self.port: int = self._reserved.getsockname()[1]
         self._controller: Controller | None = None
 
     def up(self) -> None:
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=self.port, ready_timeout=READY_S
+        )
         self._controller.start()
 
     def down(self) -> None:
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
+
+    def close(self) -> None:
+        self.down()
+        self._reserved.close()
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd decides
         assert isinstance(envelope.content, bytes)
@@ -53,10 +63,12 @@ class MailReceiver:
 class DrippingServer:
     """A mail server whose greeting never ends: a byte now and then, as long as somebody listens."""
 
-    BETWEEN_S = 0.05
+    BETWEEN_S = 0.02
 
     def __init__(self) -> None:
         self.dripped = 0
+        self.hung_up = threading.Event()
+        """Set when nobody listens any more."""
         self._over = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -73,9 +85,13 @@ class DrippingServer:
 
     def _drip(self) -> None:
         connection, _ = self._listening.accept()
-        with connection, suppress(OSError):
+        with connection:
             while not self._over.wait(self.BETWEEN_S):
-                connection.sendall(b"2")
+                try:
+                    connection.sendall(b"2")
+                except OSError:
+                    self.hung_up.set()
+                    return
                 self.dripped += 1
 
 
@@ -136,9 +152,3 @@ class WebReceiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

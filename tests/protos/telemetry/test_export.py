@@ -12,6 +12,7 @@ from protos.telemetry.instruments import Reading
 from protos.telemetry.limits import BATCH_SPANS_MAX, LAST_WORDS_MS, QUEUED_SPANS_MAX
 from protos.telemetry.settings import Settings
 from protos.telemetry.traces import Sampler, Span, SpanKind, Started, TraceContext
+from tests.reserved_port import reserve_port
 
 NOW_NS = 1_800_000_000 * 10**9
 SPAN = Span("POST /x", SpanKind.SERVER, Started(TraceContext(1, 2, True), None), 1_000, 2_000)
@@ -99,12 +100,11 @@ def test_whoever_offers_never_waits_and_what_finds_no_room_is_counted(mute: Mute
 
 @pytest.mark.slow
 def test_a_collector_that_refuses_is_spoken_of_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    sent = sending_to(f"http://127.0.0.1:{port}/v1/traces")
-    sent.exporter.offer(SPAN)
-    sent.exporter.close()
-    assert sent.spoke.wait(10), "its end breaks off what is tried again"
+    with reserve_port() as closed:
+        sent = sending_to(f"http://127.0.0.1:{closed.getsockname()[1]}/v1/traces")
+        sent.exporter.offer(SPAN)
+        sent.exporter.close()
+        assert sent.spoke.wait(10), "its end breaks off what is tried again"
     assert sent.outcomes() == {"sent": 0, "failed": 1, "dropped": 0}
     assert sent.said == [(False, "traces")]
 

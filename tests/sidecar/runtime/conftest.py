@@ -14,7 +14,7 @@ def cp() -> Iterator[ControlPlaneDouble]:
     double = ControlPlaneDouble()
     double.start()
     yield double
-    double.stop()
+    double.close()
 
 
 @pytest.fixture(scope="module")
