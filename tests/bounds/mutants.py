@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.planting import ROOT, Change
+from tests.mutants.planting import ROOT, SHORT_LIVED, Change
 
 ROOMS = ("protos", "sidecar", "tests/bounds")
 RUN_S = 300
@@ -242,9 +242,10 @@ def trees() -> Iterator[Path]:
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         for room in ROOMS:
-            shutil.copytree(ROOT / room, Path(folder, room))
+            shutil.copytree(ROOT / room, Path(folder, room), ignore=SHORT_LIVED)
         # The table of mutants itself leans on this room.
-        shutil.copytree(ROOT / "tests/mutants", Path(folder, "tests/mutants"))
+        mutants = Path(folder, "tests/mutants")
+        shutil.copytree(ROOT / "tests/mutants", mutants, ignore=SHORT_LIVED)
         shutil.copy2(ROOT / "tests/__init__.py", Path(folder, "tests"))
         yield Path(folder)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLAYED = ("protos", "control_plane", "sidecar", "tests")
 """What a run of the simulation needs of the tree."""
+SHORT_LIVED = shutil.ignore_patterns("*.pyc.*")
+"""Modules that another process is just compiling: gone again before they can be copied."""
 PRODUCT = ("protos/values", "control_plane", "sidecar")
 """Where bugs are planted, and whose guards can be taken out."""
 
@@ -90,7 +92,7 @@ def copy_tree(folder: Path, *, bare: bool) -> None:
     Compiled modules come along, so that only what differs is compiled anew.
     """
     for room in PLAYED:
-        shutil.copytree(ROOT / room, folder / room)
+        shutil.copytree(ROOT / room, folder / room, ignore=SHORT_LIVED)
     shutil.copy2(ROOT / "pyproject.toml", folder)
     if bare:
         for place in PRODUCT:
