@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.caller import ANTHROPIC
-from tests.chaos.facts import Billed, Booked, Facts, Made, Standing
+from tests.chaos.facts import Billed, Booked, Facts, Killed, Made, Standing
 from tests.chaos.limits import ANSWERED_BEFORE_NS, CLOCK_SLACK_NS, PROMISE_SLACK_NS
 
 FACES = {
@@ -145,9 +145,10 @@ def _seen_to_the_end(facts: Facts, made: Made, row: Billed) -> bool:
 def _died_with(facts: Facts, made: Made, row: Billed) -> bool:
     """Whether its sidecar was killed after it was sent and before the provider was done."""
     return any(
-        row.started_ns + CLOCK_SLACK_NS < death.from_ns < row.ended_ns - CLOCK_SLACK_NS
+        row.started_ns + CLOCK_SLACK_NS < death.from_ns
+        and death.to_ns < row.ended_ns - CLOCK_SLACK_NS
         for death in facts.deaths.get(made.sidecar, ())
-        if death.from_ns == death.to_ns
+        if isinstance(death, Killed)
     )
 
 
@@ -285,7 +286,7 @@ def _was_owed(facts: Facts, made: Made) -> bool:
     killed = any(
         death.meets(started_ns - CLOCK_SLACK_NS, ended_ns + CLOCK_SLACK_NS)
         for death in facts.deaths.get(made.sidecar, ())
-        if death.from_ns == death.to_ns
+        if isinstance(death, Killed)
     )
     return not killed and not any(
         stop.meets(started_ns - CLOCK_SLACK_NS, started_ns + CLOCK_SLACK_NS)

@@ -98,6 +98,11 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Killed(Span):
+    """A process was ended by SIGKILL within it: from before the signal until it was gone."""
+
+
+@dataclass(frozen=True)
 class Promise:
     """What an administrator was told: by when a change binds, reachable or not."""
 
@@ -135,7 +140,7 @@ class Facts:
     standings: dict[str, Standing] = field(default_factory=dict)
     leases: list[Leased] = field(default_factory=list)
     deaths: dict[str, list[Span]] = field(default_factory=dict)
-    """By sidecar: when it was killed (an instant), or took no records until it began anew."""
+    """By sidecar: when it was killed, or took no records until it began anew."""
     stops: dict[str, list[Span]] = field(default_factory=dict)
     """By sidecar: from when it was told to end in order until it had."""
     bad_lines: list[Span] = field(default_factory=list)

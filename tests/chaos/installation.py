@@ -23,7 +23,7 @@ import trio
 
 from protos.bursar.admin import v1 as admin
 from tests.chaos.deck import SIDECARS, SMALL_DISK_SEAT
-from tests.chaos.facts import Span
+from tests.chaos.facts import Killed, Span
 from tests.chaos.failing_disk import (
     FailingDisk,
     UnavailableError,
@@ -297,9 +297,9 @@ class Installation(Stand):
     def kill(self, seat: Seat) -> None:
         """End a seat's sidecar by SIGKILL, stopped or not."""
         if seat.process is not None and seat.process.running:
-            now_ns = time.monotonic_ns()
-            self.deaths[seat.folder_name].append(Span(now_ns, now_ns))
+            from_ns = time.monotonic_ns()
             seat.process.kill()
+            self.deaths[seat.folder_name].append(Killed(from_ns, time.monotonic_ns()))
 
     async def drain(self, seat: Seat) -> int:
         """End a seat's sidecar by SIGTERM; its exit status."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.caller import ANTHROPIC, OPENAI, Answer, Asked
 from tests.chaos.checker import differences
-from tests.chaos.facts import Billed, Booked, Facts, Leased, Made, Promise, Span, Standing
+from tests.chaos.facts import Billed, Booked, Facts, Killed, Leased, Made, Promise, Span, Standing
 
 S = 1_000_000_000
 TAG = "r1-0-0-0"
@@ -88,9 +88,12 @@ def put(facts: Facts, **changes: Any) -> None:
         setattr(facts, name, value)
 
 
+def killed(from_s: float, to_s: float) -> Killed:
+    return Killed(int(from_s * S), int(to_s * S))
+
+
 def kill(facts: Facts, from_s: float, to_s: float | None = None) -> None:
-    end_s = from_s if to_s is None else to_s
-    facts.deaths["one"] = [Span(int(from_s * S), int(end_s * S))]
+    facts.deaths["one"] = [killed(from_s, to_s or from_s)]
 
 
 def unanswered(facts: Facts, **ends: Any) -> None:
@@ -207,7 +210,7 @@ DOCTORED: dict[str, tuple[Doctor, str]] = {
         "got no answer",
     ),
     "no answer, and its sidecar died later": (
-        lambda f: unanswered(f, deaths={"two": [Span(14 * S, 14 * S)]}),
+        lambda f: unanswered(f, deaths={"two": [killed(14, 14.1)]}),
         "got no answer",
     ),
     "no answer to a call from before the end of its sidecar": (
@@ -239,7 +242,8 @@ FORGIVEN: dict[str, list[Doctor]] = {
         lambda f: stand(f, "client", spent_nano_usd=WORST),
     ],
     "exact though its sidecar died later": [lambda f: kill(f, 12.5)],
-    "exact while the disk failed": [lambda f: kill(f, 11, 20)],
+    "exact, and its sidecar was gone no sooner than it ended": [lambda f: kill(f, 11.5, 12)],
+    "exact while the disk failed": [lambda f: put(f, deaths={"one": [Span(11 * S, 20 * S)]})],
     "a line to the provider was cut": [
         lambda f: f.bad_lines.append(Span(11 * S, 12 * S)),
         lambda f: book(f, estimated=True),
@@ -251,7 +255,7 @@ FORGIVEN: dict[str, list[Doctor]] = {
         lambda f: f.budget_overruns.update(client=1),
     ],
     "no answer from a sidecar that was killed": [
-        lambda f: unanswered(f, deaths={"two": [Span(13 * S, 13 * S)]})
+        lambda f: unanswered(f, deaths={"two": [killed(13, 13.1)]})
     ],
     "no answer from a sidecar that was about to end": [
         lambda f: unanswered(f, stops={"two": [Span(12 * S, 14 * S)]})

@@ -130,6 +130,8 @@ async def test_healing_resets_what_lost_bytes_and_leaves_the_rest_alone() -> Non
     async with proxied() as (proxy, caller, _):
         other = await trio.open_tcp_stream("127.0.0.1", proxy.port)
         async with other:
+            while len(proxy.connections) < 2:
+                await trio.lowlevel.checkpoint()
             proxy.up.swallows = True
             await caller.send_all(b"lost")
             while not proxy.up.swallowed_bytes:
