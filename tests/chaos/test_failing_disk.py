@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.failing_disk import ALWAYS, COMPILERS, FailingDisk, compile_shim
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_S = 60
+RUN_S = 120
 JOURNAL = """
 import sys
 from pathlib import Path

@@ -17,7 +17,7 @@ from tests.chaos.havoc import Havoc
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 6
 """Failing syncs under a sidecar, then a control plane and a sidecar killed at once."""
-RUN_S = 110
+RUN_S = 400
 
 
 def command(folder: Path, *options: str) -> list[str]:
