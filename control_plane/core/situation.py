@@ -7,6 +7,7 @@ booked.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from control_plane.core.leases import BudgetRef, Lease, PeriodKey
 from protos.values.quick import quick
@@ -103,10 +104,9 @@ class Demand:
     gives_up_unix_ms: int = 2**63 - 1
     """When its patience ends, by what its sidecar said last: a clock that jumps ends none."""
 
-    @property
-    def order(self) -> tuple[int, str]:
-        """Its place: the same at every decision, whoever asks."""
-        return self.since_unix_ms, self.call_id
+
+by_order = attrgetter("since_unix_ms", "call_id")
+"""The place of a waiting call: the same at every decision, whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)

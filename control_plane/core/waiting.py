@@ -13,8 +13,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from control_plane import limits
-from control_plane.core.leases import PeriodKey
-from control_plane.core.situation import Demand, Reservation, Situation, Vector
+from control_plane.core.leases import BudgetRef, PeriodKey
+from control_plane.core.situation import Demand, Reservation, Situation, Vector, by_order
 
 
 @dataclass(slots=True)
@@ -57,10 +57,12 @@ def walk(situation: Situation) -> Walk:
     found = Walk({key: period.headroom_nano_usd for key, period in situation.periods.items()})
     found.reservations = _still_valid(situation)
     reachable = {key: situation.reachable_nano_usd(key) for key in situation.periods}
-    named = situation.named
-    for demand in sorted(situation.demands, key=lambda one: (one.call_id not in named, one.order)):
-        keys = _periods_of(situation, demand)
-        if keys is None:
+    running: dict[tuple[BudgetRef, ...], tuple[PeriodKey, ...] | None] = {}
+    for demand in _in_order(situation):
+        if demand.budgets not in running:
+            running[demand.budgets] = _running(situation, demand)
+        keys = running[demand.budgets]
+        if keys is None or _frozen(situation, demand, keys):
             if demand.sidecar_id == situation.asker and _no_period(situation, demand):
                 found.hopeless.append(demand.call_id)
             continue
@@ -84,19 +86,31 @@ def _beyond(situation: Situation, found: Walk, demand: Demand, keys: tuple[Perio
     found.ready.add(demand.sidecar_id)
 
 
-def _periods_of(situation: Situation, demand: Demand) -> tuple[PeriodKey, ...] | None:
-    """The running periods of all its budgets; None when it cannot be met from them."""
+def _in_order(situation: Situation) -> list[Demand]:
+    ordered = sorted(situation.demands, key=by_order)
+    named = [demand for demand in ordered if demand.call_id in situation.named]
+    return named + [demand for demand in ordered if demand.call_id not in situation.named]
+
+
+def _running(situation: Situation, demand: Demand) -> tuple[PeriodKey, ...] | None:
+    """The running periods of all its budgets; None when one has none."""
     keys = []
     for budget in demand.budgets:
         key = situation.current.get(budget)
         period = situation.periods.get(key) if key is not None else None
         if key is None or period is None or not period.running(situation.now_unix_ms):
             return None
-        lease = situation.leases.get(key, {}).get(demand.sidecar_id)
-        if lease is not None and lease.frozen(period.cap_version):
-            return None
         keys.append(key)
     return tuple(sorted(keys))
+
+
+def _frozen(situation: Situation, demand: Demand, keys: tuple[PeriodKey, ...]) -> bool:
+    """Whether a lease of its sidecar gives no money to new calls."""
+    for key in keys:
+        lease = situation.leases.get(key, {}).get(demand.sidecar_id)
+        if lease is not None and lease.frozen(situation.periods[key].cap_version):
+            return True
+    return False
 
 
 def _no_period(situation: Situation, demand: Demand) -> bool:

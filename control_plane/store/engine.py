@@ -5,7 +5,7 @@ durable before the future resolves; `read` runs it on a snapshot that cannot wri
 be safe to run and be rolled back: it touches nothing but its transaction and values of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,9 +25,13 @@ NO_PARAMS: Params = {}
 
 
 class Row(Protocol):
-    """One row of an answer, by column name."""
+    """One row of an answer: by column name, or in order where there are many, which is quicker."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]:
+        """The values, in the order of the columns."""
+        ...
+
     def keys(self) -> list[str]:
         """The column names."""
         ...

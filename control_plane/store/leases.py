@@ -1,5 +1,8 @@
 """Leases: per life of a sidecar's journal and budget period, three numbers that only grow."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from control_plane.core.leases import Holder, Lease, LeaseKey, PeriodKey
 from control_plane.core.log import OrphanFilter
 from control_plane.store import periods
@@ -7,6 +10,13 @@ from control_plane.store.engine import Row, Tx, Value
 
 _HELD_BACK = """(granted_nano_usd - returned_nano_usd - lease.spent_nano_usd - lump_nano_usd
   - released_nano_usd)"""
+_VALUES = (
+    *("sidecar_id", "epoch", "granted_nano_usd", "returned_nano_usd", "spent_nano_usd", "serial"),
+    *("frozen_cap_version", "state", "lump_nano_usd", "released_nano_usd", "orphaned_unix_ms"),
+    "orphan_cause",
+)
+"""What a lease is made of beside its key, in the order of its fields."""
+_COLUMNS = ", ".join(_VALUES)
 _KEY = """sidecar_id = :sidecar AND epoch = :epoch AND budget_id = :budget
   AND partition = :partition AND period_id = :period"""
 
@@ -56,30 +66,33 @@ def orphans_of_ended(tx: Tx, limit: int) -> list[Lease]:
 def active_of_period(tx: Tx, key: PeriodKey) -> dict[str, Lease]:
     """The active leases of a period that hold or move money, by sidecar."""
     rows = tx.rows(
-        """SELECT * FROM lease
+        f"""SELECT {_COLUMNS} FROM lease
            WHERE budget_id = :budget AND partition = :partition AND period_id = :period
-             AND state = 'ACTIVE'""",
+             AND state = 'ACTIVE'""",  # noqa: S608 - a constant
         periods.params(key),
     )
     # All are of one period, and there may be hundreds at every Sync: its key is made once.
-    return {row["sidecar_id"]: _of_period(row, key) for row in rows}
+    found = [_of_period(row, key) for row in rows]
+    return {lease.holder.sidecar_id: lease for lease in found}
 
 
 def beside(tx: Tx, holder: Holder, most: int) -> dict[PeriodKey, dict[str, Lease]]:
     """The same of the periods of at most so many active leases of a holder, its own among them."""
     rows = tx.rows(
-        """SELECT o.* FROM (SELECT budget_id, partition, period_id FROM lease
+        f"""SELECT o.budget_id, o.partition, o.period_id, {_COLUMNS}
+           FROM (SELECT budget_id, partition, period_id FROM lease
              WHERE sidecar_id = :sidecar AND epoch = :epoch AND state = 'ACTIVE'
              ORDER BY budget_id, partition, period_id LIMIT :most) l
            JOIN lease o ON o.budget_id = l.budget_id AND o.partition = l.partition
              AND o.period_id = l.period_id
-           WHERE o.state = 'ACTIVE'""",
+           WHERE o.state = 'ACTIVE'""",  # noqa: S608 - a constant
         {"sidecar": holder.sidecar_id, "epoch": holder.epoch, "most": most},
     )
     found: dict[PeriodKey, dict[str, Lease]] = {}
-    for row in rows:
-        key = PeriodKey(row["budget_id"], row["partition"], row["period_id"])
-        found.setdefault(key, {})[row["sidecar_id"]] = _of_period(row, key)
+    for budget_id, partition, period_id, *values in rows:
+        key = PeriodKey(budget_id, partition, period_id)
+        lease = _of_period(values, key)
+        found.setdefault(key, {})[lease.holder.sidecar_id] = lease
     return found
 
 
@@ -276,21 +289,10 @@ def _params(holder: Holder, key: LeaseKey, **more: Value) -> dict[str, Value]:
 
 
 def _from_row(row: Row) -> Lease:
-    return _of_period(row, PeriodKey(row["budget_id"], row["partition"], row["period_id"]))
+    key = PeriodKey(row["budget_id"], row["partition"], row["period_id"])
+    return _of_period((row[name] for name in _VALUES), key)
 
 
-def _of_period(row: Row, key: PeriodKey) -> Lease:
-    return Lease(
-        Holder(row["sidecar_id"], row["epoch"]),
-        key,
-        row["granted_nano_usd"],
-        row["returned_nano_usd"],
-        row["spent_nano_usd"],
-        row["serial"],
-        row["frozen_cap_version"],
-        row["state"],
-        row["lump_nano_usd"],
-        row["released_nano_usd"],
-        row["orphaned_unix_ms"],
-        row["orphan_cause"],
-    )
+def _of_period(values: Iterable[Any], key: PeriodKey) -> Lease:
+    sidecar_id, epoch, *numbers = values
+    return Lease(Holder(sidecar_id, epoch), key, *numbers)

@@ -342,7 +342,7 @@ def _connected(demands: Sequence[Demand], asked: set[BudgetRef]) -> set[BudgetRe
 
 
 def _silent(found: Gathering, levels: Levels, now_unix_ms: int) -> frozenset[str]:
-    holders = {sidecar_id for held in found.leases.values() for sidecar_id in held}
+    holders: set[str] = set().union(*found.leases.values())
     return frozenset(one for one in holders if levels.silent(one, now_unix_ms))
 
 

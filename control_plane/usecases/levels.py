@@ -14,7 +14,7 @@ from control_plane import limits
 from control_plane.core import limits as core_limits
 from control_plane.core.leases import BudgetRef, PeriodKey
 from control_plane.core.reports import LeaseReport, WaitingCall
-from control_plane.core.situation import Demand, Level, Recall, Reservation
+from control_plane.core.situation import Demand, Level, Recall, Reservation, by_order
 from control_plane.usecases.rate_shares import RateHoldings
 
 
@@ -156,26 +156,26 @@ class Levels:
         When there are too many, the oldest of each set of budgets count, so that a crowd at one
         client does not hide the calls of another; the asker's own are always among them.
         """
-        live = [
-            demand
-            for sidecar_id, heard in self.heard.items()
-            if abs(now_unix_ms - heard.unix_ms) < limits.DEMAND_LIFE_MS
-            and (sidecar_id == asker or not self._deaf(sidecar_id, now_unix_ms))
-            for demand in heard.demands
-            if now_unix_ms
-            < demand.gives_up_unix_ms
-            + core_limits.NAMED_LIFE_MS * (demand.call_id in self.named.get(sidecar_id, ()))
-        ]
-        live.sort(key=lambda demand: demand.order)
+        live: list[Demand] = []
+        for sidecar_id, heard in self.heard.items():
+            old = abs(now_unix_ms - heard.unix_ms) >= limits.DEMAND_LIFE_MS
+            if old or (sidecar_id != asker and self._deaf(sidecar_id, now_unix_ms)):
+                continue
+            for demand in heard.demands:
+                late_ms = now_unix_ms - demand.gives_up_unix_ms
+                if late_ms < 0 or (
+                    late_ms < core_limits.NAMED_LIFE_MS
+                    and demand.call_id in self.named.get(sidecar_id, ())
+                ):
+                    live.append(demand)
+        live.sort(key=by_order)
         chosen: list[Demand] = []
-        per_set: Counter[tuple[BudgetRef, ...]] = Counter()
+        per_set: dict[tuple[BudgetRef, ...], int] = {}
         for demand in live:
-            per_set[demand.budgets] += 1
-            room = (
-                per_set[demand.budgets] <= limits.DECISION_SET_DEMANDS_MAX
-                and len(chosen) < limits.DECISION_DEMANDS_MAX
-            )
-            if room or demand.sidecar_id == asker:
+            earlier = per_set.get(demand.budgets, 0)
+            per_set[demand.budgets] = earlier + 1
+            room = earlier < limits.DECISION_SET_DEMANDS_MAX
+            if (room and len(chosen) < limits.DECISION_DEMANDS_MAX) or demand.sidecar_id == asker:
                 chosen.append(demand)
         return tuple(chosen)
 
