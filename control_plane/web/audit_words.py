@@ -12,6 +12,7 @@ from typing import Any
 
 from control_plane.core.principals import AuditEntry
 from control_plane.web import formatting
+from protos.values.money import pico_to_usd_per_million
 
 _NONE = "none"
 _NO_CHANGE = frozenset(("reason", "note", "was"))
@@ -100,7 +101,8 @@ def _value(name: str, value: Any, zone: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        word = _rate if name == "rates_pico_usd" else str
+        return ", ".join(map(word, value))
     if isinstance(value, int):
         return _quantity(name, value, zone)
     if name.endswith("_nano_usd") and re.fullmatch(r"-?\d+", str(value)):
@@ -118,6 +120,17 @@ def _quantity(name: str, value: int, zone: str) -> str:
     if name.endswith("_ms"):
         return _length(value)
     return formatting.count(value)
+
+
+def _rate(told: Any) -> str:
+    """A rate as the price book writes it into the trail: [variant/]above_input:kind=pico_usd."""
+    parts = re.fullmatch(r"(?:(.+)/)?(\d+):([^:=]+)=(\d+)", str(told))
+    if parts is None:
+        return str(told)
+    variant, above, kind, rate_pico_usd = parts.groups()
+    cost = f"{kind} {pico_to_usd_per_million(int(rate_pico_usd))} a million"
+    cliff = f" above {formatting.count(int(above))}" if int(above) else ""
+    return f"{cost}{cliff} ({variant})" if variant else f"{cost}{cliff}"
 
 
 def _length(length_ms: int) -> str:

@@ -39,6 +39,18 @@ def entry(method: str, resource: str, /, **detail: object) -> AuditEntry:
         ("SetRateCard", {"markup_ppm": 125_000}, [("markup", "", "12.5%")]),
         ("Rerate", {"delta_nano_usd": "-1500000000"}, [("delta", "", "-$1.50")]),
         ("UpdateProject", {"patience_ms": 20_000}, [("patience", "", "20 seconds")]),
+        (
+            "SetPrice",
+            {"rates_pico_usd": ["0:input=5000000", "flex/200000:output=10000000"]},
+            [
+                (
+                    "rates",
+                    "",
+                    "input $5.00 a million, output $10.00 a million above 200,000 (flex)",
+                )
+            ],
+        ),
+        ("SetPrice", {"rates_pico_usd": ["an older form"]}, [("rates", "", "an older form")]),
         ("CreateBackup", {}, []),
     ],
 )
