@@ -16,13 +16,13 @@ CALLERS = 9
 PAUSE_MS = 60
 """The longest a caller waits between two calls."""
 
-SETTLE_S = 30
+SETTLE_S = 90
 """How long it may take until everything is told after everything was healed."""
 LOOK_S = 0.15
 """Time between two looks."""
-ACT_S = 40
+ACT_S = 90
 """How long an administrator goes on asking a control plane that is away."""
-READY_S = 30
+READY_S = 90
 """How long until every sidecar applies a policy."""
 
 ANSWERED_BEFORE_NS = 1_000_000_000

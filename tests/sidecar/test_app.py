@@ -17,7 +17,7 @@ from protos.values.keys import JOIN_TOKEN, make_key
 from tests.sidecar.control_plane_double import ControlPlaneDouble
 
 TOKEN = make_key(JOIN_TOKEN, bytes(24))
-END_S = 30
+END_S = 60
 
 
 class Process:
@@ -68,7 +68,7 @@ def cp() -> Iterator[ControlPlaneDouble]:
 def answer(url: str, key: str = "") -> tuple[int, Any]:
     request = Request(f"{url}/v1/models", headers={"authorization": f"Bearer {key}"})  # noqa: S310 - our own
     try:
-        with urlopen(request, timeout=10) as got:  # noqa: S310 - our own
+        with urlopen(request, timeout=END_S) as got:  # noqa: S310 - our own
             return got.status, json.load(got)
     except OSError as error:
         status = getattr(error, "code", None)
