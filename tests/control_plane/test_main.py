@@ -13,7 +13,8 @@ import pytest
 
 from control_plane.__main__ import config_from
 
-DEADLINE_S = 30
+DEADLINE_S = 120
+"""Without assertions every module is compiled anew, which takes a busy machine a while."""
 
 
 def command(*arguments: object, options: tuple[str, ...] = ()) -> list[str]:

@@ -181,7 +181,7 @@ def test_the_program_tells_json_or_one_line(lived: tuple[Path, Path]) -> None:
             [sys.executable, "-m", "control_plane.restore", "--data", str(data), *map(str, more)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
