@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -29,6 +30,15 @@ WORKERS_PER_CORE = 2
 def pytest_xdist_auto_num_workers() -> int:
     """How many workers `--numprocesses=auto` means."""
     return WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be what it is at a terminal, also for whatever the tests start.
+
+    A shell without one that starts them in the background has it ignored for all of them.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -110,8 +110,12 @@ def sized(stand: Stand, call: CapCall, *, stream: bool) -> Sized:
     return Sized(dict(enumerate(worst, start=1)), cost)
 
 
-def check_books(stand: Stand, client: Client, call: CapCall) -> int:
-    """The ledger has each call once, at what the provider billed, and nothing is held; its sum."""
+def check_books(stand: Stand, client: Client, call: CapCall, told: list[Told]) -> int:
+    """The ledger has each call once, at what the provider billed, and nothing is held; its sum.
+
+    It has come to rest when it has all calls that passed: a bill may be of nothing.
+    """
+    passed = statuses(told)[200]
     bill = stand.bill_nano_usd()
     budget = stand.budget(client.budget_id)
     cap = budget.current_period.cap_nano_usd
@@ -120,7 +124,8 @@ def check_books(stand: Stand, client: Client, call: CapCall) -> int:
         period = stand.budget(client.budget_id).current_period
         usage = stand.usage_nano_usd(client.project_id)
         same = usage == bill if call.exact else usage >= bill
-        return same and period.spent_nano_usd == usage and period.held_nano_usd == 0
+        same = same and period.spent_nano_usd == usage and period.held_nano_usd == 0
+        return same and len(stand.ledger(client.project_id)) >= passed
 
     stand.until(settled, within_s=60)
     calls = stand.ledger(client.project_id)

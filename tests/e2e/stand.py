@@ -22,12 +22,13 @@ import grpc
 
 from protos.bursar.admin import v1 as admin
 from tests.e2e.starter import Started, only_ours, start_from_nothing, starter
+from tests.reserved_port import reserve_port
 
-START_S = 30
-"""How long a process may take until it says that it is ready."""
+START_S = 90
+"""How long a process may take until it says that it is ready, the first one with all imports."""
 STOP_S = 30
 """How long a process may take to end cleanly."""
-RPC_S = 10
+RPC_S = 30
 
 
 class Process:
@@ -237,8 +238,11 @@ class Stand:
         self._requests += 1
         return f"{self.folder.name}-{self._requests}"
 
-    def start_control_plane(self, address: str = "127.0.0.1:0") -> None:
-        """Start the control plane, again on the same address when it is given."""
+    def start_control_plane(self, address: str = "") -> None:
+        """Start the control plane, anew or where it was: its port is kept while it is away."""
+        if not address:
+            host, port = self._stack.enter_context(reserve_port()).getsockname()
+            address = f"{host}:{port}"
         data = self.folder / "control-plane"
         self.control_plane = Process(
             "control-plane",
@@ -463,7 +467,7 @@ class Stand:
         """What the provider billed in all."""
         return int(self.provider("/rehearsal/bill")["total_nano_usd"])
 
-    def until(self, holds: Callable[[], bool], within_s: float = 20) -> None:
+    def until(self, holds: Callable[[], bool], within_s: float = 60) -> None:
         """Wait until something holds that other processes bring about."""
         deadline = time.monotonic() + within_s
         while not holds():

@@ -13,6 +13,7 @@ DOLLAR = 1_000_000_000
 GEMINI = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
 CHAT = "/v1/chat/completions"
 SLOW = "[rehearse reply_tokens=400 chunk_tokens=4 chunk_ms=10] Take your time."
+ENDLESS = "[rehearse reply_tokens=400 chunk_tokens=4 chunk_ms=1000] Take the whole day."
 
 
 def client_of(stand: Stand, name: str) -> Client:
@@ -40,10 +41,17 @@ def begin_and_hang_up(url: str, key: str, path: str, body: dict[str, Any], mark:
             received += more
 
 
-def gemini(stand: Stand, client: Client, query: str = "?alt=sse") -> None:
-    contents = [{"role": "user", "parts": [{"text": SLOW}]}]
+def gemini(stand: Stand, client: Client, query: str = "?alt=sse", prompt: str = SLOW) -> None:
+    contents = [{"role": "user", "parts": [{"text": prompt}]}]
     body = {"contents": contents, "generationConfig": {"maxOutputTokens": 2_000}}
     begin_and_hang_up(stand.url("one"), client.key, GEMINI + query, body, b"candidates")
+
+
+def billed_once(stand: Stand) -> Any:
+    """The one call on the bill, which has it as soon as the provider has seen its end."""
+    stand.until(lambda: len(stand.provider("/rehearsal/bill")["calls"]) == 1)
+    (billed,) = stand.provider("/rehearsal/bill")["calls"]
+    return billed
 
 
 def chat(stand: Stand, client: Client) -> None:
@@ -58,7 +66,7 @@ def test_a_provider_that_bills_to_the_end_is_read_to_the_end(stand: Stand, query
     gemini(stand, client, query)
     stand.until(lambda: len(stand.ledger(client.project_id)) == 1)
     (call,) = stand.ledger(client.project_id)
-    (billed,) = stand.provider("/rehearsal/bill")["calls"]
+    billed = billed_once(stand)
     assert billed["outcome"] == "done"
     assert billed["quantities"]["output_tokens"] == 400
     assert call.cost_nano_usd == int(billed["cost_nano_usd"])
@@ -73,7 +81,7 @@ def test_a_provider_that_stops_is_cut_off_and_charged_for_what_was_seen_and_a_li
     chat(stand, client)
     stand.until(lambda: len(stand.ledger(client.project_id)) == 1)
     (call,) = stand.ledger(client.project_id)
-    (billed,) = stand.provider("/rehearsal/bill")["calls"]
+    billed = billed_once(stand)
     assert billed["outcome"] == "client_gone"
     assert billed["quantities"]["output_tokens"] < 400
     assert call.estimated
@@ -84,13 +92,12 @@ def test_a_sidecar_that_is_killed_in_a_drain_charges_the_worst_case_when_it_is_b
     stand: Stand,
 ) -> None:
     client = client_of(stand, "Killed")
-    gemini(stand, client)
+    gemini(stand, client, prompt=ENDLESS)
     stand.sidecars["one"].kill()
     stand.start_sidecar("one")
     stand.until(lambda: len(stand.ledger(client.project_id)) == 1)
     (call,) = stand.ledger(client.project_id)
-    stand.until(lambda: len(stand.provider("/rehearsal/bill")["calls"]) == 1)
-    (billed,) = stand.provider("/rehearsal/bill")["calls"]
+    billed = billed_once(stand)
     assert billed["outcome"] == "client_gone"
     assert call.estimated
     assert call.cost_nano_usd == call.worst_nano_usd >= int(billed["cost_nano_usd"])

@@ -64,7 +64,7 @@ def test_500_calls_at_once_spend_the_cap_and_never_pass_it(
     cap = size.cost_nano_usd * PAID_CALLS // SIZES
     client = known(stand, f"Capped {call.surface} {stream}", cap)
     told = let_loose(stand, client, call, CALLS, stream=stream)
-    spent = check_books(stand, client, call)
+    spent = check_books(stand, client, call, told)
     passed = statuses(told)[200]
     assert set(statuses(told)) == {200, 402}
     assert passed == len(stand.ledger(client.project_id)) >= PAID_CALLS // SIZES

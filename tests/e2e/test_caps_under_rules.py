@@ -74,7 +74,7 @@ def test_the_cap_is_spent_and_never_passed_with_limits_and_fallback_on(
     client = known(stand, route, cap)
     begin(stand, error_status=503, error_model=call.other_model)
     told = let_loose(stand, client, call, CALLS, stream=stream, model=route)
-    spent = check_books(stand, client, call)
+    spent = check_books(stand, client, call, told)
     assert statuses(told).keys() <= {200, 402, 503}
     assert statuses(told)[200] == PAID_CALLS
     assert spent == cap
@@ -99,7 +99,7 @@ def test_the_cap_is_never_passed_and_nobody_refused_with_limits_and_the_cheaper_
     stand.set_route(route, dear, cheaper=cheap, above=50)
     client = known(stand, route, cap)
     told = let_loose(stand, client, call, CALLS, stream=stream, model=route)
-    check_books(stand, client, call)
+    check_books(stand, client, call, told)
     assert statuses(told) == {200: CALLS}, "none is refused"
     calls = stand.ledger(client.project_id)
     answered = Counter(each.routed for each in calls if each.outcome == "ok")
@@ -125,7 +125,7 @@ def test_the_cheaper_model_ends_at_the_cap_like_any_other(
     stand.set_route(route, dear, cheaper=cheap, above=50)
     client = known(stand, route, cap)
     told = let_loose(stand, client, call, CALLS, stream=stream, model=route)
-    spent = check_books(stand, client, call)
+    spent = check_books(stand, client, call, told)
     assert statuses(told).keys() == {200, 402}
     assert spent > cap - max(size.worst_nano_usd.values())
     check_refusals(stand, told, size.worst_nano_usd, cap)

@@ -11,6 +11,9 @@ from protos.bursar.admin import v1 as admin
 from tests.e2e.stand import Client, Stand
 
 CENT = 10_000_000
+CALLS_A_SECOND = 20
+"""What one caller makes at least, one after the other, on a machine that does nothing else."""
+OVERLAP_S = 6
 CALL = {
     "model": "rehearsal-cent",
     "max_tokens": 10,
@@ -29,14 +32,17 @@ def ask(url: str, key: str) -> httpx.Response:
 
 
 def two_sidecars(stand: Stand, cap_nano_usd: int) -> tuple[Client, list[str]]:
-    client = stand.add_client("Acme Dental", cap_nano_usd, patience_ms=1_000)
+    client = stand.add_client("Acme Dental", cap_nano_usd)
     return client, [stand.start_sidecar("one"), stand.start_sidecar("two")]
 
 
 def until_status(url: str, key: str, status: int, within_s: float) -> None:
+    """Ask until it is so, within a time, or within as many calls as fit into it if not busy."""
     deadline = time.monotonic() + within_s
+    left = within_s * CALLS_A_SECOND
     while (answer := ask(url, key)).status_code != status:
-        assert time.monotonic() < deadline, answer.text
+        left -= 1
+        assert left > 0 or time.monotonic() < deadline, answer.text
 
 
 def test_a_raised_cap_lets_the_next_call_pass_on_both_sidecars(stand: Stand) -> None:
@@ -84,14 +90,14 @@ def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(stand: Stand)
     answer = stand.bursar.ask(
         stand.bursar.keys.RotateKey,
         admin.RotateKeyRequest(
-            request_id=stand.request_id(), key_id=client.key_id, overlap=Duration(seconds=3)
+            request_id=stand.request_id(), key_id=client.key_id, overlap=Duration(seconds=OVERLAP_S)
         ),
     )
     for url in urls:
         until_status(url, answer.secret, 200, within_s=1)
         assert ask(url, client.key).status_code == 200
     for url in urls:
-        until_status(url, client.key, 401, within_s=5)
+        until_status(url, client.key, 401, within_s=OVERLAP_S + 2)
         assert ask(url, answer.secret).status_code == 200
 
 
@@ -104,11 +110,10 @@ def test_a_lone_caller_gets_the_money_that_an_idle_sidecar_was_leased(stand: Sta
 
 def test_three_budgets_on_a_call_and_the_tightest_is_named(stand: Stand) -> None:
     client = stand.add_client("Acme Dental", 50 * CENT, workflow="leads", patience_ms=1_000)
-    url = stand.start_sidecar("one")
     agency = stand.add_budget("agency", 60 * CENT)
     tight = stand.add_budget("leads only", 2 * CENT, project_id=client.project_id, workflow="leads")
-    until_status(url, client.key, 200, within_s=2)
-    assert ask(url, client.key).status_code == 200
+    url = stand.start_sidecar("one")
+    assert [ask(url, client.key).status_code for _ in range(2)] == [200, 200]
     refusal = ask(url, client.key)
     assert refusal.status_code == 402
     named = refusal.json()["error"]["bursar"]["budgets"]

@@ -78,7 +78,7 @@ async def die_with_streams_open(stand: Stand, url: str, client: Client) -> None:
 
         async def stream(number: int) -> None:
             with pytest.raises(Exception, match=r"(?i)connection|incomplete|peer closed|reset"):
-                await caller.call(f"stream-{number}", stream=True, **cent_request("chunk_ms=2000"))
+                await caller.call(f"stream-{number}", stream=True, **cent_request("chunk_ms=60000"))
 
         for number in range(OPEN_STREAMS):
             group.create_task(stream(number))

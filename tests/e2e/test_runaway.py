@@ -65,12 +65,10 @@ class Story:
         ]
         kim = [self._channel("kim-mail", "mail", "kim@agency.example")]
         self._agree(self._person("Dana", dana), self._person("Kim", kim))
-        self.bolt = stand.add_client("Bolt Logistics", CAP_CENTS * CENT)
+        anchor_day = stand.anchor_day()
+        self.bolt = stand.add_client("Bolt Logistics", CAP_CENTS * CENT, anchor_day=anchor_day)
         self.acme = stand.add_client(
-            "Acme Dental",
-            CAP_CENTS * CENT,
-            workflow="lead enrichment",
-            anchor_day=stand.anchor_day(),
+            "Acme Dental", CAP_CENTS * CENT, workflow="lead enrichment", anchor_day=anchor_day
         )
         stand.start_sidecar("one")
         assert [self.call(self.acme) for _ in range(USUAL_CALLS)] == [200] * USUAL_CALLS

@@ -272,20 +272,20 @@ def test_a_trace_goes_on_to_the_control_plane_and_never_to_the_provider(
             if service == SIDECAR and span.name.endswith("/Sync")
         }
 
-    def heard() -> list[Any]:
-        return [
-            span
+    def heard() -> set[bytes]:
+        """Those that came in time: on a busy machine the sidecar gives some up, and asks again."""
+        return {
+            span.span_id
             for service, span in collector.spans()
-            if service == CONTROL_PLANE and span.parent_span_id in synced()
-        ]
+            if service == CONTROL_PLANE
+            and span.parent_span_id in synced()
+            and span.name == "bursar.sidecar.v1.SidecarService/Sync"
+            and told(span.attributes)["rpc.response.status_code"] == "OK"
+        }
 
-    seen.until(lambda: bool(heard()))
-    above = heard()[0]
-    assert above.name == "bursar.sidecar.v1.SidecarService/Sync"
-    assert told(above.attributes)["rpc.response.status_code"] == "OK"
     seen.until(
         lambda: any(
-            span.parent_span_id == above.span_id
+            span.parent_span_id in heard()
             for _, span in collector.spans()
             if span.name == "transaction"
         )

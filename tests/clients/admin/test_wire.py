@@ -6,8 +6,8 @@ from typing import Any
 import grpc
 import pytest
 
-from clients.admin import Bursar, connect
-from clients.admin.limits import ATTEMPTS_MAX_TIMES, BACKOFF_FIRST_MS
+from clients.admin import Bursar, connect, wire
+from clients.admin.limits import ATTEMPTS_MAX_TIMES, BACKOFF_FIRST_MS, DEADLINE_MS
 from protos.bursar.admin import v1
 from protos.values import ids
 from protos.values.errors import InvalidArgumentError, NotFoundError, UnavailableError
@@ -48,12 +48,13 @@ def test_repetition_ends(script: Any, bursar: Bursar, failing: Any, pauses: list
 
 
 def test_repetition_stops_where_the_deadline_would_pass(
-    script: Any, failing: Any, pauses: list[int]
+    script: Any, failing: Any, pauses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wire, "BACKOFF_FIRST_MS", DEADLINE_MS)
     script.on("GetCaller", failing(UNAVAILABLE))
     address = f"127.0.0.1:{script.port}"
     with (
-        connect(address, token="t", deadline_ms=BACKOFF_FIRST_MS) as bursar,
+        connect(address, token="t", deadline_ms=DEADLINE_MS) as bursar,
         pytest.raises(UnavailableError),
     ):
         bursar.principals.caller()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from clients.admin import Bursar, connect
 from clients.cli.app import cli
 
-READY_S = 30
+READY_S = 60
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class ControlPlane:
         return connect(self.address, token=(self.data / "owner.token").read_text().strip())
 
 
-@pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One control plane for all tests of the session; each test makes clients of its own."""
-    data = tmp_path_factory.mktemp("control-plane") / "data"
-    ready_file = data.parent / "ready.json"
-    log = data.parent / "log"
+@contextmanager
+def running(folder: Path) -> Iterator[ControlPlane]:
+    """Run a control plane that nobody has used."""
+    data = folder / "data"
+    ready_file = folder / "ready.json"
+    log = folder / "log"
     command = [sys.executable, "-m", "control_plane", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--ready-file", str(ready_file)]
     command += ["--allow-receivers", "127.0.0.0/8"]
@@ -53,6 +54,16 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield ControlPlane(data, json.loads(ready_file.read_text())["address"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(READY_S) == 0, log.read_text()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One control plane for all tests of the session; each test makes clients of its own.
+
+    Which files share it is up to chance. One whose stories leave what others could see has its own.
+    """
+    with running(tmp_path_factory.mktemp("control-plane")) as made:
+        yield made
 
 
 @pytest.fixture

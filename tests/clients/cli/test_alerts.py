@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
+from tests.clients.cli.conftest import ControlPlane, running
 from tests.control_plane.notify.receivers import MailReceiver, WebReceiver
+
+
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Its own: elsewhere `doctor` finds no channel, and nobody is told."""
+    with running(tmp_path_factory.mktemp("control-plane")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

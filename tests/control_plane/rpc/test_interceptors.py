@@ -146,9 +146,10 @@ def answer_of(tmp_path: Path, kind: str, deadline_s: float = 5) -> tuple[str, st
     """Call a method that behaves in some way through the interceptor; code and message."""
     clock = SystemClock()
     store = open_store(tmp_path / "data", clock)
+    most_s = 0.05 if kind == "slow" else deadline_s
 
     async def run() -> tuple[str, str]:
-        server = grpc.aio.server(interceptors=[Surrounding(store, clock, unary_deadline_s=0.05)])
+        server = grpc.aio.server(interceptors=[Surrounding(store, clock, unary_deadline_s=most_s)])
         handlers: dict[str, Any] = {
             "Check": grpc.unary_stream_rpc_method_handler(stream)
             if kind == "stream"

@@ -247,7 +247,7 @@ async def test_a_caller_that_hangs_up_on_a_whole_answer_is_settled_exactly(
 ) -> None:
     async with serving(tmp_path, policy) as sidecar:
         async with started(sidecar, CHAT, chat("[rehearse latency_ms=400]")):
-            await wire.until(lambda: sidecar.booked.opened)
+            await rehearsal.in_flight(1)
         await ended(sidecar)
         (billed,) = await rehearsal.ended(1)
     outcome = sidecar.booked.only()

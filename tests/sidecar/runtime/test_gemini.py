@@ -280,7 +280,7 @@ async def test_a_caller_that_leaves_before_the_first_byte_is_settled_exactly_too
     async with serving(tmp_path, policy) as sidecar:
         async with await trio.open_tcp_stream("127.0.0.1", sidecar.port) as stream:
             await stream.send_all(request(SSE, body, port=sidecar.port))
-            await wire.until(lambda: sidecar.booked.opened)
+            await rehearsal.in_flight(1)
         await wire.until(lambda: sidecar.booked.settled)
     (billed,) = await rehearsal.ended(1)
     outcome = sidecar.booked.only()

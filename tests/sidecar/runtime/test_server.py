@@ -277,8 +277,9 @@ async def test_an_end_answers_a_request_that_came_and_was_not_read_yet(
 
 
 async def test_an_end_whose_time_is_up_breaks_calls_off_tells_and_settles_them(
-    tmp_path: Path, policy: Policy
+    tmp_path: Path, rehearsal: Rehearsal, policy: Policy
 ) -> None:
+    rehearsal.reset()
     async with serving(tmp_path, policy) as sidecar, trio.open_nursery() as nursery:
         answers: list[wire.Answer] = []
 
@@ -289,14 +290,19 @@ async def test_an_end_whose_time_is_up_breaks_calls_off_tells_and_settles_them(
         stalled = chat(
             "[rehearse reply_tokens=20 chunk_tokens=1 stall_after_chunks=3]", stream=True
         )
-        nursery.start_soon(call, stalled)
-        await wire.until(lambda: len(sidecar.booked.opened) == 2)
-        await trio.sleep(0.2)
-        with trio.fail_after(5):
-            await sidecar.server.drain(50)
-    assert sorted(answer.status for answer in answers) == [200, 502]
-    assert all(b"upstream_broke_off" in answer.body for answer in answers)
-    whole = next(answer for answer in answers if answer.status == 502)
+        async with await trio.open_tcp_stream("127.0.0.1", sidecar.port) as stream:
+            await stream.send_all(request(CHAT, stalled, port=sidecar.port))
+            received = bytes(await stream.receive_some())
+            await rehearsal.in_flight(2)
+            with trio.fail_after(5):
+                await sidecar.server.drain(50)
+            while more := await stream.receive_some():
+                received += more
+    assert status_of(received) == 200
+    assert b"upstream_broke_off" in received
+    (whole,) = answers
+    assert whole.status == 502
+    assert b"upstream_broke_off" in whole.body
     assert whole.headers["x-should-retry"] == "false", "the call is charged: each try would be"
     assert {outcome.outcome for outcome in sidecar.booked.settled.values()} == {Outcome.CLIENT_GONE}
     assert all(outcome.estimated for outcome in sidecar.booked.settled.values())

@@ -122,6 +122,14 @@ class Rehearsal:
     def billed_nano_usd(self) -> int:
         return sum(int(call["cost_nano_usd"]) for call in self.bill()["calls"])
 
+    async def in_flight(self, calls: int) -> None:
+        """Wait until so many calls are there whole and have not ended."""
+        with trio.fail_after(10):
+            while True:
+                if (await trio.to_thread.run_sync(self.bill))["in_flight"] >= calls:
+                    return
+                await trio.sleep(0.02)
+
     async def ended(self, calls: int) -> list[Any]:
         """The calls on the bill, once there are so many: it is written as each one ends."""
         with trio.fail_after(10):
