@@ -173,15 +173,15 @@ class SidecarServicer(v1.SidecarServiceServicer):
         return await self._read(read)
 
     def _spoken(self, directives: Directives) -> list[v1.WatchResponse]:
-        """Directives as messages; a heartbeat always comes last."""
+        """Directives as messages; a nudge after what it may replace, a heartbeat always last."""
         spoken = [_recall(lease, keep) for lease, keep in directives.recalls]
-        if directives.nudge:
-            spoken.append(v1.WatchResponse(nudge=v1.Nudge()))
         spoken += [
             v1.WatchResponse(left=sidecar_wire.left_to_wire(left)) for left in directives.lefts
         ]
         if directives.offer is not None:
             spoken.append(v1.WatchResponse(offer=sidecar_wire.offer_to_wire(directives.offer)))
+        if directives.nudge:
+            spoken.append(v1.WatchResponse(nudge=v1.Nudge()))
         now = self._deps.clock.unix_ms()
         spoken.append(v1.WatchResponse(heartbeat=v1.Heartbeat(now_unix_ms=now)))
         return spoken

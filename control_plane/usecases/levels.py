@@ -53,8 +53,9 @@ class Levels:
     """What was left of a period when all were told so last, and when that was."""
     unspent_seen: dict[PeriodKey, tuple[int, int]] = field(default_factory=dict)
     """The version of a period's cap and what was left of it, at the latest decision."""
-    outdated: dict[str, int] = field(default_factory=dict)
-    """Since when a sidecar may know of less than is left, until it speaks after it was nudged."""
+    outdated: dict[str, bool] = field(default_factory=dict)
+    """Sidecars that may know of less than is left, until they speak after they were nudged; and
+    whether they were, as a clock that is set back could not tell."""
     offered: Counter[str] = field(default_factory=Counter)
     """Offers that were sent to a sidecar since it last spoke."""
     offered_unix_ms: dict[str, int] = field(default_factory=dict)
@@ -83,8 +84,8 @@ class Levels:
 
     def hear(self, sidecar_id: str, reports: tuple[LeaseReport, ...], now_unix_ms: int) -> None:
         """Take what a sidecar says of its leases."""
-        if self.nudged_unix_ms.get(sidecar_id, 0) >= self.outdated.get(sidecar_id, 0):
-            self.outdated.pop(sidecar_id, None)
+        if self.outdated.get(sidecar_id):
+            del self.outdated[sidecar_id]
         for report in reports:
             self.by_period.setdefault(report.lease, {})[sidecar_id] = Level(
                 granted_seen_nano_usd=report.granted_seen_nano_usd,
@@ -250,15 +251,13 @@ class Levels:
         self.left_told[key] = (unspent_nano_usd, now_unix_ms)
         return True
 
-    def note_unspent(
-        self, key: PeriodKey, cap_version: int, unspent_nano_usd: int, now_unix_ms: int
-    ) -> None:
+    def note_unspent(self, key: PeriodKey, cap_version: int, unspent_nano_usd: int) -> None:
         """Note what is left of a period: when it rose under this cap, all that use it must ask."""
         version, before = self.unspent_seen.get(key, (cap_version, unspent_nano_usd))
         self.unspent_seen[key] = (cap_version, unspent_nano_usd)
         if version == cap_version and unspent_nano_usd > before:
             for sidecar_id in self.by_period.get(key, ()):
-                self.outdated[sidecar_id] = now_unix_ms
+                self.outdated[sidecar_id] = False
 
     def may_be_offered(self, sidecar_id: str, now_unix_ms: int) -> bool:
         """Whether a sidecar spoke since it was last sent money, or nearly; else it is nudged.
@@ -298,6 +297,8 @@ class Levels:
         for sidecar_id in due:
             self.nudged_unix_ms[sidecar_id] = now_unix_ms
             self.called_unix_ms.setdefault(sidecar_id, now_unix_ms)
+            if sidecar_id in self.outdated:
+                self.outdated[sidecar_id] = True
         return due
 
     def held_nano_usd(self, key: PeriodKey, sidecar_id: str = "") -> int:

@@ -34,7 +34,7 @@ def remainders(
     for key, period in sorted(situation.periods.items()):
         named = set(plan.beyond.get(key, ()))
         unspent = period.unspent_nano_usd
-        levels.note_unspent(key, period.cap_version, unspent, situation.now_unix_ms)
+        levels.note_unspent(key, period.cap_version, unspent)
         if levels.left_fell(key, unspent, situation.now_unix_ms):
             named.update(levels.by_period[key])
         named.discard(situation.asker)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from control_plane.core.leases import PeriodKey
+from control_plane.core.reports import Left
 from protos.bursar.admin import v1 as admin
 from protos.bursar.sidecar import v1
 from tests.control_plane.rpc.test_sidecar_service import (
@@ -12,9 +14,10 @@ from tests.control_plane.rpc.test_sidecar_service import (
     Stream,
     budget_id,
     joined,
+    remote_id,
     waiting,
 )
-from tests.control_plane.served import Served
+from tests.control_plane.served import DEADLINE_S, Served
 
 __all__ = ["budget_id"]
 
@@ -45,6 +48,25 @@ def test_what_a_person_releases_is_told_to_all(
     )
     assert served.call(leases.ReleaseOrphans, asked).decided_nano_usd >= 90 * CENT
     assert isinstance(stream.next("nudge"), v1.Nudge)
+
+
+def test_a_nudge_comes_after_the_lower_figure_that_its_answer_replaces(
+    served: Served, stream: Stream, budget_id: str
+) -> None:
+    sidecar_id = remote_id(served)
+    left = Left((sidecar_id,), PeriodKey(budget_id, "", "2026-01-01"), 1, 1, CENT)
+
+    def tell() -> None:
+        hub.left(left)
+        hub.nudge([sidecar_id])
+
+    hub = served.deps.hub
+    served.loop.call_soon_threadsafe(tell)
+    heard = [stream.heard.get(timeout=DEADLINE_S) for _ in range(3)]
+    while heard[0] is not None and heard[0].WhichOneof("directive") in ("policy", "heartbeat"):
+        heard = [*heard[1:], stream.heard.get(timeout=DEADLINE_S)]
+    kinds = [one and one.WhichOneof("directive") for one in heard]
+    assert kinds == ["left", "nudge", "heartbeat"]
 
 
 def test_after_a_rerating_all_come(served: Served, stream: Stream) -> None:

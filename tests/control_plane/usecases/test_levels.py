@@ -195,6 +195,21 @@ def test_a_clock_that_is_set_back_makes_old_what_was_said_before() -> None:
     assert names(levels, "", back) == ["c"]
 
 
+def test_whoever_may_know_of_too_little_is_nudged_until_it_spoke_whatever_the_clock_does() -> None:
+    levels = Levels(NOW)
+    levels.hear("s", (report(),), NOW)
+    for left in (5, 7):
+        levels.note_unspent(KEY, 1, left)
+    levels.hear("s", (report(),), NOW + 1)
+    assert set(levels.outdated) == {"s"}
+    back = NOW - 600_000
+    levels.take_nudges(frozenset(levels.outdated), back)
+    levels.hear("s", (report(),), back + 1)
+    assert not levels.outdated
+    levels.note_unspent(KEY, 2, 9)
+    assert not levels.outdated
+
+
 def test_a_recall_stays_unanswered_until_its_holder_speaks_or_begins_anew() -> None:
     levels = Levels(NOW)
     levels.remember_recalls((Recall("s", KEY, 0, 7), Recall("t", KEY, 0, 7)), NOW)
