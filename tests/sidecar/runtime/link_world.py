@@ -118,7 +118,7 @@ async def running(
     channel = open_channel(Target(cp.address, None))
     stub = wire.SidecarServiceStub(channel)
     sidecar = Sidecar(folder, stub, member(folder), connect)
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(sidecar.journal.run)
             nursery.start_soon(sidecar.link.run)

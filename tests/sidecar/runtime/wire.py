@@ -45,6 +45,8 @@ NARROW = make_key(PROJECT_KEY, b"\4" * 24)
 SUSPENDED = make_key(PROJECT_KEY, b"\5" * 24)
 UNKNOWN = make_key(PROJECT_KEY, b"\6" * 24)
 PROVIDER_SECRET = "sk-the-agencys-own-secret"
+LATE_S = 30
+"""How long a story waits for what others bring about, on a machine that may be busy."""
 _PROVIDERS = ("openai", "anthropic", "gemini")
 _SEALING_KEY = b"\7" * 32
 
@@ -124,7 +126,7 @@ class Rehearsal:
 
     async def in_flight(self, calls: int) -> None:
         """Wait until so many calls are there whole and have not ended."""
-        with trio.fail_after(10):
+        with trio.fail_after(LATE_S):
             while True:
                 if (await trio.to_thread.run_sync(self.bill))["in_flight"] >= calls:
                     return
@@ -132,7 +134,7 @@ class Rehearsal:
 
     async def ended(self, calls: int) -> list[Any]:
         """The calls on the bill, once there are so many: it is written as each one ends."""
-        with trio.fail_after(10):
+        with trio.fail_after(LATE_S):
             while True:
                 found = (await trio.to_thread.run_sync(self.bill))["calls"]
                 if len(found) >= calls:
@@ -347,7 +349,7 @@ async def exchange(port: int, data: bytes, *, keep: trio.SocketStream | None = N
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something holds."""
-    with trio.fail_after(10):
+    with trio.fail_after(LATE_S):
         while True:
             if condition():
                 return
