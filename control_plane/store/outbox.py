@@ -23,6 +23,10 @@ from control_plane.core.pages import Slice
 from control_plane.store.engine import Row, Tx, Value
 
 _LAST_POSITION = 2**62
+OLDEST_DONE = """SELECT delivery_id FROM delivery WHERE state NOT IN ('QUEUED', 'SENDING')
+  ORDER BY position LIMIT :count"""
+"""Read in their order until there are enough: an index of states would have all of them sorted, for
+each message that is queued while the outbox is full."""
 
 
 def put(tx: Tx, delivery: Delivery, parts: Sequence[Part] = ()) -> bool:
@@ -262,12 +266,7 @@ def drop_before(tx: Tx, before_unix_ms: int, limit: int) -> int:
 def _drop_done(tx: Tx, count: int) -> None:
     """Forget the oldest messages that are done; never one that waits."""
     if count > 0:
-        rows = tx.rows(
-            """SELECT delivery_id FROM delivery WHERE state IN ('SENT', 'FAILED', 'UNKNOWN')
-               ORDER BY position LIMIT :count""",
-            {"count": count},
-        )
-        _drop(tx, rows)
+        _drop(tx, tx.rows(OLDEST_DONE, {"count": count}))
 
 
 def _drop(tx: Tx, rows: Sequence[Row]) -> int:

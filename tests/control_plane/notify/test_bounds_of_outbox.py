@@ -6,6 +6,7 @@ from control_plane import limits
 from control_plane.core.alerts import Severity
 from control_plane.core.deliveries import DeliveryState
 from control_plane.notify.courier import Courier
+from control_plane.store import outbox
 from control_plane.usecases import alerts
 from protos.values.errors import LimitExceededError
 from tests.control_plane.alert_world import AlertWorld
@@ -38,6 +39,12 @@ def test_for_a_new_message_the_oldest_that_is_done_goes_and_none_that_waits(
     newest = put(world, address="a@x.example", thread="")
     assert kept(world) == [waits, *done[1:], newest]
     assert state(world, waits).state is DeliveryState.QUEUED
+
+
+def test_to_find_the_oldest_that_is_done_nothing_is_sorted(world: AlertWorld) -> None:
+    steps = world.read(lambda tx: tx.rows(f"EXPLAIN QUERY PLAN {outbox.OLDEST_DONE}", {"count": 1}))
+    (step,) = [row["detail"] for row in steps]
+    assert step.startswith("SCAN delivery USING INDEX"), step
 
 
 @pytest.mark.usefixtures("few")
