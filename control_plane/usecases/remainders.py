@@ -9,10 +9,10 @@ Rules.
    sees so nudges all that use the period, again and again until each has spoken: a stream
    keeps its order, so the nudge comes after every lower figure on it, and the answer replaces
    them. A stream that breaks begins with a nudge. Telling the higher figure itself would need an
-   order of its own; a Sync has one, and corrections are rare. After a re-rating, or when a person
-   releases orphans, all streams are nudged at once. Late evidence is seen by the next decision
-   for a sidecar that uses the period: until then, 10 s at most, a call that could be paid again
-   may be refused.
+   order of its own; a Sync has one, and corrections are rare. After the last part of a re-rating,
+   or when a person releases orphans, all streams are nudged at once. Late evidence, and the parts
+   of a re-rating that somebody broke off, are seen by the next decision for a sidecar that uses
+   the period: until then, 10 s at most, a call that could be paid again may be refused.
 2. Whoever has a waiting call that is larger is told at once, instead of being asked to come. All
    others that use the period are told by steps, as their next calls may be larger: not before so
    little is left that it could matter, and only so often.

@@ -112,8 +112,10 @@ class PriceServicer(v1.PriceServiceServicer):
                 rerating.rerate_calls(tx, question, request.reason, act)
             ),
         )
-        # More may be left of periods than sidecars know, who would refuse what can be paid again.
-        self._transactions.deps.hub.nudge_all()
+        if not done.more:
+            # More may be left of periods than sidecars know, who would refuse what can be paid
+            # again. Once for all parts of a ledger: of those there may be thousands.
+            self._transactions.deps.hub.nudge_all()
         return done
 
     async def SetRetirement(

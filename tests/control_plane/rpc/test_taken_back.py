@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from control_plane import limits
 from control_plane.core.leases import PeriodKey
 from control_plane.core.reports import Left
 from protos.bursar.admin import v1 as admin
@@ -17,6 +18,7 @@ from tests.control_plane.rpc.test_sidecar_service import (
     remote_id,
     waiting,
 )
+from tests.control_plane.rpc.test_tails import book
 from tests.control_plane.served import DEADLINE_S, Served
 
 __all__ = ["budget_id"]
@@ -69,14 +71,39 @@ def test_a_nudge_comes_after_the_lower_figure_that_its_answer_replaces(
     assert kinds == ["left", "nudge", "heartbeat"]
 
 
-def test_after_a_rerating_all_come(served: Served, stream: Stream) -> None:
-    prices = admin.PriceServiceStub(served.channel)
-    question = admin.QueryReratingRequest(provider="openai", model="gpt-4o")
+def test_after_the_last_part_of_a_rerating_all_come_and_not_after_each(
+    served: Served, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RERATING_WRITTEN_CALLS", 1)
+    book(served, 1, 2)
+    first = rerate_part(served, 0)
+    assert first.more
+    key = PeriodKey("a", "", "p")
+    served.loop.call_soon_threadsafe(
+        served.deps.hub.left, Left((remote_id(served),), key, 1, 1, CENT)
+    )
+    assert next_of(stream, "left", "nudge") == "left"
+    assert not rerate_part(served, first.position).more
+    assert next_of(stream, "left", "nudge") == "nudge"
+
+
+def next_of(stream: Stream, *kinds: str) -> str:
+    while True:
+        said = stream.heard.get(timeout=DEADLINE_S)
+        assert said is not None
+        kind = said.WhichOneof("directive")
+        if kind in kinds:
+            return str(kind)
+
+
+def rerate_part(served: Served, after_position: int) -> admin.Rerating:
+    question = admin.QueryReratingRequest(
+        provider="openai", model="gpt-4o", after_position=after_position
+    )
     question.start_time.seconds, question.end_time.seconds = 1, 2
     asked = admin.RerateCallsRequest(
-        request_id=served.id(),
-        question=question,
-        reason="the price was wrong",
+        request_id=served.id(), question=question, reason="the price was wrong"
     )
-    served.call(prices.RerateCalls, asked)
-    assert isinstance(stream.next("nudge"), v1.Nudge)
+    stub = admin.PriceServiceStub(served.channel)
+    done: admin.Rerating = served.call(stub.RerateCalls, asked)
+    return done
