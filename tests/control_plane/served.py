@@ -18,7 +18,7 @@ from control_plane.store.sqlite import SqliteStore
 from protos.bursar.admin import v1
 
 T = TypeVar("T")
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @dataclass

@@ -93,7 +93,7 @@ def test_tls_is_spoken_with_the_certificate_and_with_nobody_in_plain_text(tmp_pa
         metadata = (("authorization", f"Bearer {tokens[0]}"),)
         async with channel:
             stub: v1.PrincipalServiceAsyncStub = v1.PrincipalServiceStub(channel)
-            return await stub.GetCaller(v1.GetCallerRequest(), metadata=metadata, timeout=10)
+            return await stub.GetCaller(v1.GetCallerRequest(), metadata=metadata, timeout=60)
 
     async def run() -> tuple[str, grpc.StatusCode]:
         running = await start_server(deps)
