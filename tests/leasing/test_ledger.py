@@ -42,6 +42,11 @@ class Paired(World):
         self.compared += 1
         return decided
 
+    def end(self) -> None:
+        """Hold the books to what must be so, and close them."""
+        self.installation.check()
+        self.installation.store.close()
+
 
 def report_of(sidecar: VirtualSidecar, told: Told) -> Report:
     """The same Sync with records: what was spent since the last one as a call of each lease."""
@@ -100,7 +105,7 @@ def test_both_answer_every_sync_alike(tmp_path: Path, name: str, loss: int, seco
     world.play(seconds)
     assert world.compared > 100
     assert world.offered > 0
-    world.installation.check()
+    world.end()
 
 
 def test_both_answer_alike_before_and_after_a_month_turns(tmp_path: Path) -> None:
@@ -108,4 +113,4 @@ def test_both_answer_alike_before_and_after_a_month_turns(tmp_path: Path) -> Non
     world.play(33)
     assert world.compared > 50
     assert len(world.truth.passed) > 30
-    world.installation.check()
+    world.end()
