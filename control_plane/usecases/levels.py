@@ -323,7 +323,7 @@ class Levels:
         return min((worst for worst in seen if worst > 0), default=0)
 
     def drop_periods(self, alive: frozenset[PeriodKey]) -> None:
-        """Forget periods that can take no more grants, and sidecars that are long silent."""
+        """Forget periods that can take no more grants."""
         for key in [key for key in self.by_period if key not in alive]:
             del self.by_period[key]
         for key in [key for key in self.reservations if key not in alive]:

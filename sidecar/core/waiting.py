@@ -48,6 +48,9 @@ class Waiting:
         """Begin with nobody."""
         self._queues: dict[QueueKey, dict[str, Case]] = {}
         self._cases: dict[str, Case] = {}
+        self._firsts: dict[QueueKey, list[Case]] = {}
+        """What `_first` chose of a queue, until that may have changed: each call that comes or
+        goes asks for it, and a queue is long when many do."""
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -80,6 +83,11 @@ class Waiting:
             return False
         queue[case.call_id] = case
         self._cases[case.call_id] = case
+        first = self._firsts.get(key, ())
+        worst_nano_usd = _worst_nano_usd(case)
+        full = len(first) == QUEUE_DEMANDS_MAX
+        if not full or any(worst_nano_usd < _worst_nano_usd(one) for one in first):
+            self._firsts.pop(key, None)
         return True
 
     def remove(self, case: Case) -> None:
@@ -89,6 +97,8 @@ class Waiting:
         key = case.route.accounts
         queue = self._queues[key]
         del queue[case.call_id]
+        if any(one is case for one in self._firsts.get(key, ())):
+            del self._firsts[key]
         if not queue:
             del self._queues[key]
 
@@ -97,6 +107,7 @@ class Waiting:
         cases = sorted(self._cases.values(), key=_age)
         self._queues.clear()
         self._cases.clear()
+        self._firsts.clear()
         return cases
 
     def fits(self, freed: Collection[Lease], now: Now) -> bool:
@@ -171,11 +182,15 @@ class Waiting:
                 heapq.heappop(heads)
             else:
                 heapq.heapreplace(heads, (_age(following), following, rest))
+        self._firsts.clear()  # An attempt may have lowered the worst case of a call that waits on.
 
     def _window(self) -> list[Case]:
         """Those that a Sync tells of: the first of every queue before the second of any."""
         chosen: list[Case] = []
-        queues = [iter(_first(queue.values())) for queue in self._queues.values()]
+        for key, queue in self._queues.items():
+            if key not in self._firsts:
+                self._firsts[key] = _first(queue.values())
+        queues = [iter(self._firsts[key]) for key in self._queues]
         for _ in range(QUEUE_DEMANDS_MAX):
             row = [case for queue in queues if (case := next(queue, None)) is not None]
             chosen += sorted(row, key=_age)

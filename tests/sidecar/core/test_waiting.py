@@ -1,6 +1,9 @@
 """The queue: its order, its bounds, who is tried and who is told of."""
 
+import random
 from collections.abc import Mapping
+
+import pytest
 
 from sidecar.core.admission import Case, Route
 from sidecar.core.allowance import Allowance
@@ -222,6 +225,26 @@ def test_a_sync_tells_of_a_small_call_behind_a_crowd_of_large_ones() -> None:
     assert waiting.tell_by_boot_ms(0) == 41
     told = [demand.call_id for demand in waiting.demands(CLOCK.now())]
     assert told == [*(f"a{number:02}" for number in range(15)), "small"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whom_a_sync_tells_of_depends_on_who_waits_and_not_on_who_came_and_went(seed: int) -> None:
+    dice = random.Random(seed)
+    waiting, here = Waiting(), list[Case]()
+    for number in range(400):
+        if here and dice.random() < (0.2 if number < 200 else 0.7):
+            gone = here.pop(dice.choice((0, 0, dice.randrange(len(here)))))
+            waiting.remove(gone)
+        elif dice.random() < 0.05:
+            cheaper = dice.choice(here or [case("nobody")])
+            cheaper.asked = Limited(CENT // 2, None)
+            scan(waiting, Door())
+        else:
+            worst = CENT * dice.choice((1, 2, 3, 5, 8))
+            here.append(case(f"c{number}", number, worst, dice.choice([(A,), (A, B)])))
+            assert waiting.add(here[-1])
+        told = [one.call_id for one in waiting.demands(CLOCK.now())]
+        assert told == [one.call_id for one in queued(*here).demands(CLOCK.now())]
 
 
 def test_a_call_of_little_patience_is_told_of_sooner() -> None:
