@@ -121,8 +121,8 @@ def _tell(what: str, of: str, error: Exception) -> None:
 
 
 def _waiting(tx: Tx, now_unix_ms: int) -> list[Kept]:
-    """What is due and can go: somebody is named, and there is a server to send it by."""
-    if channels.mail_server(tx) is None:
+    """What is due and can go: somebody is named, there is a server to send it by, and room."""
+    if channels.mail_server(tx) is None or outbox.room(tx) == 0:
         return []
     return store.due(tx, now_unix_ms, limits.STATEMENT_SENDS_MAX)
 

@@ -47,7 +47,7 @@ QUEUE_CALLS_MAX = 1_024
 QUEUES_MAX = 4_096
 """Sets of budgets that calls wait for at once."""
 QUEUE_DEMANDS_MAX = 16
-"""Waiting calls per set of budgets that a Sync tells of, first those that no older one undercuts."""
+"""Waiting calls per set of budgets that a Sync tells of: first those that no older undercuts."""
 DEMANDS_MAX = 512
 """Waiting calls that one Sync tells of, the oldest first."""
 UNREACHABLE_PATIENCE_MS = 2_000

@@ -375,8 +375,12 @@ def _connect(path: Path, *, read_only: bool = False, synchronous: Synchronous = 
         pragmas += ["query_only=ON", "wal_autocheckpoint=0"]
     else:
         pragmas += ["journal_mode=WAL", f"synchronous={synchronous}", "wal_autocheckpoint=1000"]
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return database
 
 
