@@ -25,14 +25,11 @@ from sidecar.core.leases import LeaseKey
 from sidecar.runtime import translate
 from tests.bench import machine, processes
 from tests.leasing.figures import percentile
-from tests.leasing.report import Target
 from tests.sidecar.builders import attributes, new_call
 
 USD = 1_000_000_000
 WORST = USD // 20
 COST = 1_000
-NEEDED_PER_S = 200
-"""Two hundred busy sidecars that report once a second."""
 WARM_S, WINDOW_S = 2.0, 7.0
 RPC_S = 20
 CALLERS = (50, 200)
@@ -164,8 +161,8 @@ class Sample:
     p99_ms: float
 
 
-def measure() -> tuple[list[str], Target]:
-    """Start a control plane and ask it as fast as it answers."""
+def measure() -> list[str]:
+    """Start a control plane and ask it as fast as it answers: a table, which judges no machine."""
     with tempfile.TemporaryDirectory(prefix="hot-row-", dir=_disk()) as made:
         folder = Path(made)
         with processes.Child(
@@ -182,18 +179,15 @@ def measure() -> tuple[list[str], Target]:
                 for tight in (False, True)
             ]
     lines = [
-        "| callers | headroom | Syncs/s | needed | named a Sync | CPU us/Sync | p50 ms | p99 ms |",
+        "| callers | headroom | Syncs/s | of each | named a Sync | CPU us/Sync | p50 ms | p99 ms |",
         "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += [
+    return lines + [
         f"| {each.callers} | {'short' if each.tight else 'plenty'} | {each.syncs_per_s:,.0f} "
-        f"| {NEEDED_PER_S} | {each.named_per_sync:.2f} | {each.cpu_us:,.0f} "
+        f"| {each.syncs_per_s / each.callers:.2f} | {each.named_per_sync:.2f} | {each.cpu_us:,.0f} "
         f"| {each.p50_ms:,.1f} | {each.p99_ms:,.1f} |"
         for each in samples
     ]
-    slowest = min(sample.syncs_per_s for sample in samples)
-    claim = f"one control plane takes {NEEDED_PER_S} Syncs a second on one budget"
-    return lines, Target(claim, f"{slowest:,.0f} a second", slowest >= NEEDED_PER_S)
 
 
 def _disk() -> Path:

@@ -71,9 +71,15 @@ class Report:
             f"CPU time           {self.cpu_s:>12,.1f} s, {each_s:.2f} s a seed",
             "faults injected:",
         ]
-        for kind, count in sorted(self.faults.items()):
-            lines.append(f"  {kind:<40} {count:>10,}{_flag(kind in weak)}")
-        lines += [f"  {kind:<40} {0:>10}{_flag(True)}" for kind in weak if not self.faults[kind]]
+        lines += [
+            f"  {kind:<40} {self.faults[kind]:>10,}{_flag(kind in weak)}"
+            for kind in sorted(EXPECTED)
+        ]
+        came = sorted(self.faults.keys() - set(EXPECTED))
+        lines += [
+            "what came of them:",
+            *(f"  {kind:<40} {self.faults[kind]:>10,}" for kind in came),
+        ]
         return lines
 
     def json(self) -> str:

@@ -73,6 +73,16 @@ def test_a_campaign_that_lacks_a_kind_of_fault_says_so() -> None:
     assert '"weak": [\n  "clock step"\n ]' in report.json()
 
 
+def test_what_came_of_the_faults_is_told_beside_them_and_judged_by_nobody() -> None:
+    report = Report()
+    report.add(_outcome({**dict.fromkeys(EXPECTED, 1), "journal unreadable": 1}))
+    lines = report.lines()
+    assert [line.split()[:2] for line in lines[lines.index("what came of them:") + 1 :]] == [
+        ["journal", "unreadable"]
+    ]
+    assert not report.weak()
+
+
 def test_a_world_in_which_nobody_calls_goes_on_until_enough_has_happened() -> None:
     scene = ("midnight", "budget", "client", "sidecar")
     poor = tuple(step for step in plan(3) if step.action in scene)
