@@ -239,9 +239,13 @@ def show_history(session: Session, *, provider: str, model: str) -> None:
 
 def _made(session: Session, made: Price) -> None:
     rates_text = _rates_text(made.tiers[0].rates_pico_usd)
+    served = "".join(
+        f"; {variant.name}: {_rates_text(variant.tiers[0].rates_pico_usd)}"
+        for variant in made.variants
+    )
     session.show(
         {"price": made},
-        Text(f"{made.provider} {made.model}: {rates_text}, version {made.version}"),
+        Text(f"{made.provider} {made.model}: {rates_text}{served}; version {made.version}"),
     )
     since = instant_text(made.valid_from_time, none="now")
     session.say(f"It holds from {since} on, for calls that begin then.")

@@ -71,7 +71,8 @@ def test_a_variant_begins_with_the_standard_rates(run: Any, run_json: Any) -> No
         *("price", "set", "openai", "gpt-v", "--input", "2", "--output", "8"),
         *("--input-max", "1000", "--output-max", "100"),
     )
-    run("price", "set", "openai", "gpt-v", "--variant", "us+Batch", "--output", "4")
+    told = run("price", "set", "openai", "gpt-v", "--variant", "us+Batch", "--output", "4").stdout
+    assert "gpt-v: input $2.00, output $8.00; batch+us: input $2.00, output $4.00;" in told
     made = run_json("price", "set", "openai", "gpt-v", "--input", "3")["price"]
     assert made["tiers"][0]["rates_pico_usd"] == {"input": "3000000", "output": "8000000"}
     [variant] = made["variants"]
