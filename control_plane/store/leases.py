@@ -1,6 +1,7 @@
 """Leases: per life of a sidecar's journal and budget period, three numbers that only grow."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from control_plane.core.leases import Holder, Lease, LeaseKey, PeriodKey
@@ -10,12 +11,9 @@ from control_plane.store.engine import Row, Tx, Value
 
 _HELD_BACK = """(granted_nano_usd - returned_nano_usd - lease.spent_nano_usd - lump_nano_usd
   - released_nano_usd)"""
-_VALUES = (
-    *("sidecar_id", "epoch", "granted_nano_usd", "returned_nano_usd", "spent_nano_usd", "serial"),
-    *("frozen_cap_version", "state", "lump_nano_usd", "released_nano_usd", "orphaned_unix_ms"),
-    "orphan_cause",
-)
-"""What a lease is made of beside its key, in the order of its fields."""
+_VALUES = ("sidecar_id", "epoch", *(each.name for each in fields(Lease)[2:]))
+"""What a lease is made of beside its key: columns are named as its fields, and read in their order,
+so that no number can come to stand in another's place."""
 _COLUMNS = ", ".join(_VALUES)
 _KEY = """sidecar_id = :sidecar AND epoch = :epoch AND budget_id = :budget
   AND partition = :partition AND period_id = :period"""
